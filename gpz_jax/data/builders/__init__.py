@@ -1,0 +1,3 @@
+"""The TFDS builders this project adds."""
+
+NAMES = ('shapes',)

@@ -1,0 +1,69 @@
+"""Decoded images on disk: written whole or not at all, checked when read."""
+
+import logging
+import os
+import pathlib
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+
+from gpz_jax import types
+
+_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+
+
+def default_dir() -> pathlib.Path:
+  """$XDG_CACHE_HOME/gpz_jax/data, or ~/.cache/gpz_jax/data."""
+  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  return pathlib.Path(root) / 'gpz_jax' / 'data'
+
+
+def load_or_build(
+  path: pathlib.Path, build: Callable[[], types.Dataset]
+) -> types.Dataset:
+  """The subset stored at `path`; built and stored where it is absent or damaged.
+
+  The file is an uncompressed .npz of two .npy arrays: one file so that images and
+  labels cannot get out of step, zip for its checksum over each array.
+
+  Args:
+    path: of the .npz file.
+    build: makes the subset.
+
+  Raises:
+    InputError: the folder cannot be written to.
+  """
+  if path.exists():
+    try:
+      return _read(path)
+    except _DAMAGE as error:
+      logging.getLogger(__name__).warning('rebuilding damaged %s: %s', path, error)
+  subset = build()
+  try:
+    _write(path, subset)
+  except OSError as error:
+    raise types.InputError(
+      f'cannot write decoded images to {path}: {error.strerror or error}; choose '
+      'another folder with cache_dir or $XDG_CACHE_HOME'
+    ) from error
+  return subset
+
+
+def _read(path: pathlib.Path) -> types.Dataset:
+  with np.load(path, allow_pickle=False) as arrays:
+    return types.Dataset(arrays['image'], arrays['label'])
+
+
+def _write(path: pathlib.Path, subset: types.Dataset) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  handle, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
+  try:
+    with os.fdopen(handle, 'wb') as file:
+      np.savez(file, image=subset.image, label=subset.label)
+    os.replace(name, path)
+  except BaseException:
+    os.unlink(name)
+    raise

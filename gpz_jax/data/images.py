@@ -1,0 +1,126 @@
+"""Encoded images to uint8 arrays: decoding, resizing, change of channels."""
+
+import io
+import pathlib
+from collections.abc import Iterable
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import PIL.Image
+
+from gpz_jax import types
+
+# Pillow widens the triangle to the pixel it makes when it reduces, which is what
+# other libraries call antialiased bilinear; when it enlarges, it is plain bilinear.
+RESIZE = PIL.Image.Resampling.BILINEAR
+
+_WIDE_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
+
+
+class Encoded(NamedTuple):
+  """An example before it is decoded."""
+
+  where: str  # names it in an error
+  data: bytes  # a PNG or JPEG file
+  label: int
+
+
+def decode(
+  examples: Iterable[Encoded],
+  count: int,
+  *,
+  channels: int,
+  size: tuple[int, int] | None,
+) -> types.Dataset:
+  """Decodes `count` examples to one array.
+
+  Args:
+    examples: yields `count` encoded images.
+    count: N.
+    channels: C of the result: 1 (grey, by luma) or 3 (RGB).
+    size: (H, W) of the result, reached by antialiased bilinear; None keeps the
+      images' own size, which must then be the same for all.
+
+  Returns:
+    image [N, H, W, C] uint8 and label [N] int32.
+
+  Raises:
+    InputError: an image is broken, has more than 8 bits, or another size.
+  """
+  label = np.empty(count, np.int32)
+  image = None
+  for i, example in enumerate(examples):
+    pixels = _decode_one(example, channels, size)
+    if image is None:
+      image = np.empty((count, *pixels.shape), np.uint8)
+    if pixels.shape != image.shape[1:]:
+      raise types.InputError(
+        f'{example.where} has (height, width) {pixels.shape[:2]} but the images '
+        f'before it {image.shape[1:3]}; set image_size'
+      )
+    image[i], label[i] = pixels, example.label
+  if image is None:
+    raise ValueError('no examples to decode')
+  return types.Dataset(image, label)
+
+
+def is_grey(file: pathlib.Path) -> bool:
+  """Whether an image file has no colour channels; reads its header only.
+
+  Raises:
+    InputError: the image is broken, or has more than 8 bits.
+  """
+  with _open(file, str(file)) as picture:
+    return picture.mode in ('1', 'L', 'LA')
+
+
+def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
+  """Grey to RGB by repeating, RGB to grey by luma (ITU-R 601, as Pillow's 'L').
+
+  Args:
+    image: [N, H, W, 1 or 3] uint8.
+    channels: 1 or 3.
+
+  Returns:
+    [N, H, W, channels] uint8.
+  """
+  num_images, height, width, old_channels = image.shape
+  if old_channels == channels:
+    return image
+  if channels == 3:
+    return np.repeat(image, 3, axis=-1)
+  tall = PIL.Image.fromarray(image.reshape(num_images * height, width, 3))
+  return np.asarray(tall.convert('L')).reshape(num_images, height, width, 1)
+
+
+def _decode_one(
+  example: Encoded, channels: int, size: tuple[int, int] | None
+) -> np.ndarray:
+  opened = _open(io.BytesIO(example.data), example.where)
+  try:
+    picture = opened.convert('L' if channels == 1 else 'RGB')
+  except (OSError, SyntaxError, ValueError) as error:
+    raise _broken(example.where, error) from error
+  if size is not None and picture.size != (size[1], size[0]):
+    picture = picture.resize((size[1], size[0]), RESIZE)
+  pixels = np.asarray(picture)
+  return pixels[..., None] if channels == 1 else pixels
+
+
+def _open(file: pathlib.Path | BinaryIO, where: str) -> PIL.Image.Image:
+  try:
+    picture = PIL.Image.open(file)
+  except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+    raise _broken(where, error) from error
+  if picture.mode in _WIDE_MODES:  # Pillow would clip it at 255 without a word
+    raise types.InputError(
+      f'{where} has more than 8 bits a channel; convert it to 8 bits'
+    )
+  return picture
+
+
+def _broken(where: str, error: Exception) -> types.InputError:
+  reason = str(error).split(' <')[0]  # drop "<_io.BytesIO object at 0x...>"
+  return types.InputError(
+    f'{where} is not a readable PNG or JPEG image ({reason}); replace or remove it'
+  )

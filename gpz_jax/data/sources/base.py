@@ -1,0 +1,31 @@
+"""Examples that lie ready to be decoded, whatever they lie in."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from gpz_jax.data import images
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """A dataset on disk."""
+
+  name: str  # for messages
+  key: str  # of the cache, a file name: changes when the examples do
+  class_names: tuple[str, ...]
+  channels: int  # 1 or 3
+  counts: Mapping[str, int]  # examples of `train` and, where there is one, `test`
+  read: Callable[[str], Iterator[images.Encoded]]  # by subset
+
+
+def signature(parts: Iterable[object]) -> str:
+  """A short stable hash of the parts, for `Source.key`."""
+  text = '\n'.join(map(str, parts))
+  return hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:12]
+
+
+def reason(error: Exception) -> str:
+  """What an exception of a library says, in one line, for an `InputError`."""
+  lines = str(error).strip().splitlines()
+  return lines[0].rstrip(' :;.') if lines else type(error).__name__

@@ -1,0 +1,86 @@
+"""From the name of a dataset to its source, or to an error that says what to do."""
+
+import difflib
+import os
+import pathlib
+import re
+import shlex
+
+import tensorflow_datasets as tfds
+
+from gpz_jax import types
+from gpz_jax.data import builders
+from gpz_jax.data.builders import shapes
+from gpz_jax.data.sources import base, folder, prepared
+
+FOLDER_PREFIX = 'folder:'
+_KNOWN = 'shapes, cifar10, mnist, folder:PATH, and any TFDS name with image and label'
+
+
+def default_dir() -> pathlib.Path:
+  """$TFDS_DATA_DIR, or ~/tensorflow_datasets: where TFDS itself looks."""
+  root = os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
+  return pathlib.Path(root).expanduser()
+
+
+def find(name: str, data_dir: pathlib.Path, cache_dir: pathlib.Path) -> base.Source:
+  """The source of a dataset; makes `shapes` where it is not prepared yet.
+
+  Args:
+    name: as `data.load` takes it.
+    data_dir: the TFDS folder.
+    cache_dir: where `shapes` is made, under tfds/, if it is not in `data_dir`.
+
+  Raises:
+    InputError: the name is unknown, or its data is missing or unreadable.
+  """
+  if name.startswith(FOLDER_PREFIX):
+    path = name.removeprefix(FOLDER_PREFIX)
+    return folder.open_source(pathlib.Path(path).expanduser())
+  name = canonical_name(name)
+  version = prepared.version_folder(data_dir, name)
+  if version is None and name.split('/')[0] == 'shapes':
+    version = shapes.ensure_prepared(name.split('/')[1], cache_dir / 'tfds')
+  if version is None:
+    raise missing(name, data_dir)
+  return prepared.open_source(name, version)
+
+
+def canonical_name(name: str) -> str:
+  """A TFDS name checked for form, with the default config of `shapes` filled in.
+
+  Raises:
+    InputError: it is not a TFDS name, or `shapes` has no such config.
+  """
+  if not re.fullmatch(r'\w+(/[\w.+-]+)?', name):
+    raise types.InputError(f'{name!r} is not a dataset name; known: {_KNOWN}')
+  base_name, _, config = name.partition('/')
+  if base_name != 'shapes':
+    return name
+  config = config or shapes.DEFAULT_CONFIG
+  if config not in shapes.CONFIGS:
+    close = difflib.get_close_matches(config, shapes.CONFIGS, n=1)
+    hint = f'did you mean shapes/{close[0]}? ' if close else ''
+    raise types.InputError(
+      f"dataset 'shapes' has no config {config!r}; {hint}Known: <2 to 50>_<low, "
+      'default or high>, as in shapes/10_default'
+    )
+  return f'{base_name}/{config}'
+
+
+def missing(name: str, data_dir: pathlib.Path) -> types.InputError:
+  """Why there is no data for a name, and the way out. Does not touch the network."""
+  base_name = name.split('/')[0]
+  known = [*builders.NAMES, *tfds.list_builders(with_community_datasets=False)]
+  if '/' not in name and (there := prepared.configs(data_dir, name)):
+    names = ', '.join(f'{name}/{config}' for config in there)
+    return types.InputError(f'dataset {name!r} needs a config; in {data_dir}: {names}')
+  if base_name in known:
+    return types.InputError(
+      f'no prepared data for {name!r} in {data_dir}; run: python -m '
+      f'experiments.prepare_data --dataset={name} '
+      f'--data_dir={shlex.quote(str(data_dir))}'
+    )
+  close = difflib.get_close_matches(base_name, known, n=1)
+  hint = f'did you mean {close[0]!r}? ' if close else ''
+  return types.InputError(f'unknown dataset {name!r}; {hint}Known: {_KNOWN}')

@@ -1,0 +1,109 @@
+"""Prepared TFDS folders (data_dir/name[/config]/version), read without TensorFlow."""
+
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import TypeVar
+
+import tensorflow_datasets as tfds
+
+from gpz_jax import types
+from gpz_jax.data import images
+from gpz_jax.data.sources import base
+
+_T = TypeVar('_T')
+
+_CHUNK = 1000  # records read at once
+
+
+def version_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path | None:
+  """The newest prepared version of `name` or `name/config`; None if there is none."""
+  versions = [
+    folder
+    for folder in (data_dir / name).glob('*.*.*')
+    if re.fullmatch(r'\d+\.\d+\.\d+', folder.name)
+    and (folder / 'dataset_info.json').is_file()
+  ]
+  return max(versions, key=_version_number, default=None)
+
+
+def configs(data_dir: pathlib.Path, name: str) -> list[str]:
+  """The configs of `name` that are prepared under `data_dir`."""
+  if not (data_dir / name).is_dir():
+    return []
+  folders = sorted(path.name for path in (data_dir / name).iterdir())
+  return [config for config in folders if version_folder(data_dir, f'{name}/{config}')]
+
+
+def open_source(name: str, folder: pathlib.Path) -> base.Source:
+  """The dataset `name`, prepared in a version folder.
+
+  Raises:
+    InputError: it cannot be read without TensorFlow, or has no image or label.
+  """
+  try:
+    builder = tfds.builder_from_directory(str(folder))
+  except Exception as error:  # TFDS raises whatever its parsers raise
+    raise types.InputError(
+      f'{folder} is not a readable TFDS folder ({base.reason(error)}); prepare it again'
+    ) from error
+  info = builder.info
+  if info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+    raise types.InputError(
+      f'{folder} is in {info.file_format} form, which only TensorFlow reads; prepare '
+      'it again in another --data_dir with python -m experiments.prepare_data '
+      f'--dataset={name}'
+    )
+  if 'train' not in info.splits:
+    raise types.InputError(
+      f'dataset {name!r} has no train subset; its subsets: {", ".join(info.splits)}'
+    )
+  image = _feature(name, info, 'image', tfds.features.Image)
+  label = _feature(name, info, 'label', tfds.features.ClassLabel)
+  info_hash = base.signature([(folder / 'dataset_info.json').read_text()])
+  return base.Source(
+    name=name,
+    key=f'{name.replace("/", "-")}-{folder.name}-{info_hash}',
+    class_names=tuple(label.names),
+    # TFDS declares a shape as an opaque proxy, hence the suppression.
+    channels=1 if image.shape[-1] == 1 else 3,  # pyright: ignore[reportIndexIssue]
+    counts={
+      subset: split.num_examples
+      for subset, split in info.splits.items()
+      if subset in ('train', 'test')
+    },
+    read=lambda subset: _read(name, builder, subset),
+  )
+
+
+def _feature(name: str, info: tfds.core.DatasetInfo, key: str, kind: type[_T]) -> _T:
+  features = info.features
+  is_dict = isinstance(features, tfds.features.FeaturesDict)
+  known = dict(features.items()) if is_dict else {}
+  feature = known.get(key)
+  if not isinstance(feature, kind):
+    raise types.InputError(
+      f'dataset {name!r} has no {key} of type {kind.__name__}; its features: '
+      f'{", ".join(known)}'
+    )
+  return feature
+
+
+def _read(name: str, builder, subset: str) -> Iterator[images.Encoded]:
+  skip = {'image': tfds.decode.SkipDecoding()}  # hands the file over as it is
+  try:
+    records = builder.as_data_source(split=subset, decoders=skip)
+    for start in range(0, len(records), _CHUNK):
+      stop = min(start + _CHUNK, len(records))
+      for i, record in enumerate(records.__getitems__(list(range(start, stop)))):
+        where = f'{name} {subset} example {start + i}'
+        yield images.Encoded(where, record['image'], int(record['label']))
+  except (OSError, ValueError, RuntimeError, IndexError) as error:
+    raise types.InputError(
+      f'cannot read the {subset} subset of {name!r} in {builder.data_path} '
+      f'({base.reason(error)}); prepare it again'
+    ) from error
+
+
+def _version_number(folder: pathlib.Path) -> tuple[int, ...]:
+  return tuple(map(int, folder.name.split('.')))

@@ -1,0 +1,156 @@
+"""Which array of a torch state dict is which of ours, a table for each model.
+
+A table lists (torch name, our path, layout). The torch names are those of
+
+  VGG: torchvision's vgg11_bn .. vgg19_bn. The paper's released code has the same names
+    and a smaller first fully connected layer: head='compact'.
+  ResNet: torchvision's resnet18 and resnet50, with a 3x3 `conv1`.
+  IR: the paper's released code: face.evoLVe's backbone (`input_layer.0.weight`,
+    `body.7.res_layer.1.weight`, ...), `output_layer.0`, `.3` and `.4`, and `fc_layer`.
+  ViT: `patch_embed.proj`, `cls_token`, `pos_embed`, `blocks.0.norm1`,
+    `blocks.0.attn.in_proj_weight` (nn.MultiheadAttention), `blocks.0.mlp.fc1`, ...,
+    `norm`, `head`, as in the released code.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from gpz_jax.interop import layouts
+from gpz_jax.models import ir, resnet, vgg, vit
+from gpz_jax.types import InputError
+
+
+class Entry(NamedTuple):
+  """One array under its two names."""
+
+  torch: str  # 'features.0.weight'
+  linen: str  # 'params/feat_3/Conv_0/kernel'
+  layout: layouts.Layout
+
+
+Table = Iterator[Entry]
+
+
+def vgg_table(model: vgg.VGG, image_shape: tuple[int, int, int]) -> Table:
+  """torchvision's vgg*_bn, with either head."""
+  index = 0
+  for blocks in vgg.STAGES[model.depth]:
+    for _ in range(blocks):
+      block = f'feat_{index + 3}'
+      yield from _convolution(f'features.{index}', f'{block}/Conv_0')
+      yield _bias(f'features.{index}', f'{block}/Conv_0')
+      yield from _batch_norm(f'features.{index + 1}', f'{block}/BatchNorm_0')
+      index += 3
+    index += 1  # the pool
+  height, width, _ = image_shape
+  size = (7, 7) if model.head == 'torchvision' else (height // 32, width // 32)
+  yield from _linear('classifier.0', 'fc_1/Dense_0', layouts.linear_on_map(*size))
+  yield from _linear('classifier.3', 'fc_2/Dense_0')
+  yield from _linear('classifier.6', 'logits')
+
+
+def resnet_table(model: resnet.ResNet, image_shape: tuple[int, int, int]) -> Table:
+  """torchvision's resnet18 and resnet50; `image_shape` does not matter."""
+  del image_shape
+  yield from _convolution('conv1', 'stem/conv')
+  yield from _batch_norm('bn1', 'stem/norm')
+  for stage, blocks in enumerate(resnet.STAGES[model.depth], 1):
+    for i in range(blocks):
+      theirs, ours = f'layer{stage}.{i}', f'layer{stage}_{i}'
+      for k in range(1, len(resnet.KERNELS[model.depth]) + 1):
+        yield from _convolution(f'{theirs}.conv{k}', f'{ours}/conv_{k}')
+        yield from _batch_norm(f'{theirs}.bn{k}', f'{ours}/norm_{k}')
+      if i == 0 and (stage > 1 or model.depth == 50):
+        yield from _convolution(f'{theirs}.downsample.0', f'{ours}/shortcut_conv')
+        yield from _batch_norm(f'{theirs}.downsample.1', f'{ours}/shortcut_norm')
+  yield from _linear('fc', 'logits')
+
+
+def ir_table(model: ir.IR, image_shape: tuple[int, int, int]) -> Table:
+  """face.evoLVe's backbone with the released code's head."""
+  yield from _convolution('input_layer.0', 'input_layer/conv')
+  yield from _batch_norm('input_layer.1', 'input_layer/norm')
+  yield _slope('input_layer.2', 'input_layer/prelu')
+  index = 0
+  for stage, units in enumerate(ir.STAGES[model.depth]):
+    for i in range(units):
+      theirs, ours = f'body.{index}', f'unit_{index + 2}'
+      yield from _batch_norm(f'{theirs}.res_layer.0', f'{ours}/norm_1')
+      yield from _convolution(f'{theirs}.res_layer.1', f'{ours}/conv_1')
+      yield _slope(f'{theirs}.res_layer.2', f'{ours}/prelu')
+      yield from _convolution(f'{theirs}.res_layer.3', f'{ours}/conv_2')
+      yield from _batch_norm(f'{theirs}.res_layer.4', f'{ours}/norm_2')
+      if i == 0 and stage > 0:
+        yield from _convolution(f'{theirs}.shortcut_layer.0', f'{ours}/shortcut_conv')
+        yield from _batch_norm(f'{theirs}.shortcut_layer.1', f'{ours}/shortcut_norm')
+      index += 1
+  size = [-(-length // 16) for length in image_shape[:2]]
+  yield from _batch_norm('output_layer.0', 'embedding/norm_1')
+  yield from _linear('output_layer.3', 'embedding/dense', layouts.linear_on_map(*size))
+  yield from _batch_norm('output_layer.4', 'embedding/norm_2')
+  yield from _linear('fc_layer', 'logits')
+
+
+def vit_table(model: vit.ViT, image_shape: tuple[int, int, int]) -> Table:
+  """The released code's transformer, whose heads add up to its features."""
+  del image_shape
+  if model.heads * model.head_dim != int(128 * model.width):
+    raise InputError(
+      f'{model.heads} heads of {model.head_dim} do not add up to'
+      f" {int(128 * model.width)} features, so torch's MultiheadAttention has no such"
+      ' weights; import into heads=8, head_dim=16'
+    )
+  patches = layouts.linear_on_patches(model.patch)
+  yield from _linear('patch_embed.proj', 'tokens/patches', patches)
+  yield Entry('cls_token', 'params/tokens/cls', layouts.same)
+  yield Entry('pos_embed', 'params/tokens/positions', layouts.same)
+  for i in range(model.depth):
+    theirs, ours = f'blocks.{i}', f'block_{i + 1}'
+    qkv, in_proj = f'params/{ours}/attention/qkv', f'{theirs}.attn.in_proj'
+    yield from _layer_norm(f'{theirs}.norm1', f'{ours}/norm_1')
+    yield Entry(f'{in_proj}_weight', f'{qkv}/kernel', layouts.linear_to_heads)
+    yield Entry(f'{in_proj}_bias', f'{qkv}/bias', layouts.vector)
+    yield from _linear(
+      f'{theirs}.attn.out_proj', f'{ours}/attention/out', layouts.linear_from_heads
+    )
+    yield from _layer_norm(f'{theirs}.norm2', f'{ours}/norm_2')
+    yield from _linear(f'{theirs}.mlp.fc1', f'{ours}/mlp_1')
+    yield from _linear(f'{theirs}.mlp.fc2', f'{ours}/mlp_2')
+  yield from _layer_norm('norm', 'cls')
+  yield from _linear('head', 'logits')
+
+
+TABLES: dict[type, Callable[[Any, tuple[int, int, int]], Table]] = {
+  vgg.VGG: vgg_table,
+  resnet.ResNet: resnet_table,
+  ir.IR: ir_table,
+  vit.ViT: vit_table,
+}
+
+
+def _bias(theirs: str, ours: str) -> Entry:
+  return Entry(f'{theirs}.bias', f'params/{ours}/bias', layouts.vector)
+
+
+def _slope(theirs: str, ours: str) -> Entry:
+  return Entry(f'{theirs}.weight', f'params/{ours}/slope', layouts.vector)
+
+
+def _convolution(theirs: str, ours: str) -> Table:
+  yield Entry(f'{theirs}.weight', f'params/{ours}/kernel', layouts.convolution)
+
+
+def _linear(theirs: str, ours: str, layout: layouts.Layout = layouts.linear) -> Table:
+  yield Entry(f'{theirs}.weight', f'params/{ours}/kernel', layout)
+  yield _bias(theirs, ours)
+
+
+def _layer_norm(theirs: str, ours: str) -> Table:
+  yield Entry(f'{theirs}.weight', f'params/{ours}/scale', layouts.vector)
+  yield _bias(theirs, ours)
+
+
+def _batch_norm(theirs: str, ours: str) -> Table:
+  yield from _layer_norm(theirs, ours)
+  yield Entry(f'{theirs}.running_mean', f'batch_stats/{ours}/mean', layouts.vector)
+  yield Entry(f'{theirs}.running_var', f'batch_stats/{ours}/var', layouts.vector)

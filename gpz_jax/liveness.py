@@ -1,0 +1,71 @@
+"""What a traced function really uses: parameters and arithmetic, by backward liveness.
+
+Read off the jaxpr, so it is exact for any module and needs no run. (A compiled
+program's own cost analysis counts the body of a loop once.)
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from jax.extend import core
+
+
+def used_params_and_flops(
+  function: Callable[..., Any], variables: Any, *args: Any
+) -> tuple[int, int]:
+  """Parameters and floating-point operations that the output depends on.
+
+  Args:
+    function: called as `function(variables, *args)`; only traced.
+    variables: arrays or shapes, with the collection 'params'.
+    *args: arrays or shapes.
+
+  Returns:
+    The number of scalars in the leaves of variables['params'] that are used, and
+    2 x multiply-accumulates of the convolutions and matrix products that are used.
+  """
+  closed = jax.make_jaxpr(function)(variables, *args)
+  live, equations = _live(closed.jaxpr, set(map(id, closed.jaxpr.outvars)))
+  leaves = jax.tree_util.tree_leaves_with_path(variables)
+  params = sum(
+    math.prod(leaf.shape)
+    for (path, leaf), var in zip(leaves, closed.jaxpr.invars)
+    if path[0].key == 'params' and id(var) in live
+  )
+  return params, sum(map(_equation_flops, equations))
+
+
+def _live(jaxpr: Any, live: set[int]) -> tuple[set[int], list[Any]]:
+  """Walks backwards from the live outputs; a call is live as a whole."""
+  equations = []
+  for equation in reversed(jaxpr.eqns):
+    if any(id(var) in live for var in equation.outvars):
+      equations.append(equation)
+      live |= {id(v) for v in equation.invars if not isinstance(v, core.Literal)}
+  return live, equations
+
+
+def _equation_flops(equation: Any) -> int:
+  name, out = equation.primitive.name, equation.outvars[0].aval
+  if name == 'dot_general':
+    (contracted, _), _ = equation.params['dimension_numbers']
+    left = equation.invars[0].aval.shape
+    return 2 * math.prod(out.shape) * math.prod(left[d] for d in contracted)
+  if name == 'conv_general_dilated':
+    kernel = equation.invars[1].aval.shape
+    features = equation.params['dimension_numbers'].rhs_spec[0]
+    return 2 * math.prod(out.shape) * math.prod(kernel) // kernel[features]
+  inner = sum(
+    _equation_flops(e) for jaxpr in _sub_jaxprs(equation) for e in jaxpr.eqns
+  )
+  return inner * equation.params.get('length', 1)
+
+
+def _sub_jaxprs(equation: Any) -> Iterator[Any]:
+  for value in equation.params.values():
+    if isinstance(value, core.ClosedJaxpr):
+      yield value.jaxpr
+    elif isinstance(value, core.Jaxpr):
+      yield value

@@ -1,0 +1,102 @@
+"""ResNet-18 and ResNet-50 in the form for 64-pixel images (He et al., 2016).
+
+A 3x3 stem at stride 1 and no max-pool; the rest is torchvision's, whose names map onto
+it (the stride of a bottleneck sits in its 3x3 convolution).
+"""
+
+import functools
+from typing import Literal
+
+import flax.linen as nn
+import jax
+
+from gpz_jax.models import layers
+
+# Blocks per stage and the kernels of a block's convolutions.
+STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+KERNELS = {18: (3, 3), 50: (1, 3, 1)}
+WIDTHS = (64, 128, 256, 512)
+
+Conv = functools.partial(
+  layers.Conv,
+  use_bias=False,
+  kernel_init=nn.initializers.variance_scaling(2, 'fan_out', 'normal'),
+)
+
+
+class ResNet(nn.Module):
+  """Splits: stem, layer1_0, layer1_1, ... layer4_1 or layer4_2."""
+
+  num_classes: int
+  depth: Literal[18, 50] = 18
+  width: float = 1.0
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Logits [B, K] of images [B, H, W, C] in [0, 1]."""
+    widths = [int(features * self.width) for features in WIDTHS]
+    x = Stem(widths[0], name='stem')(layers.standardize(x), train=train)
+    for stage, blocks in enumerate(STAGES[self.depth], 1):
+      for i in range(blocks):
+        stride = 2 if i == 0 and stage > 1 else 1
+        block = Block(
+          widths[stage - 1], KERNELS[self.depth], stride, name=f'layer{stage}_{i}'
+        )
+        x = block(x, train=train)
+    x = x.mean(axis=(1, 2))
+    return nn.Dense(self.num_classes, kernel_init=layers.torch_default, name='logits')(
+      x
+    )
+
+
+class Stem(nn.Module):
+  """3x3 convolution, batch norm, ReLU."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """[B, H, W, C] -> [B, H, W, features]."""
+    x = Conv(self.features, (3, 3), name='conv')(x)
+    return nn.relu(layers.BatchNorm(use_running_average=not train, name='norm')(x))
+
+
+class Block(nn.Module):
+  """Residual block; its first 3x3 convolution carries the stride.
+
+  kernels (3, 3) is the basic block; (1, 3, 1) is the bottleneck, which ends in four
+  times as many channels.
+  """
+
+  features: int
+  kernels: tuple[int, ...]
+  stride: int = 1
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """[B, h, w, c] -> [B, ceil(h / stride), ceil(w / stride), features or 4x that]."""
+    norm = functools.partial(layers.BatchNorm, use_running_average=not train)
+    strided, last = self.kernels.index(3), len(self.kernels) - 1
+    channels = 4 * self.features if self.kernels[-1] == 1 else self.features
+
+    def conv_norm(x, i, kernel):
+      features = channels if i == last else self.features
+      stride = self.stride if i == strided else 1
+      x = Conv(
+        features,
+        (kernel, kernel),
+        strides=stride,
+        padding=kernel // 2,
+        name=f'conv_{i + 1}',
+      )(x)
+      return norm(name=f'norm_{i + 1}')(x)
+
+    y = x
+    for i, kernel in enumerate(self.kernels):
+      y = conv_norm(nn.relu(y) if i else y, i, kernel)
+    if x.shape != y.shape:
+      x = Conv(channels, (1, 1), strides=self.stride, padding=0, name='shortcut_conv')(
+        x
+      )
+      x = norm(name='shortcut_norm')(x)
+    return nn.relu(x + y)

@@ -1,0 +1,125 @@
+"""A small vision transformer: six pre-norm blocks on 4x4 patches (spec 2.3).
+
+Split block_k is the residual stream after block k, before the final norm. The paper
+states 10 heads, its released code uses 8 heads of 16; `heads` and `head_dim` take
+either reading (spec 0, D1).
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpz_jax.models import layers
+from gpz_jax.types import InputError
+
+DROPOUT = 0.1
+
+
+class ViT(nn.Module):
+  """Splits: tokens, block_1 .. block_6, cls (the normalised class token)."""
+
+  num_classes: int
+  depth: int = 6
+  width: float = 1.0
+  heads: int = 8
+  head_dim: int = 16
+  patch: int = 4
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Logits [B, K] of images [B, H, W, C] in [0, 1]; H, W multiples of `patch`."""
+    tokens = Tokens(int(128 * self.width), self.patch, name='tokens')
+    x = tokens(layers.standardize(x), train=train)
+    for i in range(1, self.depth + 1):
+      x = Block(self.heads, self.head_dim, name=f'block_{i}')(x, train=train)
+    # the norm works on each token by itself, and only the class token is read
+    x = nn.LayerNorm(epsilon=1e-5, name='cls')(x[:, 0])
+    return nn.Dense(self.num_classes, kernel_init=layers.torch_default, name='logits')(
+      x
+    )
+
+
+class Tokens(nn.Module):
+  """Embedded patches behind a class token, plus learned positions, dropout."""
+
+  features: int
+  patch: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """[B, H, W, C] -> [B, 1 + H W / patch**2, features].
+
+    Raises:
+      InputError: height or width is not a multiple of the patch.
+    """
+    batch, height, width, channels = x.shape
+    size = self.patch
+    if height % size or width % size:
+      raise InputError(
+        f'image size {height}x{width} is not a multiple of the patch size {size};'
+        ' choose an image size that is'
+      )
+    # A strided convolution without overlap is one matrix product over the patches.
+    x = x.reshape(batch, height // size, size, width // size, size, channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, size * size * channels)
+    x = nn.Dense(self.features, kernel_init=layers.torch_default, name='patches')(x)
+    cls = self.param('cls', nn.initializers.zeros, (1, 1, self.features))
+    x = jnp.concatenate([jnp.broadcast_to(cls, (batch, 1, self.features)), x], axis=1)
+    # torch's trunc_normal_ cuts at +-2, a hundred deviations away: a plain normal
+    init = nn.initializers.normal(0.02)
+    x = x + self.param('positions', init, (1, *x.shape[1:]))
+    return nn.Dropout(DROPOUT, deterministic=not train)(x)
+
+
+class Block(nn.Module):
+  """Pre-norm transformer block: attention, then a GELU MLP of 4x the features."""
+
+  heads: int
+  head_dim: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """[B, tokens, features], same shape out."""
+    features = x.shape[-1]
+    attention = Attention(self.heads, self.head_dim, name='attention')
+    x = x + attention(nn.LayerNorm(epsilon=1e-5, name='norm_1')(x), train=train)
+    y = nn.LayerNorm(epsilon=1e-5, name='norm_2')(x)
+    y = nn.Dense(4 * features, kernel_init=layers.torch_default, name='mlp_1')(y)
+    y = nn.Dropout(DROPOUT, deterministic=not train)(nn.gelu(y, approximate=False))
+    y = nn.Dense(features, kernel_init=layers.torch_default, name='mlp_2')(y)
+    return x + nn.Dropout(DROPOUT, deterministic=not train)(y)
+
+
+class Attention(nn.Module):
+  """Multi-head self-attention with dropout on the attention weights.
+
+  Where the heads add up to the features this is torch's MultiheadAttention. A wider
+  projection (10 heads of 64 on 128 features) has no bias on queries, keys and values,
+  as is usual for that form.
+  """
+
+  heads: int
+  head_dim: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """[B, tokens, features], same shape out."""
+    features = x.shape[-1]
+    qkv = nn.DenseGeneral(
+      (3, self.heads, self.head_dim),
+      use_bias=self.heads * self.head_dim == features,
+      kernel_init=nn.initializers.xavier_uniform(),
+      name='qkv',
+    )(x)
+    x = nn.dot_product_attention(
+      qkv[:, :, 0],
+      qkv[:, :, 1],
+      qkv[:, :, 2],
+      dropout_rate=DROPOUT,
+      broadcast_dropout=False,
+      dropout_rng=self.make_rng('dropout') if train else None,
+      deterministic=not train,
+    )
+    return nn.DenseGeneral(
+      features, axis=(-2, -1), kernel_init=layers.torch_default, name='out'
+    )(x)

@@ -1,0 +1,249 @@
+"""Cutting a model in two: where it can be cut, both halves, and what a cut costs.
+
+A split is a named linen module whose output is the activation that would be sent.
+Any linen module with named blocks can be cut: nothing here knows a model class.
+"""
+
+import difflib
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpz_jax import liveness
+from gpz_jax.types import InputError
+
+Variables = dict[str, Any]
+
+
+def list_splits(
+  model: nn.Module, image_shape: tuple[int, int, int], *, where: str = '*'
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """The modules after which `model` might be cut, in forward order.
+
+  Args:
+    model: called as `model(image, train=False)`; returns logits.
+    image_shape: (H, W, C).
+    where: a glob on the module path ('unit_3/conv_1'). The default lists the direct
+      children of the model; a pattern with '/' reaches deeper.
+
+  Returns:
+    Name -> activation shape without the batch, in the order in which the modules end.
+    Modules that are called twice, do not return one array, or give the logits
+    themselves are left out. Whether a name is a true cut is for `check_cuts` to say.
+  """
+  outputs: dict[str, list[Any]] = {}
+
+  def note(call, args, kwargs, context):
+    result = call(*args, **kwargs)
+    path = '/'.join(context.module.path)
+    if context.method_name == '__call__' and path:
+      outputs.setdefault(path, []).append(result)
+    return result
+
+  def trace(image):
+    with nn.intercept_methods(note):
+      logits, _ = model.init_with_output(jax.random.key(0), image, train=False)
+    return logits, {path: calls for path, calls in outputs.items()}
+
+  image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  logits, _ = jax.eval_shape(trace, image)
+  splits = {}
+  for path, calls in outputs.items():
+    single = len(calls) == 1 and hasattr(calls[0], 'shape')
+    listed = path.count('/') == where.count('/') and fnmatch.fnmatchcase(path, where)
+    if single and listed and calls[0].shape[:1] == (2,):
+      splits[path] = jax.ShapeDtypeStruct(calls[0].shape[1:], calls[0].dtype)
+  last = next(reversed(splits), None)
+  if last is not None and splits[last].shape == logits.shape[1:]:
+    del splits[last]  # the logits: nothing is left for the cloud
+  return splits
+
+
+def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ...]:
+  """The splits that `wanted` names, in forward order.
+
+  Args:
+    wanted: names, globs ('feat_*') or the number a name ends in ('30').
+    splits: all names, in forward order.
+
+  Raises:
+    InputError: an entry names no split.
+  """
+  chosen = set()
+  for entry in wanted:
+    by_number = [name for name in splits if name.rpartition('_')[2] == entry]
+    found = by_number or fnmatch.filter(splits, entry)
+    if not found:
+      near = difflib.get_close_matches(entry, splits, n=1)
+      hint = f"; did you mean '{near[0]}'?" if near else '.'
+      raise InputError(
+        f"split '{entry}' is not in the model{hint} Known: {', '.join(splits)}"
+      )
+    chosen.update(found)
+  return tuple(name for name in splits if name in chosen)
+
+
+def capture(
+  model: nn.Module, variables: Variables, images: jax.Array, splits: Sequence[str]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+  """One forward pass that also returns the activations at `splits`.
+
+  Args:
+    model: the target.
+    variables: its parameters and batch statistics.
+    images: [B, H, W, C] float32 in [0, 1].
+    splits: names from `list_splits`.
+
+  Returns:
+    Logits [B, K] and name -> activation [B, ...].
+  """
+  wanted = {tuple(split.split('/')) for split in splits}
+  logits, state = model.apply(
+    variables,
+    images,
+    train=False,
+    capture_intermediates=lambda module, method: (
+      method == '__call__' and module.path in wanted
+    ),
+    mutable=['intermediates'],
+  )
+  return logits, {split: _captured(state, split) for split in splits}
+
+
+def _captured(state: Any, split: str) -> jax.Array:
+  node = state['intermediates']
+  for name in split.split('/'):
+    node = node[name]
+  return node['__call__'][0]
+
+
+def edge(
+  model: nn.Module, variables: Variables, images: jax.Array, split: str
+) -> jax.Array:
+  """What the device sends: the activation [B, ...] at `split` for images [B, H, W, C].
+
+  Under jit everything behind the split is dropped by the compiler.
+  """
+  return capture(model, variables, images, (split,))[1][split]
+
+
+def cloud(
+  model: nn.Module,
+  variables: Variables,
+  activation: jax.Array,
+  split: str,
+  *,
+  image_shape: tuple[int, int, int],
+) -> jax.Array:
+  """What the cloud computes: logits [B, K] from the activation [B, ...] at `split`.
+
+  The whole model is traced with the module at `split` replaced by `activation`; under
+  jit the edge is dead code. Right only if `split` is a true cut (see `check_cuts`).
+  """
+
+  def resume(call, args, kwargs, context):
+    at_split = '/'.join(context.module.path) == split
+    if at_split and context.method_name == '__call__':
+      return activation
+    return call(*args, **kwargs)
+
+  blank = jnp.zeros((len(activation), *image_shape), jnp.float32)
+  with nn.intercept_methods(resume):
+    return model.apply(variables, blank, train=False)
+
+
+def is_cut(
+  model: nn.Module, variables: Variables, images: jax.Array, split: str
+) -> bool:
+  """Whether cloud(edge(x)) == model(x): nothing but the activation crosses `split`."""
+
+  def both(variables, images):
+    logits, activations = capture(model, variables, images, (split,))
+    resumed = cloud(
+      model, variables, activations[split], split, image_shape=images.shape[1:]
+    )
+    return logits, resumed
+
+  logits, resumed = jax.jit(both)(variables, images)
+  return bool(np.allclose(logits, resumed, rtol=1e-4, atol=1e-5))
+
+
+def check_cuts(
+  model: nn.Module, variables: Variables, images: jax.Array, splits: Sequence[str]
+) -> None:
+  """Checks that every name in `splits` is a true cut of the model.
+
+  Raises:
+    InputError: naming the first split that is not: something computed before it is
+      used behind it as well (it lies inside a residual or dense block).
+  """
+  for split in splits:
+    if not is_cut(model, variables, images, split):
+      raise InputError(
+        f"split '{split}' is not a true cut: the cloud needs more than its activation;"
+        ' choose a split outside the residual or dense block it lies in'
+      )
+
+
+def split_costs(
+  model: nn.Module,
+  image_shape: tuple[int, int, int],
+  num_classes: int,
+  splits: Sequence[str] | None = None,
+) -> dict[str, dict[str, float]]:
+  """What each split asks of the device and of the network.
+
+  Args:
+    model: the target.
+    image_shape: (H, W, C).
+    num_classes: K; checked against the logits.
+    splits: names; all of `list_splits` by default.
+
+  Returns:
+    Name -> edge_params, edge_flops (a multiplication and an addition count as two;
+    convolutions and matrix products only, one image), payload_bytes (float32),
+    payload_bytes_float16, and edge_params_share, edge_flops_share of the whole model.
+  """
+  shapes = list_splits(model, image_shape)
+  splits = tuple(shapes) if splits is None else splits
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  variables = jax.eval_shape(
+    lambda x: model.init(jax.random.key(0), x, train=False), image
+  )
+
+  def measure(function):
+    return liveness.used_params_and_flops(function, variables, image)
+
+  def whole(variables, x):
+    return model.apply(variables, x, train=False)
+
+  logits = jax.eval_shape(whole, variables, image)
+  if logits.shape != (1, num_classes):
+    raise InputError(
+      f'the model returns logits of shape {logits.shape[1:]}, expected ({num_classes},)'
+    )
+  total_params, total_flops = measure(whole)
+  costs = {}
+  for split in splits:
+    params, flops = measure(
+      lambda variables, x, split=split: edge(model, variables, x, split)
+    )
+    activation = jax.eval_shape(
+      lambda variables, x, split=split: edge(model, variables, x, split),
+      variables,
+      image,
+    )
+    costs[split] = {
+      'edge_params': params,
+      'edge_params_share': params / total_params,
+      'edge_flops': flops,
+      'edge_flops_share': flops / total_flops,
+      'payload_bytes': 4 * activation.size,
+      'payload_bytes_float16': 2 * activation.size,
+    }
+  return costs

@@ -1,0 +1,256 @@
+"""Figures of a report: error against split, and the grid of reconstructions."""
+
+import io
+import math
+import pathlib
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gpz_jax.report.formats import format_error
+from gpz_jax.report.workdir import Findings
+
+INK, MUTED, GRID, GOLD = '#1d2733', '#5c6773', '#e4e8ec', '#f5c542'
+# Okabe and Ito's colours, told apart with every common colour vision deficiency
+NEGATIVE = ('#d55e00', '#cc79a7', '#e69f00')
+POSITIVE = ('#0072b2', '#009e73', '#56b4e9')
+MARKERS = 'osD^vP*X'
+RUNGS = {
+  'mean_image': 'mean image',
+  'class_mean': 'class mean',
+  'mean_colour': 'one colour',
+  'thumbnail_2': '2x2 thumbnail',
+  'thumbnail_4': '4x4 thumbnail',
+  'thumbnail_8': '8x8 thumbnail',
+}
+STYLE: Any = {
+  'font.size': 11,
+  'axes.edgecolor': MUTED,
+  'axes.labelcolor': INK,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 12,
+  'axes.titleweight': 'bold',
+  'axes.titlecolor': INK,
+  'xtick.color': MUTED,
+  'ytick.color': MUTED,
+  'xtick.labelcolor': INK,
+  'ytick.labelcolor': INK,
+  'svg.fonttype': 'path',  # reads the same where the font is missing
+  'svg.hashsalt': 'gpz_jax',  # the same rows give the same bytes
+}
+
+
+def alpha_colours(alphas: list[float]) -> dict[float, str]:
+  """A colour for each alpha: warm below zero, dark at zero, cold above."""
+  below = [alpha for alpha in alphas if alpha < 0]
+  above = [alpha for alpha in alphas if alpha > 0]
+  colours = dict.fromkeys(alphas, INK)
+  colours |= {a: NEGATIVE[i % len(NEGATIVE)] for i, a in enumerate(below)}
+  colours |= {a: POSITIVE[i % len(POSITIVE)] for i, a in enumerate(above)}
+  return colours
+
+
+def draw_curves(findings: Findings) -> Figure:
+  """MSE (log axis, with the ladder) and PSNR against split, one line an alpha.
+
+  Points are means over seeds; bars reach from the lowest to the highest seed.
+  """
+  with mpl.rc_context(STYLE):
+    width = 11.5 + 0.5 * max(0, len(findings.splits) - 8)
+    figure = Figure(figsize=(width, 4.7), layout='constrained')
+    mse_axes, psnr_axes = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    mse_axes.set_yscale('log')
+    _draw_metric(mse_axes, findings, 'test_mse_paper')
+    _draw_metric(psnr_axes, findings, 'test_psnr')
+    mse_axes.set_title('Reconstruction error: higher is more private')
+    mse_axes.set_ylabel('test MSE, summed over channels')
+    psnr_axes.set_title('PSNR: lower is more private')
+    psnr_axes.set_ylabel('test PSNR, dB')
+    _draw_ladder(mse_axes, findings)
+    handles, labels = psnr_axes.get_legend_handles_labels()
+    psnr_axes.legend(handles, labels, frameon=False, loc='best')
+    return figure
+
+
+def draw_reconstructions(findings: Findings, alpha: float) -> Figure | None:
+  """Originals and, below, the reconstructions from each split, shallow to deep."""
+  strips = [
+    (split, findings.samples[alpha, split])
+    for split in findings.splits
+    if (alpha, split) in findings.samples
+  ]
+  if findings.originals is None or not strips:
+    return None
+  strips.insert(0, ('original', findings.originals))
+  columns = len(findings.originals)
+  with mpl.rc_context(STYLE):
+    figure = Figure(figsize=(columns + 2.6, len(strips) + 0.5), layout='constrained')
+    figure.suptitle(
+      f'Reconstructed from the activation of each split (alpha {alpha:g})',
+      color=INK,
+      fontsize=12,
+      fontweight='bold',
+    )
+    for axes, (split, images) in zip(
+      np.atleast_1d(figure.subplots(len(strips), 1)), strips, strict=True
+    ):
+      axes.imshow(join_images(images), cmap='gray', vmin=0, vmax=255, aspect='equal')
+      axes.set_axis_off()
+      label = split
+      if split != 'original':
+        label += f'\nMSE {format_error(findings.mean("test_mse", alpha, split))}'
+      axes.annotate(
+        label,
+        (-0.01, 0.5),
+        xycoords='axes fraction',
+        ha='right',
+        va='center',
+        color=INK,
+        parse_math=False,
+      )
+    return figure
+
+
+def encode_svg(figure: Figure) -> str:
+  """The figure as an <svg> element; its text is drawn as paths, names and all."""
+  buffer = io.StringIO()
+  with mpl.rc_context(STYLE):
+    figure.savefig(buffer, format='svg', metadata={'Date': None, 'Creator': None})
+  text = buffer.getvalue()
+  return text[text.index('<svg') :]
+
+
+def save_png(figure: Figure, path: pathlib.Path) -> None:
+  """Writes the figure, cut to its content, in one atomic step."""
+  partial = path.with_name(f'{path.name}.partial')
+  with mpl.rc_context(STYLE):
+    figure.savefig(partial, format='png', dpi=160, bbox_inches='tight')
+  partial.replace(path)
+
+
+def join_images(images: np.ndarray, gap: int = 2) -> np.ndarray:
+  """n images side by side on white: [n, H, W, C] -> [H, n * (W + gap) - gap, (3)]."""
+  padded = np.pad(images, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
+  strip = np.concatenate(list(padded), axis=1)[:, :-gap]
+  return strip[..., 0] if strip.shape[-1] == 1 else strip
+
+
+def _draw_metric(axes: Axes, findings: Findings, column: str) -> None:
+  positions = range(len(findings.splits))
+  _shade_zone(axes, findings)
+  colours = alpha_colours(findings.alphas)
+  for i, alpha in enumerate(findings.alphas):
+    cells = [findings.values(column, alpha, split) for split in findings.splits]
+    shift = 0.05 * (i - (len(findings.alphas) - 1) / 2)  # keeps bars apart
+    points = [
+      (x + shift, np.mean(cell), min(cell), max(cell))
+      for x, cell in zip(positions, cells, strict=True)
+      if cell
+    ]
+    if not points:
+      continue
+    x, mean, low, high = np.array(points).T
+    axes.errorbar(
+      x,
+      mean,
+      [mean - low, high - mean] if (high > low).any() else None,
+      color=colours[alpha],
+      marker=MARKERS[i % len(MARKERS)],
+      markersize=6,
+      linewidth=1.8,
+      elinewidth=1.1,
+      capsize=2.5,
+      label=f'alpha {alpha:g}',
+      zorder=3,
+    )
+  axes.set_xlim(-0.5, len(positions) - 0.5)
+  letters = sum(map(len, findings.splits))
+  crowded = letters > 52
+  axes.set_xticks(
+    positions,
+    findings.splits,
+    rotation=45 if crowded else 0,
+    ha='right' if crowded else 'center',
+    rotation_mode='anchor' if crowded else 'default',
+    parse_math=False,
+    fontsize=11 if letters < 36 or crowded else 9.5,
+  )
+  axes.set_xlabel('split, shallow to deep')
+  axes.grid(axis='y', color=GRID, linewidth=0.8)
+  axes.set_axisbelow(True)
+
+
+def _shade_zone(axes: Axes, findings: Findings) -> None:
+  """Gold where the golden zone is; deeper the more alphas agree on it."""
+  starts = [findings.splits.index(z.split) for z in findings.zone.alphas if z.split]
+  for start in starts:
+    axes.axvspan(
+      start - 0.5,
+      len(findings.splits) - 0.5,
+      color=GOLD,
+      alpha=0.3 / len(findings.alphas),
+      linewidth=0,
+      zorder=0,
+    )
+  if starts:
+    axes.annotate(
+      'golden zone',
+      (min(starts) - 0.45, 0.985),
+      xycoords=('data', 'axes fraction'),
+      va='top',
+      color='#8a6500',
+      fontsize=10,
+      fontweight='bold',
+    )
+
+
+def _draw_ladder(axes: Axes, findings: Findings) -> None:
+  """Thin lines at what simple guesses score, named in the right margin."""
+  levels = {
+    label: findings.ladder[rung]['mse_paper']
+    for rung, label in RUNGS.items()
+    if rung in findings.ladder
+  }
+  levels = {label: level for label, level in levels.items() if level > 0}
+  if not levels:
+    return
+  for level in levels.values():
+    axes.axhline(level, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+  low, high = axes.get_ylim()
+  ranked = sorted(levels.items(), key=lambda item: item[1])
+  spread = math.log(high / low)
+  heights = _spread_labels([math.log(v / low) / spread for _, v in ranked], 0.052)
+  for (label, level), height in zip(ranked, heights, strict=True):
+    axes.annotate(
+      f'{label} {level:.3f}',
+      (1, level),
+      (1.025, height),
+      xycoords=('axes fraction', 'data'),
+      textcoords='axes fraction',
+      va='center',
+      color=MUTED,
+      fontsize=9,
+      arrowprops={
+        'arrowstyle': '-',
+        'color': MUTED,
+        'linewidth': 0.6,
+        'relpos': (0, 0.5),
+        'shrinkA': 0,
+        'shrinkB': 0,
+      },
+    )
+
+
+def _spread_labels(heights: list[float], gap: float) -> list[float]:
+  """Ascending heights, moved up (then down from the top) to be `gap` apart."""
+  for i in range(1, len(heights)):
+    heights[i] = max(heights[i], heights[i - 1] + gap)
+  heights[-1] = min(heights[-1], 1.0)
+  for i in reversed(range(len(heights) - 1)):
+    heights[i] = min(heights[i], heights[i + 1] - gap)
+  return heights

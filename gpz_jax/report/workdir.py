@@ -1,0 +1,134 @@
+"""What a sweep left in its workdir, read for the report."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from gpz_jax import results
+from gpz_jax.results import Row
+from gpz_jax.types import InputError
+from gpz_jax.zone import Recommendation, Zone, golden_zone, recommend
+
+LIMITS = ('max_edge_params', 'max_edge_flops', 'max_payload_bytes', 'min_accuracy')
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+  """A sweep, complete or still running, and what follows from its rows."""
+
+  rows: list[Row]
+  is_final: bool  # rows come from the parquet file, written at the end
+  splits: list[str]  # forward order
+  alphas: list[float]  # ascending
+  zone: Zone
+  recommendation: Recommendation
+  ladder: dict[str, dict[str, float]]
+  config: dict[str, Any]
+  env: dict[str, Any]
+  originals: np.ndarray | None  # [n, H, W, C] uint8
+  samples: dict[tuple[float, str], np.ndarray]  # (alpha, split) -> [n, H, W, C] uint8
+
+  def values(self, column: str, alpha: float, split: str | None = None) -> list[float]:
+    """`results.seed_values` of these rows."""
+    return results.seed_values(self.rows, column, alpha=alpha, split=split)
+
+  def mean(self, column: str, alpha: float, split: str | None = None) -> float:
+    """`results.seed_mean` of these rows."""
+    return results.seed_mean(self.rows, column, alpha=alpha, split=split)
+
+  def cost(self, split: str) -> Row:
+    """A row of `split`: what cutting there costs is the same in all of them."""
+    return next(row for row in self.rows if row['split'] == split)
+
+  def is_in_zone(self, alpha: float, split: str) -> bool:
+    """Whether `split` lies in the golden zone of `alpha`."""
+    found = next(z for z in self.zone.alphas if z.alpha == alpha)
+    if found.split is None:
+      return False
+    return self.splits.index(split) >= self.splits.index(found.split)
+
+
+def read_workdir(workdir: str | pathlib.Path) -> Findings:
+  """Reads the rows and whatever else is there by now.
+
+  Limits named in config.json (max_edge_params, ...) bound the recommendation.
+
+  Raises:
+    InputError: no results, or a file that cannot be read.
+  """
+  workdir = pathlib.Path(workdir)
+  is_final = (workdir / 'results.parquet').exists()
+  if is_final:
+    rows = results.read_parquet(workdir / 'results.parquet')
+  elif (workdir / 'results.jsonl').exists():
+    rows = results.read_rows(workdir / 'results.jsonl')
+  else:
+    raise InputError(f'no results.parquet or results.jsonl in workdir {str(workdir)!r}')
+  if not rows:
+    raise InputError(f'no finished row yet in workdir {str(workdir)!r}; try later')
+  config = _read_json(workdir / 'config.json')
+  limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
+  return Findings(
+    rows=rows,
+    is_final=is_final,
+    splits=results.list_splits(rows),
+    alphas=results.list_alphas(rows),
+    zone=golden_zone(rows),
+    recommendation=recommend(rows, **limits),
+    ladder=_read_json(workdir / 'ladder.json'),
+    config=config,
+    env=_read_json(workdir / 'env.json'),
+    originals=_read_images(workdir / 'samples' / 'originals.npy'),
+    samples=_read_samples(workdir, rows),
+  )
+
+
+def sample_path(workdir: str | pathlib.Path, lane_id: str, split: str) -> pathlib.Path:
+  """Where the sample reconstructions of a row are kept: uint8 [n, H, W, C]."""
+  name = f'{lane_id}-{split.replace("/", ".")}.npy'
+  return pathlib.Path(workdir) / 'samples' / name
+
+
+def _read_samples(
+  workdir: pathlib.Path, rows: list[Row]
+) -> dict[tuple[float, str], np.ndarray]:
+  """The samples of the lowest seed that has them, for each alpha and split."""
+  samples = {}
+  for row in sorted(rows, key=lambda row: row['seed']):
+    key = (row['alpha'], row['split'])
+    if key not in samples:
+      images = _read_images(sample_path(workdir, row['lane_id'], row['split']))
+      if images is not None:
+        samples[key] = images
+  return samples
+
+
+def _read_images(path: pathlib.Path) -> np.ndarray | None:
+  if not path.exists():
+    return None
+  try:
+    images = np.load(path, allow_pickle=False)
+  except (OSError, ValueError, EOFError) as error:
+    raise InputError(f'cannot read images {str(path)!r}: {error}') from error
+  if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
+    raise InputError(
+      f'{str(path)!r} must hold uint8 images [n, H, W, 1 or 3], got {images.dtype} '
+      f'{images.shape}'
+    )
+  return images
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+  """The object in a JSON file; empty where there is no file yet."""
+  if not path.exists():
+    return {}
+  try:
+    content = json.loads(path.read_text(encoding='utf-8'))
+  except (OSError, ValueError) as error:
+    raise InputError(f'cannot read {str(path)!r}: {error}') from error
+  if not isinstance(content, dict):
+    raise InputError(f'{str(path)!r} must hold a JSON object')
+  return content

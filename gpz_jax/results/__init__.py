@@ -1,0 +1,36 @@
+"""Rows of results: their columns, their files, their summary, where they come from.
+
+A row is a plain dict, one for each lane and split. `results.jsonl` grows by a line as
+each lane ends; `results.parquet` holds the same rows, sorted, once the sweep is done.
+"""
+
+from gpz_jax.results.columns import COLUMNS, Column, Row, check_row, row_key
+from gpz_jax.results.files import append_row, read_parquet, read_rows, write_parquet
+from gpz_jax.results.provenance import provenance
+from gpz_jax.results.summary import (
+  format_bytes,
+  format_table,
+  list_alphas,
+  list_splits,
+  seed_mean,
+  seed_values,
+)
+
+__all__ = [
+  'COLUMNS',
+  'Column',
+  'Row',
+  'append_row',
+  'check_row',
+  'format_bytes',
+  'format_table',
+  'list_alphas',
+  'list_splits',
+  'provenance',
+  'read_parquet',
+  'read_rows',
+  'row_key',
+  'seed_mean',
+  'seed_values',
+  'write_parquet',
+]

@@ -1,0 +1,98 @@
+"""The columns of results: one row for each lane and split, as a plain dict."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+Row = dict[str, Any]  # column name -> str, int or float
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+  """A column of the results: its name, Python type and meaning in one line."""
+
+  name: str
+  type: type
+  meaning: str
+
+
+COLUMNS = (
+  Column('model', str, 'target architecture'),
+  Column('dataset', str, 'dataset of the target'),
+  Column('aux_dataset', str, "dataset of the attacker's images"),
+  Column('alpha', float, 'label smoothing of the target; may be negative'),
+  Column('seed', int, 'seed of the target and of its decoders'),
+  Column('split', str, 'where the target is cut'),
+  Column('split_index', int, 'position of the split in forward order, from 0'),
+  Column('attack', str, 'how the activation is inverted'),
+  Column('decoder', str, 'architecture of the decoder'),
+  Column('selection', str, "data that chose the decoder's epoch: aux or test"),
+  Column('activation_shape', str, 'shape of what is sent for one image, as 4x4x128'),
+  Column('edge_params', int, 'parameters on the device'),
+  Column('edge_params_share', float, 'edge_params over all parameters of the target'),
+  Column('edge_flops', int, 'floating-point operations on the device for one image'),
+  Column('edge_flops_share', float, 'edge_flops over those of the whole target'),
+  Column('payload_bytes', int, 'bytes sent for one image in float32'),
+  Column('payload_bytes_float16', int, 'bytes sent for one image in float16'),
+  Column('target_accuracy', float, 'accuracy of the target on the test subset'),
+  Column('target_val_accuracy', float, 'accuracy of the target on the val subset'),
+  Column('test_mse', float, 'per-element squared error in [0, 1], test subset'),
+  Column('test_psnr', float, 'mean of per-image PSNR in dB, test subset'),
+  Column('test_ssim', float, 'mean of per-image SSIM, test subset'),
+  Column('test_cosine', float, 'mean of per-image cosine similarity, test subset'),
+  Column('test_mse_paper', float, 'squared error summed over channels, test subset'),
+  Column(
+    'test_psnr_paper', float, 'mean over batches of 32 of PSNR in dB, test subset'
+  ),
+  Column('aux_mse', float, 'per-element squared error in [0, 1], aux subset'),
+  Column('aux_psnr', float, 'mean of per-image PSNR in dB, aux subset'),
+  Column('aux_mse_paper', float, 'squared error summed over channels, aux subset'),
+  Column('aux_psnr_paper', float, 'mean over batches of 32 of PSNR in dB, aux subset'),
+  Column('decoder_params', int, 'parameters of the decoder'),
+  Column('epochs', int, 'epochs the decoder was trained for'),
+  Column('best_epoch', int, 'epoch whose weights were kept, from 1'),
+  Column('n_test', int, 'images scored in the test subset'),
+  Column('n_aux', int, 'images scored in the aux subset'),
+  Column('status', str, 'done, or diverged: the loss stopped being finite'),
+  Column('lane_id', str, 'stable name of model, dataset, alpha and seed'),
+  Column('strategy', str, 'how lanes were run side by side: map, vmap, ...'),
+  Column('precision', str, 'number format the activations were kept in'),
+  Column('wall_seconds', float, 'seconds spent on this row'),
+  Column('version', str, 'version of gpz_jax'),
+)
+TYPES = {column.name: column.type for column in COLUMNS}
+STATUSES = ('done', 'diverged')
+
+
+def row_key(row: Row) -> tuple[str, str, str]:
+  """What a row is the result of: (lane_id, split, attack)."""
+  return row['lane_id'], row['split'], row['attack']
+
+
+def check_row(row: Row) -> Row:
+  """The row in column order, its values as plain Python ones.
+
+  Raises:
+    ValueError: a column is missing, unknown or of another type.
+  """
+  if missing := [name for name in TYPES if name not in row]:
+    raise ValueError(f'row lacks columns {missing}')
+  if unknown := [name for name in row if name not in TYPES]:
+    raise ValueError(f'row has unknown columns {unknown}')
+  checked = {name: _check_value(name, row[name]) for name in TYPES}
+  if checked['status'] not in STATUSES:
+    raise ValueError(f'column status: {checked["status"]!r} is not one of {STATUSES}')
+  return checked
+
+
+def _check_value(name: str, value: Any) -> Any:
+  expected = TYPES[name]
+  if isinstance(value, np.generic | np.ndarray | jax.Array) and value.ndim == 0:
+    value = value.tolist()
+  if expected is float and type(value) is int:
+    value = float(value)
+  if type(value) is not expected:
+    raise ValueError(f'column {name}: {value!r} is not of type {expected.__name__}')
+  return value

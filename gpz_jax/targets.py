@@ -1,0 +1,190 @@
+"""Targets: the label-smoothed classifiers under attack, one lane per alpha and seed."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from gpz_jax.data import eval_order
+from gpz_jax.training import augment
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.loop import History, Objective, Report, Trainer
+from gpz_jax.training.recipe import Recipe
+from gpz_jax.training.state import Best
+from gpz_jax.types import Dataset, Lane, Mean, Task
+
+Convention = Literal['standard', 'code', 'table1']
+CONVENTIONS: tuple[Convention, ...] = ('standard', 'code', 'table1')
+# Shares of the training between which a negative alpha grows from 0 to its value
+# (Struppek et al. 2024: epochs 50 to 75 of 100; without it the target trains badly).
+NEGATIVE_ALPHA_RAMP = (0.5, 0.75)
+EVAL_BATCH = 128
+
+
+class Targets(NamedTuple):
+  """Trained targets, stacked over lanes."""
+
+  best: Best  # [L] the chosen epoch's variables
+  alive: jax.Array  # [L] bool
+
+
+def smooth_labels(
+  labels: jax.Array, alpha: jax.Array, num_classes: int, convention: Convention
+) -> jax.Array:
+  """Label-smoothed target distributions.
+
+  Args:
+    labels: [B] int32.
+    alpha: [] traced; negative moves weight away from the other classes.
+    num_classes: K.
+    convention: `standard` puts (1 - a) onehot + a / K; `code` 1 - a on the label and
+      a / (K - 1) elsewhere; `table1` 1 - a and a / K, which sums to 1 - a / K.
+
+  Returns:
+    [B, K] float32.
+
+  Source: spec D3. `code` at a is `standard` at a K / (K - 1).
+  """
+  onehot = jax.nn.one_hot(labels, num_classes)
+  if convention == 'standard':
+    return optax.smooth_labels(onehot, alpha)
+  others = num_classes - 1 if convention == 'code' else num_classes
+  return onehot * (1 - alpha) + (1 - onehot) * (alpha / others)
+
+
+def effective_alpha(alpha: jax.Array, progress: jax.Array) -> jax.Array:
+  """Alpha at a share `progress` of the training: negative values ramp in."""
+  start, stop = NEGATIVE_ALPHA_RAMP
+  ramp = jnp.clip((progress - start) / (stop - start), 0.0, 1.0)
+  return jnp.where(alpha < 0, alpha * ramp, alpha)
+
+
+def pixels(images: jax.Array, index: jax.Array) -> jax.Array:
+  """The images at `index` [B] as float32 in [0, 1], out of uint8 [N, H, W, C]."""
+  return images[index].astype(jnp.float32) / 255
+
+
+def train(
+  model: nn.Module,
+  task: Task,
+  lanes: Sequence[Lane],
+  recipe: Recipe,
+  *,
+  convention: Convention = 'standard',
+  strategy: str = 'auto',
+  order_seed: int = 0,
+  report: Report = lambda done, total, values: None,
+) -> tuple[Targets, History]:
+  """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
+
+  Args:
+    model: the classifier; alpha is traced, so all lanes are one program.
+    task: the data.
+    lanes: alpha and seed of each target.
+    recipe: how to train.
+    convention: of the smoothed labels.
+    strategy: how lanes run, see `training.lanes`.
+    order_seed: of the order of examples, shared by all lanes.
+    report: progress, see `Trainer.fit`.
+
+  Returns:
+    The targets [L] at their epoch of highest validation accuracy (a negative alpha
+    counts only once it has ramped in), and the history: loss, nll, error.
+  """
+  objective = Objective(
+    model=model,
+    sample_shape=task.image_shape,
+    loss=_make_loss(model, recipe, task.num_classes, convention),
+    evaluate=_make_evaluate(model, len(task.val)),
+    plateau_on='nll',
+    select_on='error',
+    eligible=lambda lane, progress: (
+      (lane['alpha'] >= 0) | (progress >= NEGATIVE_ALPHA_RAMP[1])
+    ),
+  )
+  trainer = Trainer(objective, recipe, lanes_lib.resolve(strategy))
+  shared = jax.device_put(
+    {
+      'train': (task.train.image, task.train.label),
+      'held_out': (task.val.image, task.val.label),
+    }
+  )
+  states, history = trainer.fit(
+    stack_lanes(lanes),
+    shared,
+    num_examples=len(task.train),
+    order_seed=order_seed,
+    report=report,
+  )
+  return Targets(states.best, states.train.alive), history
+
+
+def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
+  """The arrays of target lanes: key [L] and alpha [L]."""
+  return {
+    'key': jnp.stack([lane.key() for lane in lanes]),
+    'alpha': jnp.array([lane.alpha for lane in lanes], jnp.float32),
+  }
+
+
+def evaluate(
+  model: nn.Module, targets: Targets, dataset: Dataset, *, strategy: str = 'auto'
+) -> dict[str, np.ndarray]:
+  """Accuracy and cross-entropy (nats) of each target on a subset: name -> [L]."""
+  one = _make_evaluate(model, len(dataset))
+  run = lanes_lib.over_lanes(
+    lambda best, shared: one(best.variables, {}, shared), lanes_lib.resolve(strategy)
+  )
+  shared = {'held_out': (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
+  means = jax.device_get(jax.jit(run)(targets.best, shared))
+  for mean in means.values():
+    assert (mean.count == len(dataset)).all(), 'examples seen != size of the subset'
+  return {'accuracy': 1 - means['error'].compute(), 'nll': means['nll'].compute()}
+
+
+def _make_loss(model, recipe: Recipe, num_classes: int, convention: Convention):
+  def loss(params, batch_stats, lane, shared, index, mask, key, progress):
+    images, labels = shared['train']
+    augment_key, dropout_key = jax.random.split(key)
+    image = augment.augment(
+      augment_key, pixels(images, index), flip=recipe.flip, jitter=recipe.jitter
+    )
+    logits, updated = model.apply(
+      {'params': params, 'batch_stats': batch_stats},
+      image,
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': dropout_key},
+    )
+    alpha = effective_alpha(lane['alpha'], progress)
+    soft = smooth_labels(labels[index], alpha, num_classes, convention)
+    losses = optax.losses.softmax_cross_entropy(logits, soft)
+    return Mean.of(losses, mask).compute(), updated.get('batch_stats', {})
+
+  return loss
+
+
+def _make_evaluate(model, num_examples: int):
+  index, masks = eval_order(num_examples, EVAL_BATCH)
+
+  def evaluate(variables, lane, shared) -> dict[str, Mean]:
+    images, labels = shared['held_out']
+
+    def body(means, batch):
+      index, mask = batch
+      logits = model.apply(variables, pixels(images, index), train=False)
+      label = labels[index]
+      nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
+      wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
+      batch_means = {'nll': Mean.of(nll, mask), 'error': Mean.of(wrong, mask)}
+      return {name: means[name].merge(m) for name, m in batch_means.items()}, None
+
+    zero = {'nll': Mean.zero(), 'error': Mean.zero()}
+    return lax.scan(body, zero, (jnp.asarray(index), jnp.asarray(masks)))[0]
+
+  return evaluate

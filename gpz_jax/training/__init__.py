@@ -1,0 +1,1 @@
+"""How anything is trained: one step, many lanes, epochs as compiled segments."""

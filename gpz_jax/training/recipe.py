@@ -1,0 +1,73 @@
+"""Recipes: everything that says how a lane is optimised, as plain values."""
+
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
+import optax
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """An optimiser with its schedule. Defaults are torch's where the paper is silent."""
+
+  epochs: int
+  batch_size: int = 128
+  optimizer: Literal['adam', 'adamw', 'sgd'] = 'adam'
+  learning_rate: float = 3e-4
+  b1: float = 0.9
+  b2: float = 0.999
+  momentum: float = 0.85  # sgd only
+  weight_decay: float = 0.0  # adam, sgd: L2 in the gradient; adamw: decoupled
+  amsgrad: bool = True
+  plateau_patience: int = 10  # epochs without improvement that are let pass
+  plateau_factor: float = 0.5
+  plateau_threshold: float = 1e-4  # relative
+  # Optimisation details only targets use.
+  flip: bool = False
+  jitter: float = 0.0  # brightness, contrast, saturation and hue amplitude
+
+
+# Spec 2, "Common recipe" (the released train_classifier.py): 300 epochs, batch 128.
+IR = Recipe(300, weight_decay=1e-4, plateau_patience=15)
+VIT = IR
+VGG = Recipe(300, b1=0.5, weight_decay=5e-4, plateau_patience=10)
+VGG_FACES = Recipe(
+  300, optimizer='sgd', learning_rate=0.05, momentum=0.85, weight_decay=5e-4
+)
+IR_ADAMW = Recipe(300, optimizer='adamw', b1=0.6, weight_decay=0.01)
+VGG_ADAMW = Recipe(
+  300, optimizer='adamw', b1=0.5, weight_decay=1e-4, plateau_patience=20
+)
+VIT_ADAMW = Recipe(300, optimizer='adamw', weight_decay=0.01, plateau_patience=20)
+TARGET_RECIPES = {
+  'ir': IR,
+  'vit': VIT,
+  'vgg': VGG,
+  'vgg_faces': VGG_FACES,
+  'ir_adamw': IR_ADAMW,
+  'vgg_adamw': VGG_ADAMW,
+  'vit_adamw': VIT_ADAMW,
+}
+# Spec 3: paper and released code; patience 8.
+DECODER = Recipe(100, learning_rate=2e-4, b1=0.5, plateau_patience=8)
+
+
+def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
+  """The direction of descent, without the learning rate: that is traced per lane.
+
+  Follows torch: Adam's weight decay is L2 in the gradient, AdamW's is decoupled, and
+  AMSGrad takes the maximum of the raw second moment and corrects its bias afterwards
+  (optax corrects first, so that the noisy first steps would bound all later ones).
+  """
+  decay = optax.add_decayed_weights(recipe.weight_decay)
+  if recipe.optimizer == 'sgd':
+    return optax.chain(decay, optax.trace(recipe.momentum))
+  if recipe.amsgrad:
+    adam = optax.chain(
+      optax.scale_by_amsgrad(recipe.b1, recipe.b2, bias_correction_nu=False),
+      optax.scale_by_schedule(lambda count: jnp.sqrt(1 - recipe.b2 ** (count + 1.0))),
+    )
+  else:
+    adam = optax.scale_by_adam(recipe.b1, recipe.b2)
+  return optax.chain(*((decay, adam) if recipe.optimizer == 'adam' else (adam, decay)))

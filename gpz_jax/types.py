@@ -1,0 +1,131 @@
+"""The words every other module speaks: batches, datasets, tasks, lanes, means.
+
+Letters in shapes: N examples, B batch, L lanes, K classes, (H, W, C) image,
+(h, w, c) activation. Images and activations are channels last. A pytree whose name
+is plural (`targets`, `decoders`) carries the lane axis L first; the body of a step
+is written for one lane, has singular names and no lane axis.
+"""
+
+import dataclasses
+import hashlib
+from typing import NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class InputError(ValueError):
+  """Something the user handed over cannot be used.
+
+  The message is one line that names the thing, its value and the way out; commands
+  print it and exit with status 2.
+  """
+
+
+class Batch(NamedTuple):
+  """Examples on the device."""
+
+  image: jax.Array  # [B, H, W, C] float32 in [0, 1]
+  label: jax.Array  # [B] int32
+  mask: jax.Array  # [B] float32, 1 = a real example, 0 = padding
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """A subset of a task, on the host."""
+
+  image: np.ndarray  # [N, H, W, C] uint8
+  label: np.ndarray  # [N] int32
+
+  def __post_init__(self):
+    if self.image.ndim != 4 or self.image.dtype != np.uint8:
+      raise ValueError(
+        f'images must be uint8 [N, H, W, C], got {self.image.dtype} {self.image.shape}'
+      )
+    if self.label.shape != self.image.shape[:1]:
+      raise ValueError(
+        f'{len(self.image)} images but labels of shape {self.label.shape}'
+      )
+
+  def __len__(self) -> int:
+    return len(self.image)
+
+  def take(self, index) -> 'Dataset':
+    """The examples at `index` (a slice or an integer array)."""
+    return Dataset(self.image[index], self.label[index])
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """A classification problem and the data its attacker holds.
+
+  `train`, `val` and `test` belong to the target's owner, `aux` to the attacker. No
+  example is in two subsets.
+  """
+
+  name: str
+  aux_name: str
+  num_classes: int
+  class_names: tuple[str, ...]
+  train: Dataset
+  val: Dataset
+  test: Dataset
+  aux: Dataset
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """(H, W, C) of every image."""
+    return self.test.image.shape[1:]
+
+
+def stable_hash(text: str) -> int:
+  """A hash of `text` that is the same in every process: an integer in [0, 2**31)."""
+  return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], 'big') >> 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Lane:
+  """One independent training, by the plain values that name it."""
+
+  model: str
+  dataset: str
+  alpha: float
+  seed: int
+
+  @property
+  def lane_id(self) -> str:
+    """A stable name: equal for equal lanes, in every process and version."""
+    text = f'{self.model}|{self.dataset}|{self.alpha!r}|{self.seed}'
+    return f'{stable_hash(text):08x}'
+
+  def key(self) -> jax.Array:
+    """The random key every draw of this lane is folded in from."""
+    return jax.random.fold_in(jax.random.key(self.seed), int(self.lane_id, 16))
+
+
+@flax.struct.dataclass
+class Mean:
+  """A mean that can still be merged: divide last."""
+
+  total: jax.Array  # []
+  count: jax.Array  # []
+
+  @classmethod
+  def of(cls, values: jax.Array, mask: jax.Array) -> 'Mean':
+    """Sums `values` [B] where `mask` [B] is 1."""
+    return cls(jnp.sum(values * mask), jnp.sum(mask))
+
+  @classmethod
+  def zero(cls) -> 'Mean':
+    """The mean of nothing: the identity of `merge`."""
+    return cls(jnp.zeros(()), jnp.zeros(()))
+
+  def merge(self, other: 'Mean') -> 'Mean':
+    """The mean over both sets of examples."""
+    return Mean(self.total + other.total, self.count + other.count)
+
+  def compute(self) -> jax.Array:
+    """The mean; NaN where nothing was counted."""
+    return self.total / self.count

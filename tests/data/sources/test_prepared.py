@@ -1,0 +1,95 @@
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from gpz_jax import types
+from gpz_jax.data import images
+from gpz_jax.data.sources import prepared
+
+
+@pytest.fixture
+def folder(shapes_dir, tmp_path):
+  """A copy of the small shapes/4_default that a test may damage."""
+  version = prepared.version_folder(shapes_dir, 'shapes/4_default')
+  assert version is not None
+  return shutil.copytree(version, tmp_path / 'copy' / version.name)
+
+
+def edit(file, change):
+  content = json.loads(file.read_text())
+  change(content)
+  file.write_text(json.dumps(content))
+
+
+def test_reads_encoded_images(folder):
+  source = prepared.open_source('shapes/4_default', folder)
+  assert source.counts == {'train': 60, 'test': 20}
+  assert source.class_names == ('disc', 'triangle', 'plus', 'ring')
+  subset = images.decode(source.read('test'), 20, channels=3, size=None)
+  assert subset.image.shape == (20, 64, 64, 3)
+  assert sorted(subset.label.tolist()) == sorted([0, 1, 2, 3] * 5)
+
+
+@pytest.mark.parametrize(
+  ('name', 'version', 'shape'),
+  [('cifar10', '3.0.2', (32, 32, 3)), ('mnist', '3.0.1', (28, 28, 1))],
+)
+def test_reads_real_data(name, version, shape, real_data_dir):
+  folder = prepared.version_folder(pathlib.Path(real_data_dir), name)
+  assert folder is not None
+  assert folder.name == version
+  source = prepared.open_source(name, folder)
+  assert source.counts['test'] == 10_000
+  assert len(source.class_names) == 10
+  first = [example for example, _ in zip(source.read('test'), range(3), strict=False)]
+  subset = images.decode(first, 3, channels=source.channels, size=None)
+  assert subset.image.shape == (3, *shape)
+
+
+def test_newest_version_wins(tmp_path):
+  for version in ('1.9.0', '1.10.0', '1.2.0.incomplete', 'x.y.z'):
+    (tmp_path / 'a' / version).mkdir(parents=True)
+    (tmp_path / 'a' / version / 'dataset_info.json').write_text('{}')
+  (tmp_path / 'a' / '2.0.0').mkdir()  # without an info file it is not complete
+  folder = prepared.version_folder(tmp_path, 'a')
+  assert folder is not None
+  assert folder.name == '1.10.0'
+  assert prepared.version_folder(tmp_path, 'b') is None
+
+
+def test_truncated_records_are_reported(folder):
+  file = next(folder.glob('shapes-test*'))
+  file.write_bytes(file.read_bytes()[:1000])
+  source = prepared.open_source('shapes/4_default', folder)
+  with pytest.raises(types.InputError, match="cannot read the test subset of 'shapes"):
+    list(source.read('test'))
+
+
+def test_damaged_info_is_reported(folder):
+  (folder / 'dataset_info.json').write_text('{"name": ')
+  with pytest.raises(types.InputError, match='not a readable TFDS folder'):
+    prepared.open_source('shapes/4_default', folder)
+
+
+def test_tfrecord_is_refused(folder):
+  def to_tfrecord(info):
+    info['fileFormat'] = 'tfrecord'
+    for split in info['splits']:
+      split['filepathTemplate'] = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
+
+  edit(folder / 'dataset_info.json', to_tfrecord)
+  with pytest.raises(
+    types.InputError, match=r'tfrecord.*prepare_data --dataset=shapes'
+  ):
+    prepared.open_source('shapes/4_default', folder)
+
+
+def test_dataset_without_labels_is_refused(folder):
+  def drop_label(features):
+    del features['featuresDict']['features']['label']
+
+  edit(folder / 'features.json', drop_label)
+  with pytest.raises(types.InputError, match='has no label of type ClassLabel'):
+    prepared.open_source('shapes/4_default', folder)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from gpz_jax import types
+from gpz_jax.data import subsets
+
+
+def divide(num_examples, *, has_test=True, aux_share=0.2, val_share=0.05, seed=0):
+  return subsets.divide(
+    num_examples,
+    has_test=has_test,
+    aux_share=aux_share,
+    val_share=val_share,
+    seed=seed,
+  )
+
+
+def sizes(parts):
+  return {name: len(part) for name, part in parts.items()}
+
+
+def test_cifar_proportions():
+  # spec/gpz.md section 1: of 50,000 10,000 aux and 40,000 train, 5% of these val.
+  assert sizes(divide(50_000)) == {'train': 38_000, 'val': 2_000, 'aux': 10_000}
+
+
+def test_without_official_test():
+  # spec/gpz.md section 1: 66.6 / 16.7 / 16.7 % train and val / test / aux.
+  assert sizes(divide(60_000, has_test=False)) == {
+    'train': 38_000,
+    'val': 2_000,
+    'test': 10_000,
+    'aux': 10_000,
+  }
+
+
+@pytest.mark.parametrize('has_test', [True, False])
+@pytest.mark.parametrize('num_examples', [4, 5, 17, 1000])
+def test_parts_are_disjoint_and_cover_everything(num_examples, has_test):
+  parts = divide(num_examples, has_test=has_test)
+  assert min(sizes(parts).values()) >= 1
+  together = np.concatenate(list(parts.values()))
+  np.testing.assert_array_equal(np.sort(together), np.arange(num_examples))
+
+
+def test_aux_is_the_last_part_of_one_permutation():
+  # So a larger share takes more of the same examples.
+  small, large = divide(100, aux_share=0.2)['aux'], divide(100, aux_share=0.4)['aux']
+  np.testing.assert_array_equal(small, large[-20:])
+
+
+def test_seed_decides():
+  np.testing.assert_array_equal(divide(100, seed=1)['aux'], divide(100, seed=1)['aux'])
+  assert (divide(100, seed=1)['aux'] != divide(100, seed=2)['aux']).any()
+
+
+def test_val_can_be_none():
+  assert sizes(divide(100, val_share=0.0)) == {'train': 80, 'val': 0, 'aux': 20}
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'aux_share': 0.0}, r'aux_share 0.0 is not in \(0, 1\)'),
+    ({'aux_share': 1.0}, r'aux_share 1.0 is not in \(0, 1\)'),
+    ({'val_share': -0.1}, r'val_share -0.1 is not in \[0, 1\)'),
+  ],
+)
+def test_bad_share(options, message):
+  with pytest.raises(types.InputError, match=message):
+    divide(100, **options)
+
+
+def test_too_few_examples():
+  with pytest.raises(types.InputError, match='2 training examples are too few'):
+    divide(2)
+
+
+def test_shuffled_is_a_permutation_by_seed():
+  np.testing.assert_array_equal(np.sort(subsets.shuffled(50, 0)), np.arange(50))
+  assert (subsets.shuffled(50, 0) != subsets.shuffled(50, 1)).any()

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from gpz_jax import data, types
+from gpz_jax.data import images
+
+PARTS = ('train', 'val', 'test', 'aux')
+
+
+def load(root, tmp_path, **options) -> types.Task:
+  return data.load(f'folder:{root}', cache_dir=tmp_path / 'cache', **options)
+
+
+def sizes(task: types.Task) -> list[int]:
+  return [len(getattr(task, part)) for part in PARTS]
+
+
+def levels(subset: types.Dataset) -> list[int]:
+  """The grey levels that tell the examples of `grey_folder` apart."""
+  return subset.image[:, 0, 0, 0].tolist()
+
+
+def test_subsets_are_disjoint_and_labels_follow_images(grey_folder, tmp_path):
+  task = load(grey_folder, tmp_path)
+  # 60 train: 12 aux, 48 owned of which 5% val; 10 official test.
+  assert sizes(task) == [46, 2, 10, 12]
+  together = np.concatenate([levels(getattr(task, part)) for part in PARTS])
+  assert sorted(together.tolist()) == list(range(70))
+  assert sorted(levels(task.test)) == list(range(60, 70))
+  assert task.class_names == ('even', 'odd')
+  assert (task.num_classes, task.image_shape) == (2, (8, 8, 1))
+  for part in PARTS:
+    subset = getattr(task, part)
+    assert (subset.label == subset.image[:, 0, 0, 0] % 2).all()
+    assert (subset.image.dtype, subset.label.dtype) == (np.uint8, np.int32)
+
+
+def test_limits_are_prefixes(grey_folder, tmp_path):
+  whole = load(grey_folder, tmp_path)
+  few = load(
+    grey_folder, tmp_path, train_limit=5, val_limit=1, test_limit=4, aux_limit=99
+  )
+  assert sizes(few) == [5, 1, 4, 12]
+  for part in PARTS:
+    kept = levels(getattr(few, part))
+    assert kept == levels(getattr(whole, part))[: len(kept)]
+
+
+def test_data_seed_decides_the_permutation(grey_folder, tmp_path):
+  first, same, other = (
+    load(grey_folder, tmp_path, data_seed=seed) for seed in (1, 1, 2)
+  )
+  assert levels(first.aux) == levels(same.aux) != levels(other.aux)
+  assert levels(first.test) == levels(same.test) != levels(other.test)
+
+
+def test_second_load_does_not_decode(grey_folder, tmp_path, monkeypatch):
+  first = load(grey_folder, tmp_path, image_size=4)
+
+  def never(*args, **kwargs):
+    raise AssertionError('decoded again')
+
+  monkeypatch.setattr(images, 'decode', never)
+  again = load(grey_folder, tmp_path, image_size=4)
+  np.testing.assert_array_equal(first.train.image, again.train.image)
+  with pytest.raises(AssertionError, match='decoded again'):
+    load(grey_folder, tmp_path, image_size=5)
+
+
+def test_changed_folder_is_decoded_again(grey_folder, tmp_path, write_image):
+  load(grey_folder, tmp_path)
+  write_image(grey_folder / 'test' / 'odd' / '200.png', np.full((8, 8), 201, np.uint8))
+  assert 201 in levels(load(grey_folder, tmp_path).test)
+
+
+def test_aux_from_another_dataset(grey_folder, shapes_dir, tmp_path):
+  own = load(grey_folder, tmp_path)
+  task = load(
+    grey_folder, tmp_path, data_dir=shapes_dir, aux_dataset='shapes/4_default'
+  )
+  assert task.aux_name == 'shapes/4_default'
+  assert task.aux.image.shape == (60, 8, 8, 1)
+  assert set(task.aux.label.tolist()) == {0, 1, 2, 3}
+  for part in ('train', 'val', 'test'):  # the owner keeps the same examples
+    assert levels(getattr(task, part)) == levels(getattr(own, part))
+
+
+def test_grey_aux_becomes_rgb(grey_folder, shapes_dir, tmp_path):
+  task = data.load(
+    'shapes/4_default',
+    data_dir=shapes_dir,
+    cache_dir=tmp_path,
+    aux_dataset=f'folder:{grey_folder}',
+  )
+  assert task.aux.image.shape == (60, 64, 64, 3)
+  assert (np.ptp(task.aux.image, axis=-1) == 0).all()
+
+
+def test_aux_must_be_another_dataset(shapes_dir, tmp_path):
+  with pytest.raises(types.InputError, match="aux_dataset 'shapes/4_default' is the"):
+    data.load(
+      'shapes/4_default',
+      data_dir=shapes_dir,
+      cache_dir=tmp_path,
+      aux_dataset='shapes/4_default',
+    )
+
+
+@pytest.mark.parametrize(
+  'options',
+  [
+    {'image_size': 0}, {'train_limit': 0}, {'val_limit': -1}, {'test_limit': 0},
+    {'aux_limit': 0}, {'data_seed': -1}, {'aux_share': 2.0},
+  ],
+)  # fmt: skip
+def test_bad_option_is_named(options, grey_folder, tmp_path):
+  (name,) = options
+  with pytest.raises(types.InputError, match=name):
+    load(grey_folder, tmp_path, **options)
+
+
+@pytest.mark.slow
+def test_cifar10_and_mnist(real_data_dir, tmp_path):
+  options = {'data_dir': real_data_dir, 'cache_dir': tmp_path}
+  cifar = data.load('cifar10', **options)
+  assert sizes(cifar) == [38_000, 2_000, 10_000, 10_000]
+  assert cifar.image_shape == (32, 32, 3)
+  assert np.bincount(cifar.test.label).tolist() == [1000] * 10
+  mnist = data.load('mnist', image_size=32, aux_dataset='cifar10', **options)
+  assert sizes(mnist) == [45_600, 2_400, 10_000, 50_000]
+  assert mnist.image_shape == mnist.aux.image.shape[1:] == (32, 32, 1)

@@ -1,0 +1,64 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gpz_jax import models, partition
+
+
+def _count(model, image_shape=(64, 64, 3)):
+  image = jnp.zeros((1, *image_shape))
+  variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, train=False))
+  return sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+
+
+# torchvision's published counts (K = 1000) less the stem: 7x7 against 3x3 on 3 -> 64
+@pytest.mark.parametrize(
+  ('name', 'torchvision'), [('resnet18', 11_689_512), ('resnet50', 25_557_032)]
+)
+def test_parameter_counts(name, torchvision):
+  model = models.make(name, num_classes=1000)
+  assert _count(model) == torchvision - 64 * 3 * (49 - 9)
+
+
+def test_splits_in_forward_order():
+  splits = partition.list_splits(models.make('resnet18', num_classes=10), (64, 64, 3))
+  blocks = [f'layer{stage}_{i}' for stage in range(1, 5) for i in range(2)]
+  assert list(splits) == ['stem', *blocks]
+  assert splits['stem'].shape == splits['layer1_1'].shape == (64, 64, 64)
+  assert splits['layer2_0'].shape == (32, 32, 128)
+  assert splits['layer4_1'].shape == (8, 8, 512)
+  deep = partition.list_splits(models.make('resnet50', num_classes=10), (64, 64, 3))
+  assert len(deep) == 1 + 3 + 4 + 6 + 3
+  assert deep['layer1_0'].shape == (64, 64, 256)
+  assert deep['layer4_2'].shape == (8, 8, 2048)
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'resnet50'])
+def test_blocks_are_true_cuts_and_inner_convolutions_are_not(name):
+  model = models.make(name, num_classes=3, width=1 / 16)
+  images = jax.random.uniform(jax.random.key(0), (2, 16, 16, 1))
+  variables = model.init(jax.random.key(1), images, train=False)
+  partition.check_cuts(model, variables, images, ('stem', 'layer2_0', 'layer4_1'))
+  assert not partition.is_cut(model, variables, images, 'layer2_1/norm_1')
+
+
+def test_gradients_reach_every_parameter_over_lanes():
+  model = models.make('resnet50', num_classes=3, width=1 / 16)
+  images = jax.random.uniform(jax.random.key(0), (4, 16, 16, 3))
+
+  def gradient(key):
+    variables = model.init(key, images, train=False)
+
+    def loss(params):
+      logits, _ = model.apply(
+        {**variables, 'params': params}, images, train=True, mutable=['batch_stats']
+      )
+      return (logits[:, 0] ** 2).mean()
+
+    return jax.grad(loss)(variables['params'])
+
+  gradients = jax.jit(jax.vmap(gradient))(jax.random.split(jax.random.key(1), 2))
+  logits = gradients.pop('logits')
+  assert jnp.all(logits['kernel'][..., 0].any(axis=1))
+  for leaf in jax.tree.leaves(gradients):
+    assert jnp.all(jnp.abs(leaf).reshape(2, -1).max(axis=1) > 0)

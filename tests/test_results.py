@@ -1,0 +1,189 @@
+import json
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from gpz_jax import results
+from gpz_jax.types import InputError
+
+
+def make_row(**changes):
+  row = {
+    column.name: {str: 'x', int: 1, float: 0.5}[column.type]
+    for column in results.COLUMNS
+  }
+  return row | {'status': 'done'} | changes
+
+
+def test_rows_come_back_as_written(tmp_path):
+  path = tmp_path / 'results.jsonl'
+  first = make_row(alpha=np.float32(0.5), seed=np.int64(3), test_mse=1)
+  results.append_row(path, first)
+  results.append_row(path, make_row(split='</script>'))
+  rows = results.read_rows(path)
+  assert rows[0] == make_row(alpha=0.5, seed=3, test_mse=1.0)
+  assert type(rows[0]['seed']) is int
+  assert type(rows[0]['test_mse']) is float
+  assert rows[1]['split'] == '</script>'
+  assert list(rows[0]) == [column.name for column in results.COLUMNS]
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_not_finite_are_null_in_the_file(tmp_path, value):
+  path = tmp_path / 'results.jsonl'
+  results.append_row(path, make_row(test_mse=value, status='diverged'))
+  assert json.loads(path.read_text())['test_mse'] is None
+  assert math.isnan(results.read_rows(path)[0]['test_mse'])
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'surprise': 1}, 'unknown columns ..surprise'),
+    ({'seed': 1.5}, 'column seed: 1.5 is not of type int'),
+    ({'seed': True}, 'column seed'),
+    ({'split': 3}, 'column split'),
+    ({'test_mse': 'low'}, 'column test_mse'),
+    ({'status': 'fine'}, "'fine' is not one of"),
+  ],
+)
+def test_a_row_that_breaks_the_schema_is_a_programming_error(tmp_path, change, message):
+  with pytest.raises(ValueError, match=message):
+    results.append_row(tmp_path / 'results.jsonl', make_row(**change))
+  assert not (tmp_path / 'results.jsonl').exists()
+
+
+def test_a_missing_column_is_named(tmp_path):
+  row = make_row()
+  del row['test_ssim']
+  with pytest.raises(ValueError, match=r'lacks columns .*test_ssim'):
+    results.append_row(tmp_path / 'results.jsonl', row)
+
+
+def test_a_torn_last_line_is_ignored_and_then_removed(tmp_path):
+  path = tmp_path / 'results.jsonl'
+  for seed in (0, 1):
+    results.append_row(path, make_row(seed=seed))
+  whole = path.read_bytes()
+  path.write_bytes(whole[:-7])  # killed in the middle of the second line
+  assert [row['seed'] for row in results.read_rows(path)] == [0]
+  results.append_row(path, make_row(seed=2))
+  assert [row['seed'] for row in results.read_rows(path)] == [0, 2]
+
+
+@pytest.mark.parametrize('damage', ['{"model": ', '[1, 2]', '{}', 'null', ''])
+def test_damage_elsewhere_is_reported_by_line(tmp_path, damage):
+  path = tmp_path / 'results.jsonl'
+  results.append_row(path, make_row())
+  path.write_text(path.read_text() + damage + '\n' + path.read_text())
+  with pytest.raises(InputError, match='line 2 is damaged') as caught:
+    results.read_rows(path)
+  assert '\n' not in str(caught.value)
+
+
+def test_missing_files_are_named(tmp_path):
+  for read in (results.read_rows, results.read_parquet):
+    with pytest.raises(InputError, match='nowhere'):
+      read(tmp_path / 'nowhere')
+  (tmp_path / 'text').write_text('not parquet')
+  with pytest.raises(InputError, match='text'):
+    results.read_parquet(tmp_path / 'text')
+
+
+def test_parquet_is_sorted_and_keeps_types_and_meanings(tmp_path):
+  path = tmp_path / 'results.parquet'
+  keys = [(1, 0.0, 0), (0, 0.3, 1), (0, 0.3, 0), (0, -0.05, 5)]
+  rows = [make_row(split_index=i, alpha=a, seed=s) for i, a, s in keys]
+  rows[0]['test_psnr'] = math.nan
+  results.write_parquet(path, rows)
+  back = results.read_parquet(path)
+  assert [(r['split_index'], r['alpha'], r['seed']) for r in back] == sorted(keys)
+  assert math.isnan(back[-1]['test_psnr'])
+  assert back[0] == rows[3]
+  table = pq.read_table(path)
+  assert table['test_psnr'].null_count == 1
+  assert table.schema.field('alpha').metadata[b'meaning'].startswith(b'label smooth')
+  assert [p.name for p in tmp_path.iterdir()] == ['results.parquet']
+
+
+def test_a_failed_parquet_leaves_the_old_one(tmp_path):
+  path = tmp_path / 'results.parquet'
+  results.write_parquet(path, [make_row()])
+  with pytest.raises(ValueError, match='unknown columns'):
+    results.write_parquet(path, [make_row(surprise=1)])
+  assert results.read_parquet(path) == [make_row()]
+
+
+def test_row_key_names_lane_split_and_attack():
+  row = make_row(lane_id='ab', split='block_1', attack='inversion')
+  assert results.row_key(row) == ('ab', 'block_1', 'inversion')
+
+
+def test_seed_means_leave_out_diverged_lanes():
+  rows = [
+    make_row(alpha=0.0, seed=2, split='a', test_mse=0.3),
+    make_row(alpha=0.0, seed=0, split='a', test_mse=0.1),
+    make_row(alpha=0.0, seed=1, split='a', test_mse=9.0, status='diverged'),
+    make_row(alpha=0.3, seed=0, split='a', test_mse=7.0),
+  ]
+  # by hand
+  assert results.seed_values(rows, 'test_mse', alpha=0.0, split='a') == [0.1, 0.3]
+  assert results.seed_mean(rows, 'test_mse', alpha=0.0, split='a') == 0.2
+  assert math.isnan(results.seed_mean(rows, 'test_mse', alpha=0.0, split='b'))
+
+
+def test_values_of_the_target_count_once_a_seed():
+  rows = [
+    make_row(alpha=0.0, seed=seed, split=split, target_accuracy=accuracy)
+    for seed, accuracy in ((0, 0.5), (1, 0.7))
+    for split in 'abc'
+  ]
+  assert results.seed_values(rows, 'target_accuracy', alpha=0.0) == [0.5, 0.7]
+
+
+def test_table_has_a_line_a_split_and_columns_an_alpha():
+  rows = [
+    make_row(
+      split=split,
+      split_index=index,
+      alpha=alpha,
+      seed=seed,
+      activation_shape='4x4x128',
+      edge_params_share=0.25,
+      payload_bytes=8192,
+      test_mse=0.01 * (1 + index) + 0.001 * seed,
+      test_psnr=20.0 - index,
+      target_accuracy=0.6,
+    )
+    for index, split in enumerate(['block_1', 'block_2'])
+    for alpha in (0.3, -0.05)
+    for seed in (0, 1)
+    if (split, alpha) != ('block_2', 0.3)
+  ]
+  lines = results.format_table(rows[::-1]).splitlines()
+  assert lines[0].split() == ['alpha', '-0.05', 'alpha', '0.3']
+  assert lines[1].split()[4:] == ['MSE', 'PSNR', 'SSIM'] * 2
+  # by hand: mean of 0.010 and 0.011 is 0.0105
+  assert ' '.join(lines[2].split()) == (
+    'block_1 4x4x128 25.0% 8 KiB 0.01050 20.00 0.500 0.01050 20.00 0.500'
+  )
+  assert lines[3].split()[-6:] == ['0.02050', '19.00', '0.500', '-', '-', '-']
+  assert lines[4].split() == ['test', 'accuracy', '0.600', '0.600']
+  assert lines[0].index('alpha 0.3') == lines[1].rindex('MSE')
+
+
+def test_bytes_read_well():
+  shown = [results.format_bytes(n) for n in (512, 8192, 3 << 19, 5 << 30)]
+  assert shown == ['512 B', '8 KiB', '1.5 MiB', '5 GiB']
+
+
+def test_provenance_is_json_without_paths():
+  found = results.provenance()
+  json.dumps(found)
+  assert {'jax', 'jaxlib', 'flax', 'optax', 'numpy', 'python', 'gpz_jax'} <= set(
+    found['versions']
+  )
+  assert found['device_count'] >= 1
+  assert '/' not in json.dumps(found)
