@@ -1,9 +1,11 @@
 """Prepares a dataset for `gpz_jax.data.load`, then reads it back.
 
+  python -m experiments.prepare_data --dataset=kuzushiji49 --manual_dir=DIR
   python -m experiments.prepare_data --dataset=cifar10 [--data_dir=DIR]
-  python -m experiments.prepare_data --dataset=emnist/letters --manual_dir=DIR
 
-TFDS's own datasets need TensorFlow for this step alone: pip install gpz_jax[prepare].
+With --manual_dir the published files are read from there, under their own names; what
+is missing is listed with its size. Without it TFDS downloads what it knows, which takes
+TensorFlow for this step alone: pip install gpz_jax[prepare].
 """
 
 import importlib.util
@@ -11,18 +13,28 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
-from absl import app, flags, logging
+from absl import flags
 
+from experiments import command
 from gpz_jax import types
 from gpz_jax.data import images, sources
-from gpz_jax.data.builders import shapes
+from gpz_jax.data.builders import (
+  facescrub,
+  kuzushiji49,
+  published,
+  shapes,
+  stock,
+  writing,
+)
 from gpz_jax.data.sources import base, names, prepared
 
 _DATASET = flags.DEFINE_string(
-  'dataset', None, 'shapes, cifar10, mnist, or any TFDS name or name/config.'
+  'dataset',
+  None,
+  'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a, or '
+  'any TFDS name or name/config.',
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', None, 'The TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets if unset.'
@@ -30,6 +42,8 @@ _DATA_DIR = flags.DEFINE_string(
 _MANUAL_DIR = flags.DEFINE_string(
   'manual_dir', None, 'Folder with files fetched by hand, under their published names.'
 )
+
+_BY_HAND = {'kuzushiji49': kuzushiji49.Builder, 'facescrub': facescrub.Builder}
 
 
 def prepare(name: str, data_dir: pathlib.Path, manual_dir: str | None) -> pathlib.Path:
@@ -48,6 +62,11 @@ def prepare(name: str, data_dir: pathlib.Path, manual_dir: str | None) -> pathli
     return there
   if base_name == 'shapes':
     return shapes.ensure_prepared(config, data_dir)
+  if base_name in _BY_HAND:
+    return _prepare_by_hand(name, data_dir, manual_dir)
+  if manual_dir and base_name in stock.READERS:
+    _announce(name, data_dir)
+    return stock.prepare(name, data_dir, pathlib.Path(manual_dir))
   return _prepare_stock(name, data_dir, manual_dir)
 
 
@@ -76,6 +95,32 @@ def summary(name: str, folder: pathlib.Path) -> str:
   )
 
 
+def _prepare_by_hand(
+  name: str, data_dir: pathlib.Path, manual_dir: str | None
+) -> pathlib.Path:
+  """Prepares a dataset of this project's builders from files fetched by hand."""
+  base_name, _, config = name.partition('/')
+  builder = _BY_HAND[base_name]
+  if not manual_dir:
+    raise types.InputError(
+      f'{base_name} is prepared from files fetched by hand; set --manual_dir to '
+      f'{builder.MANUAL_DOWNLOAD_INSTRUCTIONS}'
+    )
+  _announce(name, data_dir)
+  return writing.write(
+    name,
+    lambda folder: builder(
+      data_dir=folder, config=config or None, file_format='array_record'
+    ),
+    data_dir,
+    pathlib.Path(manual_dir),
+  )
+
+
+def _announce(name: str, data_dir: pathlib.Path) -> None:
+  print(f'preparing {name} in {data_dir}, which may take minutes', flush=True)
+
+
 def _prepare_stock(
   name: str, data_dir: pathlib.Path, manual_dir: str | None
 ) -> pathlib.Path:
@@ -84,53 +129,43 @@ def _prepare_stock(
     raise names.missing(name, data_dir)
   if importlib.util.find_spec('tensorflow') is None:
     raise types.InputError(
-      f'preparing {name!r} needs TensorFlow (reading it does not); run: pip install '
-      "'gpz_jax[prepare]'"
+      f'downloading {name!r} needs TensorFlow (reading it does not); run: pip install '
+      f"'gpz_jax[prepare]'{_by_hand_hint(name)}"
     )
   if not sys.stderr.isatty():
     tfds.disable_progress_bar()
-  print(f'preparing {name} in {data_dir}, which may take minutes', flush=True)
+  _announce(name, data_dir)
   config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
   try:
     builder = tfds.builder(name, data_dir=str(data_dir), file_format='array_record')
     builder.download_and_prepare(download_config=config)
   except Exception as error:  # whatever TFDS, its downloads and its builders raise
     raise types.InputError(
-      f'TFDS could not prepare {name!r} in {data_dir}: {base.reason(error)}; files '
-      'fetched by hand can be handed over with --manual_dir'
+      f'TFDS could not prepare {name!r} in {data_dir}: '
+      f'{base.reason(error)}{_by_hand_hint(name)}'
     ) from error
   return pathlib.Path(builder.data_path)
 
 
-def main(argv: Sequence[str]) -> None:
-  """Prints one line that says what is there now; exits 2 on an error."""
-  try:
-    if len(argv) > 1 or not _DATASET.value:
-      raise types.InputError(
-        f'unexpected argument {argv[1]!r}' if len(argv) > 1 else '--dataset is missing'
-      )
-    logging.set_verbosity(logging.ERROR)  # TFDS logs every file and every retry
-    default = sources.default_dir()
-    data_dir = (
-      pathlib.Path(_DATA_DIR.value).expanduser() if _DATA_DIR.value else default
-    )
-    folder = prepare(_DATASET.value, data_dir, _MANUAL_DIR.value)
-    print(summary(names.canonical_name(_DATASET.value), folder))
-  except types.InputError as error:
-    sys.exit(_fail(error))
+def _by_hand_hint(name: str) -> str:
+  base_name = name.split('/')[0]
+  if base_name not in stock.READERS:
+    return ''
+  files = published.listed(published.stock_files(base_name))
+  return f'; or fetch {files} by hand and set --manual_dir to their folder'
 
 
-def _parse_flags(argv: Sequence[str]) -> list[str]:
-  try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
-    sys.exit(_fail(error))
-
-
-def _fail(error: Exception) -> int:
-  print(f'prepare_data: {error}', file=sys.stderr)
-  return 2
+def main(argv: list[str]) -> None:
+  """Prints one line that says what is there now."""
+  del argv
+  if not _DATASET.value:
+    raise types.InputError('--dataset is missing')
+  data_dir = sources.default_dir()
+  if _DATA_DIR.value:
+    data_dir = pathlib.Path(_DATA_DIR.value).expanduser()
+  folder = prepare(_DATASET.value, data_dir, _MANUAL_DIR.value)
+  print(summary(names.canonical_name(_DATASET.value), folder))
 
 
 if __name__ == '__main__':
-  app.run(main, flags_parser=_parse_flags)
+  command.run('prepare_data', main)

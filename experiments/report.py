@@ -5,40 +5,22 @@
 Prints the path of the page. Takes a few seconds. Exit status 2: bad input.
 """
 
-import sys
-from typing import NoReturn
+from absl import flags
 
-from absl import app, flags
-
+from experiments import command
 from gpz_jax import report
 from gpz_jax.types import InputError
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'folder of the sweep')
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
 
 
 def main(argv: list[str]) -> None:
   """Builds the report of --workdir."""
-  if len(argv) > 1 or not _WORKDIR.value:
-    refuse('name one folder of a sweep with --workdir=...')
-  try:
-    print(report.build(_WORKDIR.value))
-  except InputError as error:
-    refuse(str(error))
-
-
-def parse_flags(argv: list[str]) -> list[str]:
-  """Parses flags; an unknown one is bad input like any other."""
-  try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
-    refuse(str(error).splitlines()[0])
-
-
-def refuse(message: str) -> NoReturn:
-  """Ends the command with one line and status 2."""
-  print(f'report: {message}', file=sys.stderr)
-  sys.exit(2)
+  del argv
+  if not _WORKDIR.value:
+    raise InputError('--workdir is missing; name the folder of a sweep')
+  print(report.build(_WORKDIR.value))
 
 
 if __name__ == '__main__':
-  app.run(main, flags_parser=parse_flags)
+  command.run('report', main)

@@ -26,12 +26,13 @@ def used_params_and_flops(
     The number of scalars in the leaves of variables['params'] that are used, and
     2 x multiply-accumulates of the convolutions and matrix products that are used.
   """
+  # The inputs begin with the leaves of variables; those of args follow.
   closed = jax.make_jaxpr(function)(variables, *args)
   live, equations = _live(closed.jaxpr, set(map(id, closed.jaxpr.outvars)))
   leaves = jax.tree_util.tree_leaves_with_path(variables)
   params = sum(
     math.prod(leaf.shape)
-    for (path, leaf), var in zip(leaves, closed.jaxpr.invars)
+    for (path, leaf), var in zip(leaves, closed.jaxpr.invars, strict=False)
     if path[0].key == 'params' and id(var) in live
   )
   return params, sum(map(_equation_flops, equations))
@@ -57,9 +58,7 @@ def _equation_flops(equation: Any) -> int:
     kernel = equation.invars[1].aval.shape
     features = equation.params['dimension_numbers'].rhs_spec[0]
     return 2 * math.prod(out.shape) * math.prod(kernel) // kernel[features]
-  inner = sum(
-    _equation_flops(e) for jaxpr in _sub_jaxprs(equation) for e in jaxpr.eqns
-  )
+  inner = sum(_equation_flops(e) for jaxpr in _sub_jaxprs(equation) for e in jaxpr.eqns)
   return inner * equation.params.get('length', 1)
 
 

@@ -6,6 +6,7 @@ Any linen module with named blocks can be cut: nothing here knows a model class.
 
 import difflib
 import fnmatch
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def list_splits(
     Modules that are called twice, do not return one array, or give the logits
     themselves are left out. Whether a name is a true cut is for `check_cuts` to say.
   """
-  outputs: dict[str, list[Any]] = {}
+  outputs: dict[str, list[Any]] = {}  # in forward order, which leaving jax would sort
 
   def note(call, args, kwargs, context):
     result = call(*args, **kwargs)
@@ -48,12 +49,13 @@ def list_splits(
   def trace(image):
     with nn.intercept_methods(note):
       logits, _ = model.init_with_output(jax.random.key(0), image, train=False)
-    return logits, {path: calls for path, calls in outputs.items()}
+    return logits, dict(outputs)
 
   image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
-  logits, _ = jax.eval_shape(trace, image)
+  logits, found = jax.eval_shape(trace, image)
   splits = {}
-  for path, calls in outputs.items():
+  for path in outputs:
+    calls = found[path]
     single = len(calls) == 1 and hasattr(calls[0], 'shape')
     listed = path.count('/') == where.count('/') and fnmatch.fnmatchcase(path, where)
     if single and listed and calls[0].shape[:1] == (2,):
@@ -157,20 +159,43 @@ def cloud(
     return model.apply(variables, blank, train=False)
 
 
-def is_cut(
-  model: nn.Module, variables: Variables, images: jax.Array, split: str
-) -> bool:
-  """Whether cloud(edge(x)) == model(x): nothing but the activation crosses `split`."""
+def true_cuts(
+  model: nn.Module, variables: Variables, images: jax.Array, splits: Sequence[str]
+) -> dict[str, bool]:
+  """For each split, whether nothing but its activation crosses it.
 
-  def both(variables, images):
-    logits, activations = capture(model, variables, images, (split,))
-    resumed = cloud(
-      model, variables, activations[split], split, image_shape=images.shape[1:]
-    )
-    return logits, resumed
+  That is whether cloud(edge(x)) == model(x). Run without jit, because compiling the
+  model once for each split takes far longer than two images do.
+  """
+  logits, activations = capture(model, variables, images, splits)
+  resumed = {
+    split: cloud(model, variables, sent, split, image_shape=images.shape[1:])
+    for split, sent in activations.items()
+  }
+  return {
+    split: bool(np.allclose(logits, found, rtol=1e-4, atol=1e-5))
+    for split, found in resumed.items()
+  }
 
-  logits, resumed = jax.jit(both)(variables, images)
-  return bool(np.allclose(logits, resumed, rtol=1e-4, atol=1e-5))
+
+def arbitrary_variables(model: nn.Module, image_shape: tuple[int, int, int]):
+  """Variables of the right shapes that no two activations agree under by chance.
+
+  Enough to check cuts with, and there without compiling the model's initialisers.
+  """
+  blank = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  shapes = jax.eval_shape(
+    lambda x: model.init(jax.random.key(0), x, train=False), blank
+  )
+  rng = np.random.default_rng(0)
+
+  def draw(leaf):
+    if leaf.ndim < 2:  # biases, norms: positive, so that variances are
+      return rng.uniform(0.5, 1.5, leaf.shape).astype(leaf.dtype)
+    fan_in = math.prod(leaf.shape[:-1])
+    return (rng.normal(size=leaf.shape) / math.sqrt(fan_in)).astype(leaf.dtype)
+
+  return jax.tree.map(draw, shapes)
 
 
 def check_cuts(
@@ -182,8 +207,8 @@ def check_cuts(
     InputError: naming the first split that is not: something computed before it is
       used behind it as well (it lies inside a residual or dense block).
   """
-  for split in splits:
-    if not is_cut(model, variables, images, split):
+  for split, is_cut in true_cuts(model, variables, images, splits).items():
+    if not is_cut:
       raise InputError(
         f"split '{split}' is not a true cut: the cloud needs more than its activation;"
         ' choose a split outside the residual or dense block it lies in'

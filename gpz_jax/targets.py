@@ -132,6 +132,24 @@ def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
   }
 
 
+def blank(
+  model: nn.Module, image_shape: tuple[int, int, int], num_lanes: int
+) -> Targets:
+  """Targets of the right structure and shapes, to restore a checkpoint into."""
+
+  def one(_: jax.Array) -> Targets:
+    variables = model.init(jax.random.key(0), jnp.zeros((1, *image_shape)), train=False)
+    best = Best(
+      value=jnp.zeros(()),
+      epoch=jnp.zeros((), jnp.int32),
+      params=variables['params'],
+      batch_stats=variables.get('batch_stats', {}),
+    )
+    return Targets(best, jnp.ones((), bool))
+
+  return jax.vmap(one)(jnp.arange(num_lanes))
+
+
 def evaluate(
   model: nn.Module, targets: Targets, dataset: Dataset, *, strategy: str = 'auto'
 ) -> dict[str, np.ndarray]:

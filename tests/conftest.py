@@ -2,11 +2,17 @@
 
 import os
 import pathlib
+import tempfile
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+# Tests compile far more than they compute: nothing twice, also in the commands they
+# start.
+_CACHE = tempfile.TemporaryDirectory(prefix='gpz_jax_compiled_')
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
-import jax
-import pytest
+import jax  # noqa: E402 the settings above must come first
+import pytest  # noqa: E402 as jax
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 

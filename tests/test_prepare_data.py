@@ -3,6 +3,7 @@ import pathlib
 import subprocess
 import sys
 
+import PIL.Image
 import pytest
 
 from experiments import prepare_data
@@ -48,10 +49,44 @@ def test_errors_take_one_line_and_status_2(arguments, message):
   assert done.stdout == ''
 
 
-def test_missing_tensorflow_is_said(tmp_path, monkeypatch):
+def test_missing_tensorflow_is_said_with_the_way_round(tmp_path, monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-  with pytest.raises(types.InputError, match=r'needs TensorFlow .*gpz_jax\[prepare\]'):
+  with pytest.raises(
+    types.InputError,
+    match=r'needs TensorFlow .*gpz_jax\[prepare\].*or fetch t10k-images-idx3-ubyte.gz '
+    r'\(1,648,877 bytes\), .* set --manual_dir',
+  ):
     prepare_data.prepare('mnist', tmp_path, None)
+
+
+def test_prepares_from_files_fetched_by_hand(tmp_path):
+  for name in ('ann', 'ben'):
+    (tmp_path / 'manual' / name).mkdir(parents=True)
+    picture = PIL.Image.new('RGB', (80, 90), (9, 9, 9))
+    picture.save(tmp_path / 'manual' / name / '1.jpg')
+  done = run(
+    '--dataset=facescrub',
+    f'--data_dir={tmp_path / "tfds"}',
+    f'--manual_dir={tmp_path / "manual"}',
+  )
+  assert (done.returncode, done.stderr) == (0, '')
+  assert 'facescrub: train 2, 64x64x3 (the first), 2 classes' in done.stdout
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('kuzushiji49', r'lacks k49-train-imgs.npz \(63 MB\), .*labels.npz \(50 KB\)'),
+    ('emnist/letters', r'lacks gzip.zip \(561,753,746 bytes\)'),
+    ('celeb_a', r'lacks identity_CelebA.txt \(3,424,458 bytes\), img_align_celeba.zip'),
+    ('facescrub', 'fewer than 2 identities; wanted: a folder <identity>/'),
+  ],
+)
+def test_missing_files_are_named_with_their_sizes(name, message, tmp_path):
+  (tmp_path / 'manual').mkdir()
+  (tmp_path / 'manual' / 'other').write_text('')
+  with pytest.raises(types.InputError, match=message):
+    prepare_data.prepare(name, tmp_path / 'tfds', str(tmp_path / 'manual'))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +95,8 @@ def test_missing_tensorflow_is_said(tmp_path, monkeypatch):
     ('folder:/there', None, 'needs no preparation'),
     ('mnist', '/not/there', '--manual_dir /not/there is not a folder'),
     ('shapes/99_low', None, 'has no config'),
+    ('kuzushiji49', None, r'set --manual_dir to a folder with k49-train-imgs.npz \(63'),
+    ('facescrub', None, 'set --manual_dir to a folder <identity>'),
   ],
 )
 def test_bad_input(name, manual_dir, message, tmp_path):

@@ -6,6 +6,7 @@ so every activation is computed once and read in all epochs.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -27,7 +28,8 @@ from gpz_jax.types import Dataset, Lane, Mean, Task, stable_hash
 HELD_OUT_SHARE = 0.1  # of aux, for the plateau and the choice of the epoch
 EVAL_BATCH = metrics.PAPER_BATCH
 CAPTURE_BATCH = 128
-Selection = Literal['held_out', 'test']
+CHUNK = 512  # examples the host hands over at a time
+Selection = Literal['aux', 'test']
 Activations = jax.Array  # [L, N, ...]
 
 
@@ -74,7 +76,7 @@ def waves(
 def subsets(task: Task, selection: Selection) -> tuple[Dataset, Dataset]:
   """The attacker's training data, and what chooses the epoch.
 
-  `held_out` keeps the last tenth of aux for the choice; `test` trains on all of aux and
+  `aux` keeps the last tenth of aux for the choice; `test` trains on all of aux and
   chooses on the test subset, as the published numbers do (spec D7).
   """
   if selection == 'test':
@@ -102,27 +104,45 @@ def capture(
   Returns:
     [L, N, ...].
   """
-  index, _ = eval_order(len(images), CAPTURE_BATCH)
-  splits = tuple(dict.fromkeys(lane.split for lane in lanes))
-  images = jnp.asarray(images)
+  places = tuple((lane.target, lane.split) for lane in lanes)
+  chunks = [
+    _capture_chunk(model, targets, chunk, places, jnp.dtype(dtype))
+    for chunk, _ in _chunks(images)
+  ]
+  return jnp.concatenate(chunks, axis=1)[:, : len(images)]
 
-  @jax.jit
-  def run(variables):
-    def batch(rows):
-      _, found = partition.capture(model, variables, pixels(images, rows), splits)
-      return {split: value.astype(dtype) for split, value in found.items()}
 
-    found = lax.map(batch, jnp.asarray(index))
-    return {
-      split: value.reshape(-1, *value.shape[2:])[: len(images)]
-      for split, value in found.items()
-    }
+@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+def _capture_chunk(model, targets, images, places, dtype) -> Activations:
+  """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
+  used = sorted({target for target, _ in places})
+  splits = tuple(dict.fromkeys(split for _, split in places))
 
-  captured = {
-    target: run(lanes_lib.take(targets, target))
-    for target in dict.fromkeys(lane.target for lane in lanes)
-  }
-  return jnp.stack([captured[lane.target][lane.split] for lane in lanes])
+  def batch(variables, rows):
+    _, found = partition.capture(
+      model, variables, rows.astype(jnp.float32) / 255, splits
+    )
+    return {split: value.astype(dtype) for split, value in found.items()}
+
+  def one(variables):
+    rows = images.reshape(-1, CAPTURE_BATCH, *images.shape[1:])
+    found = lax.map(functools.partial(batch, variables), rows)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
+
+  found = lax.map(one, lanes_lib.take(targets, np.array(used)))
+  return jnp.stack([found[split][used.index(target)] for target, split in places])
+
+
+def _chunks(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Equal pieces, so that one compiled program serves every subset.
+
+  Yields:
+    Images [CHUNK, H, W, C], the last piece filled up, and their numbers [CHUNK] in
+    the subset, -1 for filling.
+  """
+  index, masks = eval_order(len(images), CHUNK)
+  for rows, mask in zip(index, masks, strict=True):
+    yield images[rows], np.where(mask == 1, rows, -1)
 
 
 def train(
@@ -155,7 +175,7 @@ def train(
     model=decoder,
     sample_shape=fit_on[0].shape[2:],
     loss=_make_loss(decoder),
-    evaluate=_make_evaluate(decoder, len(choose_on[1]), ('mse',)),
+    evaluate=_make_evaluate(decoder, len(choose_on[1])),
     plateau_on='mse',
     select_on='mse',
   )
@@ -202,7 +222,6 @@ def evaluate(
   activations: Activations,
   images: np.ndarray,
   *,
-  names: Sequence[str] = ('mse', 'psnr', 'ssim', 'cosine', 'psnr_paper'),
   strategy: str = 'auto',
 ) -> dict[str, np.ndarray]:
   """Scores each lane's decoder on a subset, in batches of 32.
@@ -212,26 +231,47 @@ def evaluate(
     decoders: [L].
     activations: [L, N, ...].
     images: [N, H, W, C] uint8, what was to be rebuilt.
-    names: of the metrics, see `metrics.evaluate_batch`.
     strategy: how lanes run.
 
   Returns:
-    name -> [L], and mse_paper where mse is asked for.
+    mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
   """
-  one = _make_evaluate(decoder, len(images), names)
-  run = lanes_lib.over_lanes(
-    lambda lane, shared: one(lane[0].variables, {'held_out': lane[1]}, shared),
-    lanes_lib.resolve(strategy),
-  )
-  shared = {'held_out': jnp.asarray(images)}
-  means = jax.device_get(jax.jit(run)((decoders.best, activations), shared))
-  if 'mse' in names:
-    seen = means['mse'].count
-    assert (seen == len(images)).all(), 'examples seen != size of the subset'
+  strategy = lanes_lib.resolve(strategy)
+  means = None
+  for chunk, number in _chunks(images):
+    found = _evaluate_chunk(
+      decoder, decoders.best, activations, chunk, number, strategy
+    )
+    found = jax.device_get(found)
+    means = found if means is None else {k: m.merge(found[k]) for k, m in means.items()}
+  assert means is not None, 'a subset has at least one example'
+  seen = means['mse'].count
+  assert (seen == len(images)).all(), 'examples seen != size of the subset'
   values = {name: mean.compute() for name, mean in means.items()}
-  if 'mse' in values:
-    values['mse_paper'] = metrics.paper_mse(values['mse'], images.shape[-1])
-  return values
+  return values | {'mse_paper': metrics.paper_mse(values['mse'], images.shape[-1])}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 5))
+def _evaluate_chunk(decoder, best, activations, images, number, strategy):
+  """Means [L] over the examples of one chunk."""
+  shape = (-1, EVAL_BATCH)
+  batches = (images.reshape(*shape, *images.shape[1:]), number.reshape(shape))
+
+  def one(lane):
+    best, activation = lane
+
+    def batch(batch):
+      images, number = batch
+      sent = activation[number].astype(jnp.float32)
+      reconstruction = decoder.apply(best.variables, sent, train=False)
+      mask = (number >= 0).astype(jnp.float32)
+      return metrics.evaluate_batch(
+        images.astype(jnp.float32) / 255, reconstruction, mask
+      )
+
+    return jax.tree.map(lambda sums: sums.sum(axis=0), lax.map(batch, batches))
+
+  return lanes_lib.over_lanes(one, strategy)((best, activations))
 
 
 def _make_loss(decoder: nn.Module):
@@ -249,20 +289,18 @@ def _make_loss(decoder: nn.Module):
   return loss
 
 
-def _make_evaluate(decoder: nn.Module, num_examples: int, names: Sequence[str]):
+def _make_evaluate(decoder: nn.Module, num_examples: int):
   index, masks = eval_order(num_examples, EVAL_BATCH)
 
   def evaluate(variables, lane, shared) -> dict[str, Mean]:
-    def body(means, batch):
+    def body(total, batch):
       index, mask = batch
       activation = lane['held_out'][index].astype(jnp.float32)
       reconstruction = decoder.apply(variables, activation, train=False)
-      found = metrics.evaluate_batch(
-        pixels(shared['held_out'], index), reconstruction, mask
-      )
-      return {name: means[name].merge(found[name]) for name in names}, None
+      errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
+      return total.merge(Mean.of(errors, mask)), None
 
-    zero = {name: Mean.zero() for name in names}
-    return lax.scan(body, zero, (jnp.asarray(index), jnp.asarray(masks)))[0]
+    batches = (jnp.asarray(index), jnp.asarray(masks))
+    return {'mse': lax.scan(body, Mean.zero(), batches)[0]}
 
   return evaluate

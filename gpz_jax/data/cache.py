@@ -53,7 +53,8 @@ def load_or_build(
 
 
 def _read(path: pathlib.Path) -> types.Dataset:
-  with np.load(path, allow_pickle=False) as arrays:
+  # Opened here: of a damaged file np.load leaves its own handle open.
+  with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
     return types.Dataset(arrays['image'], arrays['label'])
 
 

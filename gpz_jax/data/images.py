@@ -2,7 +2,7 @@
 
 import io
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from gpz_jax import types
 # other libraries call antialiased bilinear; when it enlarges, it is plain bilinear.
 RESIZE = PIL.Image.Resampling.BILINEAR
 
+Change = Callable[[PIL.Image.Image], PIL.Image.Image]
+
 _WIDE_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 
 
@@ -21,8 +23,9 @@ class Encoded(NamedTuple):
   """An example before it is decoded."""
 
   where: str  # names it in an error
-  data: bytes  # a PNG or JPEG file
+  data: bytes | np.ndarray  # a PNG or JPEG file, or pixels [H, W, C] uint8
   label: int
+  change: Change | None = None  # of the image, before it is resized
 
 
 def decode(
@@ -64,6 +67,28 @@ def decode(
   return types.Dataset(image, label)
 
 
+def encode(pixels: np.ndarray) -> bytes:
+  """The PNG file of an image [H, W] or [H, W, 1 or 3] uint8; fast, not small."""
+  if pixels.ndim == 3 and pixels.shape[-1] == 1:
+    pixels = pixels[..., 0]
+  file = io.BytesIO()
+  PIL.Image.fromarray(pixels).save(file, 'png', compress_level=1)
+  return file.getvalue()
+
+
+def open_picture(data: bytes, where: str, mode: str) -> PIL.Image.Image:
+  """Decodes a PNG or JPEG file to Pillow's mode `L` or `RGB`.
+
+  Raises:
+    InputError: it is broken or has more than 8 bits; names `where`.
+  """
+  opened = _open(io.BytesIO(data), where)
+  try:
+    return opened.convert(mode)
+  except (OSError, SyntaxError, ValueError) as error:
+    raise _broken(where, error) from error
+
+
 def is_grey(file: pathlib.Path) -> bool:
   """Whether an image file has no colour channels; reads its header only.
 
@@ -96,11 +121,13 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
 def _decode_one(
   example: Encoded, channels: int, size: tuple[int, int] | None
 ) -> np.ndarray:
-  opened = _open(io.BytesIO(example.data), example.where)
-  try:
-    picture = opened.convert('L' if channels == 1 else 'RGB')
-  except (OSError, SyntaxError, ValueError) as error:
-    raise _broken(example.where, error) from error
+  mode = 'L' if channels == 1 else 'RGB'
+  if isinstance(example.data, bytes):
+    picture = open_picture(example.data, example.where, mode)
+  else:
+    picture = PIL.Image.fromarray(example.data).convert(mode)
+  if example.change is not None:
+    picture = example.change(picture)
   if size is not None and picture.size != (size[1], size[0]):
     picture = picture.resize((size[1], size[0]), RESIZE)
   pixels = np.asarray(picture)

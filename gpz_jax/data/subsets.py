@@ -5,15 +5,15 @@ import numpy as np
 from gpz_jax import types
 
 # Without an official test subset: 66.6 / 16.7 / 16.7 % train / test / aux, a sixth for
-# each of the latter (spec/gpz.md section 1); the default aux_share gives the second
-# sixth, 1/5 of the other 5/6.
+# each of the latter (spec/gpz.md section 1), the second being 1/5 of the other 5/6.
 TEST_SHARE = 1 / 6
+AUX_SHARE = 0.2
 
 
 def divide(
   num_examples: int,
   *,
-  has_test: bool,
+  test_share: float,
   aux_share: float,
   val_share: float,
   seed: int,
@@ -24,20 +24,22 @@ def divide(
 
   Args:
     num_examples: N of the official train subset.
-    has_test: whether there is an official test subset; if not, a sixth becomes test.
-    aux_share: of what is not test, in (0, 1): the attacker's.
+    test_share: in [0, 1); 0 where there is an official test subset.
+    aux_share: of what is not test, in [0, 1): the attacker's; 0 where aux comes from
+      another dataset.
     val_share: of the owner's examples, in [0, 1): held out of training.
     seed: of the permutation, >= 0.
 
   Raises:
     InputError: a share is out of range, or there are too few examples.
   """
-  _check_share('aux_share', aux_share, exclude_zero=True)
-  _check_share('val_share', val_share, exclude_zero=False)
-  test = 0 if has_test else max(1, round(num_examples * TEST_SHARE))
-  aux = max(1, round((num_examples - test) * aux_share))
+  for name, share in (('aux_share', aux_share), ('val_share', val_share)):
+    if not 0 <= share < 1:
+      raise types.InputError(f'{name} {share} is not in [0, 1)')
+  test = _part(num_examples, test_share)
+  aux = _part(num_examples - test, aux_share)
   owned = num_examples - test - aux
-  val = max(1, round(owned * val_share)) if val_share else 0
+  val = _part(owned, val_share)
   train = owned - val
   if train < 1:
     raise types.InputError(
@@ -52,7 +54,7 @@ def divide(
   return {
     name: part
     for name, part in zip(names, parts, strict=True)
-    if name != 'test' or not has_test
+    if name != 'test' or test_share
   }
 
 
@@ -61,7 +63,6 @@ def shuffled(num_examples: int, seed: int) -> np.ndarray:
   return np.random.default_rng([seed, 1]).permutation(num_examples)
 
 
-def _check_share(name: str, share: float, *, exclude_zero: bool) -> None:
-  if not 0 <= share < 1 or (exclude_zero and share == 0):
-    allowed = '(0, 1)' if exclude_zero else '[0, 1)'
-    raise types.InputError(f'{name} {share} is not in {allowed}')
+def _part(num_examples: int, share: float) -> int:
+  """How many examples a share is: one at least, unless it is 0."""
+  return max(1, round(num_examples * share)) if share else 0

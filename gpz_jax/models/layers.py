@@ -101,9 +101,10 @@ class PReLU(nn.Module):
 
 
 class UpsampleConv(nn.Module):
-  """Transposed convolution k4 s2 p1 with bias; parameters indexed as torch's."""
+  """Transposed convolution k4 s2 p1; parameters indexed as torch's."""
 
   features: int
+  use_bias: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -113,8 +114,11 @@ class UpsampleConv(nn.Module):
       1 / 3, 'fan_in', 'uniform', in_axis=-1, out_axis=-2
     )
     kernel = self.param('kernel', init, (4, 4, x.shape[-1], self.features))
+    x = convolutions.upsample_convolve(x, kernel)
+    if not self.use_bias:
+      return x
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return convolutions.upsample_convolve(x, kernel) + bias.reshape(1, 1, 1, -1)
+    return x + bias.reshape(1, 1, 1, -1)
 
 
 class Upsample(nn.Module):

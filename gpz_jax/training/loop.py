@@ -96,7 +96,7 @@ def train_step(
     batch_stats=batch_stats,
     opt_state=opt_state,
   )
-  finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
+  finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
   alive = state.alive & finite
   kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), proposed, state)
   examples = jnp.sum(mask)
@@ -112,7 +112,11 @@ class Trainer:
     self.tx = make_optimizer(recipe)
     self.traces = 0  # of `segment`; one a cohort
     batched = functools.partial(lanes_lib.over_lanes, strategy=strategy)
-    self.create = jax.jit(batched(self._create))
+    # Drawing the parameters runs once: what it costs is its compilation.
+    quick = {'xla_backend_optimization_level': 0}
+    options = quick if jax.default_backend() == 'cpu' else None
+    self._create_one = jax.jit(self._create, compiler_options=options)
+    self._stack = jax.jit(lambda *states: lanes_lib.stack(states))
 
     def end_epoch(states, lanes, *shared):
       return batched(self._end_epoch)((states, lanes), *shared)
@@ -125,9 +129,17 @@ class Trainer:
 
     self.segment = jax.jit(segment, donate_argnums=(0,))
 
-  def _create(self, lane: Lane) -> FitState:
+  def create(self, keys: jax.Array) -> FitState:
+    """Fresh lanes [L] from their keys [L], each drawn by itself.
+
+    A lane then starts from the same bits whatever runs beside it, and with whatever
+    strategy.
+    """
+    return self._stack(*(self._create_one(key) for key in keys))
+
+  def _create(self, key: jax.Array) -> FitState:
     sample = jnp.zeros((1, *self.objective.sample_shape), jnp.float32)
-    key = jax.random.fold_in(lane['key'], 0)
+    key = jax.random.fold_in(key, 0)
     return create_fit_state(key, self.objective.model, sample, self.tx)
 
   def _segment(self, carry, shared, order, masks, bounds, progress):
@@ -186,7 +198,7 @@ class Trainer:
     Returns:
       The final states [L] and the values of every epoch, name -> [epochs, L].
     """
-    states = self.create(lanes)
+    states = self.create(lanes['key'])
     epochs, batch_size = self.recipe.epochs, self.recipe.batch_size
     steps = -(-num_examples // batch_size)
     pace = _Pace()

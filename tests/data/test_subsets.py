@@ -5,10 +5,10 @@ from gpz_jax import types
 from gpz_jax.data import subsets
 
 
-def divide(num_examples, *, has_test=True, aux_share=0.2, val_share=0.05, seed=0):
+def divide(num_examples, *, test_share=0.0, aux_share=0.2, val_share=0.05, seed=0):
   return subsets.divide(
     num_examples,
-    has_test=has_test,
+    test_share=test_share,
     aux_share=aux_share,
     val_share=val_share,
     seed=seed,
@@ -26,7 +26,7 @@ def test_cifar_proportions():
 
 def test_without_official_test():
   # spec/gpz.md section 1: 66.6 / 16.7 / 16.7 % train and val / test / aux.
-  assert sizes(divide(60_000, has_test=False)) == {
+  assert sizes(divide(60_000, test_share=subsets.TEST_SHARE)) == {
     'train': 38_000,
     'val': 2_000,
     'test': 10_000,
@@ -34,10 +34,22 @@ def test_without_official_test():
   }
 
 
-@pytest.mark.parametrize('has_test', [True, False])
+def test_kuzushiji49_proportions():
+  # spec/gpz.md section 1: 70 / 15 / 15 % of 270,912: 189,638 / 40,637 / 40,637.
+  parts = divide(270_912, test_share=0.15, aux_share=0.15 / 0.85, val_share=0.0)
+  assert sizes(parts) == {'train': 189_638, 'val': 0, 'test': 40_637, 'aux': 40_637}
+
+
+def test_facescrub_proportions():
+  # spec/gpz.md section 1: 80 / 20 %; the copy of 44,139 faces.
+  parts = divide(44_139, test_share=0.2, aux_share=0.0, val_share=0.0)
+  assert sizes(parts) == {'train': 35_311, 'val': 0, 'test': 8_828, 'aux': 0}
+
+
+@pytest.mark.parametrize('test_share', [0.0, 0.2])
 @pytest.mark.parametrize('num_examples', [4, 5, 17, 1000])
-def test_parts_are_disjoint_and_cover_everything(num_examples, has_test):
-  parts = divide(num_examples, has_test=has_test)
+def test_parts_are_disjoint_and_cover_everything(num_examples, test_share):
+  parts = divide(num_examples, test_share=test_share)
   assert min(sizes(parts).values()) >= 1
   together = np.concatenate(list(parts.values()))
   np.testing.assert_array_equal(np.sort(together), np.arange(num_examples))
@@ -61,8 +73,7 @@ def test_val_can_be_none():
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
-    ({'aux_share': 0.0}, r'aux_share 0.0 is not in \(0, 1\)'),
-    ({'aux_share': 1.0}, r'aux_share 1.0 is not in \(0, 1\)'),
+    ({'aux_share': 1.0}, r'aux_share 1.0 is not in \[0, 1\)'),
     ({'val_share': -0.1}, r'val_share -0.1 is not in \[0, 1\)'),
   ],
 )

@@ -106,6 +106,33 @@ def test_aux_must_be_another_dataset(shapes_dir, tmp_path):
     )
 
 
+def test_nothing_for_the_attacker_is_refused(grey_folder, shapes_dir, tmp_path):
+  with pytest.raises(types.InputError, match=r'aux_share of .* is 0.*aux_dataset'):
+    load(grey_folder, tmp_path, aux_share=0.0)
+  task = load(
+    grey_folder,
+    tmp_path,
+    aux_share=0.0,
+    data_dir=shapes_dir,
+    aux_dataset='shapes/4_default',
+  )
+  assert sizes(task) == [57, 3, 10, 60]
+
+
+def test_aux_exclude(grey_folder, shapes_dir, tmp_path):
+  file = tmp_path / 'exclude.txt'
+  file.write_text('odd\n')
+  task = load(grey_folder, tmp_path, aux_exclude=file)
+  assert set(task.aux.label.tolist()) == {0}
+  assert set(task.train.label.tolist()) == {0, 1}
+  file.write_text('disc\nring\n')
+  options = {'data_dir': shapes_dir, 'aux_dataset': 'shapes/4_default'}
+  task = load(grey_folder, tmp_path, aux_exclude=file, **options)
+  assert set(task.aux.label.tolist()) == {1, 2}
+  limited = load(grey_folder, tmp_path, aux_exclude=file, aux_limit=7, **options)
+  assert levels(limited.aux) == levels(task.aux)[:7]  # excluded first, then cut
+
+
 @pytest.mark.parametrize(
   'options',
   [

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from gpz_jax.data import images
+from gpz_jax.data import images, subsets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Source:
   channels: int  # 1 or 3
   counts: Mapping[str, int]  # examples of `train` and, where there is one, `test`
   read: Callable[[str], Iterator[images.Encoded]]  # by subset
+  test_share: float = subsets.TEST_SHARE  # to take where `counts` has no `test`
+  aux_share: float = subsets.AUX_SHARE  # of what is not test; 0: another dataset's
 
 
 def signature(parts: Iterable[object]) -> str:

@@ -10,11 +10,14 @@ import tensorflow_datasets as tfds
 
 from gpz_jax import types
 from gpz_jax.data import builders
-from gpz_jax.data.builders import shapes
-from gpz_jax.data.sources import base, folder, prepared
+from gpz_jax.data.builders import kuzushiji49, shapes
+from gpz_jax.data.sources import base, folder, prepared, rendered
 
 FOLDER_PREFIX = 'folder:'
-_KNOWN = 'shapes, cifar10, mnist, folder:PATH, and any TFDS name with image and label'
+_KNOWN = (
+  'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a, '
+  'folder:PATH, and any TFDS name with image and label'
+)
 
 
 def default_dir() -> pathlib.Path:
@@ -23,13 +26,12 @@ def default_dir() -> pathlib.Path:
   return pathlib.Path(root).expanduser()
 
 
-def find(name: str, data_dir: pathlib.Path, cache_dir: pathlib.Path) -> base.Source:
-  """The source of a dataset; makes `shapes` where it is not prepared yet.
+def find(name: str, data_dir: pathlib.Path) -> base.Source:
+  """The source of a dataset; `shapes` is rendered where it is not prepared.
 
   Args:
     name: as `data.load` takes it.
     data_dir: the TFDS folder.
-    cache_dir: where `shapes` is made, under tfds/, if it is not in `data_dir`.
 
   Raises:
     InputError: the name is unknown, or its data is missing or unreadable.
@@ -40,21 +42,31 @@ def find(name: str, data_dir: pathlib.Path, cache_dir: pathlib.Path) -> base.Sou
   name = canonical_name(name)
   version = prepared.version_folder(data_dir, name)
   if version is None and name.split('/')[0] == 'shapes':
-    version = shapes.ensure_prepared(name.split('/')[1], cache_dir / 'tfds')
+    return rendered.open_source(name.split('/')[1])
   if version is None:
     raise missing(name, data_dir)
   return prepared.open_source(name, version)
 
 
 def canonical_name(name: str) -> str:
-  """A TFDS name checked for form, with the default config of `shapes` filled in.
+  """A TFDS name checked for form, with the default config of ours filled in.
 
   Raises:
-    InputError: it is not a TFDS name, or `shapes` has no such config.
+    InputError: it is not a TFDS name, or a dataset of ours has no such config.
   """
   if not re.fullmatch(r'\w+(/[\w.+-]+)?', name):
     raise types.InputError(f'{name!r} is not a dataset name; known: {_KNOWN}')
   base_name, _, config = name.partition('/')
+  if base_name == 'facescrub' and config:
+    raise types.InputError(f"dataset 'facescrub' has no configs, so none {config!r}")
+  if base_name == 'kuzushiji49':
+    config = config or kuzushiji49.DEFAULT_CONFIG
+    if config not in kuzushiji49.CONFIGS:
+      raise types.InputError(
+        f'dataset {base_name!r} has no config {config!r}; known: '
+        f'{", ".join(kuzushiji49.CONFIGS)}'
+      )
+    return f'{base_name}/{config}'
   if base_name != 'shapes':
     return name
   config = config or shapes.DEFAULT_CONFIG
@@ -76,10 +88,11 @@ def missing(name: str, data_dir: pathlib.Path) -> types.InputError:
     names = ', '.join(f'{name}/{config}' for config in there)
     return types.InputError(f'dataset {name!r} needs a config; in {data_dir}: {names}')
   if base_name in known:
+    by_hand = ' --manual_dir=DIR' if base_name in builders.BY_HAND else ''
     return types.InputError(
       f'no prepared data for {name!r} in {data_dir}; run: python -m '
       f'experiments.prepare_data --dataset={name} '
-      f'--data_dir={shlex.quote(str(data_dir))}'
+      f'--data_dir={shlex.quote(str(data_dir))}{by_hand}'
     )
   close = difflib.get_close_matches(base_name, known, n=1)
   hint = f'did you mean {close[0]!r}? ' if close else ''

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from gpz_jax import types
 from gpz_jax.data import images
-from gpz_jax.data.sources import base
+from gpz_jax.data.sources import base, views
 
 _T = TypeVar('_T')
 
@@ -59,12 +59,15 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
       f'dataset {name!r} has no train subset; its subsets: {", ".join(info.splits)}'
     )
   image = _feature(name, info, 'image', tfds.features.Image)
-  label = _feature(name, info, 'label', tfds.features.ClassLabel)
+  view = views.of(name)
+  class_names = view.class_names
+  if class_names is None:
+    class_names = _feature(name, info, 'label', tfds.features.ClassLabel).names
   info_hash = base.signature([(folder / 'dataset_info.json').read_text()])
   return base.Source(
     name=name,
-    key=f'{name.replace("/", "-")}-{folder.name}-{info_hash}',
-    class_names=tuple(label.names),
+    key=f'{name.replace("/", "-")}-{folder.name}-{info_hash}{view.tag}',
+    class_names=tuple(class_names),
     # TFDS declares a shape as an opaque proxy, hence the suppression.
     channels=1 if image.shape[-1] == 1 else 3,  # pyright: ignore[reportIndexIssue]
     counts={
@@ -72,7 +75,9 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
       for subset, split in info.splits.items()
       if subset in ('train', 'test')
     },
-    read=lambda subset: _read(name, builder, subset),
+    read=lambda subset: _read(name, view, builder, subset),
+    test_share=view.test_share,
+    aux_share=view.aux_share,
   )
 
 
@@ -89,7 +94,9 @@ def _feature(name: str, info: tfds.core.DatasetInfo, key: str, kind: type[_T]) -
   return feature
 
 
-def _read(name: str, builder, subset: str) -> Iterator[images.Encoded]:
+def _read(
+  name: str, view: views.View, builder, subset: str
+) -> Iterator[images.Encoded]:
   skip = {'image': tfds.decode.SkipDecoding()}  # hands the file over as it is
   try:
     records = builder.as_data_source(split=subset, decoders=skip)
@@ -97,7 +104,7 @@ def _read(name: str, builder, subset: str) -> Iterator[images.Encoded]:
       stop = min(start + _CHUNK, len(records))
       for i, record in enumerate(records.__getitems__(list(range(start, stop)))):
         where = f'{name} {subset} example {start + i}'
-        yield images.Encoded(where, record['image'], int(record['label']))
+        yield images.Encoded(where, record['image'], view.label(record), view.picture)
   except (OSError, ValueError, RuntimeError, IndexError) as error:
     raise types.InputError(
       f'cannot read the {subset} subset of {name!r} in {builder.data_path} '

@@ -20,7 +20,7 @@ def still_life(names) -> np.ndarray:
 
 
 def within_class_variance(config: str) -> float:
-  image, label = shapes_dataset_builder.make_examples(config, 'train', 0, 200)
+  image, label = shapes_dataset_builder.make_examples(config, 'train', range(200))
   return float(np.mean([image[label == k].var(axis=0).mean() for k in range(10)]))
 
 
@@ -31,21 +31,21 @@ def test_configs_cover_classes_and_variances():
 
 def test_examples_do_not_depend_on_how_many_are_made_at_once():
   make = shapes_dataset_builder.make_examples
-  image, label = make('10_high', 'test', 0, 8)
-  part, part_label = make('10_high', 'test', 3, 4)
-  np.testing.assert_array_equal(image[3:7], part)
-  np.testing.assert_array_equal(label[3:7], part_label)
+  image, label = make('10_high', 'test', range(8))
+  part, part_label = make('10_high', 'test', [6, 3, 5])
+  np.testing.assert_array_equal(image[[6, 3, 5]], part)
+  np.testing.assert_array_equal(label[[6, 3, 5]], part_label)
 
 
 def test_subsets_and_class_counts_have_scenes_of_their_own():
   make = shapes_dataset_builder.make_examples
-  image, _ = make('10_default', 'train', 0, 4)
-  assert (image != make('10_default', 'test', 0, 4)[0]).any(axis=(1, 2, 3)).all()
-  assert (image != make('20_default', 'train', 0, 4)[0]).any(axis=(1, 2, 3)).all()
+  image, _ = make('10_default', 'train', range(4))
+  assert (image != make('10_default', 'test', range(4))[0]).any(axis=(1, 2, 3)).all()
+  assert (image != make('20_default', 'train', range(4))[0]).any(axis=(1, 2, 3)).all()
 
 
 def test_classes_are_balanced_and_nested():
-  _, label = shapes_dataset_builder.make_examples('10_low', 'train', 0, 100)
+  _, label = shapes_dataset_builder.make_examples('10_low', 'train', range(100))
   assert np.bincount(label).tolist() == [10] * 10
   ten, _ = shapes_dataset_builder.read_config('10_low')
   twenty, _ = shapes_dataset_builder.read_config('20_low')
@@ -94,17 +94,17 @@ def test_shapes_are_visible_under_high_variance():
 
 def test_made_when_absent_and_never_twice(tmp_path, monkeypatch):
   monkeypatch.setattr(shapes_dataset_builder, 'NUM_EXAMPLES', {'train': 4, 'test': 2})
-  source = sources.find('shapes/2_low', tmp_path / 'data', tmp_path / 'cache')
-  assert source.counts == {'train': 4, 'test': 2}
-  assert not (tmp_path / 'data').exists()
+  made = shapes.ensure_prepared('2_low', tmp_path)
+  assert made == tmp_path / 'shapes' / '2_low' / '1.0.0'
+  assert [path.name for path in tmp_path.iterdir()] == ['shapes']
   monkeypatch.setattr(prepare, '_prepare', None)  # would fail if called
-  sources.find('shapes/2_low', tmp_path / 'data', tmp_path / 'cache')
+  assert shapes.ensure_prepared('2_low', tmp_path) == made
 
 
 def test_unwritable_folder_is_named(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(
-    types.InputError, match=r'cannot make shapes/2_low in .*cache_dir'
+    types.InputError, match=r'cannot make shapes/2_low in .*another data_dir'
   ):
     shapes.ensure_prepared('2_low', tmp_path / 'file')
 
@@ -122,4 +122,4 @@ def test_two_processes_at_once(tmp_path):
   assert [racer.returncode for racer in racers] == [0, 0]
   assert outputs[0] == outputs[1]
   assert [path.name for path in tmp_path.iterdir()] == ['shapes']
-  assert sources.find('shapes/2_low', tmp_path, tmp_path).counts['train'] == 4
+  assert sources.find('shapes/2_low', tmp_path).counts['train'] == 4

@@ -9,7 +9,7 @@ from gpz_jax.data.sources import names
 
 
 def find(name, folder):
-  return sources.find(name, folder, folder / 'cache')
+  return sources.find(name, folder)
 
 
 def test_missing_data_says_at_once_where_and_what_to_run(tmp_path):
@@ -32,6 +32,10 @@ def test_missing_data_says_at_once_where_and_what_to_run(tmp_path):
     ('shapes/51_low', "'shapes' has no config '51_low'; did you mean shapes/"),
     ('../cifar10', "'../cifar10' is not a dataset name"),
     ('', "'' is not a dataset name"),
+    ('kuzushiji49/new', 'no config .new.; known: merged, official'),
+    ('kuzushiji49', 'kuzushiji49/merged .*--manual_dir=DIR'),
+    ('facescrub', 'prepare_data --dataset=facescrub .*--manual_dir=DIR'),
+    ('facescrub/new', "'facescrub' has no configs"),
     ('emnist/letters', r"no prepared data for 'emnist/letters' .*--dataset=emnist/let"),
   ],
 )
@@ -52,10 +56,9 @@ def test_shapes_has_a_default_config():
   assert names.canonical_name('shapes') == 'shapes/10_default'
 
 
-def test_prepared_shapes_are_found(shapes_dir, tmp_path):
-  source = sources.find('shapes/4_default', shapes_dir, tmp_path)
+def test_prepared_shapes_are_found(shapes_dir):
+  source = sources.find('shapes/4_default', shapes_dir)
   assert source.counts == {'train': 60, 'test': 20}
-  assert not list(tmp_path.iterdir())
 
 
 def test_default_dir(monkeypatch):

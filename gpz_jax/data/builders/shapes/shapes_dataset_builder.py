@@ -6,27 +6,21 @@ the Golden Partition Zone paper says about both (spec/gpz.md section 6).
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import PIL.Image
 import tensorflow_datasets as tfds
 
+from gpz_jax.data import images
+from gpz_jax.data.builders import writing
 from gpz_jax.data.builders.shapes import kinds, render
 
 NUM_EXAMPLES = {'train': 12_000, 'test': 2_000}
 CLASS_COUNTS = range(2, len(kinds.KINDS) + 1)
 DEFAULT_CONFIG = '10_default'
 
-_CHUNK = 500  # images rendered at once
+_CHUNK = 100  # images rendered at once
 _SUBSET_SEEDS = {'train': 0, 'test': 1}
-
-
-class _LocalInfo(tfds.core.DatasetInfo):
-  """Facts that come from here alone."""
-
-  def initialize_from_bucket(self) -> None:
-    """Does nothing: TFDS's bucket does not know this dataset; asking can hang."""
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -49,7 +43,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _info(self) -> tfds.core.DatasetInfo:
     names, _ = read_config(self._config())
-    return _LocalInfo(
+    return writing.LocalInfo(
       builder=self,
       description=__doc__,
       features=tfds.features.FeaturesDict(
@@ -67,11 +61,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _generate_examples(self, subset: str) -> Iterator[tuple[int, dict]]:
     for start in range(0, NUM_EXAMPLES[subset], _CHUNK):
-      count = min(_CHUNK, NUM_EXAMPLES[subset] - start)
-      image, label = make_examples(self._config(), subset, start, count)
-      for i in range(count):
+      index = range(start, min(start + _CHUNK, NUM_EXAMPLES[subset]))
+      image, label = make_examples(self._config(), subset, index)
+      for i in range(len(index)):
         # Encoded here: handed an array, TFDS would encode it with TensorFlow.
-        example = {'image': io.BytesIO(_encode(image[i])), 'label': int(label[i])}
+        example = {'image': io.BytesIO(images.encode(image[i])), 'label': int(label[i])}
         yield start + i, example
 
 
@@ -82,26 +76,20 @@ def read_config(config: str) -> tuple[list[str], render.Variance]:
 
 
 def make_examples(
-  config: str, subset: str, start: int, count: int
+  config: str, subset: str, index: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Examples [start, start + count) of a subset; classes take turns.
+  """The examples at `index` of a subset; classes take turns.
 
   The random numbers depend on the number of classes, the subset and the example, not
   on the variance: the configs of one class count show the same scenes, more or less
   spread.
 
   Returns:
-    image [count, 64, 64, 3] uint8 and label [count].
+    image [N, 64, 64, 3] uint8 and label [N], N = len(index).
   """
   names, variance = read_config(config)
-  bits = np.random.PCG64([len(names), _SUBSET_SEEDS[subset]])
-  bits.advance(start * render.NUM_DRAWS)  # one step for each double
-  draws = np.random.Generator(bits).uniform(-1, 1, (count, render.NUM_DRAWS))
-  label = np.arange(start, start + count) % len(names)
+  rng = np.random.Generator(np.random.PCG64([len(names), _SUBSET_SEEDS[subset]]))
+  rows = np.asarray(index)
+  draws = rng.uniform(-1, 1, (rows.max() + 1, render.NUM_DRAWS))[rows]
+  label = rows % len(names)
   return render.render(names, label, draws, variance), label
-
-
-def _encode(image: np.ndarray) -> bytes:
-  file = io.BytesIO()
-  PIL.Image.fromarray(image).save(file, 'png', compress_level=1)
-  return file.getvalue()

@@ -1,0 +1,98 @@
+"""Trains targets and decoders for every split, alpha and seed, and says where to cut.
+
+  python -m experiments.sweep --flagfile=experiments/flagfiles/quickstart.cfg
+
+Writes results.jsonl, results.parquet, report/index.html and checkpoints into --workdir;
+the same command continues an interrupted sweep. Exit status: 0 done, 2 bad input,
+3 a lane diverged, 130 interrupted.
+"""
+
+import dataclasses
+import sys
+import types
+from typing import Any, get_args, get_origin, get_type_hints
+
+from absl import flags
+
+from experiments import command
+from gpz_jax import results, sweep, zone
+from gpz_jax.types import InputError
+
+
+def define_flags() -> None:
+  """One flag for each field of SweepConfig."""
+  hints = get_type_hints(sweep.SweepConfig)
+  for field in dataclasses.fields(sweep.SweepConfig):
+    kind = _scalar(hints[field.name])
+    text = field.metadata['help']
+    if field.metadata['allowed']:
+      text += f' One of: {", ".join(field.metadata["allowed"])}.'
+    if get_origin(kind) is tuple:
+      default = ','.join(map(str, field.default))
+      flags.DEFINE_string(field.name, default, f'{text} Separated by commas.')
+    elif kind is bool:
+      flags.DEFINE_bool(field.name, field.default, text)
+    else:
+      define = {str: flags.DEFINE_string, int: flags.DEFINE_integer}
+      define.get(kind, flags.DEFINE_float)(field.name, field.default, text)
+
+
+def config_from_flags() -> sweep.SweepConfig:
+  """The config that the parsed flags spell.
+
+  Raises:
+    InputError: an entry of a list is not a number.
+  """
+  hints = get_type_hints(sweep.SweepConfig)
+  values = {}
+  for name, hint in hints.items():
+    value = flags.FLAGS[name].value
+    kind = _scalar(hint)
+    is_list = get_origin(kind) is tuple
+    values[name] = _parse_list(name, value, get_args(kind)[0]) if is_list else value
+  return sweep.SweepConfig(**values)
+
+
+def _scalar(hint: Any) -> Any:
+  """int | None -> int."""
+  if get_origin(hint) is types.UnionType:
+    return next(kind for kind in get_args(hint) if kind is not types.NoneType)
+  return hint
+
+
+def _parse_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
+  entries = [entry.strip() for entry in text.split(',') if entry.strip()]
+  try:
+    return tuple(kind(entry) for entry in entries)
+  except ValueError:
+    raise InputError(
+      f'--{name}={text} is not allowed; give {kind.__name__} values separated by commas'
+    ) from None
+
+
+def main(argv: list[str]) -> int:
+  """Runs the sweep and prints its table, the answer and the path of the report."""
+  del argv
+  try:
+    found = sweep.run(config_from_flags())
+  except KeyboardInterrupt:
+    print(
+      'sweep: interrupted; finished rows are kept, the same command goes on',
+      file=sys.stderr,
+    )
+    return 130
+  print(f'\n{results.format_table(found.rows)}\n')
+  print(found.zone.sentence())
+  print(zone.recommend(found.rows, **_limits()).sentence())
+  print(f'report: {found.report}')
+  return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
+
+
+def _limits() -> dict[str, float | None]:
+  names = ('max_edge_params', 'max_edge_flops', 'max_payload_bytes', 'min_accuracy')
+  return {name: flags.FLAGS[name].value for name in names}
+
+
+if __name__ == '__main__':
+  define_flags()
+  command.run('sweep', main)

@@ -1,0 +1,193 @@
+"""The query-free attack: a shadow edge, for an attacker who knows only the cloud.
+
+A fresh edge is trained in front of the target's frozen cloud until the whole classifies
+labelled auxiliary data; `optimisation.reconstruct` then searches through the shadow for
+the images behind the target's own activations.
+
+Source: He, Zhang, Lee, Model inversion attacks against collaborative inference,
+ACSAC 2019.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from gpz_jax import partition
+from gpz_jax.attacks.inversion import EVAL_BATCH, AttackLane
+from gpz_jax.attacks.optimisation import by_split
+from gpz_jax.data import eval_order
+from gpz_jax.targets import pixels
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.loop import History, Objective, Report, Trainer
+from gpz_jax.training.recipe import Recipe
+from gpz_jax.training.state import Best
+from gpz_jax.types import Dataset, InputError, Mean
+
+
+class Shadows(NamedTuple):
+  """Shadow edges, stacked over lanes. The variables behind the split mean nothing."""
+
+  best: Best  # [L]
+  alive: jax.Array  # [L] bool
+
+
+def train(
+  model: nn.Module,
+  targets: Any,
+  lanes: Sequence[AttackLane],
+  fit_on: Dataset,
+  choose_on: Dataset,
+  recipe: Recipe,
+  *,
+  strategy: str = 'auto',
+  order_seed: int = 0,
+  report: Report = lambda done, total, values: None,
+) -> tuple[Shadows, History]:
+  """Trains a fresh edge in front of each target's frozen cloud to classify aux data.
+
+  Args:
+    model: the target's architecture, which the shadow shares.
+    targets: variables [L] of each lane's target; only what lies behind the split is
+      read.
+    lanes: L of them.
+    fit_on: the attacker's images, labelled with the target's classes.
+    choose_on: the same, for the plateau and the choice of the epoch.
+    recipe: how to train.
+    strategy: how lanes run.
+    order_seed: of the order of examples, shared by all lanes.
+    report: progress, see `Trainer.fit`; starts again for every split.
+
+  Returns:
+    The shadows [L] at their epoch of lowest error, and the history: loss, nll, error.
+
+  Raises:
+    InputError: a label is none of the target's classes.
+  """
+  image_shape = fit_on.image.shape[1:]
+  _check_labels(model, targets, fit_on, choose_on)
+  shared = jax.device_put(
+    {
+      'train': (fit_on.image, fit_on.label),
+      'held_out': (choose_on.image, choose_on.label),
+    }
+  )
+  shadows, histories, order = [], [], []
+  for split, rows in by_split(lanes).items():
+    objective = Objective(
+      model=model,
+      sample_shape=image_shape,
+      loss=_make_loss(model, split),
+      evaluate=_make_evaluate(model, split, len(choose_on)),
+      plateau_on='nll',
+      select_on='error',
+    )
+    keys = jnp.stack([lanes[row].key() for row in rows])
+    states, history = Trainer(objective, recipe, lanes_lib.resolve(strategy)).fit(
+      {'key': keys, 'target': lanes_lib.take(targets, rows)},
+      shared,
+      num_examples=len(fit_on),
+      order_seed=order_seed,
+      report=report,
+    )
+    shadows.append(Shadows(states.best, states.train.alive))
+    histories.append(history)
+    order.extend(rows)
+  back = np.argsort(order)
+  joined = jax.tree.map(lambda *parts: jnp.concatenate(parts)[back], *shadows)
+  return joined, {
+    name: np.concatenate([h[name] for h in histories], axis=1)[:, back]
+    for name in histories[0]
+  }
+
+
+def _check_labels(model, targets, *datasets: Dataset) -> None:
+  image = jax.ShapeDtypeStruct((1, *datasets[0].image.shape[1:]), jnp.float32)
+  target = jax.eval_shape(lambda tree: lanes_lib.take(tree, 0), targets)
+  logits = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), target, image)
+  highest = max(int(dataset.label.max()) for dataset in datasets)
+  if highest >= logits.shape[-1]:  # pyright: ignore[reportAttributeAccessIssue]
+    raise InputError(
+      f'aux label {highest} is none of the {logits.shape[-1]} classes of the target;'
+      ' a query-free attack needs aux data labelled like the training data'
+    )
+
+
+def _shadow_edge(model, variables, images, split: str, key):
+  """The edge in training mode: activation [B, ...], and batch_stats it has moved.
+
+  Batch statistics of modules first called behind the split stay as they were, so that
+  the compiler drops the shadow's own cloud.
+  """
+  edge_modules, activations = set(), []
+
+  def note(call, args, kwargs, context):
+    if not activations:
+      edge_modules.add(context.module.path)
+    result = call(*args, **kwargs)
+    if '/'.join(context.module.path) == split and context.method_name == '__call__':
+      activations.append(result)
+    return result
+
+  with nn.intercept_methods(note):
+    _, state = model.apply(
+      variables, images, train=True, mutable=['batch_stats'], rngs={'dropout': key}
+    )
+
+  def choose(path, new, old):
+    module = tuple(entry.key for entry in path[:-1])
+    return new if module in edge_modules else old
+
+  old = variables['batch_stats']
+  moved = jax.tree_util.tree_map_with_path(choose, state.get('batch_stats', {}), old)
+  return activations[0], moved
+
+
+def _make_loss(model: nn.Module, split: str):
+  def loss(params, batch_stats, lane, shared, index, mask, key, progress):
+    del progress
+    images, labels = shared['train']
+    activation, batch_stats = _shadow_edge(
+      model,
+      {'params': params, 'batch_stats': batch_stats},
+      pixels(images, index),
+      split,
+      key,
+    )
+    logits = partition.cloud(
+      model, lane['target'], activation, split, image_shape=images.shape[1:]
+    )
+    losses = optax.losses.softmax_cross_entropy_with_integer_labels(
+      logits, labels[index]
+    )
+    return Mean.of(losses, mask).compute(), batch_stats
+
+  return loss
+
+
+def _make_evaluate(model: nn.Module, split: str, num_examples: int):
+  order = tuple(map(jnp.asarray, eval_order(num_examples, EVAL_BATCH)))
+
+  def evaluate(variables, lane, shared) -> dict[str, Mean]:
+    images, labels = shared['held_out']
+
+    def body(means, batch):
+      index, mask = batch
+      activation = partition.edge(model, variables, pixels(images, index), split)
+      logits = partition.cloud(
+        model, lane['target'], activation, split, image_shape=images.shape[1:]
+      )
+      label = labels[index]
+      nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
+      wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
+      found = {'nll': Mean.of(nll, mask), 'error': Mean.of(wrong, mask)}
+      return {name: means[name].merge(m) for name, m in found.items()}, None
+
+    return lax.scan(body, {'nll': Mean.zero(), 'error': Mean.zero()}, order)[0]
+
+  return evaluate

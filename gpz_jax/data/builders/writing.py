@@ -1,0 +1,83 @@
+"""Runs a builder so that its data is there whole or not at all."""
+
+import contextlib
+import io
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+
+import tensorflow_datasets as tfds
+
+from gpz_jax import types
+
+
+class LocalInfo(tfds.core.DatasetInfo):
+  """Facts that come from here alone."""
+
+  def initialize_from_bucket(self) -> None:
+    """Does nothing: TFDS's bucket does not know these datasets; asking can hang."""
+
+
+def write(
+  name: str,
+  make_builder: Callable[[str], tfds.core.DatasetBuilder],
+  data_dir: pathlib.Path,
+  manual_dir: pathlib.Path | None = None,
+) -> pathlib.Path:
+  """Prepares a dataset without the network: its version folder.
+
+  It is made in a private folder and moved into place in one step: a reader sees all
+  of it or nothing, and of two processes that make it, one wins.
+
+  Args:
+    name: `name` or `name/config`, for messages.
+    make_builder: from a TFDS folder to a builder that writes there.
+    data_dir: the TFDS folder it ends in.
+    manual_dir: published files, for a builder that reads some.
+
+  Raises:
+    InputError: the folder cannot be written to, or whatever the builder raises.
+  """
+  try:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    private = pathlib.Path(tempfile.mkdtemp(dir=data_dir, prefix='.preparing-'))
+    try:
+      made = _run(make_builder(str(private)), manual_dir)
+      return _move(made, data_dir / made.relative_to(private))
+    finally:
+      shutil.rmtree(private, ignore_errors=True)
+  except OSError as error:
+    raise types.InputError(
+      f'cannot make {name} in {data_dir}: {error.strerror or error}; choose another '
+      'data_dir'
+    ) from error
+
+
+def _run(
+  builder: tfds.core.DatasetBuilder, manual_dir: pathlib.Path | None
+) -> pathlib.Path:
+  if manual_dir and not any(manual_dir.iterdir()):  # TFDS would refuse at length
+    raise types.InputError(
+      f'{manual_dir} is empty; wanted: {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}'
+    )
+  if not sys.stderr.isatty():
+    tfds.disable_progress_bar()
+  offline = tfds.download.DownloadConfig(
+    manual_dir=str(manual_dir) if manual_dir else None, try_download_gcs=False
+  )
+  with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download
+    builder.download_and_prepare(download_config=offline)
+  return pathlib.Path(builder.data_path)
+
+
+def _move(made: pathlib.Path, place: pathlib.Path) -> pathlib.Path:
+  place.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    os.rename(made, place)
+  except OSError:
+    if not place.is_dir():  # if it is there, another process was first
+      raise
+  return place

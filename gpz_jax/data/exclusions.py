@@ -1,0 +1,51 @@
+"""Classes left out of the attacker's data, so that it shares no person with others."""
+
+import difflib
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpz_jax import types
+
+
+def without(
+  data: types.Dataset, class_names: Sequence[str], file: str | os.PathLike
+) -> types.Dataset:
+  """The examples whose class is not listed in a file.
+
+  Args:
+    data: a subset.
+    class_names: of its labels.
+    file: text with the name of a class on each line; empty lines and what follows a #
+      do not count. The classes of celeb_a are its identity numbers.
+
+  Raises:
+    InputError: the file cannot be read, names nothing or no such class, or leaves
+      nothing.
+  """
+  number = {name: label for label, name in enumerate(class_names)}
+  listed = _read_names(pathlib.Path(file).expanduser())
+  if unknown := [name for name in listed if name not in number]:
+    close = difflib.get_close_matches(unknown[0], class_names, n=1)
+    hint = f'; did you mean {close[0]!r}?' if close else ''
+    raise types.InputError(
+      f'aux_exclude {file} names {len(unknown)} classes that the aux dataset does not '
+      f'have, the first {unknown[0]!r}{hint}'
+    )
+  kept = ~np.isin(data.label, [number[name] for name in listed])
+  if not kept.any():
+    raise types.InputError(f'aux_exclude {file} leaves no example; shorten it')
+  return data.take(np.flatnonzero(kept))
+
+
+def _read_names(file: pathlib.Path) -> list[str]:
+  try:
+    lines = file.read_text().splitlines()
+  except (OSError, UnicodeError) as error:
+    raise types.InputError(f'cannot read aux_exclude {file}: {error}') from error
+  names = [name for line in lines if (name := line.split('#')[0].strip())]
+  if not names:
+    raise types.InputError(f'aux_exclude {file} names no class')
+  return names

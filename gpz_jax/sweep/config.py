@@ -1,0 +1,213 @@
+"""SweepConfig: everything a sweep can be told, checked in one place.
+
+The command line's flags, config.json and the programmatic interface are all made from
+the fields below.
+"""
+
+import ast
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from gpz_jax import models, targets
+from gpz_jax.attacks import decoders
+from gpz_jax.training import lanes
+from gpz_jax.training.recipe import DECODER, TARGET_RECIPES, Recipe
+from gpz_jax.types import InputError
+
+
+def _field(default: Any, text: str, allowed: Sequence[str] = ()) -> Any:
+  return dataclasses.field(default=default, metadata={'help': text, 'allowed': allowed})
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+  """One sweep. None means: as the dataset or the recipe says."""
+
+  workdir: str = _field('runs/sweep', 'Folder for everything the sweep writes.')
+  dataset: str = _field(
+    'shapes', 'shapes, cifar10, mnist, any prepared TFDS name, or folder:PATH.'
+  )
+  data_dir: str | None = _field(
+    None, 'TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets if unset.'
+  )
+  image_size: int | None = _field(None, 'Side to resize images to.')
+  aux_dataset: str | None = _field(
+    None, "Dataset of the attacker's images; a share of the train subset if unset."
+  )
+  aux_exclude: str | None = _field(
+    None, 'File with one class name a line that the aux dataset must not hold.'
+  )
+  train_limit: int | None = _field(None, 'Most training images of the targets.')
+  val_limit: int | None = _field(None, 'Most validation images.')
+  test_limit: int | None = _field(None, 'Most test images.')
+  aux_limit: int | None = _field(None, "Most of the attacker's images.")
+  data_seed: int = _field(0, 'Seed of the subsets and of the order of examples.')
+
+  model: str = _field('vgg11', 'Target model.', tuple(models.MODELS))
+  model_options: tuple[str, ...] = _field(
+    (), "The model's own options as key=value, such as width=0.25 or head=torchvision."
+  )
+  splits: tuple[str, ...] = _field(
+    ('*',), 'Where to cut: names, globs, or the number a name ends in.'
+  )
+  alphas: tuple[float, ...] = _field((0.0, 0.3, -0.05), 'Label smoothing, in (-1, 1).')
+  seeds: tuple[int, ...] = _field((0,), 'Seeds of targets and decoders.')
+
+  smoothing: str = _field(
+    'standard', 'Convention of smoothed labels.', targets.CONVENTIONS
+  )
+  target_recipe: str = _field(
+    'auto', "How targets train; auto follows the model's family.",
+    ('auto', *TARGET_RECIPES),
+  )  # fmt: skip
+  target_epochs: int | None = _field(None, 'Epochs of the targets.')
+  target_batch_size: int | None = _field(None, 'Batch of the targets.')
+  target_learning_rate: float | None = _field(None, 'Learning rate of the targets.')
+  flip: bool = _field(False, 'Mirror training images at random.')
+  jitter: float = _field(0.0, 'Amplitude of colour jitter in training, in [0, 1).')
+
+  decoder_act: str = _field(
+    'auto', 'Activations of the decoders; auto: code for maps, tanh for vectors.',
+    ('auto', *decoders.ACTS),
+  )  # fmt: skip
+  decoder_epochs: int | None = _field(None, 'Epochs of the decoders.')
+  decoder_batch_size: int | None = _field(None, 'Batch of the decoders.')
+  decoder_learning_rate: float | None = _field(None, 'Learning rate of the decoders.')
+  amsgrad: bool = _field(True, 'AMSGrad for the decoders.')
+  selection: str = _field(
+    'aux', "What chooses a decoder's epoch: held-out aux, or (as published) test.",
+    ('aux', 'test'),
+  )  # fmt: skip
+
+  strategy: str = _field('auto', f'How lanes run: {", ".join(lanes.STRATEGIES)}.')
+  activation_dtype: str = _field(
+    'float32', 'Format activations are kept in.', ('float32', 'float16')
+  )
+  cache_budget_gb: float = _field(8.0, 'Most memory for activations at a time.')
+
+  max_edge_params: float | None = _field(None, 'Recommend within: edge parameters.')
+  max_edge_flops: float | None = _field(None, 'Recommend within: edge FLOPs an image.')
+  max_payload_bytes: float | None = _field(
+    None, 'Recommend within: float32 bytes sent for an image.'
+  )
+  min_accuracy: float | None = _field(None, 'Recommend within: test accuracy.')
+  note: str = _field('', 'Shown in the report beside the settings.')
+
+
+# Where a run lives and how much memory it may take do not change what it computes.
+NOT_IDENTITY = ('workdir', 'data_dir', 'cache_budget_gb')
+
+
+def validate(config: SweepConfig) -> SweepConfig:
+  """The config, if every field is allowed; names of data and splits are checked later.
+
+  Raises:
+    InputError: naming the first bad field, its value, and what is allowed.
+  """
+  for field in dataclasses.fields(config):
+    value, allowed = getattr(config, field.name), field.metadata['allowed']
+    if allowed and value not in allowed:
+      _refuse(field.name, value, f'one of {", ".join(allowed)}')
+  for name in ('alphas', 'seeds', 'splits'):
+    values = getattr(config, name)
+    if not values or len(set(values)) != len(values):
+      _refuse(name, values, 'at least one value, none of them twice')
+  for alpha in config.alphas:
+    if not -1 < alpha < 1:
+      _refuse('alphas', alpha, 'numbers between -1 and 1')
+  for name, low, high in _RANGES:
+    value = getattr(config, name)
+    for item in value if isinstance(value, tuple) else (value,):
+      if item is not None and not (low <= item < high and math.isfinite(item)):
+        limit = f'at least {low:g}' + (f' and below {high:g}' if high < 2**31 else '')
+        _refuse(name, item, limit)
+  if not config.workdir:
+    _refuse('workdir', config.workdir, 'the path of a folder')
+  lanes.resolve(config.strategy)
+  parse_model_options(config.model_options)
+  return config
+
+
+_COUNT, _AMOUNT = (1, 2**31), (0.0, math.inf)
+_RANGES = (
+  ('image_size', 8, 1025),
+  *((f'{subset}_limit', *_COUNT) for subset in ('train', 'val', 'test', 'aux')),
+  *((f'{kind}_epochs', *_COUNT) for kind in ('target', 'decoder')),
+  *((f'{kind}_batch_size', 2, 2**31) for kind in ('target', 'decoder')),
+  *((f'{kind}_learning_rate', 1e-12, math.inf) for kind in ('target', 'decoder')),
+  ('data_seed', 0, 2**31),
+  ('seeds', 0, 2**31),
+  ('jitter', 0.0, 1.0),
+  ('cache_budget_gb', 1e-6, math.inf),
+  ('max_edge_params', *_AMOUNT),
+  ('max_edge_flops', *_AMOUNT),
+  ('max_payload_bytes', *_AMOUNT),
+  ('min_accuracy', 0.0, 1.0),
+)
+
+
+def _refuse(name: str, value: Any, allowed: str) -> None:
+  raise InputError(f'--{name}={value} is not allowed; give {allowed}')
+
+
+def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
+  """('width=0.25', 'head=compact') -> {'width': 0.25, 'head': 'compact'}."""
+  parsed = {}
+  for option in options:
+    key, equals, value = option.partition('=')
+    if not (key and equals and value):
+      _refuse('model_options', option, 'key=value, such as width=0.25')
+    try:
+      parsed[key] = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+      parsed[key] = value
+  return parsed
+
+
+def target_recipe(config: SweepConfig) -> Recipe:
+  """The recipe of the targets with the config's own values put in."""
+  family = config.model.rstrip('0123456789')
+  name = config.target_recipe
+  if name == 'auto':
+    name = family if family in TARGET_RECIPES else 'ir'
+  recipe = dataclasses.replace(
+    TARGET_RECIPES[name], flip=config.flip, jitter=config.jitter
+  )
+  return _override(recipe, config, 'target')
+
+
+def decoder_recipe(config: SweepConfig) -> Recipe:
+  """The recipe of the decoders with the config's own values put in."""
+  recipe = dataclasses.replace(DECODER, amsgrad=config.amsgrad)
+  return _override(recipe, config, 'decoder')
+
+
+def _override(recipe: Recipe, config: SweepConfig, kind: str) -> Recipe:
+  names = ('epochs', 'batch_size', 'learning_rate')
+  given = {name: getattr(config, f'{kind}_{name}') for name in names}
+  return dataclasses.replace(
+    recipe, **{name: value for name, value in given.items() if value is not None}
+  )
+
+
+def to_json(config: SweepConfig) -> dict[str, Any]:
+  """The fields as JSON values, in order."""
+  return {
+    name: list(value) if isinstance(value, tuple) else value
+    for name, value in dataclasses.asdict(config).items()
+  }
+
+
+def to_flags(config: SweepConfig) -> str:
+  """A flagfile that repeats the run."""
+  lines = []
+  for name, value in dataclasses.asdict(config).items():
+    if isinstance(value, bool):
+      lines.append(f'--{name}' if value else f'--no{name}')
+    elif isinstance(value, tuple):
+      lines.append(f'--{name}={",".join(map(str, value))}')
+    elif value is not None:
+      lines.append(f'--{name}={value}')
+  return '\n'.join(lines) + '\n'

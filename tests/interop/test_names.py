@@ -1,0 +1,31 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gpz_jax import models
+from gpz_jax.interop import names
+from gpz_jax.models.vit import ViT
+from gpz_jax.types import InputError
+
+IMPORTED = [name for name in models.MODELS if name != 'cnn']
+
+
+@pytest.mark.parametrize('model_name', IMPORTED)
+def test_table_names_every_variable_once(model_name):
+  model = models.make(model_name, num_classes=10)
+  image_shape = (64, 64, 3)
+  image = jnp.zeros((1, *image_shape))
+  variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, train=False))
+  expected = {
+    '/'.join(part.key for part in path)
+    for path, _ in jax.tree_util.tree_leaves_with_path(variables)
+  }
+  table = list(names.TABLES[type(model)](model, image_shape))
+  assert len({entry.torch for entry in table}) == len(table)
+  assert sorted(entry.linen for entry in table) == sorted(expected)
+
+
+def test_a_wide_vit_has_no_torch_names():
+  model = ViT(num_classes=10, heads=10, head_dim=64)
+  with pytest.raises(InputError, match='10 heads of 64 do not add up to 128'):
+    list(names.vit_table(model, (64, 64, 3)))

@@ -1,0 +1,256 @@
+"""A torch module and ours, with the same weights, give the same logits.
+
+The modules are written from the published architectures, under the names that
+torchvision and the released code use; `width` narrows them.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gpz_jax import models
+from gpz_jax.interop.torch import import_weights
+
+torch = pytest.importorskip('torch', reason='torch is an optional extra')
+nn, functional = torch.nn, torch.nn.functional
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+VGG19 = (2, 2, 4, 4, 4)
+
+
+def standardize(image):
+  """[B, 3, H, W] in [0, 1], by CIFAR-10's mean and deviation."""
+  return (image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+
+
+class VGG(nn.Module):
+  def __init__(self, stages, num_classes, width, side, *, pool7):
+    super().__init__()
+    layers, channels = [], 3
+    for blocks, base in zip(stages, (64, 128, 256, 512, 512), strict=True):
+      for _ in range(blocks):
+        features = int(base * width)
+        conv = nn.Conv2d(channels, features, 3, padding=1)
+        layers += [conv, nn.BatchNorm2d(features), nn.ReLU()]
+        channels = features
+      layers.append(nn.MaxPool2d(2))
+    self.features = nn.Sequential(*layers)
+    self.pool = nn.AdaptiveAvgPool2d(7) if pool7 else nn.Identity()
+    hidden, side = int(4096 * width), 7 if pool7 else side // 32
+    self.classifier = nn.Sequential(
+      nn.Linear(channels * side * side, hidden),
+      nn.ReLU(),
+      nn.Dropout(),
+      nn.Linear(hidden, hidden),
+      nn.ReLU(),
+      nn.Dropout(),
+      nn.Linear(hidden, num_classes),
+    )
+
+  def forward(self, x):
+    return self.classifier(self.pool(self.features(x)).flatten(1))
+
+
+class ResidualBlock(nn.Module):
+  """torchvision's BasicBlock (kernels 3, 3) and Bottleneck (1, 3, 1)."""
+
+  def __init__(self, channels, features, kernels, stride):
+    super().__init__()
+    out = features * (4 if len(kernels) == 3 else 1)
+    sizes = [channels] + [features] * (len(kernels) - 1) + [out]
+    strided = kernels.index(3)
+    for i, k in enumerate(kernels):
+      s = stride if i == strided else 1
+      conv = nn.Conv2d(sizes[i], sizes[i + 1], k, s, k // 2, bias=False)
+      setattr(self, f'conv{i + 1}', conv)
+      setattr(self, f'bn{i + 1}', nn.BatchNorm2d(sizes[i + 1]))
+    self.depth, self.downsample = len(kernels), None
+    if stride != 1 or channels != out:
+      project = nn.Conv2d(channels, out, 1, stride, bias=False)
+      self.downsample = nn.Sequential(project, nn.BatchNorm2d(out))
+
+  def forward(self, x):
+    y = x
+    for i in range(1, self.depth + 1):
+      y = getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(y))
+      y = y if i == self.depth else functional.relu(y)
+    return functional.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+class ResNet(nn.Module):
+  def __init__(self, stages, kernels, num_classes, width):
+    super().__init__()
+    channels = int(64 * width)
+    self.conv1 = nn.Conv2d(3, channels, 3, 1, 1, bias=False)
+    self.bn1 = nn.BatchNorm2d(channels)
+    for stage, blocks in enumerate(stages):
+      features, row = int(64 * 2**stage * width), []
+      for i in range(blocks):
+        stride = 2 if stage and i == 0 else 1
+        row.append(ResidualBlock(channels, features, kernels, stride))
+        channels = features * (4 if len(kernels) == 3 else 1)
+      setattr(self, f'layer{stage + 1}', nn.Sequential(*row))
+    self.fc = nn.Linear(channels, num_classes)
+
+  def forward(self, x):
+    x = functional.relu(self.bn1(self.conv1(x)))
+    for stage in range(1, 5):
+      x = getattr(self, f'layer{stage}')(x)
+    return self.fc(x.mean((2, 3)))
+
+
+class IRUnit(nn.Module):
+  def __init__(self, channels, features, stride):
+    super().__init__()
+    self.shortcut_layer = nn.MaxPool2d(1, stride)
+    if channels != features:
+      project = nn.Conv2d(channels, features, 1, stride, bias=False)
+      self.shortcut_layer = nn.Sequential(project, nn.BatchNorm2d(features))
+    self.res_layer = nn.Sequential(
+      nn.BatchNorm2d(channels),
+      nn.Conv2d(channels, features, 3, 1, 1, bias=False),
+      nn.PReLU(features),
+      nn.Conv2d(features, features, 3, stride, 1, bias=False),
+      nn.BatchNorm2d(features),
+    )
+
+  def forward(self, x):
+    return self.res_layer(x) + self.shortcut_layer(x)
+
+
+class IR(nn.Module):
+  def __init__(self, stages, num_classes, width, side):
+    super().__init__()
+    channels = int(64 * width)
+    stem = nn.Conv2d(3, channels, 3, 1, 1, bias=False)
+    norm = nn.BatchNorm2d(channels)
+    self.input_layer = nn.Sequential(stem, norm, nn.PReLU(channels))
+    units = []
+    for stage, count in enumerate(stages):
+      features = int(64 * 2**stage * width)
+      for i in range(count):
+        units.append(IRUnit(channels, features, 1 if i else 2))
+        channels = features
+    self.body = nn.Sequential(*units)
+    self.output_layer = nn.Sequential(
+      nn.BatchNorm2d(channels),
+      nn.Dropout(),
+      nn.Flatten(),
+      nn.Linear(channels * (side // 16) ** 2, channels),
+      nn.BatchNorm1d(channels),
+    )
+    self.fc_layer = nn.Linear(channels, num_classes)
+
+  def forward(self, x):
+    return self.fc_layer(self.output_layer(self.body(self.input_layer(x))))
+
+
+class ViTBlock(nn.Module):
+  def __init__(self, features, heads):
+    super().__init__()
+    self.norm1, self.norm2 = nn.LayerNorm(features), nn.LayerNorm(features)
+    self.attn = nn.MultiheadAttention(features, heads, batch_first=True)
+    self.mlp = nn.ModuleDict(
+      {
+        'fc1': nn.Linear(features, 4 * features),
+        'fc2': nn.Linear(4 * features, features),
+      }
+    )
+
+  def forward(self, x):
+    y = self.norm1(x)
+    x = x + self.attn(y, y, y, need_weights=False)[0]
+    return x + self.mlp['fc2'](functional.gelu(self.mlp['fc1'](self.norm2(x))))
+
+
+class ViT(nn.Module):
+  def __init__(self, num_classes, side, *, features=128, heads=8, depth=6):
+    super().__init__()
+    self.patch_embed = nn.ModuleDict({'proj': nn.Conv2d(3, features, 4, 4)})
+    self.cls_token = nn.Parameter(torch.zeros(1, 1, features))
+    self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (side // 4) ** 2, features))
+    self.blocks = nn.Sequential(*[ViTBlock(features, heads) for _ in range(depth)])
+    self.norm, self.head = nn.LayerNorm(features), nn.Linear(features, num_classes)
+
+  def forward(self, x):
+    x = self.patch_embed['proj'](x).flatten(2).transpose(1, 2)
+    x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self.pos_embed
+    return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+def randomize(module, images):
+  """Moves everything off its initial value, and batch statistics to those of `images`.
+
+  With other statistics the signal dies in deep networks and parity would prove little.
+  """
+  generator = torch.Generator().manual_seed(0)
+  with torch.no_grad():
+    for parameter in module.parameters():
+      parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+    for norm in module.modules():
+      if isinstance(norm, nn.BatchNorm2d | nn.BatchNorm1d):
+        norm.momentum = None  # the plain average over the passes
+    module.train()(images)
+  return module.eval()
+
+
+RESNET = {'resnet18': ((2, 2, 2, 2), (3, 3)), 'resnet50': ((3, 4, 6, 3), (1, 3, 1))}
+
+
+def _check_parity(module, model_name, side, **options):
+  """Logits within 1e-4 of the largest one, on float32 images [3, side, side, 3]."""
+  images = np.random.default_rng(0).uniform(size=(3, side, side, 3)).astype(np.float32)
+  images *= np.asarray([0.2, 0.6, 1.0], np.float32)[:, None, None, None]
+  channels_first = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+  inputs = standardize(channels_first)
+  module = randomize(module, inputs)
+  with torch.no_grad():
+    expected = module(inputs).numpy()
+  state_dict = {name: array.numpy() for name, array in module.state_dict().items()}
+  variables = import_weights(
+    model_name, state_dict, num_classes=5, image_shape=(side, side, 3), **options
+  )
+  model = models.make(model_name, num_classes=5, **options)
+  logits = jax.jit(model.apply)(variables, jnp.asarray(images))
+  assert np.ptp(expected, axis=0).max() > 0.01 * np.abs(expected).max()  # images matter
+  np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize('head', ['compact', 'torchvision'])
+def test_vgg19(head):
+  pool7 = head == 'torchvision'
+  module = VGG(VGG19, 5, 1 / 8, 64, pool7=pool7)
+  _check_parity(module, 'vgg19', 64, head=head, width=1 / 8)
+
+
+def test_vgg11():
+  module = VGG((1, 1, 2, 2, 2), 5, 1 / 16, 32, pool7=False)
+  _check_parity(module, 'vgg11', 32, width=1 / 16)
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'resnet50'])
+def test_resnet(name):
+  stages, kernels = RESNET[name]
+  module = ResNet(stages, kernels, 5, 1 / 8)
+  _check_parity(module, name, 32, width=1 / 8)
+
+
+def test_ir50():
+  module = IR((3, 4, 14, 3), 5, 1 / 8, 32)
+  _check_parity(module, 'ir50', 32, width=1 / 8)
+
+
+@pytest.mark.slow
+def test_ir152_at_full_width():
+  module = IR((3, 8, 36, 3), 5, 1, 64)
+  _check_parity(module, 'ir152', 64)
+
+
+def test_vit6():
+  _check_parity(ViT(5, 64), 'vit6', 64)
+
+
+def test_vit6_at_another_image_size():
+  module = ViT(5, 32, features=32, heads=2)
+  _check_parity(module, 'vit6', 32, width=0.25, heads=2)

@@ -1,0 +1,52 @@
+"""SweepConfig: validation, recipes, flagfiles."""
+
+import dataclasses
+
+import pytest
+
+from gpz_jax.sweep import SweepConfig
+from gpz_jax.sweep import config as config_lib
+from gpz_jax.types import InputError
+
+
+def test_the_default_config_is_valid():
+  assert config_lib.validate(SweepConfig()) == SweepConfig()
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'alphas': (0.0, 1.5)}, '--alphas=1.5 is not allowed; give numbers between'),
+    ({'alphas': (float('nan'),)}, '--alphas=nan is not allowed'),
+    ({'seeds': ()}, r'--seeds=\(\) is not allowed; give at least one value'),
+    ({'seeds': (1, 1)}, 'none of them twice'),
+    ({'seeds': (-1,)}, '--seeds=-1 is not allowed; give at least 0'),
+    ({'model': 'vgg12'}, '--model=vgg12 is not allowed; give one of cnn, vgg11'),
+    ({'smoothing': 'none'}, 'one of standard, code, table1'),
+    ({'image_size': 4}, '--image_size=4 is not allowed; give at least 8'),
+    ({'aux_limit': 0}, '--aux_limit=0 is not allowed; give at least 1'),
+    ({'decoder_learning_rate': float('inf')}, '--decoder_learning_rate=inf'),
+    ({'strategy': 'pmap'}, "strategy 'pmap' is not known"),
+    ({'model_options': ('width',)}, '--model_options=width is not allowed'),
+    ({'workdir': ''}, '--workdir= is not allowed'),
+    ({'selection': 'val'}, 'one of aux, test'),
+  ],
+)
+def test_bad_fields_are_named_with_their_value(changes, message):
+  with pytest.raises(InputError, match=message) as caught:
+    config_lib.validate(dataclasses.replace(SweepConfig(), **changes))
+  assert '\n' not in str(caught.value)
+
+
+def test_recipes_follow_the_family_and_the_given_values():
+  config = SweepConfig(model='vgg19', target_epochs=7, flip=True)
+  recipe = config_lib.target_recipe(config)
+  assert (recipe.b1, recipe.weight_decay) == (0.5, 5e-4)  # spec 2, VGG
+  assert (recipe.epochs, recipe.flip, recipe.learning_rate) == (7, True, 3e-4)
+  decoder = config_lib.decoder_recipe(SweepConfig(amsgrad=False))
+  assert (decoder.epochs, decoder.b1, decoder.amsgrad) == (100, 0.5, False)  # spec 3
+
+
+def test_model_options_are_literals_or_words():
+  parsed = config_lib.parse_model_options(('width=0.25', 'head=torchvision'))
+  assert parsed == {'width': 0.25, 'head': 'torchvision'}

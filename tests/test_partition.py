@@ -1,0 +1,108 @@
+"""Splits: listing, both halves, true cuts, costs."""
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from gpz_jax import models, partition
+from gpz_jax.types import InputError
+
+IMAGE = (32, 32, 3)
+
+
+class Residual(nn.Module):
+  """A foreign model with a split inside a residual block."""
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.Dense(8, name='stem')(x.reshape(len(x), -1))
+    y = nn.relu(nn.Dense(8, name='inner')(x))
+    x = nn.Dense(8, name='outer')(x + y)
+    return nn.Dense(5, name='logits')(nn.relu(x))
+
+
+@pytest.fixture(scope='module')
+def small_vgg():
+  model = models.make('vgg11', num_classes=10, width=0.125)
+  image = jax.random.uniform(jax.random.key(1), (2, *IMAGE))
+  return model, partition.arbitrary_variables(model, IMAGE), image
+
+
+def test_splits_are_in_forward_order_and_leave_out_the_logits(small_vgg):
+  splits = partition.list_splits(small_vgg[0], IMAGE)
+  names = 'feat_3 feat_7 feat_11 feat_14 feat_18 feat_21 feat_25 feat_28 fc_1 fc_2'
+  assert list(splits) == names.split()
+  assert splits['feat_14'].shape == (8, 8, 32)
+
+
+def test_edge_then_cloud_is_the_model(small_vgg):
+  model, variables, image = small_vgg
+  whole = model.apply(variables, image)
+  for split in ('feat_3', 'feat_28', 'fc_2'):
+    sent = partition.edge(model, variables, image, split)
+    logits = partition.cloud(model, variables, sent, split, image_shape=IMAGE)
+    np.testing.assert_allclose(logits, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_cloud_depends_on_the_activation_alone(small_vgg):
+  model, variables, image = small_vgg
+  sent = partition.edge(model, variables, image, 'feat_14')
+  changed = partition.cloud(model, variables, 2 * sent, 'feat_14', image_shape=IMAGE)
+  assert not np.allclose(changed, model.apply(variables, image))
+
+
+def test_capture_returns_logits_and_only_what_was_asked(small_vgg):
+  model, variables, image = small_vgg
+  logits, found = partition.capture(model, variables, image, ('fc_1', 'feat_7'))
+  assert logits.shape == (2, 10)
+  assert {name: value.shape for name, value in found.items()} == {
+    'fc_1': (2, 512),
+    'feat_7': (2, 16, 16, 16),
+  }
+
+
+def test_check_cuts_names_a_split_inside_a_residual_block():
+  model = Residual()
+  image = jax.random.uniform(jax.random.key(0), (2, 4, 4, 1))
+  variables = partition.arbitrary_variables(model, (4, 4, 1))
+  splits = partition.list_splits(model, (4, 4, 1))
+  assert list(splits) == ['stem', 'inner', 'outer']
+  assert partition.true_cuts(model, variables, image, tuple(splits)) == {
+    'stem': True,
+    'inner': False,
+    'outer': True,
+  }
+  with pytest.raises(InputError, match="split 'inner' is not a true cut"):
+    partition.check_cuts(model, variables, image, tuple(splits))
+
+
+def test_select_splits_by_name_number_and_glob():
+  splits = ('feat_3', 'feat_13', 'fc_1', 'fc_2')
+  assert partition.select_splits(('fc_*', '13'), splits) == ('feat_13', 'fc_1', 'fc_2')
+  with pytest.raises(InputError, match=r"'feat_14' is not in .* 'feat_13'.*Known"):
+    partition.select_splits(('feat_14',), splits)
+
+
+def test_costs_are_the_published_ones():
+  model = models.make('vgg19', num_classes=10, head='torchvision')
+  costs = partition.split_costs(model, (64, 64, 3), 10, ('feat_13', 'feat_30'))
+  assert costs['feat_13']['edge_params'] == 260_928  # spec 2.2
+  assert costs['feat_30']['edge_params'] == 3_509_568
+  assert round(costs['feat_30']['edge_params_share'], 4) == 0.0251
+  assert costs['feat_30']['payload_bytes'] == 4 * 32_768
+  assert costs['feat_30']['payload_bytes_float16'] == 2 * 32_768
+
+
+def test_flops_count_two_for_each_multiply_add():
+  costs = partition.split_costs(models.make('cnn', num_classes=10), (32, 32, 3), 10)
+  # conv_1: 32 x 32 positions, 3x3 kernel, 3 -> 64 channels
+  assert costs['conv_1']['edge_flops'] == 2 * 32 * 32 * 9 * 3 * 64
+  shares = [cost['edge_flops_share'] for cost in costs.values()]
+  assert shares == sorted(shares)
+  assert shares[-1] < 1
+
+
+def test_costs_refuse_a_wrong_number_of_classes():
+  with pytest.raises(InputError, match=r'shape \(10,\), expected \(7,\)'):
+    partition.split_costs(models.make('cnn', num_classes=10), (32, 32, 3), 7)

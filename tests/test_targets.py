@@ -1,0 +1,84 @@
+"""Label smoothing and the training of targets."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from gpz_jax import models, targets
+from gpz_jax.training.recipe import IR
+from gpz_jax.types import Lane
+
+RECIPE = dataclasses.replace(IR, epochs=8, batch_size=16, learning_rate=3e-3)
+
+
+@pytest.mark.parametrize(
+  ('convention', 'on', 'off'),
+  [
+    # K = 10, alpha = 0.3, by hand from spec D3
+    ('standard', 0.73, 0.03),
+    ('code', 0.7, 0.3 / 9),
+    ('table1', 0.7, 0.03),
+  ],
+)
+def test_conventions_of_smoothing(convention, on, off):
+  soft = targets.smooth_labels(jnp.array([2, 0]), jnp.float32(0.3), 10, convention)
+  expected = np.full((2, 10), off)
+  expected[[0, 1], [2, 0]] = on
+  np.testing.assert_allclose(soft, expected, rtol=1e-5)
+
+
+def test_code_is_standard_at_a_larger_alpha():
+  labels = jnp.arange(10)
+  code = targets.smooth_labels(labels, jnp.float32(-0.05), 10, 'code')
+  standard = targets.smooth_labels(labels, jnp.float32(-0.05 * 10 / 9), 10, 'standard')
+  np.testing.assert_allclose(code, standard, rtol=1e-5, atol=1e-7)
+
+
+def test_negative_alpha_ramps_in_and_positive_does_not():
+  progress = jnp.array([0.25, 0.5, 0.625, 0.75, 1.0])
+  ramp = targets.effective_alpha(jnp.full(5, -0.2), progress)
+  np.testing.assert_allclose(ramp, [0, 0, -0.1, -0.2, -0.2], atol=1e-6)
+  np.testing.assert_allclose(
+    targets.effective_alpha(jnp.full(5, 0.3), progress), 0.3, rtol=1e-6
+  )
+
+
+def fit(lanes, **options):
+  task = tiny.task()
+  model = models.make('cnn', num_classes=3, width=0.0625)
+  found, history = targets.train(model, task, lanes, RECIPE, **options)
+  return task, model, found, history
+
+
+def test_targets_learn_and_alone_equals_together_under_map():
+  lanes = [Lane('cnn', 'tiny', alpha, 0) for alpha in (0.0, 0.3, -0.05)]
+  task, model, together, history = fit(lanes, strategy='map')
+  scores = targets.evaluate(model, together, task.test, strategy='map')
+  assert scores['accuracy'].min() > 0.9
+  assert history['nll'].shape == (8, 3)
+  assert together.best.epoch[2] >= 6  # alpha < 0 counts only once it has ramped in
+  *_, alone, _ = fit(lanes[1:2], strategy='map')
+  for a, b in zip(
+    np.asarray(alone.best.params['conv_2']['Conv_0']['kernel']),
+    np.asarray(together.best.params['conv_2']['Conv_0']['kernel'][1:2]),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_smoothing_lowers_confidence():
+  lanes = [Lane('cnn', 'tiny', alpha, 0) for alpha in (0.0, 0.5)]
+  *_, history = fit(lanes)
+  nll = history['nll'][-1]
+  assert nll[1] > 10 * nll[0]  # a smoothed target keeps probability elsewhere
+  # the best it can do is to predict y': -ln(1 - a + a / K) = 0.405 at a = 0.5, K = 3
+  np.testing.assert_allclose(nll[1], 0.405, atol=0.05)
+
+
+def test_seeds_differ():
+  _, _, found, _ = fit([Lane('cnn', 'tiny', 0.0, seed) for seed in (0, 1)])
+  kernels = found.best.params['conv_1']['Conv_0']['kernel']
+  assert not np.allclose(kernels[0], kernels[1])
