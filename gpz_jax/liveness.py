@@ -5,7 +5,7 @@ program's own cost analysis counts the body of a loop once.)
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,29 +13,33 @@ from jax.extend import core
 
 
 def used_params_and_flops(
-  function: Callable[..., Any], variables: Any, *args: Any
-) -> tuple[int, int]:
-  """Parameters and floating-point operations that the output depends on.
+  function: Callable[..., Sequence[Any]], variables: Any, *args: Any
+) -> list[tuple[int, int]]:
+  """Parameters and floating-point operations that each output depends on.
 
   Args:
-    function: called as `function(variables, *args)`; only traced.
+    function: called as `function(variables, *args)`; only traced. Returns arrays.
     variables: arrays or shapes, with the collection 'params'.
     *args: arrays or shapes.
 
   Returns:
-    The number of scalars in the leaves of variables['params'] that are used, and
-    2 x multiply-accumulates of the convolutions and matrix products that are used.
+    For each output the number of scalars in the leaves of variables['params'] that it
+    uses, and 2 x multiply-accumulates of the convolutions and matrix products it uses.
   """
-  # The inputs begin with the leaves of variables; those of args follow.
   closed = jax.make_jaxpr(function)(variables, *args)
-  live, equations = _live(closed.jaxpr, set(map(id, closed.jaxpr.outvars)))
   leaves = jax.tree_util.tree_leaves_with_path(variables)
-  params = sum(
-    math.prod(leaf.shape)
+  # The inputs begin with the leaves of variables; those of args follow.
+  params = {
+    id(var): math.prod(leaf.shape)
     for (path, leaf), var in zip(leaves, closed.jaxpr.invars, strict=False)
-    if path[0].key == 'params' and id(var) in live
-  )
-  return params, sum(map(_equation_flops, equations))
+    if path[0].key == 'params'
+  }
+  costs = []
+  for output in closed.jaxpr.outvars:
+    live, equations = _live(closed.jaxpr, {id(output)})
+    used = sum(size for var, size in params.items() if var in live)
+    costs.append((used, sum(map(_equation_flops, equations))))
+  return costs
 
 
 def _live(jaxpr: Any, live: set[int]) -> tuple[set[int], list[Any]]:

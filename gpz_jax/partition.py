@@ -235,40 +235,30 @@ def split_costs(
     payload_bytes_float16, and edge_params_share, edge_flops_share of the whole model.
   """
   shapes = list_splits(model, image_shape)
-  splits = tuple(shapes) if splits is None else splits
+  splits = tuple(shapes) if splits is None else tuple(splits)
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = jax.eval_shape(
     lambda x: model.init(jax.random.key(0), x, train=False), image
   )
 
-  def measure(function):
-    return liveness.used_params_and_flops(function, variables, image)
+  def outputs(variables, x):
+    logits, sent = capture(model, variables, x, splits)
+    return [logits, *(sent[split] for split in splits)]
 
-  def whole(variables, x):
-    return model.apply(variables, x, train=False)
-
-  logits = jax.eval_shape(whole, variables, image)
+  logits, *sent = jax.eval_shape(outputs, variables, image)
   if logits.shape != (1, num_classes):
     raise InputError(
       f'the model returns logits of shape {logits.shape[1:]}, expected ({num_classes},)'
     )
-  total_params, total_flops = measure(whole)
-  costs = {}
-  for split in splits:
-    params, flops = measure(
-      lambda variables, x, split=split: edge(model, variables, x, split)
-    )
-    activation = jax.eval_shape(
-      lambda variables, x, split=split: edge(model, variables, x, split),
-      variables,
-      image,
-    )
-    costs[split] = {
+  whole, *edges = liveness.used_params_and_flops(outputs, variables, image)
+  return {
+    split: {
       'edge_params': params,
-      'edge_params_share': params / total_params,
+      'edge_params_share': params / whole[0],
       'edge_flops': flops,
-      'edge_flops_share': flops / total_flops,
+      'edge_flops_share': flops / whole[1],
       'payload_bytes': 4 * activation.size,
       'payload_bytes_float16': 2 * activation.size,
     }
-  return costs
+    for split, (params, flops), activation in zip(splits, edges, sent, strict=True)
+  }

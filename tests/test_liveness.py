@@ -1,0 +1,54 @@
+"""Counting on functions small enough to count by hand."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gpz_jax import liveness
+
+VARIABLES = {
+  'params': {'a': jnp.ones((4, 5)), 'b': jnp.ones((5, 6)), 'unused': jnp.ones(7)},
+  'batch_stats': {'mean': jnp.ones(5)},
+}
+
+
+def test_each_output_is_charged_what_it_depends_on():
+  def function(variables, x):
+    hidden = x @ variables['params']['a'] + variables['batch_stats']['mean'][None]
+    return [hidden, jnp.tanh(hidden) @ variables['params']['b']]
+
+  found = liveness.used_params_and_flops(function, VARIABLES, jnp.ones((2, 4)))
+  first = 2 * (2 * 4 * 5)
+  assert found == [(20, first), (20 + 30, first + 2 * (2 * 5 * 6))]
+
+
+def test_a_loop_counts_every_iteration_and_a_jitted_call_its_body():
+  def function(variables, x):
+    square = variables['params']['a'] @ variables['params']['a'].T  # [4, 4]
+
+    def body(carry, _):
+      return jax.jit(jnp.matmul)(carry, square), None
+
+    return [lax.scan(body, x, length=3)[0]]
+
+  ((params, flops),) = liveness.used_params_and_flops(
+    function, VARIABLES, jnp.ones((2, 4))
+  )
+  assert params == 20
+  assert flops == 2 * (4 * 5 * 4) + 3 * 2 * (2 * 4 * 4)
+
+
+def test_a_grouped_convolution_is_cheaper_by_the_number_of_groups():
+  def function(variables, x):
+    kernel = jnp.ones((3, 3, 2, 8))
+    numbers = ('NHWC', 'HWIO', 'NHWC')
+    return [
+      lax.conv_general_dilated(
+        x, kernel, (1, 1), 'SAME', dimension_numbers=numbers, feature_group_count=2
+      )
+    ]
+
+  ((_, flops),) = liveness.used_params_and_flops(
+    function, VARIABLES, jnp.ones((1, 5, 5, 4))
+  )
+  assert flops == 2 * 5 * 5 * 8 * 9 * 2
