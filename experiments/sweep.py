@@ -24,17 +24,18 @@ def define_flags() -> None:
   hints = get_type_hints(sweep.SweepConfig)
   for field in dataclasses.fields(sweep.SweepConfig):
     kind = _scalar(hints[field.name])
+    default: Any = field.default
     text = field.metadata['help']
     if field.metadata['allowed']:
       text += f' One of: {", ".join(field.metadata["allowed"])}.'
     if get_origin(kind) is tuple:
-      default = ','.join(map(str, field.default))
+      default = ','.join(map(str, default))
       flags.DEFINE_string(field.name, default, f'{text} Separated by commas.')
     elif kind is bool:
-      flags.DEFINE_bool(field.name, field.default, text)
+      flags.DEFINE_bool(field.name, default, text)
     else:
       define = {str: flags.DEFINE_string, int: flags.DEFINE_integer}
-      define.get(kind, flags.DEFINE_float)(field.name, field.default, text)
+      define.get(kind, flags.DEFINE_float)(field.name, default, text)
 
 
 def config_from_flags() -> sweep.SweepConfig:
@@ -49,7 +50,9 @@ def config_from_flags() -> sweep.SweepConfig:
     value = flags.FLAGS[name].value
     kind = _scalar(hint)
     is_list = get_origin(kind) is tuple
-    values[name] = _parse_list(name, value, get_args(kind)[0]) if is_list else value
+    values[name] = (
+      _parse_list(name, value or '', get_args(kind)[0]) if is_list else value
+    )
   return sweep.SweepConfig(**values)
 
 

@@ -156,7 +156,7 @@ def cloud(
 
   blank = jnp.zeros((len(activation), *image_shape), jnp.float32)
   with nn.intercept_methods(resume):
-    return model.apply(variables, blank, train=False)
+    return jnp.asarray(model.apply(variables, blank, train=False))
 
 
 def true_cuts(
@@ -168,8 +168,10 @@ def true_cuts(
   model once for each split takes far longer than two images do.
   """
   logits, activations = capture(model, variables, images, splits)
+  height, width, channels = images.shape[1:]
+  image_shape = (height, width, channels)
   resumed = {
-    split: cloud(model, variables, sent, split, image_shape=images.shape[1:])
+    split: cloud(model, variables, sent, split, image_shape=image_shape)
     for split, sent in activations.items()
   }
   return {

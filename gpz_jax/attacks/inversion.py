@@ -296,7 +296,7 @@ def _make_evaluate(decoder: nn.Module, num_examples: int):
     def body(total, batch):
       index, mask = batch
       activation = lane['held_out'][index].astype(jnp.float32)
-      reconstruction = decoder.apply(variables, activation, train=False)
+      reconstruction = jnp.asarray(decoder.apply(variables, activation, train=False))
       errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
       return total.merge(Mean.of(errors, mask)), None
 

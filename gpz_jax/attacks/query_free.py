@@ -111,7 +111,7 @@ def _check_labels(model, targets, *datasets: Dataset) -> None:
   target = jax.eval_shape(lambda tree: lanes_lib.take(tree, 0), targets)
   logits = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), target, image)
   highest = max(int(dataset.label.max()) for dataset in datasets)
-  if highest >= logits.shape[-1]:  # pyright: ignore[reportAttributeAccessIssue]
+  if highest >= logits.shape[-1]:
     raise InputError(
       f'aux label {highest} is none of the {logits.shape[-1]} classes of the target;'
       ' a query-free attack needs aux data labelled like the training data'

@@ -29,7 +29,7 @@ def augment(
       low, high = 1 - jitter, 1 + jitter
       image = dm_pix.random_brightness(keys[1], image, jitter)
       image = dm_pix.random_contrast(keys[2], image, lower=low, upper=high)
-      if image.shape[-1] == 3:
+      if images.shape[-1] == 3:
         image = jnp.clip(image, 0, 1)  # hue and saturation are defined on colours
         image = dm_pix.random_saturation(keys[3], image, lower=low, upper=high)
         image = dm_pix.random_hue(keys[4], image, jitter)

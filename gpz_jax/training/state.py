@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import optax
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
   """One lane; stacked over lanes every leaf has L in front."""
 
   step: jax.Array  # [] int32, steps taken while alive
@@ -71,8 +70,7 @@ class Best:
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
 
-@flax.struct.dataclass
-class FitState:
+class FitState(flax.struct.PyTreeNode):
   """A lane in the middle of its training."""
 
   train: TrainState
