@@ -26,6 +26,8 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
       return flags.FLAGS(argv)
     except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
       fail(error)
+    except SystemExit:  # --help, which absl ends with 1
+      sys.exit(0)
 
   def guarded(argv: list[str]) -> int | None:
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax log every file they touch
