@@ -1,5 +1,6 @@
 """The real command with tiny flags: results, repeats, refusals, interruption."""
 
+import functools
 import json
 import math
 import os
@@ -174,7 +175,11 @@ def test_bad_flags_end_in_one_line_and_status_2(images, tmp_path, changes, messa
 def test_interrupt_keeps_finished_rows(images, tmp_path, finished):
   workdir = tmp_path / 'run'
   many = flags(images, workdir, decoder_epochs=100_000, splits='conv_2')
-  process = command(*many, cache=finished[2])
+  process = command(
+    *many,
+    cache=finished[2],
+    preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_IGN),
+  )
   deadline = time.monotonic() + 120
   while not (workdir / 'targets').exists() and time.monotonic() < deadline:
     time.sleep(0.2)
