@@ -77,14 +77,16 @@ class DenseBlock(nn.Module):
 def max_pool(x: jax.Array) -> jax.Array:
   """Halves height and width by the maximum of each 2x2 window: [B, h, w, c].
 
-  A reshape and a maximum, because the gradient of a windowed reduction (a scatter) is
-  slow inside compiled loops on CPU and non-deterministic on GPU. An odd last row or
-  column is dropped, as torch drops it.
+  Maxima of slices, because the gradient of a windowed reduction (a scatter) is slow
+  inside compiled loops on CPU and non-deterministic on GPU, and that of `x.max(axis)`
+  divides by a count of ties that is 0 where XLA recomputes x with other rounding.
+  An odd last row or column is dropped, as torch drops it.
   """
   batch, height, width, channels = x.shape
   x = x[:, : height // 2 * 2, : width // 2 * 2]
   x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
-  return x.max(axis=(2, 4))
+  x = jnp.maximum(x[:, :, 0], x[:, :, 1])
+  return jnp.maximum(x[:, :, :, 0], x[:, :, :, 1])
 
 
 class PReLU(nn.Module):
