@@ -1,5 +1,7 @@
 """Tiny data and models that several tests share."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax.types import Dataset, Task
@@ -25,4 +27,19 @@ def task(size: int = 16, train: int = 192) -> Task:
     val=dataset(1, 30, size),
     test=dataset(2, 40, size),
     aux=dataset(3, 50, size),
+  )
+
+
+def random_variables(model, images, lanes=()):
+  """Variables without the compile time of a random init; lanes lead where given."""
+  rng = np.random.default_rng(0)
+  shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
+  return jax.tree.map(
+    lambda leaf: jnp.asarray(
+      rng.normal(0, 0.3, lanes + leaf.shape)
+      if len(leaf.shape) > 1
+      else rng.uniform(0.1, 0.5, lanes + leaf.shape),
+      jnp.float32,
+    ),
+    shapes,
   )

@@ -189,7 +189,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     nn.PReLU(),
     nn.ConvTranspose2d(32, 3, 3, 1, 1, bias=False),
     nn.Sigmoid(),
-  )
+  ).double()
 
   def to_torch(params):
     ups = [params['up_0'], params['up_1']]
@@ -210,11 +210,15 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
   optimizer = torch.optim.Adam(
     reference.parameters(), lr=2e-4, betas=(0.5, 0.999), amsgrad=True
   )
-  output = reference(torch.tensor(z).permute(0, 3, 1, 2))
-  nn.functional.mse_loss(output, torch.tensor(x).permute(0, 3, 1, 2)).backward()
+  output = reference(torch.tensor(z).double().permute(0, 3, 1, 2))
+  nn.functional.mse_loss(
+    output, torch.tensor(x).double().permute(0, 3, 1, 2)
+  ).backward()
   optimizer.step()
 
-  found, _ = decoder.apply(variables, z, train=True, mutable=['batch_stats'])
+  with jax.enable_x64(True):  # float32 sums may be 1e-5 apart between processors
+    double = jax.tree.map(lambda a: np.asarray(a, np.float64), (variables, z))
+    found, _ = decoder.apply(*double, train=True, mutable=['batch_stats'])
   np.testing.assert_allclose(
     found, output.detach().permute(0, 2, 3, 1).numpy(), atol=1e-5
   )

@@ -2,26 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from gpz_jax import models, partition
 from gpz_jax.models import ir, layers
 
 IMAGE_SHAPE = (64, 64, 3)
-
-
-def _random_variables(model, images, lanes=()):
-  """Variables without the compile time of a random init; lanes lead where given."""
-  rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
-  return jax.tree.map(
-    lambda leaf: jnp.asarray(
-      rng.normal(0, 0.3, lanes + leaf.shape)
-      if len(leaf.shape) > 1
-      else rng.uniform(0.1, 0.5, lanes + leaf.shape),
-      jnp.float32,
-    ),
-    shapes,
-  )
 
 
 def _params_of_children(model, image_shape=IMAGE_SHAPE):
@@ -102,7 +88,7 @@ def test_gradients_flow_under_jit_and_vmap_over_lanes(small):
     return jax.grad(loss, has_aux=True)(variables['params'])
 
   keys = jax.random.split(jax.random.key(1), 2)
-  variables = _random_variables(small, images, lanes=(2,))
+  variables = tiny.random_variables(small, images, lanes=(2,))
   gradient, moved = jax.jit(jax.vmap(step))(variables, keys)
   before = variables['batch_stats']
   change = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), moved, before)
@@ -115,7 +101,7 @@ def test_gradients_flow_under_jit_and_vmap_over_lanes(small):
 
 def test_units_are_true_cuts(small):
   images = jnp.linspace(0, 1, 2 * 16 * 16).reshape(2, 16, 16, 1)
-  variables = _random_variables(small, images)
+  variables = tiny.random_variables(small, images)
   partition.check_cuts(small, variables, images, ('unit_2', 'unit_3', 'embedding'))
 
 
@@ -123,7 +109,7 @@ def test_shortcut_subsamples_where_channels_stay():
   # a unit whose last norm gives zero is its shortcut
   x = jnp.arange(100.0).reshape(1, 5, 5, 4)
   unit = ir.Unit(4, stride=2)
-  variables = _random_variables(unit, x)
+  variables = tiny.random_variables(unit, x)
   variables['params']['norm_2'] = {'scale': jnp.zeros(4), 'bias': jnp.zeros(4)}
   np.testing.assert_array_equal(unit.apply(variables, x), x[:, ::2, ::2])
 

@@ -1,26 +1,11 @@
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+import tiny
 
 from gpz_jax import models, partition
 from gpz_jax.models import resnet
 from gpz_jax.types import InputError
-
-
-def _random_variables(model, images, lanes=()):
-  """Variables without the compile time of a random init; lanes lead where given."""
-  rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
-  return jax.tree.map(
-    lambda leaf: jnp.asarray(
-      rng.normal(0, 0.3, lanes + leaf.shape)
-      if len(leaf.shape) > 1
-      else rng.uniform(0.1, 0.5, lanes + leaf.shape),
-      jnp.float32,
-    ),
-    shapes,
-  )
 
 
 def _count(model, image_shape=(64, 64, 3)):
@@ -60,7 +45,7 @@ def small(request, monkeypatch):
 
 def test_blocks_are_true_cuts(small):
   images = jnp.linspace(0, 1, 2 * 16 * 16).reshape(2, 16, 16, 1)
-  variables = _random_variables(small, images)
+  variables = tiny.random_variables(small, images)
   partition.check_cuts(small, variables, images, ('stem', 'layer2_0'))
   with pytest.raises(InputError, match='layer2_0/norm_1'):
     partition.check_cuts(small, variables, images, ('layer2_0/norm_1',))
@@ -78,7 +63,7 @@ def test_gradients_reach_every_parameter_over_lanes(small):
 
     return jax.grad(loss)(variables['params'])
 
-  variables = _random_variables(small, images, lanes=(2,))
+  variables = tiny.random_variables(small, images, lanes=(2,))
   gradients = jax.jit(jax.vmap(gradient))(variables)
   for leaf in jax.tree.leaves(gradients):
     assert jnp.all(jnp.abs(leaf).reshape(2, -1).max(axis=1) > 0)

@@ -2,25 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from gpz_jax import models, partition
 from gpz_jax.models import vit
 from gpz_jax.types import InputError
-
-
-def _random_variables(model, images, lanes=()):
-  """Variables without the compile time of a random init; lanes lead where given."""
-  rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
-  return jax.tree.map(
-    lambda leaf: jnp.asarray(
-      rng.normal(0, 0.3, lanes + leaf.shape)
-      if len(leaf.shape) > 1
-      else rng.uniform(0.1, 0.5, lanes + leaf.shape),
-      jnp.float32,
-    ),
-    shapes,
-  )
 
 
 def _params_of_children(model, image_shape=(64, 64, 3)):
@@ -69,7 +55,7 @@ def _small():
 
 def test_residual_stream_is_a_true_cut():
   images = jnp.linspace(0, 1, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3)
-  variables = _random_variables(_small(), images)
+  variables = tiny.random_variables(_small(), images)
   partition.check_cuts(_small(), variables, images, ('tokens', 'block_1', 'cls'))
 
 
@@ -80,7 +66,7 @@ def test_gradients_reach_every_parameter_over_lanes():
     logits = jnp.asarray(_small().apply({'params': params}, images, train=False))
     return (logits**2).mean()
 
-  params = _random_variables(_small(), images, lanes=(2,))['params']
+  params = tiny.random_variables(_small(), images, lanes=(2,))['params']
   gradients = jax.jit(jax.vmap(jax.grad(loss)))(params)
   for leaf in jax.tree.leaves(gradients):
     assert jnp.all(jnp.abs(leaf).reshape(2, -1).max(axis=1) > 0)
@@ -88,7 +74,7 @@ def test_gradients_reach_every_parameter_over_lanes():
 
 def test_dropout_only_in_training():
   images = jnp.linspace(0, 1, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3)
-  variables = _random_variables(_small(), images)
+  variables = tiny.random_variables(_small(), images)
 
   def logits(seed, train):
     rngs = {'dropout': jax.random.key(seed)}

@@ -1,6 +1,5 @@
 """The real command with tiny flags: results, repeats, refusals, interruption."""
 
-import functools
 import json
 import math
 import os
@@ -47,9 +46,9 @@ def images(tmp_path_factory) -> pathlib.Path:
   return root
 
 
-def command(*flags, **options):
-  environment = os.environ | {'XDG_CACHE_HOME': str(options.pop('cache'))}
-  arguments = [sys.executable, '-m', 'experiments.sweep', *flags]
+def command(*flags, cache, prefix=()):
+  environment = os.environ | {'XDG_CACHE_HOME': str(cache)}
+  arguments = [*prefix, sys.executable, '-m', 'experiments.sweep', *flags]
   return subprocess.Popen(
     arguments,
     cwd=ROOT,
@@ -57,7 +56,6 @@ def command(*flags, **options):
     text=True,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
-    **options,
   )
 
 
@@ -178,7 +176,7 @@ def test_interrupt_keeps_finished_rows(images, tmp_path, finished):
   process = command(
     *many,
     cache=finished[2],
-    preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_IGN),
+    prefix=('sh', '-c', 'trap "" INT; exec "$@"', 'sh'),  # as a shell's & has it
   )
   deadline = time.monotonic() + 120
   while not (workdir / 'targets').exists() and time.monotonic() < deadline:
