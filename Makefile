@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 EXTRAS ?= test
 RUN = $(VENV)/bin
+PARALLEL = -n auto --maxprocesses 8 --dist loadfile
 INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: setup test test-all lint format quickstart clean
@@ -23,10 +24,10 @@ $(VENV)/.ready-$(EXTRAS): pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.ready
 
 test: setup
-	$(RUN)/python -m pytest -q -m 'not slow' $(TESTS)
+	$(RUN)/python -m pytest -q $(PARALLEL) -m 'not slow' $(TESTS)
 
 test-all: setup
-	$(RUN)/python -m pytest -q $(TESTS)
+	$(RUN)/python -m pytest -q $(PARALLEL) $(TESTS)
 
 lint: setup
 	$(RUN)/ruff check .

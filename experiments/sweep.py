@@ -11,7 +11,7 @@ import dataclasses
 import signal
 import sys
 import types
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from absl import flags
 
@@ -20,7 +20,7 @@ from gpz_jax import results, sweep, zone
 from gpz_jax.types import InputError
 
 
-def define_flags() -> None:
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """One flag for each field of SweepConfig."""
   hints = get_type_hints(sweep.SweepConfig)
   for field in dataclasses.fields(sweep.SweepConfig):
@@ -31,34 +31,40 @@ def define_flags() -> None:
       text += f' One of: {", ".join(field.metadata["allowed"])}.'
     if get_origin(kind) is tuple:
       default = ','.join(map(str, default))
-      flags.DEFINE_string(field.name, default, f'{text} Separated by commas.')
+      flags.DEFINE_string(
+        field.name, default, f'{text} Separated by commas.', flag_values=values
+      )
     elif kind is bool:
-      flags.DEFINE_bool(field.name, default, text)
+      flags.DEFINE_bool(field.name, default, text, flag_values=values)
     else:
       define = {str: flags.DEFINE_string, int: flags.DEFINE_integer}
-      define.get(kind, flags.DEFINE_float)(field.name, default, text)
+      define.get(kind, flags.DEFINE_float)(
+        field.name, default, text, flag_values=values
+      )
 
 
-def config_from_flags() -> sweep.SweepConfig:
+def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConfig:
   """The config that the parsed flags spell.
 
   Raises:
     InputError: an entry of a list is not a number.
   """
   hints = get_type_hints(sweep.SweepConfig)
-  values = {}
+  fields = {}
   for name, hint in hints.items():
-    value = flags.FLAGS[name].value
+    value = values[name].value
     kind = _scalar(hint)
     is_list = get_origin(kind) is tuple
-    values[name] = (
+    fields[name] = (
       _parse_list(name, value or '', get_args(kind)[0]) if is_list else value
     )
-  return sweep.SweepConfig(**values)
+  return sweep.SweepConfig(**fields)
 
 
 def _scalar(hint: Any) -> Any:
-  """int | None -> int."""
+  """int | None -> int, Literal['a', 'b'] -> str."""
+  if get_origin(hint) is Literal:
+    return str
   if get_origin(hint) is types.UnionType:
     return next(kind for kind in get_args(hint) if kind is not types.NoneType)
   return hint

@@ -4,7 +4,6 @@ A split is a named linen module whose output is the activation that would be sen
 Any linen module with named blocks can be cut: nothing here knows a model class.
 """
 
-import difflib
 import fnmatch
 import math
 from collections.abc import Sequence
@@ -16,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import liveness
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, hint
 
 Variables = dict[str, Any]
+PREDICTION = 'prediction'  # the cut behind the last layer: the device sends the logits
 
 
 def list_splits(
@@ -70,7 +70,8 @@ def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ..
   """The splits that `wanted` names, in forward order.
 
   Args:
-    wanted: names, globs ('feat_*') or the number a name ends in ('30').
+    wanted: names, globs ('feat_*') or the number a name ends in ('30'); where the
+      numbers are positions, the number of a nameless one too ('1', `input_layer`).
     splits: all names, in forward order.
 
   Raises:
@@ -78,16 +79,22 @@ def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ..
   """
   chosen = set()
   for entry in wanted:
-    by_number = [name for name in splits if name.rpartition('_')[2] == entry]
-    found = by_number or fnmatch.filter(splits, entry)
+    found = _by_number(entry, splits) or fnmatch.filter(splits, entry)
     if not found:
-      near = difflib.get_close_matches(entry, splits, n=1)
-      hint = f"; did you mean '{near[0]}'?" if near else '.'
-      raise InputError(
-        f"split '{entry}' is not in the model{hint} Known: {', '.join(splits)}"
-      )
+      raise InputError(f"split '{entry}' is not in the model{hint(entry, splits)}")
     chosen.update(found)
   return tuple(name for name in splits if name in chosen)
+
+
+def _by_number(entry: str, splits: Sequence[str]) -> list[str]:
+  numbers = [name.rpartition('_')[2] for name in splits]
+  found = [name for name, n in zip(splits, numbers, strict=True) if n == entry]
+  are_positions = all(
+    int(n) == i for i, n in enumerate(numbers, 1) if n.isdecimal()
+  ) and any(n.isdecimal() for n in numbers)
+  if found or not (are_positions and entry.isdecimal()):
+    return found
+  return list(splits[int(entry) - 1 : int(entry)]) if int(entry) else []
 
 
 def capture(
@@ -99,12 +106,12 @@ def capture(
     model: the target.
     variables: its parameters and batch statistics.
     images: [B, H, W, C] float32 in [0, 1].
-    splits: names from `list_splits`.
+    splits: names from `list_splits`, or PREDICTION for the logits.
 
   Returns:
     Logits [B, K] and name -> activation [B, ...].
   """
-  wanted = {tuple(split.split('/')) for split in splits}
+  wanted = {tuple(split.split('/')) for split in splits if split != PREDICTION}
   logits, state = model.apply(
     variables,
     images,
@@ -114,7 +121,10 @@ def capture(
     ),
     mutable=['intermediates'],
   )
-  return logits, {split: _captured(state, split) for split in splits}
+  return logits, {
+    split: logits if split == PREDICTION else _captured(state, split)
+    for split in splits
+  }
 
 
 def _captured(state: Any, split: str) -> jax.Array:
@@ -229,7 +239,7 @@ def split_costs(
     model: the target.
     image_shape: (H, W, C).
     num_classes: K; checked against the logits.
-    splits: names; all of `list_splits` by default.
+    splits: names, PREDICTION among them if wanted; all of `list_splits` by default.
 
   Returns:
     Name -> edge_params, edge_flops (a multiplication and an addition count as two;

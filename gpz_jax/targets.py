@@ -1,7 +1,7 @@
 """Targets: the label-smoothed classifiers under attack, one lane per alpha and seed."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -139,15 +139,20 @@ def blank(
 
   def one(_: jax.Array) -> Targets:
     variables = model.init(jax.random.key(0), jnp.zeros((1, *image_shape)), train=False)
-    best = Best(
-      value=jnp.zeros(()),
-      epoch=jnp.zeros((), jnp.int32),
-      params=variables['params'],
-      batch_stats=variables.get('batch_stats', {}),
-    )
-    return Targets(best, jnp.ones((), bool))
+    return lanes_lib.take(from_variables(variables), 0)
 
   return jax.vmap(one)(jnp.arange(num_lanes))
+
+
+def from_variables(variables: Any) -> Targets:
+  """One target, trained elsewhere, as Targets of a single lane."""
+  best = Best(
+    value=jnp.zeros(()),
+    epoch=jnp.zeros((), jnp.int32),
+    params=variables['params'],
+    batch_stats=variables.get('batch_stats', {}),
+  )
+  return lanes_lib.stack([Targets(best, jnp.ones((), bool))])
 
 
 def evaluate(

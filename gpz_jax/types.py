@@ -7,13 +7,22 @@ is written for one lane, has singular names and no lane axis.
 """
 
 import dataclasses
+import difflib
 import hashlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+  """The end of an error about an unknown word: `; did you mean 'x'? Known: w, x`."""
+  known = list(known)
+  near = difflib.get_close_matches(word, known, n=1)
+  return f'{f"; did you mean {near[0]!r}?" if near else "."} Known: {", ".join(known)}'
 
 
 class InputError(ValueError):

@@ -1,7 +1,7 @@
 """Where to cut: the golden zone of a sweep, and the best cut under limits.
 
-Both work on plain rows (`gpz_jax.results`) of one sweep, complete or not, and on means
-over seeds.
+Both work on plain rows (`gpz_jax.results`) of one sweep, complete or not, on means over
+seeds, and where a split was attacked in several ways on the strongest attack.
 """
 
 import dataclasses
@@ -125,6 +125,7 @@ def golden_zone(
   _check_rows(rows)
   if metric not in rows[0]:
     raise InputError(f'metric {metric!r} is not a column; known: {", ".join(rows[0])}')
+  rows = results.strongest(rows)
   alphas = results.list_alphas(rows)
   found = tuple(_alpha_zone(rows, alpha, metric, ratio, threshold) for alpha in alphas)
   return Zone(found, metric, ratio, threshold)
@@ -158,7 +159,7 @@ def recommend(
     InputError: no rows, or rows of several sweeps.
   """
   _check_rows(rows)
-  candidates = _candidates(rows)
+  candidates = _candidates(results.strongest(rows))
   limits = [
     Limit('max_edge_params', 'edge_params', max_edge_params),
     Limit('max_edge_flops', 'edge_flops', max_edge_flops),
@@ -271,7 +272,7 @@ def _ratio(before: float, after: float) -> float:
 def _check_rows(rows: list[Row]) -> None:
   if not rows:
     raise InputError('no rows of results: run the sweep first')
-  for column in ('model', 'dataset', 'aux_dataset', 'attack'):
+  for column in ('model', 'dataset', 'aux_dataset'):
     values = sorted({str(row[column]) for row in rows})
     if len(values) > 1:
       raise InputError(

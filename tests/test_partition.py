@@ -84,6 +84,26 @@ def test_select_splits_by_name_number_and_glob():
     partition.select_splits(('feat_14',), splits)
 
 
+def test_numbers_are_positions_where_names_agree():
+  splits = ('input_layer', 'unit_2', 'unit_3')
+  assert partition.select_splits(['1', '3'], splits) == ('input_layer', 'unit_3')
+  with pytest.raises(InputError, match="split '4' is not in the model"):
+    partition.select_splits(['4'], splits)
+  with pytest.raises(InputError, match="split '3' is not"):  # which of the two?
+    partition.select_splits(['3'], ('conv_1', 'conv_2', 'fc_1'))
+
+
+def test_the_prediction_is_a_cut_behind_the_last_layer(small_vgg):
+  model, variables, images = small_vgg
+  logits, found = partition.capture(model, variables, images, (partition.PREDICTION,))
+  np.testing.assert_array_equal(found[partition.PREDICTION], logits)
+  costs = partition.split_costs(
+    model, images.shape[1:], logits.shape[1], (partition.PREDICTION,)
+  )
+  assert costs[partition.PREDICTION]['edge_params_share'] == 1.0
+  assert costs[partition.PREDICTION]['payload_bytes'] == 4 * logits.shape[1]
+
+
 def test_costs_are_the_published_ones():
   model = models.make('vgg19', num_classes=10, head='torchvision')
   costs = partition.split_costs(model, (64, 64, 3), 10, ('feat_13', 'feat_30'))

@@ -1,5 +1,6 @@
 """Tiny data and models that several tests share."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,3 +44,17 @@ def random_variables(model, images, lanes=()):
     ),
     shapes,
   )
+
+
+class Branched(nn.Module):
+  """A classifier with two branches: `left` and `right` are no true cuts."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.relu(nn.Conv(4, (3, 3), strides=2, name='stem')(x))
+    left = nn.Conv(4, (3, 3), name='left')(x)
+    right = nn.Conv(4, (3, 3), name='right')(x)
+    x = nn.Conv(4, (1, 1), name='sum')(left + right)
+    return nn.Dense(self.num_classes, name='logits')(x.reshape(len(x), -1))

@@ -5,7 +5,6 @@ partition zone), 3.4 (attention in the decoder, the reversed IR-152). Called as
 `decoder(activation, *, train=False)`.
 """
 
-import difflib
 import functools
 import math
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from gpz_jax.attacks import attention as attention_lib
 from gpz_jax.attacks import enhance as enhance_lib
 from gpz_jax.attacks import inputs
 from gpz_jax.models import layers
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, hint
 
 Act = Literal['code', 'tanh', 'prelu']
 ACTS: tuple[Act, ...] = ('code', 'tanh', 'prelu')
@@ -277,6 +276,4 @@ def _map_ups(
 
 def _check_known(what: str, value: str, known: tuple[str, ...]) -> None:
   if value not in known:
-    near = difflib.get_close_matches(value, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else '.'
-    raise InputError(f"{what} '{value}' is not known{hint} Known: {', '.join(known)}")
+    raise InputError(f"{what} '{value}' is not known{hint(value, known)}")

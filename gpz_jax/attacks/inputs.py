@@ -4,13 +4,12 @@ Each input is a pure function applied once, when the attacker's data are collect
 decoder's architecture then follows the shape of its result (spec 3.1, 4, 5).
 """
 
-import difflib
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, hint
 
 Read = Callable[[jax.Array], jax.Array]
 LOG_FLOOR, LOG_SHIFT = -1000.0, 50.0  # Yang et al. 2019
@@ -96,9 +95,7 @@ def make(name: str) -> Read:
     InputError: unknown name.
   """
   if name not in INPUTS:
-    near = difflib.get_close_matches(name, INPUTS, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else '.'
-    raise InputError(f"input '{name}' is not known{hint} Known: {', '.join(INPUTS)}")
+    raise InputError(f"input '{name}' is not known{hint(name, INPUTS)}")
   return INPUTS[name]
 
 

@@ -152,6 +152,7 @@ def train(
   choose_on: tuple[Activations, np.ndarray],
   recipe: Recipe,
   *,
+  constants: Any = None,
   strategy: str = 'auto',
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
@@ -164,6 +165,7 @@ def train(
     fit_on: activations [L, N, ...] and their images [N, H, W, C] uint8.
     choose_on: the same for the data that drive the plateau and choose the epoch.
     recipe: how to train.
+    constants: what the decoder must know of its lane's data, see `enhance.constants`.
     strategy: how lanes run, see `training.lanes`.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`.
@@ -184,6 +186,7 @@ def train(
     'key': jnp.stack([lane.key() for lane in lanes]),
     'train': fit_on[0],
     'held_out': choose_on[0],
+    'constants': constants or {},
   }
   states, history = trainer.fit(
     stacked,
@@ -276,12 +279,13 @@ def _evaluate_chunk(decoder, best, activations, images, number, strategy):
 
 def _make_loss(decoder: nn.Module):
   def loss(params, batch_stats, lane, shared, index, mask, key, progress):
-    del key, progress
+    del progress
     reconstruction, updated = decoder.apply(
-      {'params': params, 'batch_stats': batch_stats},
+      {'params': params, 'batch_stats': {**batch_stats, **lane['constants']}},
       lane['train'][index].astype(jnp.float32),
       train=True,
       mutable=['batch_stats'],
+      rngs={'dropout': key},
     )
     errors = metrics.mse(pixels(shared['train'], index), reconstruction)
     return Mean.of(errors, mask).compute(), updated.get('batch_stats', {})

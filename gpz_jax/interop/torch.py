@@ -19,7 +19,7 @@ import numpy as np
 from flax import traverse_util
 
 from gpz_jax import models
-from gpz_jax.interop import names
+from gpz_jax.interop import layouts, names
 from gpz_jax.types import InputError
 
 Variables = dict[str, Any]
@@ -68,10 +68,11 @@ def import_weights(
   """The variables of a target from a torch state dict.
 
   Args:
-    model_name: a VGG, ResNet, IR or ViT of `models.MODELS`.
+    model_name: of `models.make`; torch names are known for VGG, ResNet, IR and ViT.
     state_dict: name -> array, in torch's layout; `interop.names` says which names are
-      expected. `num_batches_tracked`, DataParallel's prefix 'module.' and what the
-      released IR-152 puts around its backbone are ignored.
+      expected. For any model linen's own will do: 'params/block_1/conv/kernel', ...
+      `num_batches_tracked`, DataParallel's prefix 'module.' and what the released
+      IR-152 puts around its backbone are ignored.
     num_classes: K.
     image_shape: (H, W, C) the model is to be used at.
     **options: the model's own fields, such as `head`.
@@ -85,13 +86,17 @@ def import_weights(
       arrays of the wrong shape, all of them listed.
   """
   model = models.make(model_name, num_classes=num_classes, **options)
-  if type(model) not in names.TABLES:
-    raise InputError(
-      f"model '{model_name}' takes no torch weights; a VGG, ResNet, IR or ViT does"
-    )
-  table = list(names.TABLES[type(model)](model, image_shape))
   shapes = _variable_shapes(model, image_shape)
   state_dict = _canonical_names(state_dict)
+  if all(name.startswith(('params/', 'batch_stats/')) for name in state_dict):
+    table = [names.Entry(name, name, layouts.same) for name in shapes]
+  elif type(model) in names.TABLES:
+    table = list(names.TABLES[type(model)](model, image_shape))
+  else:
+    raise InputError(
+      f"model '{model_name}' has no table of torch names (a VGG, ResNet, IR or ViT"
+      " does); name its weights as linen does: 'params/block_1/conv/kernel', ..."
+    )
   if problems := _problems(table, shapes, state_dict):
     raise InputError(
       f"weights do not fit '{model_name}' (check classes, image size and options): "

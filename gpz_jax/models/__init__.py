@@ -1,7 +1,7 @@
 """Target models: linen modules called as `module(image, *, train=False)`."""
 
-import difflib
 import functools
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from gpz_jax.models.ir import IR
 from gpz_jax.models.resnet import ResNet
 from gpz_jax.models.vgg import VGG
 from gpz_jax.models.vit import ViT
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, hint
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
   'cnn': CNN,
@@ -28,23 +28,31 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
   'resnet50': functools.partial(ResNet, depth=50),
   'vit6': functools.partial(ViT, depth=6),
 }
+# The splits the paper attacks (spec 7: E5, E7, E8).
+PAPER_SPLITS: dict[str, tuple[str, ...]] = {
+  'ir152': tuple(f'unit_{n}' for n in (3, 8, 25, 40, 48, 49, 50, 51)),
+  'vgg19': tuple(f'feat_{n}' for n in (13, 17, 26, 30, 39, 43, 52)),
+  'vit6': tuple(f'block_{n}' for n in range(1, 7)),
+}
 
 
 def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   """A target by name.
 
   Args:
-    name: one of MODELS.
+    name: one of MODELS, or 'package.module:factory': a function of num_classes and
+      options, or a linen class, to be imported.
     num_classes: K, the number of logits.
     **options: the module's own fields, such as `width` or `head`.
 
   Raises:
-    InputError: unknown name or option.
+    InputError: unknown name or option, or a factory that cannot be imported or gives
+      no linen module.
   """
+  if ':' in name:
+    return _make_own(name, num_classes, options)
   if name not in MODELS:
-    near = difflib.get_close_matches(name, MODELS, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else '.'
-    raise InputError(f"model '{name}' is not known{hint} Known: {', '.join(MODELS)}")
+    raise InputError(f"model '{name}' is not known{hint(name, MODELS)}")
   known = set(inspect.signature(MODELS[name]).parameters) - {'name', 'parent'}
   if unknown := sorted(set(options) - known):
     allowed = ', '.join(sorted(known - {'num_classes', 'depth'}))
@@ -52,3 +60,23 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
       f"model '{name}' has no option '{unknown[0]}'; its options: {allowed}"
     )
   return MODELS[name](num_classes=num_classes, **options)
+
+
+def _make_own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
+  module_name, _, attribute = name.partition(':')
+  try:
+    factory = getattr(importlib.import_module(module_name), attribute)
+  except (ImportError, AttributeError, ValueError) as error:
+    raise InputError(
+      f"model '{name}' cannot be imported ({error}); give package.module:factory, with"
+      ' the package on PYTHONPATH'
+    ) from error
+  try:
+    model = factory(num_classes=num_classes, **options)
+  except TypeError as error:
+    raise InputError(f"model '{name}' refuses its options: {error}") from error
+  if not isinstance(model, nn.Module):
+    raise InputError(
+      f"model '{name}' gives a {type(model).__name__}, not a flax.linen module"
+    )
+  return model

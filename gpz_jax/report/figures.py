@@ -77,6 +77,43 @@ def draw_curves(findings: Findings) -> Figure:
     return figure
 
 
+def draw_attacks(findings: Findings) -> Figure:
+  """MSE (log axis) against split, one line an attack, one panel an alpha."""
+  with mpl.rc_context(STYLE):
+    panels = len(findings.alphas)
+    columns = 2 if panels > 1 and max(map(len, findings.attacks)) < 50 else 1
+    lines = -(-len(findings.attacks) // columns)
+    size = (max(7.5, 4.8 * panels), 4.4 + 0.25 * lines)
+    figure = Figure(figsize=size, layout='constrained')
+    every = np.atleast_1d(figure.subplots(1, panels, sharey=True))
+    positions = range(len(findings.splits))
+    colours = mpl.colormaps['tab20'].colors  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
+    for axes, alpha in zip(every, findings.alphas, strict=True):
+      for i, attack in enumerate(findings.attacks):
+        means = [
+          findings.mean('test_mse_paper', alpha, split, attack)
+          for split in findings.splits
+        ]
+        axes.plot(
+          positions,
+          means,
+          color=colours[2 * i % 20 + i // 10 % 2],
+          marker=MARKERS[i % len(MARKERS)],
+          markersize=6,
+          linewidth=1.6,
+          label=attack,
+        )
+      axes.set_title(f'alpha {alpha:g}')
+      _label_splits(axes, findings)
+    every[0].set_yscale('log')
+    every[0].set_ylabel('test MSE, summed over channels')
+    handles, labels = every[0].get_legend_handles_labels()
+    figure.legend(
+      handles, labels, frameon=False, loc='outside lower left', ncols=columns
+    )
+    return figure
+
+
 def draw_reconstructions(findings: Findings, alpha: float) -> Figure | None:
   """Originals and, below, the reconstructions from each split, shallow to deep."""
   strips = [
@@ -168,6 +205,12 @@ def _draw_metric(axes: Axes, findings: Findings, column: str) -> None:
       label=f'alpha {alpha:g}',
       zorder=3,
     )
+  _label_splits(axes, findings)
+
+
+def _label_splits(axes: Axes, findings: Findings) -> None:
+  """The splits along the x axis, shallow to deep."""
+  positions = range(len(findings.splits))
   axes.set_xlim(-0.5, len(positions) - 0.5)
   letters = sum(map(len, findings.splits))
   crowded = letters > 52

@@ -18,6 +18,7 @@ PER_ROW = (  # columns of the table with every row, and how each is written
   ('alpha', 'alpha'),
   ('seed', 'seed'),
   ('split', 'split'),
+  ('attack', 'attack'),
   ('test_mse', 'MSE'),
   ('test_psnr', 'PSNR'),
   ('test_ssim', 'SSIM'),
@@ -82,6 +83,7 @@ def render(findings: Findings, curves: Figure) -> str:
     'share': formats.format_share,
     'strip': encode_strip,
   }
+  compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
   return environment.get_template('page.html').render(
     f=findings,
     first=findings.rows[0],
@@ -90,8 +92,10 @@ def render(findings: Findings, curves: Figure) -> str:
     rungs=figures.RUNGS,
     per_row=PER_ROW,
     rows=sorted(
-      findings.rows, key=lambda row: (row['split_index'], row['alpha'], row['seed'])
+      findings.rows,
+      key=lambda row: (row['split_index'], row['alpha'], row['seed'], row['attack']),
     ),
+    compared=compared and markupsafe.Markup(figures.encode_svg(compared)),
     curves=markupsafe.Markup(figures.encode_svg(curves)),
     selections=sorted({row['selection'] for row in findings.rows}),
     diverged=sum(row['status'] == 'diverged' for row in findings.rows),

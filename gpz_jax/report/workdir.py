@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -20,8 +21,10 @@ class Findings:
   """A sweep, complete or still running, and what follows from its rows."""
 
   rows: list[Row]
+  strongest: list[Row]  # of the strongest attack at each split, see results.strongest
   is_final: bool  # rows come from the parquet file, written at the end
   splits: list[str]  # forward order
+  attacks: list[str]
   alphas: list[float]  # ascending
   zone: Zone
   recommendation: Recommendation
@@ -29,15 +32,28 @@ class Findings:
   config: dict[str, Any]
   env: dict[str, Any]
   originals: np.ndarray | None  # [n, H, W, C] uint8
+  comparison: str  # with published numbers, '' without
   samples: dict[tuple[float, str], np.ndarray]  # (alpha, split) -> [n, H, W, C] uint8
 
-  def values(self, column: str, alpha: float, split: str | None = None) -> list[float]:
-    """`results.seed_values` of these rows."""
-    return results.seed_values(self.rows, column, alpha=alpha, split=split)
+  def values(
+    self, column: str, alpha: float, split: str | None = None, attack: str | None = None
+  ) -> list[float]:
+    """`results.seed_values` of one attack's rows; of the strongest if None."""
+    rows = self.strongest
+    if attack is not None:
+      rows = [row for row in self.rows if row['attack'] == attack]
+    return results.seed_values(rows, column, alpha=alpha, split=split)
 
-  def mean(self, column: str, alpha: float, split: str | None = None) -> float:
-    """`results.seed_mean` of these rows."""
-    return results.seed_mean(self.rows, column, alpha=alpha, split=split)
+  def mean(
+    self, column: str, alpha: float, split: str | None = None, attack: str | None = None
+  ) -> float:
+    """The mean of `values`; NaN where there is none."""
+    values = self.values(column, alpha, split, attack)
+    return sum(values) / len(values) if values else math.nan
+
+  def has(self, attack: str, split: str) -> bool:
+    """Whether a split was attacked so."""
+    return any(r['attack'] == attack and r['split'] == split for r in self.rows)
 
   def cost(self, split: str) -> Row:
     """A row of `split`: what cutting there costs is the same in all of them."""
@@ -73,8 +89,10 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
   return Findings(
     rows=rows,
+    strongest=results.strongest(rows),
     is_final=is_final,
     splits=results.list_splits(rows),
+    attacks=results.list_attacks(rows),
     alphas=results.list_alphas(rows),
     zone=golden_zone(rows),
     recommendation=recommend(rows, **limits),
@@ -82,13 +100,16 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     config=config,
     env=_read_json(workdir / 'env.json'),
     originals=_read_images(workdir / 'samples' / 'originals.npy'),
-    samples=_read_samples(workdir, rows),
+    comparison=_read_text(workdir / 'comparison.txt'),
+    samples=_read_samples(workdir, results.strongest(rows)),
   )
 
 
-def sample_path(workdir: str | pathlib.Path, lane_id: str, split: str) -> pathlib.Path:
+def sample_path(
+  workdir: str | pathlib.Path, lane_id: str, split: str, attack: str
+) -> pathlib.Path:
   """Where the sample reconstructions of a row are kept: uint8 [n, H, W, C]."""
-  name = f'{lane_id}-{split.replace("/", ".")}.npy'
+  name = f'{lane_id}-{split}-{attack}.npy'.replace('/', '.')
   return pathlib.Path(workdir) / 'samples' / name
 
 
@@ -100,7 +121,9 @@ def _read_samples(
   for row in sorted(rows, key=lambda row: row['seed']):
     key = (row['alpha'], row['split'])
     if key not in samples:
-      images = _read_images(sample_path(workdir, row['lane_id'], row['split']))
+      images = _read_images(
+        sample_path(workdir, row['lane_id'], row['split'], row['attack'])
+      )
       if images is not None:
         samples[key] = images
   return samples
@@ -119,6 +142,10 @@ def _read_images(path: pathlib.Path) -> np.ndarray | None:
       f'{images.shape}'
     )
   return images
+
+
+def _read_text(path: pathlib.Path) -> str:
+  return path.read_text(encoding='utf-8') if path.exists() else ''
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from gpz_jax.results.summary import (
   format_bytes,
   format_table,
   list_alphas,
+  list_attacks,
   list_splits,
   seed_mean,
   seed_values,
+  strongest,
 )
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
   'format_bytes',
   'format_table',
   'list_alphas',
+  'list_attacks',
   'list_splits',
   'provenance',
   'read_parquet',
@@ -32,5 +35,6 @@ __all__ = [
   'row_key',
   'seed_mean',
   'seed_values',
+  'strongest',
   'write_parquet',
 ]

@@ -51,7 +51,7 @@ def read_rows(path: PathLike) -> list[Row]:
 
 
 def write_parquet(path: PathLike, rows: Iterable[Row]) -> None:
-  """Writes rows, sorted by (split_index, alpha, seed), in one atomic step.
+  """Writes rows, sorted by split, alpha, seed and attack, in one atomic step.
 
   Raises:
     ValueError: a column of a row is missing, unknown or of another type.
@@ -59,7 +59,7 @@ def write_parquet(path: PathLike, rows: Iterable[Row]) -> None:
   path = pathlib.Path(path)
   ordered = sorted(
     (check_row(row) for row in rows),
-    key=lambda row: (row['split_index'], row['alpha'], row['seed']),
+    key=lambda row: (row['split_index'], row['alpha'], row['seed'], row['attack']),
   )
   table = pa.Table.from_pylist([_without_nan(row) for row in ordered], _arrow_schema())
   partial = path.with_name(f'{path.name}.partial')

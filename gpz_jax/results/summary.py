@@ -6,6 +6,30 @@ from collections.abc import Iterable
 from gpz_jax.results.columns import Row
 
 
+def strongest(rows: Iterable[Row]) -> list[Row]:
+  """For each lane and split the row of the attack that rebuilt it best.
+
+  What a defender has to reckon with. Rows that diverged count only where nothing else
+  is there.
+  """
+  best: dict[tuple[float, int, str], Row] = {}
+
+  def error(row: Row) -> float:
+    is_usable = row['status'] == 'done' and math.isfinite(row['test_mse'])
+    return row['test_mse'] if is_usable else math.inf
+
+  for row in rows:
+    key = (row['alpha'], row['seed'], row['split'])
+    if key not in best or error(row) < error(best[key]):
+      best[key] = row
+  return list(best.values())
+
+
+def list_attacks(rows: Iterable[Row]) -> list[str]:
+  """The attacks of `rows`, in the order of their first row."""
+  return list(dict.fromkeys(row['attack'] for row in rows))
+
+
 def list_splits(rows: Iterable[Row]) -> list[str]:
   """The splits of `rows` in forward order."""
   pairs = {(row['split_index'], row['split']) for row in rows}
@@ -49,6 +73,9 @@ def seed_mean(
 def format_table(rows: list[Row]) -> str:
   """The table a sweep ends with: splits down, alphas across, means over seeds.
 
+  Where a split was attacked in several ways, the strongest attack counts; a second
+  table then has a line for each attack.
+
   Args:
     rows: rows of one sweep, in any order, complete or not.
 
@@ -56,6 +83,7 @@ def format_table(rows: list[Row]) -> str:
     Lines of plain text: cost of each split; MSE (per element), PSNR (dB) and SSIM on
     the test subset for each alpha; below, the target's test accuracy.
   """
+  every, rows = rows, strongest(rows)
   splits, alphas = list_splits(rows), list_alphas(rows)
   cost = {row['split']: row for row in rows}
   header = ['split', 'activation', 'edge', 'payload']
@@ -73,14 +101,33 @@ def format_table(rows: list[Row]) -> str:
       for text in (f'{seed_mean(rows, "target_accuracy", alpha=alpha):.3f}', '', '')
     ],
   ]
+  lines = _align(table, alphas, len(header))
+  attacks = list_attacks(every)
+  if len(attacks) == 1:
+    return '\n'.join(lines)
+  table = [
+    ['attack', 'split'] + [text for _ in alphas for text in ('MSE', 'PSNR', 'SSIM')]
+  ]
+  for attack in attacks:
+    those = [row for row in every if row['attack'] == attack]
+    table += [
+      [attack, split]
+      + [text for alpha in alphas for text in _format_scores(those, split, alpha)]
+      for split in list_splits(those)
+    ]
+  return '\n'.join([*lines, '', *_align(table, alphas, 2)])
+
+
+def _align(table: list[list[str]], alphas: list[float], lead: int) -> list[str]:
+  """Columns of equal width, three for each alpha after the first `lead`."""
   widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-  left = sum(widths[: len(header)]) + 2 * len(header)
-  spans = [sum(widths[i : i + 3]) + 6 for i in range(len(header), len(widths), 3)]
+  left = sum(widths[:lead]) + 2 * lead
+  spans = [sum(widths[i : i + 3]) + 6 for i in range(lead, len(widths), 3)]
   over = ''.join(
     f'alpha {alpha:g}'.ljust(span) for alpha, span in zip(alphas, spans, strict=True)
   )
   lines = ['  '.join(map(str.ljust, line, widths)).rstrip() for line in table]
-  return '\n'.join([(' ' * left + over).rstrip(), *lines])
+  return [(' ' * left + over).rstrip(), *lines]
 
 
 def format_bytes(count: float) -> str:

@@ -6,15 +6,16 @@ the fields below.
 
 import ast
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gpz_jax import models, targets
-from gpz_jax.attacks import decoders
+from gpz_jax.attacks import specs
 from gpz_jax.training import lanes
 from gpz_jax.training.recipe import DECODER, TARGET_RECIPES, Recipe
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Lane
 
 
 def _field(default: Any, text: str, allowed: Sequence[str] = ()) -> Any:
@@ -45,17 +46,28 @@ class SweepConfig:
   aux_limit: int | None = _field(None, "Most of the attacker's images.")
   data_seed: int = _field(0, 'Seed of the subsets and of the order of examples.')
 
-  model: str = _field('vgg11', 'Target model.', tuple(models.MODELS))
+  model: str = _field(
+    'vgg11', f'Target: {", ".join(models.MODELS)}, or package.module:factory.'
+  )
   model_options: tuple[str, ...] = _field(
     (), "The model's own options as key=value, such as width=0.25 or head=torchvision."
   )
+  target_weights: str | None = _field(
+    None, 'File with the weights of a target to attack; none is trained then.'
+  )
+  targets_from: str | None = _field(
+    None, 'Workdir of a sweep that trained the same targets, to attack those.'
+  )
   splits: tuple[str, ...] = _field(
-    ('*',), 'Where to cut: names, globs, or the number a name ends in.'
+    ('*',), 'Where to cut: names, globs, the number a name ends in, or paper.'
+  )
+  split_where: str = _field(
+    '*', "Which modules can be splits: a glob on their paths, such as '*/conv_*'."
   )
   alphas: tuple[float, ...] = _field((0.0, 0.3, -0.05), 'Label smoothing, in (-1, 1).')
   seeds: tuple[int, ...] = _field((0,), 'Seeds of targets and decoders.')
 
-  smoothing: str = _field(
+  smoothing: Literal['standard', 'code', 'table1'] = _field(
     'standard', 'Convention of smoothed labels.', targets.CONVENTIONS
   )
   target_recipe: str = _field(
@@ -68,15 +80,16 @@ class SweepConfig:
   flip: bool = _field(False, 'Mirror training images at random.')
   jitter: float = _field(0.0, 'Amplitude of colour jitter in training, in [0, 1).')
 
-  decoder_act: str = _field(
-    'auto', 'Activations of the decoders; auto: code for maps, tanh for vectors.',
-    ('auto', *decoders.ACTS),
-  )  # fmt: skip
+  attack: tuple[str, ...] = _field(
+    ('inversion',),
+    f'Attacks: {", ".join(specs.ATTACKS)}, each with options as in'
+    ' inversion:enhance=nn_concat:attention=aac+se:at=unit_49|unit_50.',
+  )
   decoder_epochs: int | None = _field(None, 'Epochs of the decoders.')
   decoder_batch_size: int | None = _field(None, 'Batch of the decoders.')
   decoder_learning_rate: float | None = _field(None, 'Learning rate of the decoders.')
   amsgrad: bool = _field(True, 'AMSGrad for the decoders.')
-  selection: str = _field(
+  selection: Literal['aux', 'test'] = _field(
     'aux', "What chooses a decoder's epoch: held-out aux, or (as published) test.",
     ('aux', 'test'),
   )  # fmt: skip
@@ -97,7 +110,24 @@ class SweepConfig:
 
 
 # Where a run lives and how much memory it may take do not change what it computes.
-NOT_IDENTITY = ('workdir', 'data_dir', 'cache_budget_gb')
+NOT_IDENTITY = ('workdir', 'data_dir', 'cache_budget_gb', 'targets_from')
+# What makes a target what it is, next to its alpha and seed.
+TARGET_FIELDS = (
+  'dataset',
+  'image_size',
+  'train_limit',
+  'val_limit',
+  'data_seed',
+  'model',
+  'model_options',
+  'smoothing',
+  'target_recipe',
+  'target_epochs',
+  'target_batch_size',
+  'target_learning_rate',
+  'flip',
+  'jitter',
+)
 
 
 def validate(config: SweepConfig) -> SweepConfig:
@@ -110,7 +140,7 @@ def validate(config: SweepConfig) -> SweepConfig:
     value, allowed = getattr(config, field.name), field.metadata['allowed']
     if allowed and value not in allowed:
       _refuse(field.name, value, f'one of {", ".join(allowed)}')
-  for name in ('alphas', 'seeds', 'splits'):
+  for name in ('alphas', 'seeds', 'splits', 'attack'):
     values = getattr(config, name)
     if not values or len(set(values)) != len(values):
       _refuse(name, values, 'at least one value, none of them twice')
@@ -127,6 +157,12 @@ def validate(config: SweepConfig) -> SweepConfig:
     _refuse('workdir', config.workdir, 'the path of a folder')
   lanes.resolve(config.strategy)
   parse_model_options(config.model_options)
+  if config.target_weights and config.targets_from:
+    _refuse('targets_from', config.targets_from, 'that or --target_weights, not both')
+  for text in config.attack:
+    specs.parse(text)
+  if ':' not in config.model and config.model not in models.MODELS:
+    models.make(config.model, num_classes=2)
   return config
 
 
@@ -189,6 +225,14 @@ def _override(recipe: Recipe, config: SweepConfig, kind: str) -> Recipe:
   given = {name: getattr(config, f'{kind}_{name}') for name in names}
   return dataclasses.replace(
     recipe, **{name: value for name, value in given.items() if value is not None}
+  )
+
+
+def target_lanes(config: SweepConfig) -> tuple[Lane, ...]:
+  """The lanes of the targets: every alpha with every seed."""
+  return tuple(
+    Lane(config.model, config.dataset, alpha, seed)
+    for alpha, seed in itertools.product(config.alphas, config.seeds)
   )
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import rich.console
@@ -76,3 +77,11 @@ class Progress:
         self.say(f'{name}: {status}')
 
     return report
+
+
+def write_events(events: Any, kind: str, ids: list[str], history) -> None:
+  """Curves over epochs, one line a lane, for TensorBoard."""
+  for name, rows in history.items():
+    for epoch, values in enumerate(rows, 1):
+      for lane, value in zip(ids, values, strict=True):
+        events.add_scalar(f'{kind}/{name}/{lane}', float(value), epoch)

@@ -1,14 +1,23 @@
 """The folder of a sweep: which run it belongs to, and files written whole."""
 
+import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from gpz_jax import results
-from gpz_jax.sweep.config import NOT_IDENTITY, SweepConfig, to_flags, to_json
+from gpz_jax import checkpoints, results
+from gpz_jax.sweep.config import (
+  NOT_IDENTITY,
+  TARGET_FIELDS,
+  SweepConfig,
+  target_lanes,
+  to_flags,
+  to_json,
+)
 from gpz_jax.types import InputError
 
 
@@ -32,15 +41,68 @@ def check(config: SweepConfig) -> list[results.Row]:
     return []
   except (OSError, ValueError) as error:
     raise InputError(f'--workdir={workdir}: config.json is damaged: {error}') from error
-  for name, ours in to_json(config).items():
-    if name not in NOT_IDENTITY and ours != theirs.get(name):
-      raise InputError(
-        f'--workdir={workdir} holds another sweep: {name} is {theirs.get(name)!r} there'
-        f' and {ours!r} here; name another workdir, or repeat that sweep with'
-        f' --flagfile={workdir / "run.flags"}'
-      )
+  if name := _first_difference(config, theirs, set(to_json(config)) - {*NOT_IDENTITY}):
+    raise InputError(
+      f'--workdir={workdir} holds another sweep: {_contrast(name, config, theirs)};'
+      ' name another workdir, or repeat that sweep with'
+      f' --flagfile={workdir / "run.flags"}'
+    )
   rows = workdir / 'results.jsonl'
   return results.read_rows(rows) if rows.exists() else []
+
+
+def check_targets(config: SweepConfig) -> np.ndarray | None:
+  """Where in the sweep `targets_from` the targets of this one are: rows [L].
+
+  None without `targets_from`.
+
+  Raises:
+    InputError: there is no such sweep, its targets are others, or one is missing.
+  """
+  if config.targets_from is None:
+    return None
+  source = pathlib.Path(config.targets_from)
+  try:
+    theirs = json.loads((source / 'config.json').read_text())
+  except (OSError, ValueError) as error:
+    raise InputError(
+      f'--targets_from={source} holds no sweep ({error}); give the workdir of one'
+    ) from error
+  if name := _first_difference(config, theirs, set(TARGET_FIELDS)):
+    raise InputError(
+      f'--targets_from={source} has other targets: {_contrast(name, config, theirs)}'
+    )
+  ids = [lane.lane_id for lane in target_lanes(config)]
+  there = (checkpoints.read_meta(source / 'targets') or {'lanes': []})['lanes']
+  if absent := [lane_id for lane_id in ids if lane_id not in there]:
+    raise InputError(
+      f'--targets_from={source} lacks the targets of {len(absent)} of {len(ids)} alphas'
+      ' and seeds; leave it out, or finish that sweep with them'
+    )
+  return np.array([there.index(lane_id) for lane_id in ids])
+
+
+def find_targets(config: SweepConfig, workdirs: Iterable[pathlib.Path]) -> str | None:
+  """The first of `workdirs` whose targets `targets_from` could name."""
+  for workdir in workdirs:
+    try:
+      check_targets(dataclasses.replace(config, targets_from=str(workdir)))
+      return str(workdir)
+    except InputError:
+      continue
+  return None
+
+
+def _first_difference(
+  config: SweepConfig, theirs: dict[str, Any], names: set[str]
+) -> str | None:
+  ours = to_json(config)
+  different = (n for n in ours if n in names and ours[n] != theirs.get(n))
+  return next(different, None)
+
+
+def _contrast(name: str, config: SweepConfig, theirs: dict[str, Any]) -> str:
+  return f'{name} is {theirs.get(name)!r} there and {to_json(config)[name]!r} here'
 
 
 def create(config: SweepConfig) -> pathlib.Path:

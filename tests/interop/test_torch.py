@@ -98,7 +98,7 @@ def test_the_wrong_head_and_the_wrong_model_are_refused(vgg11):
     _import('vgg11', vgg11, head='torchvision')
   with pytest.raises(InputError, match=r'missing .*unexpected'):
     _import('resnet18', vgg11)
-  with pytest.raises(InputError, match="'cnn' takes no torch weights"):
+  with pytest.raises(InputError, match="'cnn' has no table of torch names"):
     _import('cnn', vgg11)
 
 

@@ -56,7 +56,9 @@ def workdir(tmp_path):
   images = rng.integers(0, 255, (3, 8, 8, 3), np.uint8)
   np.save(tmp_path / 'samples' / 'originals.npy', images)
   for row in rows:
-    np.save(report.sample_path(tmp_path, row['lane_id'], row['split']), images)
+    np.save(
+      report.sample_path(tmp_path, row['lane_id'], row['split'], row['attack']), images
+    )
   results.write_parquet(tmp_path / 'results.parquet', rows)
   return tmp_path
 

@@ -1,0 +1,245 @@
+"""The attacks on lanes whose activations have one shape, up to their rows."""
+
+import math
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gpz_jax
+from gpz_jax import checkpoints, report, results
+from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
+from gpz_jax.attacks.inversion import AttackLane
+from gpz_jax.attacks.specs import Attack, DecoderAttack, SearchAttack
+from gpz_jax.partition import PREDICTION
+from gpz_jax.sweep import config as config_lib
+from gpz_jax.sweep import plan as plan_lib
+from gpz_jax.sweep import workdir as workdir_lib
+from gpz_jax.sweep.plan import Plan, Shape
+from gpz_jax.sweep.progress import Progress, format_seconds, write_events
+from gpz_jax.training import lanes as lanes_lib
+
+NUM_SAMPLES = 8  # test images shown in the report
+AUX_SCORES = ('mse', 'psnr', 'mse_paper', 'psnr_paper')
+
+
+class Sent(NamedTuple):
+  """What the attacker intercepts."""
+
+  aux: jax.Array  # [L, N, ...] of the attacker's own images
+  test: jax.Array  # [L, N, ...] of the user's
+
+
+class Outcome(NamedTuple):
+  """One attack on L lanes."""
+
+  scores: dict[str, Any]  # column -> [L]
+  decoder: str
+  decoder_params: int
+  epochs: int
+  best_epoch: Any  # [L]
+  alive: Any  # [L] bool
+  n_test: int
+  n_aux: int
+  samples: Any  # [L, n, H, W, C] in [0, 1]
+
+
+class Cohort:
+  """Lanes of one activation shape, attacked wave by wave."""
+
+  def __init__(
+    self, plan: Plan, shape: Shape, workdir: pathlib.Path, progress: Progress, events
+  ):
+    self.plan, self.shape, self.workdir = plan, shape, workdir
+    self.progress, self.events = progress, events
+    self.name = 'x'.join(map(str, shape))
+    self.strategy = lanes_lib.resolve(plan.config.strategy)
+
+  def run(
+    self, wanted: dict[AttackLane, list[Attack]], targets, quality
+  ) -> Iterator[results.Row]:
+    """Attacks every lane as wanted; yields rows as they are there.
+
+    Activations are captured once for all attacks, in waves that fit the budget.
+    """
+    budget = self.plan.config.cache_budget_gb * 2**30
+    per_lane = plan_lib.bytes_per_lane(self.plan, self.shape)
+    for wave in inversion.waves(list(wanted), per_lane, budget):
+      sent = self._capture(wave, targets)
+      for attack in self.plan.attacked:
+        index = [i for i, lane in enumerate(wave) if attack in wanted[lane]]
+        if not index:
+          continue
+        lanes = [wave[i] for i in index]
+        intercepted = sent
+        if len(index) < len(wave):
+          intercepted = Sent(*lanes_lib.take(tuple(sent), np.array(index)))
+        yield from self._attack(attack, lanes, intercepted, targets, quality)
+
+  def _capture(self, wave: Sequence[AttackLane], targets) -> Sent:
+    plan = self.plan
+    reads_logits = wave[0].split == PREDICTION  # whose logarithm needs every digit
+    dtype = 'float32' if reads_logits else plan.config.activation_dtype
+    subsets = (plan.task.aux, plan.task.test)
+    return Sent(
+      *(
+        inversion.capture(
+          plan.model, targets.best.variables, wave, subset.image, jnp.dtype(dtype)
+        )
+        for subset in subsets
+      )
+    )
+
+  def _attack(self, attack, lanes, sent: Sent, targets, quality) -> list[results.Row]:
+    """Runs one attack on its lanes and saves what it leaves; returns the rows."""
+    began = time.monotonic()
+    if isinstance(attack, DecoderAttack):
+      outcome = self._train_decoders(attack, lanes, sent)
+    else:
+      outcome = self._search(attack, lanes, sent, targets)
+    for lane, images in zip(lanes, np.asarray(outcome.samples), strict=True):
+      path = report.sample_path(
+        self.workdir, lane.lane.lane_id, lane.split, attack.text
+      )
+      workdir_lib.write_array(path, np.round(255 * images).astype(np.uint8))
+    seconds = time.monotonic() - began
+    errors = ' '.join(f'{mse:.4f}' for mse in outcome.scores['test_mse'])
+    self.progress.say(
+      f'{self.name} {attack.text}: {len(lanes)} lanes in {format_seconds(seconds)};'
+      f' test MSE {errors}'
+    )
+    return [
+      self._row(attack, lane, outcome, i, seconds / len(lanes), quality)
+      for i, lane in enumerate(lanes)
+    ]
+
+  def _train_decoders(self, attack: DecoderAttack, lanes, sent: Sent) -> Outcome:
+    config, task = self.plan.config, self.plan.task
+    recipe = config_lib.decoder_recipe(config)
+    decoder = attack.make(self.shape, task.image_shape)
+    if attack.input != 'activation':
+      read = jax.jit(jax.vmap(inputs.make(attack.input)))
+      sent = Sent(*map(read, sent))
+    fit_on, choose_on = inversion.subsets(task, config.selection)
+    fit = (sent.aux[:, : len(fit_on)], fit_on.image)
+    held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
+    decoders, history = inversion.train(
+      decoder,
+      lanes,
+      fit,
+      (held_out, choose_on.image),
+      recipe,
+      constants=enhance.constants(attack.enhance, fit[0]),
+      strategy=self.strategy,
+      order_seed=config.data_seed,
+      report=self.progress.phase(f'{self.name} {attack.text}: {len(lanes)} decoders'),
+    )
+    on_aux = inversion.evaluate(decoder, decoders, *fit, strategy=self.strategy)
+    on_test = inversion.evaluate(
+      decoder, decoders, sent.test, task.test.image, strategy=self.strategy
+    )
+    ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
+    write_events(self.events, f'decoder {attack.text}', ids, history)
+    folder = f'{self.name}-{ids[0]}-{attack.text}'.replace('/', '.')
+    checkpoints.save(self.workdir / 'decoders' / folder, decoders, {'lanes': ids})
+    params = jax.tree.leaves(decoders.best.params)
+    return Outcome(
+      scores={f'test_{name}': value for name, value in on_test.items()}
+      | {f'aux_{name}': on_aux[name] for name in AUX_SCORES},
+      decoder=_class_name(decoder),
+      decoder_params=sum(math.prod(leaf.shape[1:]) for leaf in params),
+      epochs=recipe.epochs,
+      best_epoch=decoders.best.epoch,
+      alive=decoders.alive,
+      n_test=len(task.test),
+      n_aux=len(fit_on),
+      samples=inversion.reconstruct(
+        decoder, decoders, sent.test[:, :NUM_SAMPLES], strategy=self.strategy
+      ),
+    )
+
+  def _search(self, attack: SearchAttack, lanes, sent: Sent, targets) -> Outcome:
+    config, task = self.plan.config, self.plan.task
+    rows = np.array([lane.target for lane in lanes])
+    edges = lanes_lib.take(targets.best.variables, rows)
+    alive, best_epoch = np.ones(len(lanes), bool), np.zeros(len(lanes), int)
+    if attack.shadow:
+      shadows, _ = query_free.train(
+        self.plan.model,
+        edges,
+        lanes,
+        *inversion.subsets(task, config.selection),
+        config_lib.target_recipe(config),
+        strategy=self.strategy,
+        order_seed=config.data_seed,
+        report=self.progress.phase(f'{self.name} {attack.text}: shadow edges'),
+      )
+      edges, alive = shadows.best.variables, np.asarray(shadows.alive)
+      best_epoch = shadows.best.epoch
+    wanted = task.test.image[: attack.images]
+    found = optimisation.reconstruct(
+      self.plan.model,
+      edges,
+      lanes,
+      sent.test[:, : len(wanted)],
+      task.image_shape,
+      attack.search,
+      strategy=self.strategy,
+      report=self.progress.phase(f'{self.name} {attack.text}: {len(lanes)} searches'),
+    )
+    scores = optimisation.evaluate(found.reconstructions, wanted)
+    nothing = np.full(len(lanes), math.nan)  # the search learns from no images
+    return Outcome(
+      scores={f'test_{name}': value for name, value in scores.items()}
+      | {f'aux_{name}': nothing for name in AUX_SCORES},
+      decoder='none',
+      decoder_params=0,
+      epochs=attack.steps,
+      best_epoch=best_epoch,
+      alive=alive & np.isfinite(found.errors).all(axis=1),
+      n_test=len(wanted),
+      n_aux=len(task.aux) if attack.shadow else 0,
+      samples=found.reconstructions[:, :NUM_SAMPLES],
+    )
+
+  def _row(
+    self, attack, attack_lane: AttackLane, outcome: Outcome, i, seconds, quality
+  ) -> results.Row:
+    config, task, lane = self.plan.config, self.plan.task, attack_lane.lane
+    return {
+      'model': lane.model,
+      'dataset': task.name,
+      'aux_dataset': task.aux_name,
+      'alpha': lane.alpha,
+      'seed': lane.seed,
+      'split': attack_lane.split,
+      'split_index': list(self.plan.shapes).index(attack_lane.split),
+      'attack': attack.text,
+      'decoder': outcome.decoder,
+      'selection': config.selection,
+      'activation_shape': self.name,
+      **self.plan.costs[attack_lane.split],
+      'target_accuracy': quality['test'][attack_lane.target],
+      'target_val_accuracy': quality['val'][attack_lane.target],
+      **{name: value[i] for name, value in outcome.scores.items()},
+      'decoder_params': outcome.decoder_params,
+      'epochs': outcome.epochs,
+      'best_epoch': outcome.best_epoch[i],
+      'n_test': outcome.n_test,
+      'n_aux': outcome.n_aux,
+      'status': 'done' if outcome.alive[i] else 'diverged',
+      'lane_id': lane.lane_id,
+      'strategy': self.strategy,
+      'precision': config.activation_dtype,
+      'wall_seconds': seconds,
+      'version': gpz_jax.__version__,
+    }
+
+
+def _class_name(decoder: Any) -> str:
+  """The architecture's name, that of what is inside an enhancement."""
+  return type(getattr(decoder, 'decoder', decoder)).__name__

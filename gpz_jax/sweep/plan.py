@@ -1,0 +1,243 @@
+"""A sweep worked out: everything that is known before anything is trained."""
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpz_jax import data, models, partition, results
+from gpz_jax.attacks import inversion, specs
+from gpz_jax.attacks.inversion import AttackLane
+from gpz_jax.attacks.specs import Attack, SearchAttack
+from gpz_jax.interop import torch as interop
+from gpz_jax.partition import PREDICTION
+from gpz_jax.sweep import config as config_lib
+from gpz_jax.sweep import workdir as workdir_lib
+from gpz_jax.sweep.config import SweepConfig
+from gpz_jax.types import InputError, Lane, Task
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What a sweep does.
+
+  Attributes:
+    config: what was asked for.
+    task: the data.
+    model: the target.
+    weights: variables of an imported target; None where targets are trained.
+    borrowed: rows [L] of the targets in the sweep `targets_from`; None without it.
+    lanes: of the targets.
+    shapes: of the activation of every split of the model, and of its prediction.
+    attacked: for each attack, the splits it works on.
+    dropped: for each split or attack a glob named in vain, the reason.
+    costs: of every attacked split.
+    done: rows that are there already.
+  """
+
+  config: SweepConfig
+  task: Task
+  model: nn.Module
+  weights: Any
+  borrowed: np.ndarray | None
+  lanes: tuple[Lane, ...]
+  shapes: dict[str, Shape]
+  attacked: dict[Attack, tuple[str, ...]]
+  dropped: dict[str, str]
+  costs: dict[str, dict[str, float]]
+  done: list[results.Row]
+
+  @property
+  def splits(self) -> tuple[str, ...]:
+    """Every split that some attack works on, in forward order."""
+    found = set(itertools.chain.from_iterable(self.attacked.values()))
+    return tuple(split for split in self.shapes if split in found)
+
+  @property
+  def total(self) -> int:
+    """Rows of the finished sweep."""
+    return len(self.lanes) * sum(map(len, self.attacked.values()))
+
+  def missing(self) -> dict[Shape, dict[AttackLane, list[Attack]]]:
+    """The attacks without a row, by cohort and lane."""
+    have = {results.row_key(row) for row in self.done}
+    wanted: dict[Shape, dict[AttackLane, list[Attack]]] = {}
+    shapes = {s: jax.ShapeDtypeStruct(shape, 'f4') for s, shape in self.shapes.items()}
+    for shape, splits in inversion.cohorts(shapes, self.splits).items():
+      for split, (i, lane) in itertools.product(splits, enumerate(self.lanes)):
+        attacks = [
+          attack
+          for attack, places in self.attacked.items()
+          if split in places and (lane.lane_id, split, attack.text) not in have
+        ]
+        if attacks:
+          wanted.setdefault(shape, {})[AttackLane(i, lane, split)] = attacks
+    return wanted
+
+
+def make_plan(config: SweepConfig) -> Plan:
+  """Checks everything a sweep needs; writes nothing but the cache of decoded images.
+
+  Raises:
+    InputError: a field, the data, a model, a split, an attack or the workdir is not
+      usable.
+  """
+  config_lib.validate(config)
+  done = workdir_lib.check(config)
+  attacks = [specs.parse(text) for text in config.attack]
+  task = data.load(
+    config.dataset,
+    data_dir=config.data_dir,
+    image_size=config.image_size,
+    aux_dataset=config.aux_dataset,
+    aux_exclude=config.aux_exclude,
+    train_limit=config.train_limit,
+    val_limit=config.val_limit,
+    test_limit=config.test_limit,
+    aux_limit=config.aux_limit,
+    data_seed=config.data_seed,
+  )
+  options = config_lib.parse_model_options(config.model_options)
+  model = models.make(config.model, num_classes=task.num_classes, **options)
+  weights = _load_weights(config, task, options)
+  shapes, dropped = _find_splits(config, model, task)
+  attacked = {
+    attack: _places(attack, config, shapes, task, dropped) for attack in attacks
+  }
+  attacked = {attack: places for attack, places in attacked.items() if places}
+  if not attacked:
+    why = '; '.join(f'{name}: {reason}' for name, reason in dropped.items())
+    raise InputError(f'nothing is left to attack: {why}')
+  borrowed = workdir_lib.check_targets(config)
+  plan = Plan(
+    config,
+    task,
+    model,
+    weights,
+    borrowed,
+    config_lib.target_lanes(config),
+    shapes,
+    attacked,
+    dropped,
+    {},
+    done,
+  )
+  costs = partition.split_costs(model, task.image_shape, task.num_classes, plan.splits)
+  return dataclasses.replace(plan, costs=costs)
+
+
+def _load_weights(config: SweepConfig, task: Task, options: dict[str, Any]) -> Any:
+  if config.target_weights is None:
+    return None
+  if len(config.alphas) * len(config.seeds) != 1:
+    raise InputError(
+      f'--target_weights={config.target_weights} is one target; give one value each for'
+      ' --alphas (what it was trained with) and --seeds'
+    )
+  state_dict = interop.load_state_dict(config.target_weights)
+  return interop.import_weights(
+    config.model,
+    state_dict,
+    num_classes=task.num_classes,
+    image_shape=task.image_shape,
+    **options,
+  )
+
+
+def _is_glob(entry: str) -> bool:
+  return any(character in entry for character in '*?[')
+
+
+def _find_splits(
+  config: SweepConfig, model: nn.Module, task: Task
+) -> tuple[dict[str, Shape], dict[str, str]]:
+  """The shapes of the chosen splits and of the prediction; what was dropped and why.
+
+  A split that was named must be a true cut; one that a glob met is dropped if it is
+  not.
+  """
+  listed = partition.list_splits(model, task.image_shape, where=config.split_where)
+  if not listed:
+    raise InputError(
+      f'--split_where={config.split_where} meets no module of {config.model} that'
+      " returns one array; try '*' or '*/*'"
+    )
+  wanted = config.splits
+  if wanted == ('paper',):
+    if config.model not in models.PAPER_SPLITS:
+      raise InputError(
+        f'--splits=paper: the paper attacks {", ".join(models.PAPER_SPLITS)}, not'
+        f" {config.model}; give names or globs, such as '*'"
+      )
+    wanted = models.PAPER_SPLITS[config.model]
+  chosen = partition.select_splits(wanted, tuple(listed))
+  named = _named(wanted, tuple(listed))
+  sample = jnp.asarray(task.test.image[:2], jnp.float32) / 255
+  variables = partition.arbitrary_variables(model, task.image_shape)
+  partition.check_cuts(
+    model, variables, sample, [split for split in chosen if split in named]
+  )
+  others = [split for split in chosen if split not in named]
+  cuts = partition.true_cuts(model, variables, sample, others)
+  dropped = {
+    split: 'not a true cut: the cloud needs more than its activation'
+    for split, is_cut in cuts.items()
+    if not is_cut
+  }
+  shapes = {s: listed[s].shape for s in chosen if s not in dropped}
+  return shapes | {PREDICTION: (task.num_classes,)}, dropped
+
+
+def _named(entries: tuple[str, ...], splits: tuple[str, ...]) -> set[str]:
+  """The splits that entries other than globs name."""
+  plain = [entry for entry in entries if not _is_glob(entry)]
+  return set(partition.select_splits(plain, splits))
+
+
+def _places(
+  attack: Attack,
+  config: SweepConfig,
+  shapes: dict[str, Shape],
+  task: Task,
+  dropped: dict[str, str],
+) -> tuple[str, ...]:
+  """The splits an attack works on; those a glob met in vain go into `dropped`."""
+  splits = tuple(split for split in shapes if split != PREDICTION)
+  if isinstance(attack, SearchAttack):
+    if attack.shadow and task.aux_name != task.name:
+      raise InputError(
+        f"attack '{attack.text}' needs aux data labelled with the target's classes, not"
+        f' --aux_dataset={config.aux_dataset}'
+      )
+    return partition.select_splits(attack.at, splits) if attack.at else splits
+  if attack.reads_prediction:
+    attack.make(shapes[PREDICTION], task.image_shape)
+    return (PREDICTION,)
+  chosen = partition.select_splits(attack.at, splits) if attack.at else splits
+  entries = attack.at or config.splits
+  named = set(splits) if entries == ('paper',) else _named(entries, splits)
+  places = []
+  for split in chosen:
+    try:
+      attack.make(shapes[split], task.image_shape)
+      places.append(split)
+    except InputError as error:
+      if split in named:
+        raise InputError(
+          f"attack '{attack.text}' at split '{split}': {error}"
+        ) from None
+      dropped[f'{attack.text} at {split}'] = str(error)
+  return tuple(places)
+
+
+def bytes_per_lane(plan: Plan, shape: Shape) -> int:
+  """Bytes of the activations that one lane of a cohort keeps, aux and test."""
+  item = jnp.dtype(plan.config.activation_dtype).itemsize
+  return (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item

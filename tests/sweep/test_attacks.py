@@ -1,0 +1,174 @@
+"""Every kind of attack, imported and foreign targets, through the whole sweep."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gpz_jax import models, sweep
+from gpz_jax.types import InputError
+
+ATTACKS = (
+  'inversion',
+  'inversion:enhance=normalize_input+nn_concat:attention=aac+se:at=conv_1',
+  'inversion:decoder=reversed_ir:at=conv_2',
+  'inversion:act=tanh:decoder=inversion4:at=conv_1',
+  'inversion:input=prediction_log',
+  'rmle:steps=3:images=2:at=conv_1',
+  'query_free:steps=3:images=2:at=conv_1',
+)
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+  """The smallest sweep there is: 3 classes of 8 images, 16x16, one epoch."""
+  root = tmp_path_factory.mktemp('images')
+  rng = np.random.default_rng(0)
+  for subset, count in (('train', 12), ('test', 3)):
+    for k in range(3):
+      folder = root / subset / str(k)
+      folder.mkdir(parents=True)
+      for i in range(count):
+        image = rng.integers(0, 255, (16, 16, 3), np.uint8)
+        Image.fromarray(image).save(folder / f'{i}.png')
+  return sweep.SweepConfig(
+    workdir=str(tmp_path_factory.mktemp('runs') / 'attacks'),
+    dataset=f'folder:{root}',
+    image_size=16,
+    model='cnn',
+    model_options=('width=0.0625',),
+    splits=('conv_1', 'conv_2'),
+    alphas=(0.0,),
+    attack=ATTACKS,
+    target_epochs=1,
+    target_batch_size=8,
+    decoder_epochs=1,
+    decoder_batch_size=4,
+  )
+
+
+@pytest.fixture(scope='module')
+def found(config):
+  """Results of one sweep with every kind of attack."""
+  return sweep.run(config, quiet=True)
+
+
+def test_every_attack_has_its_finite_rows(found):
+  places = [(row['attack'], row['split']) for row in found.rows]
+  assert sorted(places) == sorted(
+    [
+      (ATTACKS[0], 'conv_1'),
+      (ATTACKS[0], 'conv_2'),
+      (ATTACKS[1], 'conv_1'),
+      (ATTACKS[2], 'conv_2'),
+      (ATTACKS[3], 'conv_1'),
+      (ATTACKS[4], 'prediction'),
+      (ATTACKS[5], 'conv_1'),
+      (ATTACKS[6], 'conv_1'),
+    ]
+  )
+  for row in found.rows:
+    is_search = row['decoder'] == 'none'
+    assert math.isfinite(row['test_mse'])
+    assert math.isfinite(row['aux_mse']) != is_search
+    assert row['n_test'] == (2 if is_search else 9)
+    assert row['status'] == 'done'
+  decoders = {row['attack']: row['decoder'] for row in found.rows}
+  assert decoders[ATTACKS[2]] == 'ReversedIR'
+  assert decoders[ATTACKS[4]] == 'VectorDecoder'
+  whole = next(row for row in found.rows if row['split'] == 'prediction')
+  assert (whole['edge_params_share'], whole['payload_bytes']) == (1.0, 4 * 3)
+
+
+def test_the_report_compares_the_attacks(found):
+  page = found.report.read_text()
+  assert 'The attacks compared' in page
+  assert all(attack in page for attack in ATTACKS)
+  assert 'The strongest attack at each split' in page
+
+
+def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
+  again = dataclasses.replace(
+    config, workdir=str(tmp_path / 'again'), targets_from=config.workdir
+  )
+  again = dataclasses.replace(again, attack=('inversion',), splits=('conv_2',))
+  (row,) = sweep.run(again, quiet=True).rows
+  rows = {(row['attack'], row['split']): row for row in found.rows}
+  assert not (tmp_path / 'again' / 'targets').exists()
+  assert row['test_mse'] == rows['inversion', 'conv_2']['test_mse']
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'splits': ('paper',)}, '--splits=paper: the paper attacks ir152, vgg19, vit6'),
+    ({'attack': ('inversion:at=fc_1',)}, "split 'fc_1' is not in the model"),
+    ({'attack': ('inversion:input=cls',)}, "at split 'conv_1': input 'cls' reads"),
+    ({'split_where': 'nothing_*'}, '--split_where=nothing_'),
+    ({'model': 'tiny:absent'}, "model 'tiny:absent' cannot be imported"),
+    ({'model': 'tiny:task'}, "model 'tiny:task' refuses its options"),
+    ({'target_weights': 'a.pth', 'seeds': (0, 1)}, 'give one value each'),
+    ({'target_weights': 'a.pth'}, "weights 'a.pth': no such file"),
+    ({'targets_from': '/nowhere'}, '--targets_from=/nowhere'),
+  ],
+)
+def test_bad_requests_are_refused_before_anything_is_written(
+  config, tmp_path, changes, message
+):
+  workdir = tmp_path / 'run'
+  with pytest.raises(InputError, match=message):
+    sweep.run(dataclasses.replace(config, workdir=str(workdir), **changes), quiet=True)
+  assert not workdir.exists()
+
+
+def test_another_target_than_the_borrowed_one_is_refused(config, found, tmp_path):
+  other = dataclasses.replace(
+    config,
+    workdir=str(tmp_path / 'run'),
+    targets_from=str(found.workdir),
+    target_epochs=2,
+  )
+  with pytest.raises(InputError, match='target_epochs is 1 there and 2 here'):
+    sweep.make_plan(other)
+
+
+def test_a_foreign_module_is_cut_where_it_can_be(config, tmp_path):
+  plan = sweep.make_plan(
+    dataclasses.replace(
+      config,
+      workdir=str(tmp_path / 'run'),
+      model='tiny:Branched',
+      model_options=(),
+      splits=('*',),
+      attack=('inversion',),
+    )
+  )
+  assert plan.splits == ('stem', 'sum')
+  assert 'not a true cut' in plan.dropped['left']
+
+
+def test_imported_weights_are_attacked_untrained(config, tmp_path):
+  safetensors = pytest.importorskip('safetensors.numpy')
+  import jax
+  import jax.numpy as jnp
+
+  model = models.make('cnn', num_classes=3, width=0.0625)
+  variables = model.init(jax.random.key(5), jnp.zeros((1, 16, 16, 3)))
+  flat = {
+    '/'.join(part.key for part in path): np.asarray(leaf)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
+  }
+  safetensors.save_file(flat, tmp_path / 'weights.safetensors')
+  imported = dataclasses.replace(
+    config,
+    workdir=str(tmp_path / 'run'),
+    target_weights=str(tmp_path / 'weights.safetensors'),
+    attack=('inversion',),
+    splits=('conv_2',),
+  )
+  plan = sweep.make_plan(imported)
+  jax.tree.map(np.testing.assert_array_equal, plan.weights, dict(variables))
+  (row,) = sweep.run(imported, quiet=True).rows
+  assert math.isfinite(row['test_mse'])

@@ -1,0 +1,106 @@
+"""The flagfiles of the paper's tables and figures, and the numbers they are held to."""
+
+import csv
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from experiments import reproduce
+from experiments import sweep as sweep_flags
+from gpz_jax import models, sweep
+from gpz_jax.attacks import specs
+from gpz_jax.report.comparison import Cell
+from gpz_jax.sweep import config as config_lib
+
+FOLDER = reproduce.FOLDER
+FLAGFILES = sorted((FOLDER / 'flagfiles').glob('*.cfg'))
+PAPER = [path for path in FLAGFILES if re.match(r'(table|fig)\d', path.stem)]
+
+
+def load(path: pathlib.Path) -> sweep.SweepConfig:
+  values = flags.FlagValues()
+  sweep_flags.define_flags(values)
+  values(['sweep', f'--flagfile={path}'])
+  return sweep_flags.config_from_flags(values)
+
+
+def plain(attack: str) -> str:
+  return ':'.join(part for part in attack.split(':') if not part.startswith('at='))
+
+
+@pytest.mark.parametrize('path', FLAGFILES, ids=lambda path: path.stem)
+def test_every_flagfile_is_a_valid_sweep(path):
+  config = config_lib.validate(load(path))
+  options = config_lib.parse_model_options(config.model_options)
+  models.make(config.model, num_classes=10, **options)
+  if config.aux_exclude:
+    assert pathlib.Path(config.aux_exclude).is_file()
+
+
+@pytest.mark.parametrize(
+  'path',
+  [p for p in PAPER if not p.stem.endswith('_small')],
+  ids=lambda path: path.stem,
+)
+def test_every_full_flagfile_has_a_twin_with_the_same_attacks(path):
+  full, small = load(path), load(path.with_stem(f'{path.stem}_small'))
+  assert [plain(a) for a in full.attack] == [plain(a) for a in small.attack]
+  assert set(small.alphas) <= set(full.alphas)
+  assert (full.image_size, full.target_epochs, full.decoder_epochs) == (64, 300, 100)
+
+
+def cells():
+  for name in ('numbers', 'claims'):
+    with (FOLDER / 'paper' / f'{name}.csv').open(newline='') as file:
+      for line in csv.DictReader(file):
+        if name == 'numbers':
+          names = ('run', 'alpha', 'split', 'attack', 'column')
+          yield line['artefact'], Cell.parse('|'.join(line[n] for n in names))
+        else:
+          yield line['artefact'], Cell.parse(line['left'])
+          yield line['artefact'], Cell.parse(line['right'])
+
+
+@pytest.mark.parametrize('is_small', [False, True], ids=['full', 'small'])
+def test_every_published_number_and_claim_has_a_lane(is_small):
+  configs = {path.stem: load(path) for path in PAPER}
+  for artefact, cell in cells():
+    if isinstance(cell, float):
+      continue
+    assert cell.run.startswith(f'{artefact}_')
+    config = configs[cell.run + ('_small' if is_small else '')]
+    assert cell.alpha in config.alphas
+    splits = config.splits
+    if splits == ('paper',):
+      splits = models.PAPER_SPLITS[config.model]
+    stand_in = reproduce.SMALL_SPLITS if is_small else {}
+    split = stand_in.get(cell.split, cell.split)
+    assert cell.attack in map(plain, config.attack)
+    attacks = [specs.parse(a) for a in config.attack if plain(a) == cell.attack]
+    if split != 'prediction':
+      assert split in splits
+      assert any(not attack.at or split in attack.at for attack in attacks)
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ([], 'give one of --table and --figure'),
+    (['--table=7'], "'table7' has no flagfiles; did you mean"),
+    (['--table=4', '--scale=tiny'], '--scale=tiny is not allowed; give full or small'),
+  ],
+)
+def test_reproduce_refuses_what_it_has_not(arguments, message):
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.reproduce', *arguments],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert (done.returncode, done.stdout) == (2, '')
+  assert message in done.stderr
+  assert done.stderr.count('\n') == 1
