@@ -8,6 +8,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import scipy.stats
 
 from gpz_jax import results
@@ -52,7 +53,7 @@ class Runs:
 
   def mean(self, cell: Cell | float) -> float:
     """The mean over seeds; NaN where there is none; a number is itself."""
-    if isinstance(cell, float):
+    if not isinstance(cell, Cell):
       return cell
     values = self.values(cell)
     return sum(values) / len(values) if values else math.nan
@@ -154,7 +155,8 @@ def rank_correlation(numbers: Iterable[Number], column: str) -> float:
   ]
   if len(pairs) < 3:
     return math.nan
-  return float(scipy.stats.spearmanr(*zip(*pairs, strict=True)).statistic)
+  published, ours = np.array(pairs).T
+  return float(scipy.stats.spearmanr(published, ours).statistic)  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
 
 
 def format_comparison(numbers: Sequence[Number], claims: Sequence[Claim]) -> str:
