@@ -10,6 +10,9 @@ The public API, in the order of one sweep:
   attacks.decoders.make     the decoder for an activation
   attacks.inversion.train   one decoder per split, alpha and seed; .capture, .evaluate,
                             .reconstruct
+  attacks.optimisation      images searched for through the edge; attacks.query_free
+                            through a shadow of it
+  attacks.specs.parse       an attack from text, as --attack takes it
   zone.golden_zone          where inversion stops working; .recommend under limits
   sweep.run                 all of it: what `python -m experiments.sweep` does
 """
