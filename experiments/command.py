@@ -1,5 +1,6 @@
-"""What every command shares: bad input is one line on stderr and exit status 2."""
+"""What every command shares: bad input is one line and exit status 2, Ctrl-C is 130."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -31,12 +32,21 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
 
   def guarded(argv: list[str]) -> int | None:
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax log every file they touch
+    # A shell that starts a command in the background has it ignore SIGINT, which is
+    # what schedulers send before the time is up.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
       if len(argv) > 1:
         raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
       return main(argv[1:])
     except InputError as error:
       fail(error)
+    except KeyboardInterrupt:
+      print(
+        f'{name}: interrupted; what is finished is kept, the same command goes on',
+        file=sys.stderr,
+      )
+      return 130
 
   app.run(guarded, flags_parser=parse)
   raise AssertionError('app.run exits')

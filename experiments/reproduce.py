@@ -10,21 +10,15 @@ into the report of each run. Exit status: 0 done, 2 bad input, 3 a lane diverged
 
 import dataclasses
 import pathlib
+import sys
 
 from absl import flags
 
 from experiments import command
 from experiments import sweep as sweep_flags
-from gpz_jax import report, results, sweep
+from gpz_jax import report, sweep
 from gpz_jax.report import comparison
 from gpz_jax.types import InputError, hint
-
-_TABLE = flags.DEFINE_string('table', None, 'Number of a table: 2, 3, 4 or 5.')
-_FIGURE = flags.DEFINE_string('figure', None, 'Number of a figure: 2, 4, 5, 7, 8, 10.')
-_SCALE = flags.DEFINE_string('scale', 'full', 'full: as published; small: for 2 cores.')
-_ROOT = flags.DEFINE_string('root', 'runs/reproduce', 'Folder of the runs.')
-_DATA_DIR = flags.DEFINE_string('data_dir', None, 'TFDS folder, see the sweep.')
-_SEEDS = flags.DEFINE_string('seeds', None, 'Seeds in place of those of the flagfile.')
 
 FOLDER = pathlib.Path(__file__).parent
 # The small twins of IR-152 are IR-50: which of its units stand for the paper's.
@@ -39,37 +33,58 @@ SMALL_SPLITS = {
 }
 
 
+def define_flags() -> None:
+  """The flags of this command."""
+  flags.DEFINE_string('table', None, 'Number of a table: 2, 3, 4 or 5.')
+  flags.DEFINE_string('figure', None, 'Number of a figure: 2, 4, 5, 7, 8 or 10.')
+  flags.DEFINE_string('scale', 'full', 'full: as published; small: for two cores.')
+  flags.DEFINE_string('root', 'runs/reproduce', 'Folder of the runs.')
+  flags.DEFINE_string('data_dir', None, 'TFDS folder, see the sweep.')
+  flags.DEFINE_string('seeds', None, 'Seeds in place of those of the flagfile.')
+
+
 def main(argv: list[str]) -> int:
   """Runs what is missing, compares, prints and rebuilds the reports."""
   del argv
-  artefact = _artefact()
-  if _SCALE.value not in ('full', 'small'):
-    raise InputError(f'--scale={_SCALE.value} is not allowed; give full or small')
-  is_small = _SCALE.value == 'small'
-  suffix = '_small' if is_small else ''
-  root = pathlib.Path(_ROOT.value)
-  runs = {}
+  options = flags.FLAGS
+  artefact = _artefact(options.table, options.figure)
+  if options.scale not in ('full', 'small'):
+    raise InputError(f'--scale={options.scale} is not allowed; give full or small')
+  is_small = options.scale == 'small'
+  runs, notes, status = {}, {}, 0
   for flagfile in _flagfiles(artefact, is_small):
-    workdir = root / flagfile.stem
-    runs[flagfile.stem.removesuffix(suffix)] = _sweep(flagfile, workdir, root)
-  found = comparison.Runs(runs, SMALL_SPLITS if is_small else {})
-  numbers = comparison.read_numbers(FOLDER / 'paper' / 'numbers.csv', artefact, found)
-  claims = comparison.read_claims(FOLDER / 'paper' / 'claims.csv', artefact, found)
-  text = comparison.format_comparison(numbers, claims)
-  for name in runs:
-    workdir = root / (name + suffix)
+    name = flagfile.stem.removesuffix('_small')
+    try:
+      found = _sweep(flagfile, options)
+    except InputError as error:  # one data set that is not there stops no other
+      print(f'reproduce: {flagfile.stem}: {error}', file=sys.stderr)
+      status = 2
+      continue
+    runs[name], notes[found.workdir] = found.rows, _comment(flagfile)
+  splits = SMALL_SPLITS if is_small else {}
+  cells = comparison.Runs(runs, splits)
+  numbers = comparison.read_numbers(FOLDER / 'paper' / 'numbers.csv', artefact, cells)
+  claims = comparison.read_claims(FOLDER / 'paper' / 'claims.csv', artefact, cells)
+  text = comparison.format_comparison(numbers, claims, has_verdicts=not is_small)
+  text = '\n'.join([*dict.fromkeys(notes.values()), '', text])
+  for workdir in notes:
     (workdir / 'comparison.txt').write_text(text + '\n')
     print(f'report: {report.build(workdir)}')
   print(f'\n{text}')
   diverged = any(row['status'] == 'diverged' for rows in runs.values() for row in rows)
-  return 3 if diverged else 0
+  return status or (3 if diverged else 0)
 
 
-def _artefact() -> str:
-  if bool(_TABLE.value) == bool(_FIGURE.value):
+def _comment(flagfile: pathlib.Path) -> str:
+  """What a flagfile says of itself."""
+  lines = [line for line in flagfile.read_text().splitlines() if line.startswith('#')]
+  return ' '.join(line.removeprefix('#').strip() for line in lines)
+
+
+def _artefact(table: str | None, figure: str | None) -> str:
+  if bool(table) == bool(figure):
     raise InputError('give one of --table and --figure, such as --table=4')
-  kind = 'table' if _TABLE.value else 'fig'
-  name = f'{kind}{_TABLE.value or _FIGURE.value}'
+  name = f'table{table}' if table else f'fig{figure}'
   known = {path.stem.split('_')[0] for path in (FOLDER / 'flagfiles').glob('*_*.cfg')}
   known = sorted(known - {'cifar10'})
   if name not in known:
@@ -82,26 +97,27 @@ def _flagfiles(artefact: str, is_small: bool) -> list[pathlib.Path]:
   return [path for path in found if path.stem.endswith('_small') == is_small]
 
 
-def _sweep(
-  flagfile: pathlib.Path, workdir: pathlib.Path, root: pathlib.Path
-) -> list[results.Row]:
-  """The rows of one flagfile, with the targets of an earlier run that has the same."""
+def _sweep(flagfile: pathlib.Path, options: flags.FlagValues) -> sweep.Results:
+  """Runs one flagfile, with the targets of an earlier run that has the same."""
+  root = pathlib.Path(options.root)
+  name = flagfile.stem
+  arguments = [f'--flagfile={flagfile}']
+  if options.data_dir:
+    arguments.append(f'--data_dir={options.data_dir}')
+  if options.seeds:
+    arguments.append(f'--seeds={options.seeds}')
+    name += f'_seeds_{options.seeds.replace(",", "_")}'
+  arguments.append(f'--workdir={root / name}')
   values = flags.FlagValues()
   sweep_flags.define_flags(values)
-  arguments = [f'--flagfile={flagfile}', f'--workdir={workdir}']
-  if _DATA_DIR.value:
-    arguments.append(f'--data_dir={_DATA_DIR.value}')
-  if _SEEDS.value:
-    arguments.append(f'--seeds={_SEEDS.value}')
   values(['sweep', *arguments])
   config = sweep_flags.config_from_flags(values)
-  print(
-    f'{flagfile.stem}: python -m experiments.sweep {" ".join(arguments)}', flush=True
-  )
   finished = sorted(path.parent for path in root.glob('*/results.parquet'))
-  source = sweep.find_targets(config, [path for path in finished if path != workdir])
-  return sweep.run(dataclasses.replace(config, targets_from=source)).rows
+  source = sweep.find_targets(config, finished)
+  print(f'python -m experiments.sweep {" ".join(arguments)}', flush=True)
+  return sweep.run(dataclasses.replace(config, targets_from=source))
 
 
 if __name__ == '__main__':
+  define_flags()
   command.run('reproduce', main)

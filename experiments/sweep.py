@@ -8,8 +8,6 @@ the same command continues an interrupted sweep. Exit status: 0 done, 2 bad inpu
 """
 
 import dataclasses
-import signal
-import sys
 import types
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -83,17 +81,7 @@ def _parse_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
 def main(argv: list[str]) -> int:
   """Runs the sweep and prints its table, the answer and the path of the report."""
   del argv
-  # A shell that starts a command in the background has it ignore SIGINT, which is what
-  # schedulers send before the time is up.
-  signal.signal(signal.SIGINT, signal.default_int_handler)
-  try:
-    found = sweep.run(config_from_flags())
-  except KeyboardInterrupt:
-    print(
-      'sweep: interrupted; finished rows are kept, the same command goes on',
-      file=sys.stderr,
-    )
-    return 130
+  found = sweep.run(config_from_flags())
   print(f'\n{results.format_table(found.rows)}\n')
   print(found.zone.sentence())
   print(zone.recommend(found.rows, **_limits()).sentence())

@@ -1,7 +1,8 @@
 """Where to cut: the golden zone of a sweep, and the best cut under limits.
 
 Both work on plain rows (`gpz_jax.results`) of one sweep, complete or not, on means over
-seeds, and where a split was attacked in several ways on the strongest attack.
+seeds, and where a split was attacked in several ways on the strongest attack. The
+prediction is no place to cut: sending it leaves nothing for the cloud.
 """
 
 import dataclasses
@@ -9,6 +10,7 @@ import math
 from collections.abc import Callable
 
 from gpz_jax import results
+from gpz_jax.partition import PREDICTION
 from gpz_jax.results import Row
 from gpz_jax.types import InputError
 
@@ -125,8 +127,8 @@ def golden_zone(
   _check_rows(rows)
   if metric not in rows[0]:
     raise InputError(f'metric {metric!r} is not a column; known: {", ".join(rows[0])}')
-  rows = results.strongest(rows)
   alphas = results.list_alphas(rows)
+  rows = [row for row in results.strongest(rows) if row['split'] != PREDICTION]
   found = tuple(_alpha_zone(rows, alpha, metric, ratio, threshold) for alpha in alphas)
   return Zone(found, metric, ratio, threshold)
 
@@ -159,7 +161,10 @@ def recommend(
     InputError: no rows, or rows of several sweeps.
   """
   _check_rows(rows)
-  candidates = _candidates(results.strongest(rows))
+  rows = [row for row in results.strongest(rows) if row['split'] != PREDICTION]
+  if not rows:
+    return Recommendation(None, None, 'only the prediction was attacked, and no split')
+  candidates = _candidates(rows)
   limits = [
     Limit('max_edge_params', 'edge_params', max_edge_params),
     Limit('max_edge_flops', 'edge_flops', max_edge_flops),

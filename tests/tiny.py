@@ -58,3 +58,23 @@ class Branched(nn.Module):
     right = nn.Conv(4, (3, 3), name='right')(x)
     x = nn.Conv(4, (1, 1), name='sum')(left + right)
     return nn.Dense(self.num_classes, name='logits')(x.reshape(len(x), -1))
+
+
+class Stubborn(nn.Module):
+  """A module without a `train` argument."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+class Wide(nn.Module):
+  """A module with a logit too many."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    return nn.Dense(self.num_classes + 1)(x.reshape(len(x), -1))

@@ -53,9 +53,10 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
     return _make_own(name, num_classes, options)
   if name not in MODELS:
     raise InputError(f"model '{name}' is not known{hint(name, MODELS)}")
-  known = set(inspect.signature(MODELS[name]).parameters) - {'name', 'parent'}
+  reserved = {'name', 'parent', 'num_classes'}
+  known = set(inspect.signature(MODELS[name]).parameters) - reserved
   if unknown := sorted(set(options) - known):
-    allowed = ', '.join(sorted(known - {'num_classes', 'depth'}))
+    allowed = ', '.join(sorted(known - {'depth'}))
     raise InputError(
       f"model '{name}' has no option '{unknown[0]}'; its options: {allowed}"
     )
@@ -66,15 +67,18 @@ def _make_own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module
   module_name, _, attribute = name.partition(':')
   try:
     factory = getattr(importlib.import_module(module_name), attribute)
-  except (ImportError, AttributeError, ValueError) as error:
+  except Exception as error:  # whatever the foreign module does
     raise InputError(
       f"model '{name}' cannot be imported ({error}); give package.module:factory, with"
       ' the package on PYTHONPATH'
     ) from error
   try:
-    model = factory(num_classes=num_classes, **options)
-  except TypeError as error:
-    raise InputError(f"model '{name}' refuses its options: {error}") from error
+    model = factory(**{**options, 'num_classes': num_classes})
+  except Exception as error:
+    raise InputError(
+      f"model '{name}' cannot be made with num_classes={num_classes} and options"
+      f' {options}: {error}'
+    ) from error
   if not isinstance(model, nn.Module):
     raise InputError(
       f"model '{name}' gives a {type(model).__name__}, not a flax.linen module"

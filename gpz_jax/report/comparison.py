@@ -55,8 +55,7 @@ class Runs:
     """The mean over seeds; NaN where there is none; a number is itself."""
     if not isinstance(cell, Cell):
       return cell
-    values = self.values(cell)
-    return sum(values) / len(values) if values else math.nan
+    return results.mean(self.values(cell))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,15 +63,15 @@ class Number:
   """A published number and ours."""
 
   row: str
-  column: str
+  cell: Cell
   published: float
-  tolerance: float  # relative
+  tolerance: float | None  # relative; None where the two are not measured alike
   values: list[float]  # ours, one a seed
 
   @property
   def mean(self) -> float:
     """Over seeds; NaN without any."""
-    return sum(self.values) / len(self.values) if self.values else math.nan
+    return results.mean(self.values)
 
   @property
   def difference(self) -> float:
@@ -80,9 +79,14 @@ class Number:
     return self.mean / self.published - 1
 
   @property
-  def is_within(self) -> bool:
+  def verdict(self) -> str:
     """Whether ours is within the tolerance."""
-    return abs(self.difference) <= self.tolerance
+    if not self.values:
+      return 'not run'
+    if self.tolerance is None:
+      return 'measured otherwise'
+    is_within = abs(self.difference) <= self.tolerance
+    return f'{"within" if is_within else "outside"} {self.tolerance:.0%}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,25 +111,17 @@ def read_numbers(
   path: str | os.PathLike[str], artefact: str, runs: Runs
 ) -> list[Number]:
   """The published numbers of a table or figure with ours, in the order of the file."""
-  return [
-    Number(
-      line['row'],
-      line['column'],
-      float(line['value']),
-      float(line['tolerance']),
-      runs.values(
-        Cell(
-          line['run'],
-          float(line['alpha']),
-          line['split'],
-          line['attack'],
-          line['column'],
-        )
-      ),
-    )
-    for line in _read(path)
-    if line['artefact'] == artefact
-  ]
+  numbers = []
+  for line in _read(path):
+    if line['artefact'] == artefact:
+      cell = Cell(
+        line['run'], float(line['alpha']), line['split'], line['attack'], line['column']
+      )
+      tolerance = float(line['tolerance']) if line['tolerance'] else None
+      numbers.append(
+        Number(line['row'], cell, float(line['value']), tolerance, runs.values(cell))
+      )
+  return numbers
 
 
 def read_claims(path: str | os.PathLike[str], artefact: str, runs: Runs) -> list[Claim]:
@@ -143,24 +139,37 @@ def read_claims(path: str | os.PathLike[str], artefact: str, runs: Runs) -> list
   ]
 
 
-def rank_correlation(numbers: Iterable[Number], column: str) -> float:
-  """Spearman's coefficient of our means and the published numbers of one column.
+def rank_correlations(numbers: Iterable[Number]) -> dict[str, float]:
+  """Spearman's coefficients of our means and the published numbers.
 
-  NaN for fewer than three numbers.
+  One for each column of each run and split, where there are three numbers at least:
+  'column at split' -> coefficient.
   """
-  pairs = [
-    (number.published, number.mean)
-    for number in numbers
-    if number.column == column and not math.isnan(number.mean)
-  ]
-  if len(pairs) < 3:
-    return math.nan
-  published, ours = np.array(pairs).T
-  return float(scipy.stats.spearmanr(published, ours).statistic)  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
+  groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+  for number in numbers:
+    if number.values:
+      key = (number.cell.run, number.cell.split, number.cell.column)
+      groups.setdefault(key, []).append((number.published, number.mean))
+  found = {}
+  for (_, split, column), pairs in groups.items():
+    if len(pairs) >= 3:
+      published, ours = np.array(pairs).T
+      order = scipy.stats.spearmanr(published, ours)
+      found[f'{column} at {split}'] = float(order.statistic)  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
+  return found
 
 
-def format_comparison(numbers: Sequence[Number], claims: Sequence[Claim]) -> str:
-  """Tables of plain text: numbers, their order, and claims."""
+def format_comparison(
+  numbers: Sequence[Number], claims: Sequence[Claim], *, has_verdicts: bool = True
+) -> str:
+  """Tables of plain text: numbers, their order, and claims.
+
+  Args:
+    numbers: published and ours.
+    claims: published, put to the test.
+    has_verdicts: whether to say which numbers are within their tolerance; a small
+      stand-in of the published experiment is not held to that.
+  """
   lines = []
   if numbers:
     table = [['row', 'column', 'paper', 'ours', 'seeds', 'difference', 'tolerance']]
@@ -168,23 +177,20 @@ def format_comparison(numbers: Sequence[Number], claims: Sequence[Claim]) -> str
       low, high = min(number.values, default=0), max(number.values, default=0)
       ours = '-' if math.isnan(number.mean) else f'{number.mean:.5g}'
       ours += f' ({low:.5g} to {high:.5g})' if len(number.values) > 1 else ''
-      verdict = 'within' if number.is_within else 'outside'
       table.append(
         [
           number.row,
-          number.column,
+          number.cell.column,
           f'{number.published:.5g}',
           ours,
           str(len(number.values)),
           '-' if math.isnan(number.mean) else f'{number.difference:+.1%}',
-          f'{verdict} {number.tolerance:.0%}',
+          number.verdict,
         ]
       )
-    lines += _align(table)
-    for column in dict.fromkeys(number.column for number in numbers):
-      order = rank_correlation(numbers, column)
-      if not math.isnan(order):
-        lines.append(f'order of {column}: Spearman {order:+.2f}')
+    lines += results.align(table if has_verdicts else [line[:-1] for line in table])
+    for name, order in rank_correlations(numbers).items():
+      lines.append(f'order of {name}: Spearman {order:+.2f}')
     lines.append('')
   table = [['claim', 'holds', 'here']]
   for claim in claims:
@@ -192,17 +198,12 @@ def format_comparison(numbers: Sequence[Number], claims: Sequence[Claim]) -> str
     times = '' if claim.factor == 1 else f'{claim.factor:g} x '
     here = f'{claim.left:.4g} {claim.relation} {times}{claim.right:.4g}'
     table.append([claim.text, holds, '-' if claim.holds is None else here])
-  return '\n'.join([*lines, *_align(table)])
+  return '\n'.join([*lines, *results.align(table)])
 
 
 def _plain(attack: str) -> str:
   """An attack without its `at`."""
   return ':'.join(part for part in attack.split(':') if not part.startswith('at='))
-
-
-def _align(table: list[list[str]]) -> list[str]:
-  widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-  return ['  '.join(map(str.ljust, line, widths)).rstrip() for line in table]
 
 
 def _read(path: str | os.PathLike[str]) -> list[dict[str, str]]:

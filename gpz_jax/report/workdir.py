@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import pathlib
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from gpz_jax import results
 from gpz_jax.results import Row
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, stable_hash
 from gpz_jax.zone import Recommendation, Zone, golden_zone, recommend
 
 LIMITS = ('max_edge_params', 'max_edge_flops', 'max_payload_bytes', 'min_accuracy')
@@ -48,12 +47,12 @@ class Findings:
     self, column: str, alpha: float, split: str | None = None, attack: str | None = None
   ) -> float:
     """The mean of `values`; NaN where there is none."""
-    values = self.values(column, alpha, split, attack)
-    return sum(values) / len(values) if values else math.nan
+    return results.mean(self.values(column, alpha, split, attack))
 
-  def has(self, attack: str, split: str) -> bool:
-    """Whether a split was attacked so."""
-    return any(r['attack'] == attack and r['split'] == split for r in self.rows)
+  def row(self, attack: str, split: str) -> Row | None:
+    """The first row of a split attacked so; None where it was not."""
+    those = (r for r in self.rows if (r['attack'], r['split']) == (attack, split))
+    return next(those, None)
 
   def cost(self, split: str) -> Row:
     """A row of `split`: what cutting there costs is the same in all of them."""
@@ -109,7 +108,7 @@ def sample_path(
   workdir: str | pathlib.Path, lane_id: str, split: str, attack: str
 ) -> pathlib.Path:
   """Where the sample reconstructions of a row are kept: uint8 [n, H, W, C]."""
-  name = f'{lane_id}-{split}-{attack}.npy'.replace('/', '.')
+  name = f'{lane_id}-{split}-{stable_hash(attack):08x}.npy'.replace('/', '.')
   return pathlib.Path(workdir) / 'samples' / name
 
 

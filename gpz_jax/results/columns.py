@@ -1,4 +1,4 @@
-"""The columns of results: one row for each lane and split, as a plain dict."""
+"""The columns of results: one row for each lane, split and attack, as a plain dict."""
 
 import dataclasses
 from typing import Any
@@ -54,12 +54,12 @@ COLUMNS = (
   Column('epochs', int, 'epochs the decoder was trained for, or steps of a search'),
   Column('best_epoch', int, 'epoch whose weights were kept, from 1; 0 without any'),
   Column('n_test', int, 'images scored in the test subset'),
-  Column('n_aux', int, 'images scored in the aux subset'),
+  Column('n_aux', int, "the attacker's images that were fitted and, by aux_*, scored"),
   Column('status', str, 'done, or diverged: the loss stopped being finite'),
   Column('lane_id', str, 'stable name of model, dataset, alpha and seed'),
   Column('strategy', str, 'how lanes were run side by side: map, vmap, ...'),
   Column('precision', str, 'number format the activations were kept in'),
-  Column('wall_seconds', float, 'seconds spent on this row'),
+  Column('wall_seconds', float, 'seconds of the attack, shared among its lanes'),
   Column('version', str, 'version of gpz_jax'),
 )
 TYPES = {column.name: column.type for column in COLUMNS}

@@ -1,7 +1,7 @@
 """Means over seeds, and the table a sweep ends with."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gpz_jax.results.columns import Row
 
@@ -9,18 +9,18 @@ from gpz_jax.results.columns import Row
 def strongest(rows: Iterable[Row]) -> list[Row]:
   """For each lane and split the row of the attack that rebuilt it best.
 
-  What a defender has to reckon with. Rows that diverged count only where nothing else
-  is there.
+  What a defender has to reckon with. Attacks scored on fewer test images than others
+  count only where nothing else is there, and rows that diverged only after those.
   """
   best: dict[tuple[float, int, str], Row] = {}
 
-  def error(row: Row) -> float:
+  def rank(row: Row) -> tuple[bool, int, float]:
     is_usable = row['status'] == 'done' and math.isfinite(row['test_mse'])
-    return row['test_mse'] if is_usable else math.inf
+    return not is_usable, -row['n_test'], row['test_mse'] if is_usable else math.inf
 
   for row in rows:
     key = (row['alpha'], row['seed'], row['split'])
-    if key not in best or error(row) < error(best[key]):
+    if key not in best or rank(row) < rank(best[key]):
       best[key] = row
   return list(best.values())
 
@@ -66,7 +66,11 @@ def seed_mean(
   rows: Iterable[Row], column: str, *, alpha: float, split: str | None = None
 ) -> float:
   """The mean of `seed_values`; NaN where no seed has a finite value."""
-  values = seed_values(rows, column, alpha=alpha, split=split)
+  return mean(seed_values(rows, column, alpha=alpha, split=split))
+
+
+def mean(values: Sequence[float]) -> float:
+  """The mean; NaN of nothing."""
   return sum(values) / len(values) if values else math.nan
 
 
@@ -101,7 +105,7 @@ def format_table(rows: list[Row]) -> str:
       for text in (f'{seed_mean(rows, "target_accuracy", alpha=alpha):.3f}', '', '')
     ],
   ]
-  lines = _align(table, alphas, len(header))
+  lines = _align_alphas(table, alphas, len(header))
   attacks = list_attacks(every)
   if len(attacks) == 1:
     return '\n'.join(lines)
@@ -115,19 +119,24 @@ def format_table(rows: list[Row]) -> str:
       + [text for alpha in alphas for text in _format_scores(those, split, alpha)]
       for split in list_splits(those)
     ]
-  return '\n'.join([*lines, '', *_align(table, alphas, 2)])
+  return '\n'.join([*lines, '', *_align_alphas(table, alphas, 2)])
 
 
-def _align(table: list[list[str]], alphas: list[float], lead: int) -> list[str]:
-  """Columns of equal width, three for each alpha after the first `lead`."""
+def align(table: list[list[str]]) -> list[str]:
+  """Lines with columns of equal width."""
+  widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+  return ['  '.join(map(str.ljust, line, widths)).rstrip() for line in table]
+
+
+def _align_alphas(table: list[list[str]], alphas: list[float], lead: int) -> list[str]:
+  """`align`, each alpha named over its three columns; those after the first `lead`."""
   widths = [max(map(len, column)) for column in zip(*table, strict=True)]
   left = sum(widths[:lead]) + 2 * lead
   spans = [sum(widths[i : i + 3]) + 6 for i in range(lead, len(widths), 3)]
   over = ''.join(
     f'alpha {alpha:g}'.ljust(span) for alpha, span in zip(alphas, spans, strict=True)
   )
-  lines = ['  '.join(map(str.ljust, line, widths)).rstrip() for line in table]
-  return [(' ' * left + over).rstrip(), *lines]
+  return [(' ' * left + over).rstrip(), *align(table)]
 
 
 def format_bytes(count: float) -> str:

@@ -22,6 +22,7 @@ from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.sweep.progress import Progress, format_seconds, write_events
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.types import stable_hash
 
 NUM_SAMPLES = 8  # test images shown in the report
 AUX_SCORES = ('mse', 'psnr', 'mse_paper', 'psnr_paper')
@@ -82,17 +83,19 @@ class Cohort:
 
   def _capture(self, wave: Sequence[AttackLane], targets) -> Sent:
     plan = self.plan
-    reads_logits = wave[0].split == PREDICTION  # whose logarithm needs every digit
-    dtype = 'float32' if reads_logits else plan.config.activation_dtype
+    dtype = jnp.dtype(self._dtype())
     subsets = (plan.task.aux, plan.task.test)
     return Sent(
       *(
-        inversion.capture(
-          plan.model, targets.best.variables, wave, subset.image, jnp.dtype(dtype)
-        )
+        inversion.capture(plan.model, targets.best.variables, wave, subset.image, dtype)
         for subset in subsets
       )
     )
+
+  def _dtype(self) -> str:
+    """What activations are kept in; logits in float32, for their logarithm's sake."""
+    is_vector = self.shape == self.plan.shapes[PREDICTION]
+    return 'float32' if is_vector else self.plan.config.activation_dtype
 
   def _attack(self, attack, lanes, sent: Sent, targets, quality) -> list[results.Row]:
     """Runs one attack on its lanes and saves what it leaves; returns the rows."""
@@ -127,25 +130,28 @@ class Cohort:
     fit_on, choose_on = inversion.subsets(task, config.selection)
     fit = (sent.aux[:, : len(fit_on)], fit_on.image)
     held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
-    decoders, history = inversion.train(
-      decoder,
-      lanes,
-      fit,
-      (held_out, choose_on.image),
-      recipe,
-      constants=enhance.constants(attack.enhance, fit[0]),
-      strategy=self.strategy,
-      order_seed=config.data_seed,
-      report=self.progress.phase(f'{self.name} {attack.text}: {len(lanes)} decoders'),
-    )
+    title = f'{self.name} {attack.text}: {len(lanes)} decoders'
+    with self.progress.phase(title) as phase:
+      decoders, history = inversion.train(
+        decoder,
+        lanes,
+        fit,
+        (held_out, choose_on.image),
+        recipe,
+        constants=enhance.constants(attack.enhance, fit[0]),
+        strategy=self.strategy,
+        order_seed=config.data_seed,
+        report=phase,
+      )
     on_aux = inversion.evaluate(decoder, decoders, *fit, strategy=self.strategy)
     on_test = inversion.evaluate(
       decoder, decoders, sent.test, task.test.image, strategy=self.strategy
     )
     ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
     write_events(self.events, f'decoder {attack.text}', ids, history)
-    folder = f'{self.name}-{ids[0]}-{attack.text}'.replace('/', '.')
-    checkpoints.save(self.workdir / 'decoders' / folder, decoders, {'lanes': ids})
+    folder = f'{self.name}-{ids[0]}-{stable_hash(attack.text):08x}'.replace('/', '.')
+    meta = {'lanes': ids, 'attack': attack.text}
+    checkpoints.save(self.workdir / 'decoders' / folder, decoders, meta)
     params = jax.tree.leaves(decoders.best.params)
     return Outcome(
       scores={f'test_{name}': value for name, value in on_test.items()}
@@ -167,30 +173,35 @@ class Cohort:
     rows = np.array([lane.target for lane in lanes])
     edges = lanes_lib.take(targets.best.variables, rows)
     alive, best_epoch = np.ones(len(lanes), bool), np.zeros(len(lanes), int)
+    title = f'{self.name} {attack.text}: {len(lanes)}'
+    fit_on, choose_on = inversion.subsets(task, config.selection)
     if attack.shadow:
-      shadows, _ = query_free.train(
-        self.plan.model,
-        edges,
-        lanes,
-        *inversion.subsets(task, config.selection),
-        config_lib.target_recipe(config),
-        strategy=self.strategy,
-        order_seed=config.data_seed,
-        report=self.progress.phase(f'{self.name} {attack.text}: shadow edges'),
-      )
+      with self.progress.phase(f'{title} shadow edges') as phase:
+        shadows, _ = query_free.train(
+          self.plan.model,
+          edges,
+          lanes,
+          fit_on,
+          choose_on,
+          config_lib.target_recipe(config),
+          strategy=self.strategy,
+          order_seed=config.data_seed,
+          report=phase,
+        )
       edges, alive = shadows.best.variables, np.asarray(shadows.alive)
       best_epoch = shadows.best.epoch
     wanted = task.test.image[: attack.images]
-    found = optimisation.reconstruct(
-      self.plan.model,
-      edges,
-      lanes,
-      sent.test[:, : len(wanted)],
-      task.image_shape,
-      attack.search,
-      strategy=self.strategy,
-      report=self.progress.phase(f'{self.name} {attack.text}: {len(lanes)} searches'),
-    )
+    with self.progress.phase(f'{title} searches') as phase:
+      found = optimisation.reconstruct(
+        self.plan.model,
+        edges,
+        lanes,
+        sent.test[:, : len(wanted)],
+        task.image_shape,
+        attack.search,
+        strategy=self.strategy,
+        report=phase,
+      )
     scores = optimisation.evaluate(found.reconstructions, wanted)
     nothing = np.full(len(lanes), math.nan)  # the search learns from no images
     return Outcome(
@@ -202,7 +213,7 @@ class Cohort:
       best_epoch=best_epoch,
       alive=alive & np.isfinite(found.errors).all(axis=1),
       n_test=len(wanted),
-      n_aux=len(task.aux) if attack.shadow else 0,
+      n_aux=len(fit_on) if attack.shadow else 0,
       samples=found.reconstructions[:, :NUM_SAMPLES],
     )
 
@@ -234,7 +245,7 @@ class Cohort:
       'status': 'done' if outcome.alive[i] else 'diverged',
       'lane_id': lane.lane_id,
       'strategy': self.strategy,
-      'precision': config.activation_dtype,
+      'precision': self._dtype(),
       'wall_seconds': seconds,
       'version': gpz_jax.__version__,
     }

@@ -193,8 +193,8 @@ def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
   parsed = {}
   for option in options:
     key, equals, value = option.partition('=')
-    if not (key and equals and value):
-      _refuse('model_options', option, 'key=value, such as width=0.25')
+    if not (key and equals and value) or key in ('name', 'num_classes', 'parent'):
+      _refuse('model_options', option, 'KEY=VALUE of the model, such as width=0.25')
     try:
       parsed[key] = ast.literal_eval(value)
     except (ValueError, SyntaxError):

@@ -1,8 +1,10 @@
 """A sweep worked out: everything that is known before anything is trained."""
 
 import dataclasses
+import functools
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
@@ -11,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import data, models, partition, results
-from gpz_jax.attacks import inversion, specs
+from gpz_jax.attacks import inputs, inversion, specs
 from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.specs import Attack, SearchAttack
+from gpz_jax.attacks.specs import Attack, DecoderAttack, SearchAttack
 from gpz_jax.interop import torch as interop
 from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep import config as config_lib
@@ -107,7 +109,11 @@ def make_plan(config: SweepConfig) -> Plan:
   options = config_lib.parse_model_options(config.model_options)
   model = models.make(config.model, num_classes=task.num_classes, **options)
   weights = _load_weights(config, task, options)
-  shapes, dropped = _find_splits(config, model, task)
+  _check_model(config, model, task)
+  if all(isinstance(a, DecoderAttack) and a.reads_prediction for a in attacks):
+    shapes, dropped = {PREDICTION: (task.num_classes,)}, {}
+  else:
+    shapes, dropped = _find_splits(config, model, task)
   attacked = {
     attack: _places(attack, config, shapes, task, dropped) for attack in attacks
   }
@@ -149,6 +155,29 @@ def _load_weights(config: SweepConfig, task: Task, options: dict[str, Any]) -> A
     image_shape=task.image_shape,
     **options,
   )
+
+
+def _check_model(config: SweepConfig, model: nn.Module, task: Task) -> None:
+  """Raises InputError unless the model can be called as the built-in ones are."""
+  image = jax.ShapeDtypeStruct((2, *task.image_shape), jnp.float32)
+  call = functools.partial(model.init_with_output, jax.random.key(0), train=False)
+  try:
+    logits, variables = jax.eval_shape(call, image)
+  except InputError:
+    raise
+  except Exception as error:  # anything may go wrong in a foreign module
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    raise InputError(
+      f'--model={config.model} cannot be called as module(images, train=False) on'
+      f' images {task.image_shape}: {reason[0]}'
+    ) from error
+  wanted = (2, task.num_classes)
+  if getattr(logits, 'shape', None) != wanted or 'params' not in variables:
+    found = getattr(logits, 'shape', type(logits).__name__)
+    raise InputError(
+      f'--model={config.model} must have parameters and return logits'
+      f' [B, {task.num_classes}]; it returns {found} for two images'
+    )
 
 
 def _is_glob(entry: str) -> bool:
@@ -238,6 +267,36 @@ def _places(
 
 
 def bytes_per_lane(plan: Plan, shape: Shape) -> int:
-  """Bytes of the activations that one lane of a cohort keeps, aux and test."""
+  """Bytes one lane of a cohort needs at a time.
+
+  Its activations, aux and test, and the largest decoder that attacks it: parameters,
+  gradient, three moments and the best so far.
+  """
   item = jnp.dtype(plan.config.activation_dtype).itemsize
-  return (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
+  sent = (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
+  decoders = [
+    _parameters(attack.make(shape, plan.task.image_shape), attack, shape)
+    for attack, places in plan.attacked.items()
+    if isinstance(attack, DecoderAttack)
+    and any(plan.shapes[split] == shape for split in places)
+  ]
+  return sent + 6 * 4 * max(decoders, default=0)
+
+
+def _parameters(decoder: nn.Module, attack: DecoderAttack, shape: Shape) -> int:
+  example = jnp.zeros((1, *inputs.shape(attack.input, shape)))
+  variables = jax.eval_shape(decoder.init, jax.random.key(0), example)
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables['params']))
+
+
+def memory_notes(plan: Plan) -> Iterator[str]:
+  """A line for each cohort of which a single lane exceeds the budget."""
+  budget = plan.config.cache_budget_gb * 2**30
+  for shape in dict.fromkeys(plan.shapes[split] for split in plan.splits):
+    needed = bytes_per_lane(plan, shape)
+    if needed > budget:
+      yield (
+        f'note: one lane at {"x".join(map(str, shape))} takes {needed / 2**30:.1f} GiB,'
+        f' over --cache_budget_gb={plan.config.cache_budget_gb:g};'
+        ' --activation_dtype=float16, --aux_limit and --test_limit make it smaller'
+      )

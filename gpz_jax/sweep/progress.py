@@ -1,9 +1,10 @@
 """What a running sweep says: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -58,25 +59,34 @@ class Progress:
     elapsed = format_seconds(time.monotonic() - self._began)
     self._console.print(f'[{elapsed:>6}] {text}', markup=False)
 
-  def phase(self, name: str) -> Callable[[int, int, dict[str, np.ndarray]], None]:
-    """A `Trainer.fit` report that shows this phase."""
+  @contextlib.contextmanager
+  def phase(
+    self, name: str
+  ) -> Iterator[Callable[[int, int, dict[str, np.ndarray]], None]]:
+    """Gives a `Trainer.fit` report that shows this phase; it may start over."""
     task = self._bar.add_task(name, total=None, status='')
     began = last = time.monotonic()
+    before = 0
 
     def report(done: int, total: int, values: dict[str, np.ndarray]) -> None:
-      nonlocal last
+      nonlocal began, before, last
+      del values
       now = time.monotonic()
+      if done < before:
+        began = last
+      before = done
       rate = done / max(now - began, 1e-9)
       left = format_seconds((total - done) / max(rate, 1e-9))
       status = f'{done}/{total} steps, {rate:.3g}/s, {left} left'
       self._bar.update(task, completed=done, total=total, status=status)
-      if done == total and values:
-        self._bar.remove_task(task)
-      elif not self._console.is_terminal and now - last > PLAIN_SECONDS:
+      if not self._console.is_terminal and now - last > PLAIN_SECONDS:
         last = now
         self.say(f'{name}: {status}')
 
-    return report
+    try:
+      yield report
+    finally:
+      self._bar.remove_task(task)
 
 
 def write_events(events: Any, kind: str, ids: list[str], history) -> None:

@@ -13,6 +13,7 @@ from gpz_jax import checkpoints, metrics, report, results
 from gpz_jax import targets as targets_lib
 from gpz_jax import zone as zone_lib
 from gpz_jax.sweep import config as config_lib
+from gpz_jax.sweep import plan as plan_lib
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.cohort import NUM_SAMPLES, Cohort
 from gpz_jax.sweep.config import SweepConfig
@@ -54,6 +55,8 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
     plan = make_plan(config)
     for name, reason in plan.dropped.items():
       progress.say(f'left out {name}: {reason}')
+    for line in plan_lib.memory_notes(plan):
+      progress.say(line)
     workdir = workdir_lib.create(config)
     missing = plan.missing()
     progress.say(
@@ -111,27 +114,29 @@ def _obtain_targets(
   config, folder = plan.config, workdir / 'targets'
   if plan.weights is not None:
     return targets_lib.from_variables(plan.weights)
+  ids = [lane.lane_id for lane in plan.lanes]
+  if workdir_lib.has_targets(config):
+    progress.say('targets are there already')
+    return _restore_targets(plan, folder)
   if plan.borrowed is not None:
     assert config.targets_from is not None
     progress.say(f'targets are those of {config.targets_from}')
     theirs = _restore_targets(plan, pathlib.Path(config.targets_from) / 'targets')
-    return lanes_lib.take(theirs, plan.borrowed)
-  ids = [lane.lane_id for lane in plan.lanes]
-  meta = checkpoints.read_meta(folder)
-  if meta is not None and meta['lanes'] == ids:
-    progress.say('targets are there already')
-    return _restore_targets(plan, folder)
+    targets = lanes_lib.take(theirs, plan.borrowed)
+    checkpoints.save(folder, targets, {'lanes': ids})  # the rest of the rows need them
+    return targets
   began = time.monotonic()
-  targets, history = targets_lib.train(
-    plan.model,
-    plan.task,
-    plan.lanes,
-    config_lib.target_recipe(config),
-    convention=config.smoothing,
-    strategy=config.strategy,
-    order_seed=config.data_seed,
-    report=progress.phase('targets'),
-  )
+  with progress.phase('targets') as phase:
+    targets, history = targets_lib.train(
+      plan.model,
+      plan.task,
+      plan.lanes,
+      config_lib.target_recipe(config),
+      convention=config.smoothing,
+      strategy=config.strategy,
+      order_seed=config.data_seed,
+      report=phase,
+    )
   jax.block_until_ready(targets)
   write_events(events, 'target', ids, history)
   checkpoints.save(folder, targets, {'lanes': ids})

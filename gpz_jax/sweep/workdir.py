@@ -51,15 +51,22 @@ def check(config: SweepConfig) -> list[results.Row]:
   return results.read_rows(rows) if rows.exists() else []
 
 
+def has_targets(config: SweepConfig) -> bool:
+  """Whether the workdir holds this sweep's trained targets."""
+  meta = checkpoints.read_meta(pathlib.Path(config.workdir) / 'targets')
+  ids = [lane.lane_id for lane in target_lanes(config)]
+  return meta is not None and meta['lanes'] == ids
+
+
 def check_targets(config: SweepConfig) -> np.ndarray | None:
   """Where in the sweep `targets_from` the targets of this one are: rows [L].
 
-  None without `targets_from`.
+  None without `targets_from`, or where the workdir has targets of its own.
 
   Raises:
     InputError: there is no such sweep, its targets are others, or one is missing.
   """
-  if config.targets_from is None:
+  if config.targets_from is None or has_targets(config):
     return None
   source = pathlib.Path(config.targets_from)
   try:
@@ -84,6 +91,8 @@ def check_targets(config: SweepConfig) -> np.ndarray | None:
 
 def find_targets(config: SweepConfig, workdirs: Iterable[pathlib.Path]) -> str | None:
   """The first of `workdirs` whose targets `targets_from` could name."""
+  if has_targets(config):
+    return None
   for workdir in workdirs:
     try:
       check_targets(dataclasses.replace(config, targets_from=str(workdir)))

@@ -1,7 +1,5 @@
 """Our numbers beside published ones."""
 
-import math
-
 import pytest
 
 from gpz_jax import results
@@ -11,7 +9,7 @@ from gpz_jax.report.comparison import Cell, Claim, Number
 NUMBERS = """artefact,run,row,alpha,split,attack,column,value,tolerance
 table9,run_a,first,0,unit_50,inversion,test_mse_paper,0.10,0.1
 table9,run_a,second,0,unit_50,inversion:enhance=x,test_mse_paper,0.20,0.1
-table9,run_a,third,0.3,unit_50,inversion,test_mse_paper,0.30,0.1
+table9,run_a,third,0.3,unit_50,inversion,test_mse_paper,0.30,
 other,run_a,none,0,unit_50,inversion,test_mse_paper,9,0.1
 """
 BASELINE, X = (
@@ -49,11 +47,12 @@ def test_numbers_find_their_rows_through_at_and_stand_in_splits(runs, tmp_path):
   assert first.values == [0.10, 0.11]
   assert first.mean == pytest.approx(0.105)
   assert first.difference == pytest.approx(0.05)
-  assert (first.is_within, second.is_within, third.is_within) == (True, False, False)
+  verdicts = [number.verdict for number in (first, second, third)]
+  assert verdicts == ['within 10%', 'outside 10%', 'measured otherwise']
   # ours 0.105, 0.30, 0.20 against 0.10, 0.20, 0.30: ranks 0 2 1, by hand 1 - 6*2/24
-  order = comparison.rank_correlation([first, second, third], 'test_mse_paper')
-  assert order == pytest.approx(0.5)
-  assert math.isnan(comparison.rank_correlation([first, second], 'test_mse_paper'))
+  order = comparison.rank_correlations([first, second, third])
+  assert order == {'test_mse_paper at unit_50': pytest.approx(0.5)}
+  assert comparison.rank_correlations([first, second]) == {}
 
 
 def test_claims_hold_fail_or_were_not_run(runs, tmp_path):
@@ -75,7 +74,8 @@ def test_a_factor_multiplies_the_right_side():
 
 
 def test_format_gives_mean_and_range_over_seeds():
-  number = Number('first', 'test_mse_paper', 0.1, 0.1, [0.10, 0.12])
+  cell = Cell('run_a', 0.0, 'unit_50', 'inversion', 'test_mse_paper')
+  number = Number('first', cell, 0.1, 0.1, [0.10, 0.12])
   line = comparison.format_comparison([number], []).splitlines()[1]
   assert line.split()[:8] == [
     'first',
@@ -87,7 +87,10 @@ def test_format_gives_mean_and_range_over_seeds():
     '0.12)',
     '2',
   ]
-  assert 'within 10%' in line
+  assert 'outside 10%' not in line
+  small = comparison.format_comparison([number], [], has_verdicts=False)
+  assert 'tolerance' not in small
+  assert comparison.Number('x', cell, 0.1, 0.1, []).verdict == 'not run'
 
 
 def test_cells_are_addresses_or_numbers():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpz_jax import models, sweep
+from gpz_jax import models, results, sweep, zone
 from gpz_jax.types import InputError
 
 ATTACKS = (
@@ -19,6 +19,7 @@ ATTACKS = (
   'rmle:steps=3:images=2:at=conv_1',
   'query_free:steps=3:images=2:at=conv_1',
 )
+PLAIN = {'model_options': ()}
 
 
 @pytest.fixture(scope='module')
@@ -95,8 +96,8 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
   )
   again = dataclasses.replace(again, attack=('inversion',), splits=('conv_2',))
   (row,) = sweep.run(again, quiet=True).rows
+  assert sweep.find_targets(again, [found.workdir]) is None  # it has its own by now
   rows = {(row['attack'], row['split']): row for row in found.rows}
-  assert not (tmp_path / 'again' / 'targets').exists()
   assert row['test_mse'] == rows['inversion', 'conv_2']['test_mse']
 
 
@@ -107,8 +108,20 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
     ({'attack': ('inversion:at=fc_1',)}, "split 'fc_1' is not in the model"),
     ({'attack': ('inversion:input=cls',)}, "at split 'conv_1': input 'cls' reads"),
     ({'split_where': 'nothing_*'}, '--split_where=nothing_'),
-    ({'model': 'tiny:absent'}, "model 'tiny:absent' cannot be imported"),
-    ({'model': 'tiny:task'}, "model 'tiny:task' refuses its options"),
+    (
+      {'model': 'tiny:absent', **PLAIN},
+      "model 'tiny:absent' cannot be imported",
+    ),
+    (
+      {'model': 'tiny:task', **PLAIN},
+      "model 'tiny:task' cannot be made with num_classes=3",
+    ),
+    ({'model': 'tiny:Stubborn', **PLAIN}, 'cannot be called as module'),
+    (
+      {'model': 'tiny:Wide', **PLAIN},
+      r'logits \[B, 3\]; it returns \(2, 4\)',
+    ),
+    ({'model_options': ('name=x',)}, '--model_options=name=x is not allowed'),
     ({'target_weights': 'a.pth', 'seeds': (0, 1)}, 'give one value each'),
     ({'target_weights': 'a.pth'}, "weights 'a.pth': no such file"),
     ({'targets_from': '/nowhere'}, '--targets_from=/nowhere'),
@@ -121,6 +134,25 @@ def test_bad_requests_are_refused_before_anything_is_written(
   with pytest.raises(InputError, match=message):
     sweep.run(dataclasses.replace(config, workdir=str(workdir), **changes), quiet=True)
   assert not workdir.exists()
+
+
+def test_the_prediction_is_no_place_to_cut(found):
+  assert found.zone.alphas[0].split != 'prediction'
+  only = [row for row in found.rows if row['split'] == 'prediction']
+  assert zone.recommend(only).split is None
+  assert 'only the prediction' in zone.recommend(only).sentence()
+  assert zone.golden_zone(only).alphas[0].split is None
+  assert zone.recommend(found.rows).split in ('conv_1', 'conv_2')
+
+
+def test_an_attack_on_fewer_images_does_not_decide(found):
+  strongest = {row['split']: row for row in results.strongest(found.rows)}
+  assert strongest['conv_1']['n_test'] == 9
+  assert strongest['conv_1']['test_mse'] == min(
+    row['test_mse']
+    for row in found.rows
+    if (row['split'], row['n_test']) == ('conv_1', 9)
+  )
 
 
 def test_another_target_than_the_borrowed_one_is_refused(config, found, tmp_path):
