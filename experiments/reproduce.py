@@ -11,6 +11,7 @@ into the report of each run. Exit status: 0 done, 2 bad input, 3 a lane diverged
 import dataclasses
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -44,27 +45,42 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-  """Runs what is missing, compares, prints and rebuilds the reports."""
+  """Checks the flags and reproduces what they name."""
   del argv
   options = flags.FLAGS
   artefact = _artefact(options.table, options.figure)
   if options.scale not in ('full', 'small'):
     raise InputError(f'--scale={options.scale} is not allowed; give full or small')
+  return reproduce(artefact, options)
+
+
+def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int:
+  """Runs what is missing, compares, prints and rebuilds the reports.
+
+  Args:
+    artefact: 'table4' or 'fig5'.
+    options: scale, root, data_dir and seeds, as the flags have them.
+    folder: with flagfiles/ and paper/.
+
+  Returns:
+    The exit status.
+  """
   is_small = options.scale == 'small'
   runs, notes, status = {}, {}, 0
-  for flagfile in _flagfiles(artefact, is_small):
-    name = flagfile.stem.removesuffix('_small')
+  for flagfile in sorted((folder / 'flagfiles').glob(f'{artefact}_*.cfg')):
+    if flagfile.stem.endswith('_small') != is_small:
+      continue
     try:
       found = _sweep(flagfile, options)
     except InputError as error:  # one data set that is not there stops no other
       print(f'reproduce: {flagfile.stem}: {error}', file=sys.stderr)
       status = 2
       continue
-    runs[name], notes[found.workdir] = found.rows, _comment(flagfile)
-  splits = SMALL_SPLITS if is_small else {}
-  cells = comparison.Runs(runs, splits)
-  numbers = comparison.read_numbers(FOLDER / 'paper' / 'numbers.csv', artefact, cells)
-  claims = comparison.read_claims(FOLDER / 'paper' / 'claims.csv', artefact, cells)
+    runs[flagfile.stem.removesuffix('_small')] = found.rows
+    notes[found.workdir] = _comment(flagfile)
+  cells = comparison.Runs(runs, SMALL_SPLITS if is_small else {})
+  numbers = comparison.read_numbers(folder / 'paper' / 'numbers.csv', artefact, cells)
+  claims = comparison.read_claims(folder / 'paper' / 'claims.csv', artefact, cells)
   text = comparison.format_comparison(numbers, claims, has_verdicts=not is_small)
   text = '\n'.join([*dict.fromkeys(notes.values()), '', text])
   for workdir in notes:
@@ -92,12 +108,7 @@ def _artefact(table: str | None, figure: str | None) -> str:
   return name
 
 
-def _flagfiles(artefact: str, is_small: bool) -> list[pathlib.Path]:
-  found = sorted((FOLDER / 'flagfiles').glob(f'{artefact}_*.cfg'))
-  return [path for path in found if path.stem.endswith('_small') == is_small]
-
-
-def _sweep(flagfile: pathlib.Path, options: flags.FlagValues) -> sweep.Results:
+def _sweep(flagfile: pathlib.Path, options: Any) -> sweep.Results:
   """Runs one flagfile, with the targets of an earlier run that has the same."""
   root = pathlib.Path(options.root)
   name = flagfile.stem
@@ -112,6 +123,9 @@ def _sweep(flagfile: pathlib.Path, options: flags.FlagValues) -> sweep.Results:
   sweep_flags.define_flags(values)
   values(['sweep', *arguments])
   config = sweep_flags.config_from_flags(values)
+  if config.aux_exclude:  # named from the top of the repository
+    path = FOLDER.parent / config.aux_exclude
+    config = dataclasses.replace(config, aux_exclude=str(path))
   finished = sorted(path.parent for path in root.glob('*/results.parquet'))
   source = sweep.find_targets(config, finished)
   print(f'python -m experiments.sweep {" ".join(arguments)}', flush=True)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax.models import layers
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, hint
 
 Mode = Literal['input', 'residual', 'concat']
 DROPOUT = 0.3
@@ -144,7 +144,7 @@ def parts(name: str) -> tuple[Part, ...]:
   for entry in entries:
     if entry not in PARTS:
       raise InputError(
-        f"enhancement '{entry}' is not known. Known: none, {', '.join(PARTS)},"
+        f"enhancement '{entry}' is not known{hint(entry, ['none', *PARTS])},"
         " joined with '+'"
       )
   found = tuple(PARTS[entry] for entry in entries)

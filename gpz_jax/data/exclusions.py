@@ -1,6 +1,5 @@
 """Classes left out of the attacker's data, so that it shares no person with others."""
 
-import difflib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -28,8 +27,7 @@ def without(
   number = {name: label for label, name in enumerate(class_names)}
   listed = _read_names(pathlib.Path(file).expanduser())
   if unknown := [name for name in listed if name not in number]:
-    close = difflib.get_close_matches(unknown[0], class_names, n=1)
-    hint = f'; did you mean {close[0]!r}?' if close else ''
+    hint = types.hint(unknown[0], class_names).partition(' Known: ')[0]  # may be many
     raise types.InputError(
       f'aux_exclude {file} names {len(unknown)} classes that the aux dataset does not '
       f'have, the first {unknown[0]!r}{hint}'
