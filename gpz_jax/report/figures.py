@@ -83,7 +83,7 @@ def draw_attacks(findings: Findings) -> Figure:
     panels = len(findings.alphas)
     columns = 2 if panels > 1 and max(map(len, findings.attacks)) < 50 else 1
     lines = -(-len(findings.attacks) // columns)
-    size = (max(7.5, 4.8 * panels), 4.4 + 0.25 * lines)
+    size = (max(11.5, 4.8 * panels), 4.4 + 0.25 * lines)  # as wide as draw_curves'
     figure = Figure(figsize=size, layout='constrained')
     every = np.atleast_1d(figure.subplots(1, panels, sharey=True))
     positions = range(len(findings.splits))

@@ -94,8 +94,8 @@ class Cohort:
 
   def _dtype(self) -> str:
     """What activations are kept in; logits in float32, for their logarithm's sake."""
-    is_vector = self.shape == self.plan.shapes[PREDICTION]
-    return 'float32' if is_vector else self.plan.config.activation_dtype
+    may_be_logits = self.shape == self.plan.shapes[PREDICTION]
+    return 'float32' if may_be_logits else self.plan.config.activation_dtype
 
   def _attack(self, attack, lanes, sent: Sent, targets, quality) -> list[results.Row]:
     """Runs one attack on its lanes and saves what it leaves; returns the rows."""

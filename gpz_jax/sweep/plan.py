@@ -110,16 +110,13 @@ def make_plan(config: SweepConfig) -> Plan:
   model = models.make(config.model, num_classes=task.num_classes, **options)
   weights = _load_weights(config, task, options)
   _check_model(config, model, task)
-  if all(isinstance(a, DecoderAttack) and a.reads_prediction for a in attacks):
-    shapes, dropped = {PREDICTION: (task.num_classes,)}, {}
-  else:
-    shapes, dropped = _find_splits(config, model, task)
-  attacked = {
-    attack: _places(attack, config, shapes, task, dropped) for attack in attacks
-  }
+  splits = _list_splits(config, model, task)
+  if not all(isinstance(a, DecoderAttack) and a.reads_prediction for a in attacks):
+    _drop_false_cuts(splits, model, task)
+  attacked = {attack: _places(attack, splits, task) for attack in attacks}
   attacked = {attack: places for attack, places in attacked.items() if places}
   if not attacked:
-    why = '; '.join(f'{name}: {reason}' for name, reason in dropped.items())
+    why = '; '.join(f'{name}: {reason}' for name, reason in splits.dropped.items())
     raise InputError(f'nothing is left to attack: {why}')
   borrowed = workdir_lib.check_targets(config)
   plan = Plan(
@@ -129,9 +126,9 @@ def make_plan(config: SweepConfig) -> Plan:
     weights,
     borrowed,
     config_lib.target_lanes(config),
-    shapes,
+    splits.shapes,
     attacked,
-    dropped,
+    splits.dropped,
     {},
     done,
   )
@@ -180,18 +177,17 @@ def _check_model(config: SweepConfig, model: nn.Module, task: Task) -> None:
     )
 
 
-def _is_glob(entry: str) -> bool:
-  return any(character in entry for character in '*?[')
+@dataclasses.dataclass
+class _Splits:
+  """The splits of a model, while it is worked out which of them are attacked."""
+
+  shapes: dict[str, Shape]  # of all, in forward order, PREDICTION last
+  chosen: tuple[str, ...]
+  named: set[str]  # chosen by more than a glob: what is wrong with them is an error
+  dropped: dict[str, str]  # what a glob met in vain, and why
 
 
-def _find_splits(
-  config: SweepConfig, model: nn.Module, task: Task
-) -> tuple[dict[str, Shape], dict[str, str]]:
-  """The shapes of the chosen splits and of the prediction; what was dropped and why.
-
-  A split that was named must be a true cut; one that a glob met is dropped if it is
-  not.
-  """
+def _list_splits(config: SweepConfig, model: nn.Module, task: Task) -> _Splits:
   listed = partition.list_splits(model, task.image_shape, where=config.split_where)
   if not listed:
     raise InputError(
@@ -206,63 +202,65 @@ def _find_splits(
         f" {config.model}; give names or globs, such as '*'"
       )
     wanted = models.PAPER_SPLITS[config.model]
-  chosen = partition.select_splits(wanted, tuple(listed))
-  named = _named(wanted, tuple(listed))
-  sample = jnp.asarray(task.test.image[:2], jnp.float32) / 255
-  variables = partition.arbitrary_variables(model, task.image_shape)
-  partition.check_cuts(
-    model, variables, sample, [split for split in chosen if split in named]
-  )
-  others = [split for split in chosen if split not in named]
-  cuts = partition.true_cuts(model, variables, sample, others)
-  dropped = {
-    split: 'not a true cut: the cloud needs more than its activation'
-    for split, is_cut in cuts.items()
-    if not is_cut
-  }
-  shapes = {s: listed[s].shape for s in chosen if s not in dropped}
-  return shapes | {PREDICTION: (task.num_classes,)}, dropped
+  shapes = {split: leaf.shape for split, leaf in listed.items()}
+  chosen = partition.select_splits(wanted, tuple(shapes))
+  named = _named(wanted, tuple(shapes))
+  return _Splits(shapes | {PREDICTION: (task.num_classes,)}, chosen, named, {})
 
 
 def _named(entries: tuple[str, ...], splits: tuple[str, ...]) -> set[str]:
   """The splits that entries other than globs name."""
-  plain = [entry for entry in entries if not _is_glob(entry)]
+  plain = [entry for entry in entries if not any(c in entry for c in '*?[')]
   return set(partition.select_splits(plain, splits))
 
 
-def _places(
-  attack: Attack,
-  config: SweepConfig,
-  shapes: dict[str, Shape],
-  task: Task,
-  dropped: dict[str, str],
-) -> tuple[str, ...]:
-  """The splits an attack works on; those a glob met in vain go into `dropped`."""
-  splits = tuple(split for split in shapes if split != PREDICTION)
+def _drop_false_cuts(splits: _Splits, model: nn.Module, task: Task) -> None:
+  """Checks the chosen splits: a named one must be a true cut, others are dropped."""
+  sample = jnp.asarray(task.test.image[:2], jnp.float32) / 255
+  variables = partition.arbitrary_variables(model, task.image_shape)
+  named = [split for split in splits.chosen if split in splits.named]
+  partition.check_cuts(model, variables, sample, named)
+  others = [split for split in splits.chosen if split not in splits.named]
+  cuts = partition.true_cuts(model, variables, sample, others)
+  for split in others:
+    if not cuts[split]:
+      splits.dropped[split] = 'no true cut: the cloud needs more than its activation'
+  splits.chosen = tuple(s for s in splits.chosen if s not in splits.dropped)
+
+
+def _places(attack: Attack, splits: _Splits, task: Task) -> tuple[str, ...]:
+  """The splits an attack works on; those a glob met in vain are dropped."""
+  if isinstance(attack, DecoderAttack) and attack.reads_prediction:
+    attack.make(splits.shapes[PREDICTION], task.image_shape)
+    return (PREDICTION,)
+  chosen, named = splits.chosen, splits.named
+  if attack.at:
+    every = tuple(split for split in splits.shapes if split != PREDICTION)
+    chosen = partition.select_splits(attack.at, every)
+    named = _named(attack.at, every)
+    if strange := [split for split in chosen if split not in splits.chosen]:
+      raise InputError(
+        f"attack '{attack.text}': --splits does not choose '{strange[0]}'; it chooses"
+        f' {", ".join(splits.chosen)}'
+      )
   if isinstance(attack, SearchAttack):
     if attack.shadow and task.aux_name != task.name:
       raise InputError(
         f"attack '{attack.text}' needs aux data labelled with the target's classes, not"
-        f' --aux_dataset={config.aux_dataset}'
+        f' --aux_dataset={task.aux_name}'
       )
-    return partition.select_splits(attack.at, splits) if attack.at else splits
-  if attack.reads_prediction:
-    attack.make(shapes[PREDICTION], task.image_shape)
-    return (PREDICTION,)
-  chosen = partition.select_splits(attack.at, splits) if attack.at else splits
-  entries = attack.at or config.splits
-  named = set(splits) if entries == ('paper',) else _named(entries, splits)
+    return chosen
   places = []
   for split in chosen:
     try:
-      attack.make(shapes[split], task.image_shape)
+      attack.make(splits.shapes[split], task.image_shape)
       places.append(split)
     except InputError as error:
       if split in named:
         raise InputError(
           f"attack '{attack.text}' at split '{split}': {error}"
         ) from None
-      dropped[f'{attack.text} at {split}'] = str(error)
+      splits.dropped[f'{attack.text} at {split}'] = str(error)
   return tuple(places)
 
 

@@ -79,6 +79,8 @@ def test_every_attack_has_its_finite_rows(found):
   decoders = {row['attack']: row['decoder'] for row in found.rows}
   assert decoders[ATTACKS[2]] == 'ReversedIR'
   assert decoders[ATTACKS[4]] == 'VectorDecoder'
+  index = {row['split']: row['split_index'] for row in found.rows}
+  assert index == {'conv_1': 0, 'conv_2': 1, 'prediction': 5}  # of all splits
   whole = next(row for row in found.rows if row['split'] == 'prediction')
   assert (whole['edge_params_share'], whole['payload_bytes']) == (1.0, 4 * 3)
 
@@ -105,7 +107,8 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
   ('changes', 'message'),
   [
     ({'splits': ('paper',)}, '--splits=paper: the paper attacks ir152, vgg19, vit6'),
-    ({'attack': ('inversion:at=fc_1',)}, "split 'fc_1' is not in the model"),
+    ({'attack': ('inversion:at=fc_1',)}, "--splits does not choose 'fc_1'"),
+    ({'attack': ('inversion:at=fc_9',)}, "split 'fc_9' is not in the model"),
     ({'attack': ('inversion:input=cls',)}, "at split 'conv_1': input 'cls' reads"),
     ({'split_where': 'nothing_*'}, '--split_where=nothing_'),
     (
@@ -178,7 +181,7 @@ def test_a_foreign_module_is_cut_where_it_can_be(config, tmp_path):
     )
   )
   assert plan.splits == ('stem', 'sum')
-  assert 'not a true cut' in plan.dropped['left']
+  assert 'no true cut' in plan.dropped['left']
 
 
 def test_imported_weights_are_attacked_untrained(config, tmp_path):
