@@ -78,6 +78,8 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
       continue
     runs[flagfile.stem.removesuffix('_small')] = found.rows
     notes[found.workdir] = _comment(flagfile)
+  if not runs:
+    return status
   cells = comparison.Runs(runs, SMALL_SPLITS if is_small else {})
   numbers = comparison.read_numbers(folder / 'paper' / 'numbers.csv', artefact, cells)
   claims = comparison.read_claims(folder / 'paper' / 'claims.csv', artefact, cells)
