@@ -9,6 +9,7 @@ into the report of each run. Exit status: 0 done, 2 bad input, 3 a lane diverged
 """
 
 import dataclasses
+import itertools
 import pathlib
 import sys
 from typing import Any
@@ -103,8 +104,10 @@ def _artefact(table: str | None, figure: str | None) -> str:
   if bool(table) == bool(figure):
     raise InputError('give one of --table and --figure, such as --table=4')
   name = f'table{table}' if table else f'fig{figure}'
-  known = {path.stem.split('_')[0] for path in (FOLDER / 'flagfiles').glob('*_*.cfg')}
-  known = sorted(known - {'cifar10'})
+  flagfiles = itertools.chain(
+    *((FOLDER / 'flagfiles').glob(f'{kind}*_*.cfg') for kind in ('table', 'fig'))
+  )
+  known = sorted({path.stem.split('_')[0] for path in flagfiles})
   if name not in known:
     raise InputError(f"'{name}' has no flagfiles{hint(name, known)}")
   return name
@@ -121,10 +124,7 @@ def _sweep(flagfile: pathlib.Path, options: Any) -> sweep.Results:
     arguments.append(f'--seeds={options.seeds}')
     name += f'_seeds_{options.seeds.replace(",", "_")}'
   arguments.append(f'--workdir={root / name}')
-  values = flags.FlagValues()
-  sweep_flags.define_flags(values)
-  values(['sweep', *arguments])
-  config = sweep_flags.config_from_flags(values)
+  config = sweep_flags.parse_config(arguments)
   if config.aux_exclude:  # named from the top of the repository
     path = FOLDER.parent / config.aux_exclude
     config = dataclasses.replace(config, aux_exclude=str(path))

@@ -59,6 +59,14 @@ def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConf
   return sweep.SweepConfig(**fields)
 
 
+def parse_config(arguments: list[str]) -> sweep.SweepConfig:
+  """The config that a command line spells, apart from this process's own flags."""
+  values = flags.FlagValues()
+  define_flags(values)
+  values(['sweep', *arguments])
+  return config_from_flags(values)
+
+
 def _scalar(hint: Any) -> Any:
   """int | None -> int, Literal['a', 'b'] -> str."""
   if get_origin(hint) is Literal:
@@ -90,8 +98,7 @@ def main(argv: list[str]) -> int:
 
 
 def _limits() -> dict[str, float | None]:
-  names = ('max_edge_params', 'max_edge_flops', 'max_payload_bytes', 'min_accuracy')
-  return {name: flags.FLAGS[name].value for name in names}
+  return {name: flags.FLAGS[name].value for name in zone.LIMITS}
 
 
 if __name__ == '__main__':

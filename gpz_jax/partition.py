@@ -248,8 +248,7 @@ def split_costs(
     convolutions and matrix products only, one image), payload_bytes (float32),
     payload_bytes_float16, and edge_params_share, edge_flops_share of the whole model.
   """
-  shapes = list_splits(model, image_shape)
-  splits = tuple(shapes) if splits is None else tuple(splits)
+  splits = tuple(list_splits(model, image_shape) if splits is None else splits)
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   variables = jax.eval_shape(
     lambda x: model.init(jax.random.key(0), x, train=False), image

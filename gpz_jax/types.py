@@ -9,7 +9,7 @@ is written for one lane, has singular names and no lane axis.
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import flax.struct
@@ -21,8 +21,13 @@ import numpy as np
 def hint(word: str, known: Iterable[str]) -> str:
   """The end of an error about an unknown word: `; did you mean 'x'? Known: w, x`."""
   known = list(known)
+  return f'{did_you_mean(word, known) or "."} Known: {", ".join(known)}'
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+  """`; did you mean 'x'?`, or nothing where nothing known is near."""
   near = difflib.get_close_matches(word, known, n=1)
-  return f'{f"; did you mean {near[0]!r}?" if near else "."} Known: {", ".join(known)}'
+  return f'; did you mean {near[0]!r}?' if near else ''
 
 
 class InputError(ValueError):

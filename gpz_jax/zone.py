@@ -18,6 +18,8 @@ _METRIC_WORDS = {
   'test_mse': 'MSE per element',
   'test_mse_paper': 'MSE summed over channels',
 }
+# Arguments of `recommend`, and fields of a sweep's config.
+LIMITS = ('max_edge_params', 'max_edge_flops', 'max_payload_bytes', 'min_accuracy')
 SAME = 0.01  # resistances closer than 1% count as equal: seeds differ by more
 
 

@@ -7,13 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from absl import flags
 
 from experiments import reproduce
 from experiments import sweep as sweep_flags
 from gpz_jax import models, sweep
 from gpz_jax.attacks import specs
-from gpz_jax.report.comparison import Cell
+from gpz_jax.report.comparison import Cell, plain
 from gpz_jax.sweep import config as config_lib
 
 FOLDER = reproduce.FOLDER
@@ -22,14 +21,7 @@ PAPER = [path for path in FLAGFILES if re.match(r'(table|fig)\d', path.stem)]
 
 
 def load(path: pathlib.Path) -> sweep.SweepConfig:
-  values = flags.FlagValues()
-  sweep_flags.define_flags(values)
-  values(['sweep', f'--flagfile={path}'])
-  return sweep_flags.config_from_flags(values)
-
-
-def plain(attack: str) -> str:
-  return ':'.join(part for part in attack.split(':') if not part.startswith('at='))
+  return sweep_flags.parse_config([f'--flagfile={path}'])
 
 
 @pytest.mark.parametrize('path', FLAGFILES, ids=lambda path: path.stem)

@@ -27,7 +27,7 @@ def without(
   number = {name: label for label, name in enumerate(class_names)}
   listed = _read_names(pathlib.Path(file).expanduser())
   if unknown := [name for name in listed if name not in number]:
-    hint = types.hint(unknown[0], class_names).partition(' Known: ')[0]  # may be many
+    hint = types.did_you_mean(unknown[0], class_names)
     raise types.InputError(
       f'aux_exclude {file} names {len(unknown)} classes that the aux dataset does not '
       f'have, the first {unknown[0]!r}{hint}'

@@ -14,6 +14,8 @@ from gpz_jax import types
 # other libraries call antialiased bilinear; when it enlarges, it is plain bilinear.
 RESIZE = PIL.Image.Resampling.BILINEAR
 
+SUFFIXES = ('.png', '.jpg', '.jpeg')
+
 Change = Callable[[PIL.Image.Image], PIL.Image.Image]
 
 _WIDE_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
@@ -65,6 +67,11 @@ def decode(
   if image is None:
     raise ValueError('no examples to decode')
   return types.Dataset(image, label)
+
+
+def find(root: pathlib.Path) -> list[pathlib.Path]:
+  """The PNG and JPEG files in root/<label>/, sorted."""
+  return sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
 
 
 def encode(pixels: np.ndarray) -> bytes:

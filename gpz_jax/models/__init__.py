@@ -49,10 +49,9 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
     InputError: unknown name or option, or a factory that cannot be imported or gives
       no linen module.
   """
+  check_name(name)
   if ':' in name:
     return _make_own(name, num_classes, options)
-  if name not in MODELS:
-    raise InputError(f"model '{name}' is not known{hint(name, MODELS)}")
   reserved = {'name', 'parent', 'num_classes'}
   known = set(inspect.signature(MODELS[name]).parameters) - reserved
   if unknown := sorted(set(options) - known):
@@ -61,6 +60,12 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
       f"model '{name}' has no option '{unknown[0]}'; its options: {allowed}"
     )
   return MODELS[name](num_classes=num_classes, **options)
+
+
+def check_name(name: str) -> None:
+  """Raises InputError where `make` would not know a name; imports nothing."""
+  if ':' not in name and name not in MODELS:
+    raise InputError(f"model '{name}' is not known{hint(name, MODELS)}")
 
 
 def _make_own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:

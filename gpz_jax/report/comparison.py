@@ -47,7 +47,7 @@ class Runs:
     """The cell for each seed; [] where there is none."""
     split = self.splits.get(cell.split, cell.split)
     rows = [
-      row for row in self.rows.get(cell.run, []) if _plain(row['attack']) == cell.attack
+      row for row in self.rows.get(cell.run, []) if plain(row['attack']) == cell.attack
     ]
     return results.seed_values(rows, cell.column, alpha=cell.alpha, split=split)
 
@@ -201,7 +201,7 @@ def format_comparison(
   return '\n'.join([*lines, *results.align(table)])
 
 
-def _plain(attack: str) -> str:
+def plain(attack: str) -> str:
   """An attack without its `at`."""
   return ':'.join(part for part in attack.split(':') if not part.startswith('at='))
 

@@ -10,9 +10,7 @@ import numpy as np
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError, stable_hash
-from gpz_jax.zone import Recommendation, Zone, golden_zone, recommend
-
-LIMITS = ('max_edge_params', 'max_edge_flops', 'max_payload_bytes', 'min_accuracy')
+from gpz_jax.zone import LIMITS, Recommendation, Zone, golden_zone, recommend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +84,10 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     raise InputError(f'no finished row yet in workdir {str(workdir)!r}; try later')
   config = _read_json(workdir / 'config.json')
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
+  strongest = results.strongest(rows)
   return Findings(
     rows=rows,
-    strongest=results.strongest(rows),
+    strongest=strongest,
     is_final=is_final,
     splits=results.list_splits(rows),
     attacks=results.list_attacks(rows),
@@ -100,7 +99,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     env=_read_json(workdir / 'env.json'),
     originals=_read_images(workdir / 'samples' / 'originals.npy'),
     comparison=_read_text(workdir / 'comparison.txt'),
-    samples=_read_samples(workdir, results.strongest(rows)),
+    samples=_read_samples(workdir, strongest),
   )
 
 

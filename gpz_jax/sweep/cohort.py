@@ -94,7 +94,7 @@ class Cohort:
 
   def _dtype(self) -> str:
     """What activations are kept in; logits in float32, for their logarithm's sake."""
-    may_be_logits = self.shape == self.plan.shapes[PREDICTION]
+    may_be_logits = self.shape == self.plan.shapes[PREDICTION].shape
     return 'float32' if may_be_logits else self.plan.config.activation_dtype
 
   def _attack(self, attack, lanes, sent: Sent, targets, quality) -> list[results.Row]:

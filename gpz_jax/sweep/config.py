@@ -161,8 +161,7 @@ def validate(config: SweepConfig) -> SweepConfig:
     _refuse('targets_from', config.targets_from, 'that or --target_weights, not both')
   for text in config.attack:
     specs.parse(text)
-  if ':' not in config.model and config.model not in models.MODELS:
-    models.make(config.model, num_classes=2)
+  models.check_name(config.model)
   return config
 
 

@@ -50,7 +50,7 @@ class Plan:
   weights: Any
   borrowed: np.ndarray | None
   lanes: tuple[Lane, ...]
-  shapes: dict[str, Shape]
+  shapes: dict[str, jax.ShapeDtypeStruct]
   attacked: dict[Attack, tuple[str, ...]]
   dropped: dict[str, str]
   costs: dict[str, dict[str, float]]
@@ -71,8 +71,7 @@ class Plan:
     """The attacks without a row, by cohort and lane."""
     have = {results.row_key(row) for row in self.done}
     wanted: dict[Shape, dict[AttackLane, list[Attack]]] = {}
-    shapes = {s: jax.ShapeDtypeStruct(shape, 'f4') for s, shape in self.shapes.items()}
-    for shape, splits in inversion.cohorts(shapes, self.splits).items():
+    for shape, splits in inversion.cohorts(self.shapes, self.splits).items():
       for split, (i, lane) in itertools.product(splits, enumerate(self.lanes)):
         attacks = [
           attack
@@ -181,7 +180,7 @@ def _check_model(config: SweepConfig, model: nn.Module, task: Task) -> None:
 class _Splits:
   """The splits of a model, while it is worked out which of them are attacked."""
 
-  shapes: dict[str, Shape]  # of all, in forward order, PREDICTION last
+  shapes: dict[str, jax.ShapeDtypeStruct]  # of all, in forward order, PREDICTION last
   chosen: tuple[str, ...]
   named: set[str]  # chosen by more than a glob: what is wrong with them is an error
   dropped: dict[str, str]  # what a glob met in vain, and why
@@ -202,10 +201,10 @@ def _list_splits(config: SweepConfig, model: nn.Module, task: Task) -> _Splits:
         f" {config.model}; give names or globs, such as '*'"
       )
     wanted = models.PAPER_SPLITS[config.model]
-  shapes = {split: leaf.shape for split, leaf in listed.items()}
-  chosen = partition.select_splits(wanted, tuple(shapes))
-  named = _named(wanted, tuple(shapes))
-  return _Splits(shapes | {PREDICTION: (task.num_classes,)}, chosen, named, {})
+  chosen = partition.select_splits(wanted, tuple(listed))
+  named = _named(wanted, tuple(listed))
+  logits = jax.ShapeDtypeStruct((task.num_classes,), jnp.float32)
+  return _Splits(listed | {PREDICTION: logits}, chosen, named, {})
 
 
 def _named(entries: tuple[str, ...], splits: tuple[str, ...]) -> set[str]:
@@ -231,7 +230,7 @@ def _drop_false_cuts(splits: _Splits, model: nn.Module, task: Task) -> None:
 def _places(attack: Attack, splits: _Splits, task: Task) -> tuple[str, ...]:
   """The splits an attack works on; those a glob met in vain are dropped."""
   if isinstance(attack, DecoderAttack) and attack.reads_prediction:
-    attack.make(splits.shapes[PREDICTION], task.image_shape)
+    attack.make(splits.shapes[PREDICTION].shape, task.image_shape)
     return (PREDICTION,)
   chosen, named = splits.chosen, splits.named
   if attack.at:
@@ -253,7 +252,7 @@ def _places(attack: Attack, splits: _Splits, task: Task) -> tuple[str, ...]:
   places = []
   for split in chosen:
     try:
-      attack.make(splits.shapes[split], task.image_shape)
+      attack.make(splits.shapes[split].shape, task.image_shape)
       places.append(split)
     except InputError as error:
       if split in named:
@@ -273,16 +272,20 @@ def bytes_per_lane(plan: Plan, shape: Shape) -> int:
   item = jnp.dtype(plan.config.activation_dtype).itemsize
   sent = (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
   decoders = [
-    _parameters(attack.make(shape, plan.task.image_shape), attack, shape)
+    _decoder_parameters(attack, shape, plan.task.image_shape)
     for attack, places in plan.attacked.items()
     if isinstance(attack, DecoderAttack)
-    and any(plan.shapes[split] == shape for split in places)
+    and any(plan.shapes[split].shape == shape for split in places)
   ]
   return sent + 6 * 4 * max(decoders, default=0)
 
 
-def _parameters(decoder: nn.Module, attack: DecoderAttack, shape: Shape) -> int:
-  example = jnp.zeros((1, *inputs.shape(attack.input, shape)))
+@functools.cache
+def _decoder_parameters(
+  attack: DecoderAttack, shape: Shape, image_shape: tuple[int, int, int]
+) -> int:
+  decoder = attack.make(shape, image_shape)
+  example = jax.ShapeDtypeStruct((1, *inputs.shape(attack.input, shape)), jnp.float32)
   variables = jax.eval_shape(decoder.init, jax.random.key(0), example)
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables['params']))
 
@@ -290,7 +293,7 @@ def _parameters(decoder: nn.Module, attack: DecoderAttack, shape: Shape) -> int:
 def memory_notes(plan: Plan) -> Iterator[str]:
   """A line for each cohort of which a single lane exceeds the budget."""
   budget = plan.config.cache_budget_gb * 2**30
-  for shape in dict.fromkeys(plan.shapes[split] for split in plan.splits):
+  for shape in inversion.cohorts(plan.shapes, plan.splits):
     needed = bytes_per_lane(plan, shape)
     if needed > budget:
       yield (

@@ -1,6 +1,5 @@
 """The folder of a sweep: which run it belongs to, and files written whole."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -68,7 +67,10 @@ def check_targets(config: SweepConfig) -> np.ndarray | None:
   """
   if config.targets_from is None or has_targets(config):
     return None
-  source = pathlib.Path(config.targets_from)
+  return _locate_targets(config, pathlib.Path(config.targets_from))
+
+
+def _locate_targets(config: SweepConfig, source: pathlib.Path) -> np.ndarray:
   try:
     theirs = json.loads((source / 'config.json').read_text())
   except (OSError, ValueError) as error:
@@ -95,7 +97,7 @@ def find_targets(config: SweepConfig, workdirs: Iterable[pathlib.Path]) -> str |
     return None
   for workdir in workdirs:
     try:
-      check_targets(dataclasses.replace(config, targets_from=str(workdir)))
+      _locate_targets(config, workdir)
       return str(workdir)
     except InputError:
       continue

@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow_datasets as tfds
 
@@ -19,6 +19,40 @@ class LocalInfo(tfds.core.DatasetInfo):
 
   def initialize_from_bucket(self) -> None:
     """Does nothing: TFDS's bucket does not know these datasets; asking can hang."""
+
+
+def labelled_images(
+  builder: tfds.core.DatasetBuilder,
+  description: str | None,
+  image_shape: tuple[int, int, int],
+  class_names: Sequence[str] | None,
+  *,
+  homepage: str | None = None,
+  license: str | None = None,
+) -> LocalInfo:
+  """The facts of a dataset of images with one label each.
+
+  Args:
+    builder: whose they are.
+    description: of the dataset.
+    image_shape: (H, W, C).
+    class_names: of the labels; None where the files name them later.
+    homepage: of the dataset.
+    license: of the dataset.
+  """
+  return LocalInfo(
+    builder=builder,
+    description=description,
+    features=tfds.features.FeaturesDict(
+      {
+        'image': tfds.features.Image(shape=image_shape),
+        'label': tfds.features.ClassLabel(names=class_names),
+      }
+    ),
+    supervised_keys=('image', 'label'),
+    homepage=homepage,
+    license=license,
+  )
 
 
 def write(

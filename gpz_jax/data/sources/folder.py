@@ -11,7 +11,6 @@ from gpz_jax.data import images
 from gpz_jax.data.sources import base
 
 SUBSETS = ('train', 'test')
-SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 
 def open_source(root: pathlib.Path) -> base.Source:
@@ -43,7 +42,7 @@ def open_source(root: pathlib.Path) -> base.Source:
 
 def _image_files(root: pathlib.Path, subset: str) -> list[pathlib.Path]:
   folder = root / subset
-  files = sorted(file for file in folder.glob('*/*') if file.suffix.lower() in SUFFIXES)
+  files = images.find(folder)
   if not files:
     raise types.InputError(
       f'no images in {folder}; a folder dataset holds '

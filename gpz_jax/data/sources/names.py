@@ -94,6 +94,5 @@ def missing(name: str, data_dir: pathlib.Path) -> types.InputError:
       f'experiments.prepare_data --dataset={name} '
       f'--data_dir={shlex.quote(str(data_dir))}{by_hand}'
     )
-  close = difflib.get_close_matches(base_name, known, n=1)
-  hint = f'did you mean {close[0]!r}? ' if close else ''
-  return types.InputError(f'unknown dataset {name!r}; {hint}Known: {_KNOWN}')
+  hint = types.did_you_mean(base_name, known) or ';'
+  return types.InputError(f'unknown dataset {name!r}{hint} Known: {_KNOWN}')

@@ -68,8 +68,7 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
     name=name,
     key=f'{name.replace("/", "-")}-{folder.name}-{info_hash}{view.tag}',
     class_names=tuple(class_names),
-    # TFDS declares a shape as an opaque proxy, hence the suppression.
-    channels=1 if image.shape[-1] == 1 else 3,  # pyright: ignore[reportIndexIssue]
+    channels=1 if image.shape[-1] == 1 else 3,  # pyright: ignore[reportIndexIssue] TFDS declares a shape as an opaque proxy
     counts={
       subset: split.num_examples
       for subset, split in info.splits.items()

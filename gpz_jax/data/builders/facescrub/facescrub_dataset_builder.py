@@ -26,7 +26,6 @@ INSTRUCTIONS = (
   f'named <name>_<image_id>) or {boxes.OWN_LIST} with lines '
   '<identity>/<file>,x1,y1,x2,y2'
 )
-_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -37,16 +36,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   MANUAL_DOWNLOAD_INSTRUCTIONS = INSTRUCTIONS
 
   def _info(self) -> tfds.core.DatasetInfo:
-    return writing.LocalInfo(
-      builder=self,
-      description=__doc__,
-      features=tfds.features.FeaturesDict(
-        {
-          'image': tfds.features.Image(shape=(SIZE, SIZE, 3)),
-          'label': tfds.features.ClassLabel(),  # named from the folders
-        }
-      ),
-      supervised_keys=('image', 'label'),
+    return writing.labelled_images(
+      self,
+      __doc__,
+      (SIZE, SIZE, 3),
+      None,  # named from the folders
       homepage='https://vintage.winklerbros.net/facescrub.html',
     )
 
@@ -89,7 +83,7 @@ def find_images(root: pathlib.Path) -> list[pathlib.Path]:
   Raises:
     InputError: there are fewer than two identities.
   """
-  files = sorted(file for file in root.glob('*/*') if file.suffix.lower() in _SUFFIXES)
+  files = images.find(root)
   if len({file.parent.name for file in files}) < 2:
     raise types.InputError(
       f'{root} holds images of fewer than 2 identities; wanted: {INSTRUCTIONS}'

@@ -65,16 +65,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   DEFAULT_BUILDER_CONFIG_NAME = DEFAULT_CONFIG
 
   def _info(self) -> tfds.core.DatasetInfo:
-    return writing.LocalInfo(
-      builder=self,
-      description=__doc__,
-      features=tfds.features.FeaturesDict(
-        {
-          'image': tfds.features.Image(shape=(_SIDE, _SIDE, 1)),
-          'label': tfds.features.ClassLabel(names=CLASS_NAMES),
-        }
-      ),
-      supervised_keys=('image', 'label'),
+    return writing.labelled_images(
+      self,
+      __doc__,
+      (_SIDE, _SIDE, 1),
+      CLASS_NAMES,
       homepage='https://github.com/rois-codh/kmnist',
       license='CC BY-SA 4.0',
     )

@@ -43,17 +43,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _info(self) -> tfds.core.DatasetInfo:
     names, _ = read_config(self._config())
-    return writing.LocalInfo(
-      builder=self,
-      description=__doc__,
-      features=tfds.features.FeaturesDict(
-        {
-          'image': tfds.features.Image(shape=(render.SIZE, render.SIZE, 3)),
-          'label': tfds.features.ClassLabel(names=names),
-        }
-      ),
-      supervised_keys=('image', 'label'),
-    )
+    return writing.labelled_images(self, __doc__, (render.SIZE, render.SIZE, 3), names)
 
   def _split_generators(self, dl_manager):
     del dl_manager  # nothing to download
