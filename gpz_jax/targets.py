@@ -13,6 +13,7 @@ from jax import lax
 from gpz_jax.data import eval_order
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import History, Objective, Report, Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.state import Best
@@ -76,7 +77,7 @@ def train(
   recipe: Recipe,
   *,
   convention: Convention = 'standard',
-  strategy: str = 'auto',
+  engine: Engine = AUTO,
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
 ) -> tuple[Targets, History]:
@@ -88,7 +89,7 @@ def train(
     lanes: alpha and seed of each target.
     recipe: how to train.
     convention: of the smoothed labels.
-    strategy: how lanes run, see `training.lanes`.
+    engine: how lanes are computed.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`.
 
@@ -96,18 +97,19 @@ def train(
     The targets [L] at their epoch of highest validation accuracy (a negative alpha
     counts only once it has ramped in), and the history: loss, nll, error.
   """
+  engine = engine.resolve()
   objective = Objective(
     model=model,
     sample_shape=task.image_shape,
-    loss=_make_loss(model, recipe, task.num_classes, convention),
-    evaluate=_make_evaluate(model, len(task.val)),
+    loss=_make_loss(model, recipe, task.num_classes, convention, engine),
+    evaluate=_make_evaluate(model, len(task.val), engine),
     plateau_on='nll',
     select_on='error',
     eligible=lambda lane, progress: (
       (lane['alpha'] >= 0) | (progress >= NEGATIVE_ALPHA_RAMP[1])
     ),
   )
-  trainer = Trainer(objective, recipe, lanes_lib.resolve(strategy))
+  trainer = Trainer(objective, recipe, engine)
   shared = jax.device_put(
     {
       'train': (task.train.image, task.train.label),
@@ -156,13 +158,12 @@ def from_variables(variables: Any) -> Targets:
 
 
 def evaluate(
-  model: nn.Module, targets: Targets, dataset: Dataset, *, strategy: str = 'auto'
+  model: nn.Module, targets: Targets, dataset: Dataset, *, engine: Engine = AUTO
 ) -> dict[str, np.ndarray]:
   """Accuracy and cross-entropy (nats) of each target on a subset: name -> [L]."""
-  one = _make_evaluate(model, len(dataset))
-  run = lanes_lib.over_lanes(
-    lambda best, shared: one(best.variables, {}, shared), lanes_lib.resolve(strategy)
-  )
+  engine = engine.resolve()
+  one = _make_evaluate(model, len(dataset), engine)
+  run = engine.over_lanes(lambda best, shared: one(best.variables, {}, shared))
   shared = {'held_out': (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
   means = jax.device_get(jax.jit(run)(targets.best, shared))
   for mean in means.values():
@@ -170,14 +171,17 @@ def evaluate(
   return {'accuracy': 1 - means['error'].compute(), 'nll': means['nll'].compute()}
 
 
-def _make_loss(model, recipe: Recipe, num_classes: int, convention: Convention):
+def _make_loss(
+  model, recipe: Recipe, num_classes: int, convention: Convention, engine: Engine
+):
   def loss(params, batch_stats, lane, shared, index, mask, key, progress):
     images, labels = shared['train']
     augment_key, dropout_key = jax.random.split(key)
     image = augment.augment(
       augment_key, pixels(images, index), flip=recipe.flip, jitter=recipe.jitter
     )
-    logits, updated = model.apply(
+    logits, updated = engine.apply(
+      model,
       {'params': params, 'batch_stats': batch_stats},
       image,
       train=True,
@@ -192,7 +196,7 @@ def _make_loss(model, recipe: Recipe, num_classes: int, convention: Convention):
   return loss
 
 
-def _make_evaluate(model, num_examples: int):
+def _make_evaluate(model, num_examples: int, engine: Engine):
   index, masks = eval_order(num_examples, EVAL_BATCH)
 
   def evaluate(variables, lane, shared) -> dict[str, Mean]:
@@ -200,7 +204,7 @@ def _make_evaluate(model, num_examples: int):
 
     def body(means, batch):
       index, mask = batch
-      logits = model.apply(variables, pixels(images, index), train=False)
+      logits = engine.apply(model, variables, pixels(images, index), train=False)
       label = labels[index]
       nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
       wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)

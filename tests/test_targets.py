@@ -11,6 +11,7 @@ import pytest
 import tiny
 
 from gpz_jax import models, targets
+from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import IR
 from gpz_jax.types import Lane
 
@@ -58,12 +59,12 @@ def fit(lanes, **options):
 
 def test_targets_learn_and_alone_equals_together_under_map():
   lanes = [Lane('cnn', 'tiny', alpha, 0) for alpha in (0.0, 0.3, -0.05)]
-  task, model, together, history = fit(lanes, strategy='map')
-  scores = targets.evaluate(model, together, task.test, strategy='map')
+  task, model, together, history = fit(lanes, engine=Engine('map'))
+  scores = targets.evaluate(model, together, task.test, engine=Engine('map'))
   assert scores['accuracy'].min() > 0.9
   assert history['nll'].shape == (8, 3)
   assert together.best.epoch[2] >= 6  # alpha < 0 counts only once it has ramped in
-  *_, alone, _ = fit(lanes[1:2], strategy='map')
+  *_, alone, _ = fit(lanes[1:2], engine=Engine('map'))
   for a, b in zip(
     np.asarray(alone.best.params['conv_2']['Conv_0']['kernel']),
     np.asarray(together.best.params['conv_2']['Conv_0']['kernel'][1:2]),
@@ -93,6 +94,7 @@ def test_training_is_finite_without_xla_optimisations():
   code = """
 import dataclasses, tiny
 from gpz_jax import models, targets
+from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import IR
 from gpz_jax.types import Lane
 model = models.make('cnn', num_classes=3, width=0.0625)

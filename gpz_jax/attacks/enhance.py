@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax.attacks.capture import Activations
 from gpz_jax.models import layers
 from gpz_jax.types import InputError, hint
 
@@ -172,7 +173,7 @@ def check(name: str, activation_shape: tuple[int, ...]) -> None:
     )
 
 
-def constants(name: str, activations: jax.Array) -> dict[str, Any]:
+def constants(name: str, activations: Activations) -> dict[str, Any]:
   """What an enhancement must know of the auxiliary activations, for every lane.
 
   Args:
@@ -199,4 +200,8 @@ def constants(name: str, activations: jax.Array) -> dict[str, Any]:
     scale = jnp.where(deviation > 0, 1 / (deviation + 1e-8), 0)
     return {'mean': mean.reshape(scale.shape), 'scale': scale}
 
-  return {'normalize': measure(activations)}
+  if isinstance(activations, jax.Array):
+    return {'normalize': measure(activations)}
+  # kept outside the device: one lane of them at a time
+  found = [measure(activations[i : i + 1]) for i in range(len(activations))]
+  return {'normalize': jax.tree.map(lambda *lanes: jnp.concatenate(lanes), *found)}

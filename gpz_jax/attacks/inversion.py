@@ -16,10 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax import metrics, partition
+from gpz_jax import metrics
+from gpz_jax.attacks import capture as capture_lib
+from gpz_jax.attacks.capture import Activations
 from gpz_jax.data import eval_order
 from gpz_jax.targets import pixels
-from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import History, Objective, Report, Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.state import Best
@@ -27,10 +29,7 @@ from gpz_jax.types import Dataset, Lane, Mean, Task, stable_hash
 
 HELD_OUT_SHARE = 0.1  # of aux, for the plateau and the choice of the epoch
 EVAL_BATCH = metrics.PAPER_BATCH
-CAPTURE_BATCH = 128
-CHUNK = 512  # examples the host hands over at a time
 Selection = Literal['aux', 'test']
-Activations = jax.Array  # [L, N, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,58 +90,14 @@ def capture(
   lanes: Sequence[AttackLane],
   images: np.ndarray,
   dtype: Any = jnp.float32,
+  **options: Any,
 ) -> Activations:
-  """The activations of every image for each lane, computed once.
+  """The activations [L, N, ...] of images [N, H, W, C] for lanes of one shape.
 
-  Args:
-    model: the target.
-    targets: variables of the targets, stacked.
-    lanes: which target at which split; one activation shape.
-    images: [N, H, W, C] uint8.
-    dtype: to store them in.
-
-  Returns:
-    [L, N, ...].
+  The model, its variables stacked over targets, and the options of `capture.capture`.
   """
-  places = tuple((lane.target, lane.split) for lane in lanes)
-  chunks = [
-    _capture_chunk(model, targets, chunk, places, jnp.dtype(dtype))
-    for chunk, _ in _chunks(images)
-  ]
-  return jnp.concatenate(chunks, axis=1)[:, : len(images)]
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3, 4))
-def _capture_chunk(model, targets, images, places, dtype) -> Activations:
-  """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
-  used = sorted({target for target, _ in places})
-  splits = tuple(dict.fromkeys(split for _, split in places))
-
-  def batch(variables, rows):
-    _, found = partition.capture(
-      model, variables, rows.astype(jnp.float32) / 255, splits
-    )
-    return {split: value.astype(dtype) for split, value in found.items()}
-
-  def one(variables):
-    rows = images.reshape(-1, CAPTURE_BATCH, *images.shape[1:])
-    found = lax.map(functools.partial(batch, variables), rows)
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
-
-  found = lax.map(one, lanes_lib.take(targets, np.array(used)))
-  return jnp.stack([found[split][used.index(target)] for target, split in places])
-
-
-def _chunks(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Equal pieces, so that one compiled program serves every subset.
-
-  Yields:
-    Images [CHUNK, H, W, C], the last piece filled up, and their numbers [CHUNK] in
-    the subset, -1 for filling.
-  """
-  index, masks = eval_order(len(images), CHUNK)
-  for rows, mask in zip(index, masks, strict=True):
-    yield images[rows], np.where(mask == 1, rows, -1)
+  places = [(lane.target, lane.split) for lane in lanes]
+  return capture_lib.capture(model, targets, places, images, dtype, **options)
 
 
 def train(
@@ -153,7 +108,7 @@ def train(
   recipe: Recipe,
   *,
   constants: Any = None,
-  strategy: str = 'auto',
+  engine: Engine = AUTO,
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
 ) -> tuple[Decoders, History]:
@@ -166,22 +121,17 @@ def train(
     choose_on: the same for the data that drive the plateau and choose the epoch.
     recipe: how to train.
     constants: what the decoder must know of its lane's data, see `enhance.constants`.
-    strategy: how lanes run, see `training.lanes`.
+    engine: how lanes are computed.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`.
 
   Returns:
     The decoders [L] at their best epoch, and the history: loss and mse.
   """
-  objective = Objective(
-    model=decoder,
-    sample_shape=fit_on[0].shape[2:],
-    loss=_make_loss(decoder),
-    evaluate=_make_evaluate(decoder, len(choose_on[1])),
-    plateau_on='mse',
-    select_on='mse',
-  )
-  trainer = Trainer(objective, recipe, lanes_lib.resolve(strategy))
+  engine = engine.resolve()
+  sent = fit_on[0].shape[2:]
+  objective = make_objective(decoder, sent, len(choose_on[1]), engine)
+  trainer = Trainer(objective, recipe, engine)
   stacked = {
     'key': jnp.stack([lane.key() for lane in lanes]),
     'train': fit_on[0],
@@ -198,12 +148,30 @@ def train(
   return Decoders(states.best, states.train.alive, states.train.step), history
 
 
+def make_objective(
+  decoder: nn.Module, activation: tuple[int, ...], num_held_out: int, engine: Engine
+) -> Objective:
+  """What decoders minimise: the per-element squared error.
+
+  A lane holds 'train' and 'held_out', its activations, and 'constants'; all share
+  'train' and 'held_out', their images.
+  """
+  return Objective(
+    model=decoder,
+    sample_shape=activation,
+    loss=_make_loss(decoder, engine),
+    evaluate=_make_evaluate(decoder, num_held_out, engine),
+    plateau_on='mse',
+    select_on='mse',
+  )
+
+
 def reconstruct(
   decoder: nn.Module,
   decoders: Decoders,
   activations: Activations,
   *,
-  strategy: str = 'auto',
+  engine: Engine = AUTO,
 ) -> jax.Array:
   """The images each lane's decoder makes of its activations [L, B, ...].
 
@@ -211,12 +179,13 @@ def reconstruct(
     [L, B, H, W, C] float32 in [0, 1].
   """
 
+  engine = engine.resolve()
+
   def one(lane):
     best, activation = lane
-    return decoder.apply(best.variables, activation.astype(jnp.float32), train=False)
+    return engine.apply(decoder, best.variables, activation, train=False)
 
-  run = lanes_lib.over_lanes(one, lanes_lib.resolve(strategy))
-  return jax.jit(run)((decoders.best, activations))
+  return jax.jit(engine.over_lanes(one))((decoders.best, activations))
 
 
 def evaluate(
@@ -225,7 +194,7 @@ def evaluate(
   activations: Activations,
   images: np.ndarray,
   *,
-  strategy: str = 'auto',
+  engine: Engine = AUTO,
 ) -> dict[str, np.ndarray]:
   """Scores each lane's decoder on a subset, in batches of 32.
 
@@ -234,17 +203,17 @@ def evaluate(
     decoders: [L].
     activations: [L, N, ...].
     images: [N, H, W, C] uint8, what was to be rebuilt.
-    strategy: how lanes run.
+    engine: how lanes are computed.
 
   Returns:
     mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
   """
-  strategy = lanes_lib.resolve(strategy)
+  engine = engine.resolve()
   means = None
-  for chunk, number in _chunks(images):
-    found = _evaluate_chunk(
-      decoder, decoders.best, activations, chunk, number, strategy
-    )
+  for chunk, numbers in capture_lib.chunks(images):
+    sent, index = capture_lib.read(activations, numbers)
+    order = (index, np.float32(numbers >= 0))
+    found = _evaluate_chunk(decoder, decoders.best, sent, chunk, order, engine)
     found = jax.device_get(found)
     means = found if means is None else {k: m.merge(found[k]) for k, m in means.items()}
   assert means is not None, 'a subset has at least one example'
@@ -255,34 +224,37 @@ def evaluate(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 5))
-def _evaluate_chunk(decoder, best, activations, images, number, strategy):
+def _evaluate_chunk(decoder, best, activations, images, order, engine):
   """Means [L] over the examples of one chunk."""
-  shape = (-1, EVAL_BATCH)
-  batches = (images.reshape(*shape, *images.shape[1:]), number.reshape(shape))
+  split = functools.partial(
+    jax.tree.map, lambda a: a.reshape(-1, EVAL_BATCH, *a.shape[1:])
+  )
+  batches = split((images, *order))
 
   def one(lane):
     best, activation = lane
 
     def batch(batch):
-      images, number = batch
-      sent = activation[number].astype(jnp.float32)
-      reconstruction = decoder.apply(best.variables, sent, train=False)
-      mask = (number >= 0).astype(jnp.float32)
+      images, index, mask = batch
+      reconstruction = engine.apply(
+        decoder, best.variables, activation[index], train=False
+      )
       return metrics.evaluate_batch(
         images.astype(jnp.float32) / 255, reconstruction, mask
       )
 
     return jax.tree.map(lambda sums: sums.sum(axis=0), lax.map(batch, batches))
 
-  return lanes_lib.over_lanes(one, strategy)((best, activations))
+  return engine.over_lanes(one)((best, activations))
 
 
-def _make_loss(decoder: nn.Module):
+def _make_loss(decoder: nn.Module, engine: Engine):
   def loss(params, batch_stats, lane, shared, index, mask, key, progress):
     del progress
-    reconstruction, updated = decoder.apply(
+    reconstruction, updated = engine.apply(
+      decoder,
       {'params': params, 'batch_stats': {**batch_stats, **lane['constants']}},
-      lane['train'][index].astype(jnp.float32),
+      lane['train'][index],
       train=True,
       mutable=['batch_stats'],
       rngs={'dropout': key},
@@ -293,14 +265,15 @@ def _make_loss(decoder: nn.Module):
   return loss
 
 
-def _make_evaluate(decoder: nn.Module, num_examples: int):
+def _make_evaluate(decoder: nn.Module, num_examples: int, engine: Engine):
   index, masks = eval_order(num_examples, EVAL_BATCH)
 
   def evaluate(variables, lane, shared) -> dict[str, Mean]:
     def body(total, batch):
       index, mask = batch
-      activation = lane['held_out'][index].astype(jnp.float32)
-      reconstruction = jnp.asarray(decoder.apply(variables, activation, train=False))
+      reconstruction = engine.apply(
+        decoder, variables, lane['held_out'][index], train=False
+      )
       errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
       return total.merge(Mean.of(errors, mask)), None
 

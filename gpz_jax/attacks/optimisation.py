@@ -24,6 +24,7 @@ from gpz_jax.data import eval_order
 from gpz_jax.models import layers
 from gpz_jax.targets import pixels
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import Report
 from gpz_jax.types import Mean
 
@@ -98,7 +99,7 @@ def reconstruct(
   image_shape: tuple[int, int, int],
   search: Search = WHITE_BOX,
   *,
-  strategy: str = 'auto',
+  engine: Engine = AUTO,
   report: Report = lambda done, total, values: None,
 ) -> Found:
   """Searches for the images behind intercepted activations.
@@ -113,9 +114,10 @@ def reconstruct(
     activations: [L, N, ...], as sent by the targets.
     image_shape: (H, W, C).
     search: how.
-    strategy: how lanes run, see `training.lanes`.
+    engine: how lanes are computed; searches run in float32 always.
     report: called with the steps done and the steps in all.
   """
+  engine = engine.resolve()
   num_images = activations.shape[1]
   index, _ = eval_order(num_images, min(num_images, EVAL_BATCH))
   splits = by_split(lanes)
@@ -124,8 +126,8 @@ def reconstruct(
   errors = np.zeros(activations.shape[:2], np.float32)
   done = 0
   for split, rows in splits.items():
-    one = _make_search(model, split, search)
-    run = jax.jit(lanes_lib.over_lanes(one, lanes_lib.resolve(strategy)))
+    one = _make_search(model, split, search, engine)
+    run = jax.jit(engine.over_lanes(one))
     these = lanes_lib.take(edges, rows)
     for batch in index:
       state = _start((len(rows), len(batch), *image_shape))
@@ -163,9 +165,10 @@ def _to_pixels(guess: jax.Array) -> jax.Array:
   return (guess - black) / (white - black)
 
 
-def _make_search(model: nn.Module, split: str, search: Search):
+def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
   """`steps` of the search for one lane: (state, edge, activation), steps -> state."""
 
+  @engine.traced
   def objective(guess, edge, activation):
     found = partition.edge(model, edge, _to_pixels(guess), split)
     axes = tuple(range(1, found.ndim))

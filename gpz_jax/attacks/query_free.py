@@ -24,6 +24,7 @@ from gpz_jax.attacks.optimisation import by_split
 from gpz_jax.data import eval_order
 from gpz_jax.targets import pixels
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import History, Objective, Report, Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.state import Best
@@ -45,7 +46,7 @@ def train(
   choose_on: Dataset,
   recipe: Recipe,
   *,
-  strategy: str = 'auto',
+  engine: Engine = AUTO,
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
 ) -> tuple[Shadows, History]:
@@ -59,7 +60,7 @@ def train(
     fit_on: the attacker's images, labelled with the target's classes.
     choose_on: the same, for the plateau and the choice of the epoch.
     recipe: how to train.
-    strategy: how lanes run.
+    engine: how lanes are computed; shadows train in float32 always.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`; starts again for every split.
 
@@ -69,6 +70,7 @@ def train(
   Raises:
     InputError: a label is none of the target's classes.
   """
+  engine = engine.resolve()
   image_shape = fit_on.image.shape[1:]
   _check_labels(model, targets, fit_on, choose_on)
   shared = jax.device_put(
@@ -82,13 +84,13 @@ def train(
     objective = Objective(
       model=model,
       sample_shape=image_shape,
-      loss=_make_loss(model, split),
-      evaluate=_make_evaluate(model, split, len(choose_on)),
+      loss=_make_loss(model, split, engine),
+      evaluate=_make_evaluate(model, split, len(choose_on), engine),
       plateau_on='nll',
       select_on='error',
     )
     keys = jnp.stack([lanes[row].key() for row in rows])
-    states, history = Trainer(objective, recipe, lanes_lib.resolve(strategy)).fit(
+    states, history = Trainer(objective, recipe, engine).fit(
       {'key': keys, 'target': lanes_lib.take(targets, rows)},
       shared,
       num_examples=len(fit_on),
@@ -148,7 +150,8 @@ def _shadow_edge(model, variables, images, split: str, key):
   return activations[0], moved
 
 
-def _make_loss(model: nn.Module, split: str):
+def _make_loss(model: nn.Module, split: str, engine: Engine):
+  @engine.traced
   def loss(params, batch_stats, lane, shared, index, mask, key, progress):
     del progress
     images, labels = shared['train']
@@ -170,9 +173,10 @@ def _make_loss(model: nn.Module, split: str):
   return loss
 
 
-def _make_evaluate(model: nn.Module, split: str, num_examples: int):
+def _make_evaluate(model: nn.Module, split: str, num_examples: int, engine: Engine):
   order = tuple(map(jnp.asarray, eval_order(num_examples, EVAL_BATCH)))
 
+  @engine.traced
   def evaluate(variables, lane, shared) -> dict[str, Mean]:
     images, labels = shared['held_out']
 

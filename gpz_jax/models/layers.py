@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.models import convolutions
+from gpz_jax.models import convolutions, upsampling
 
 # torch's default for weights: uniform in +-1/sqrt(fan_in).
 torch_default = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -116,7 +116,7 @@ class UpsampleConv(nn.Module):
       1 / 3, 'fan_in', 'uniform', in_axis=-1, out_axis=-2
     )
     kernel = self.param('kernel', init, (4, 4, x.shape[-1], self.features))
-    x = convolutions.upsample_convolve(x, kernel)
+    x = upsampling.upsample_convolve(x, kernel)
     if not self.use_bias:
       return x
     bias = self.param('bias', nn.initializers.zeros, (self.features,))

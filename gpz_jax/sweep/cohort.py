@@ -1,7 +1,9 @@
 """The attacks on lanes whose activations have one shape, up to their rows."""
 
+import collections
 import math
 import pathlib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +14,9 @@ import numpy as np
 
 import gpz_jax
 from gpz_jax import checkpoints, report, results
+from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
+from gpz_jax.attacks.capture import Activations
 from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.attacks.specs import Attack, DecoderAttack, SearchAttack
 from gpz_jax.partition import PREDICTION
@@ -31,8 +35,8 @@ AUX_SCORES = ('mse', 'psnr', 'mse_paper', 'psnr_paper')
 class Sent(NamedTuple):
   """What the attacker intercepts."""
 
-  aux: jax.Array  # [L, N, ...] of the attacker's own images
-  test: jax.Array  # [L, N, ...] of the user's
+  aux: Activations  # [L, N, ...] of the attacker's own images
+  test: Activations  # [L, N, ...] of the user's
 
 
 class Outcome(NamedTuple):
@@ -58,7 +62,8 @@ class Cohort:
     self.plan, self.shape, self.workdir = plan, shape, workdir
     self.progress, self.events = progress, events
     self.name = 'x'.join(map(str, shape))
-    self.strategy = lanes_lib.resolve(plan.config.strategy)
+    self.place: capture_lib.Place = 'device'
+    self.engine = config_lib.engine(plan.config).resolve()
 
   def run(
     self, wanted: dict[AttackLane, list[Attack]], targets, quality
@@ -69,28 +74,70 @@ class Cohort:
     """
     budget = self.plan.config.cache_budget_gb * 2**30
     per_lane = plan_lib.bytes_per_lane(self.plan, self.shape)
-    for wave in inversion.waves(list(wanted), per_lane, budget):
-      sent = self._capture(wave, targets)
-      for attack in self.plan.attacked:
-        index = [i for i, lane in enumerate(wave) if attack in wanted[lane]]
-        if not index:
-          continue
-        lanes = [wave[i] for i in index]
-        intercepted = sent
-        if len(index) < len(wave):
-          intercepted = Sent(*lanes_lib.take(tuple(sent), np.array(index)))
-        yield from self._attack(attack, lanes, intercepted, targets, quality)
+    waves = collections.deque(inversion.waves(list(wanted), per_lane, budget))
+    try:
+      yield from self._run_waves(waves, wanted, targets, quality)
+    finally:
+      shutil.rmtree(self.workdir / 'activations', ignore_errors=True)
+
+  def _run_waves(self, waves, wanted, targets, quality) -> Iterator[results.Row]:
+    """One wave after another; one that is too much for the device is halved."""
+    while waves:
+      wave = waves.popleft()
+      try:
+        yield from self._attack_wave(wave, wanted, targets, quality)
+      except jax.errors.JaxRuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error) or len(wave) == 1:
+          raise
+        half = len(wave) // 2
+        self.progress.say(
+          f'{self.name}: {len(wave)} lanes do not fit the device; {half} at a time'
+        )
+        waves.extendleft((wave[half:], wave[:half]))
+
+  def _attack_wave(self, wave, wanted, targets, quality) -> Iterator[results.Row]:
+    """Every attack wanted of lanes that fit at a time."""
+    sent = None
+    for attack in self.plan.attacked:
+      index = [i for i, lane in enumerate(wave) if attack in wanted[lane]]
+      if not index:
+        continue
+      sent = sent or self._capture(wave, targets)
+      lanes = [wave[i] for i in index]
+      intercepted = sent
+      if len(index) < len(wave):
+        intercepted = Sent(*lanes_lib.take(tuple(sent), np.array(index)))
+      rows = self._attack(attack, lanes, intercepted, targets, quality)
+      for lane in lanes:  # done: not again, should a later attack run out of memory
+        wanted[lane] = [a for a in wanted[lane] if a is not attack]
+      yield from rows
 
   def _capture(self, wave: Sequence[AttackLane], targets) -> Sent:
     plan = self.plan
-    dtype = jnp.dtype(self._dtype())
-    subsets = (plan.task.aux, plan.task.test)
-    return Sent(
-      *(
-        inversion.capture(plan.model, targets.best.variables, wave, subset.image, dtype)
-        for subset in subsets
+    self.place = self._place(len(wave))
+
+    def capture(name: str, images: np.ndarray) -> Activations:
+      return inversion.capture(
+        plan.model,
+        targets.best.variables,
+        wave,
+        images,
+        jnp.dtype(self._dtype()),
+        engine=self.engine,
+        place=self.place,
+        path=self.workdir / 'activations' / f'{name}.npy',
       )
-    )
+
+    task = plan.task
+    return Sent(capture('aux', task.aux.image), capture('test', task.test.image))
+
+  def _place(self, num_lanes: int) -> capture_lib.Place:
+    """Where the activations of so many lanes are kept."""
+    config = self.plan.config
+    if config.cache != 'auto':
+      return config.cache
+    needed = num_lanes * plan_lib.activation_bytes(self.plan, self.shape)
+    return capture_lib.choose_place(needed, config.cache_budget_gb * 2**30)
 
   def _dtype(self) -> str:
     """What activations are kept in; logits in float32, for their logarithm's sake."""
@@ -125,8 +172,8 @@ class Cohort:
     recipe = config_lib.decoder_recipe(config)
     decoder = attack.make(self.shape, task.image_shape)
     if attack.input != 'activation':
-      read = jax.jit(jax.vmap(inputs.make(attack.input)))
-      sent = Sent(*map(read, sent))
+      read = inputs.make(attack.input)
+      sent = Sent(*(capture_lib.convert(activations, read) for activations in sent))
     fit_on, choose_on = inversion.subsets(task, config.selection)
     fit = (sent.aux[:, : len(fit_on)], fit_on.image)
     held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
@@ -139,13 +186,13 @@ class Cohort:
         (held_out, choose_on.image),
         recipe,
         constants=enhance.constants(attack.enhance, fit[0]),
-        strategy=self.strategy,
+        engine=self.engine,
         order_seed=config.data_seed,
         report=phase,
       )
-    on_aux = inversion.evaluate(decoder, decoders, *fit, strategy=self.strategy)
+    on_aux = inversion.evaluate(decoder, decoders, *fit, engine=self.engine)
     on_test = inversion.evaluate(
-      decoder, decoders, sent.test, task.test.image, strategy=self.strategy
+      decoder, decoders, sent.test, task.test.image, engine=self.engine
     )
     ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
     write_events(self.events, f'decoder {attack.text}', ids, history)
@@ -164,7 +211,7 @@ class Cohort:
       n_test=len(task.test),
       n_aux=len(fit_on),
       samples=inversion.reconstruct(
-        decoder, decoders, sent.test[:, :NUM_SAMPLES], strategy=self.strategy
+        decoder, decoders, sent.test[:, :NUM_SAMPLES], engine=self.engine
       ),
     )
 
@@ -184,7 +231,7 @@ class Cohort:
           fit_on,
           choose_on,
           config_lib.target_recipe(config),
-          strategy=self.strategy,
+          engine=self.engine,
           order_seed=config.data_seed,
           report=phase,
         )
@@ -199,7 +246,7 @@ class Cohort:
         sent.test[:, : len(wanted)],
         task.image_shape,
         attack.search,
-        strategy=self.strategy,
+        engine=self.engine,
         report=phase,
       )
     scores = optimisation.evaluate(found.reconstructions, wanted)
@@ -244,8 +291,12 @@ class Cohort:
       'n_aux': outcome.n_aux,
       'status': 'done' if outcome.alive[i] else 'diverged',
       'lane_id': lane.lane_id,
-      'strategy': self.strategy,
-      'precision': self._dtype(),
+      'strategy': self.engine.strategy,
+      'conv': self.engine.conv,
+      'precision': self.engine.precision,
+      'devices': self.engine.devices,
+      'activation_dtype': self._dtype(),
+      'cache': self.place,
       'wall_seconds': seconds,
       'version': gpz_jax.__version__,
     }

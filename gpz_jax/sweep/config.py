@@ -13,7 +13,10 @@ from typing import Any, Literal
 
 from gpz_jax import models, targets
 from gpz_jax.attacks import specs
+from gpz_jax.attacks.capture import PLACES
+from gpz_jax.models import choices
 from gpz_jax.training import lanes
+from gpz_jax.training.engine import PRECISIONS, Engine
 from gpz_jax.training.recipe import DECODER, TARGET_RECIPES, Recipe
 from gpz_jax.types import InputError, Lane
 
@@ -95,10 +98,22 @@ class SweepConfig:
   )  # fmt: skip
 
   strategy: str = _field('auto', f'How lanes run: {", ".join(lanes.STRATEGIES)}.')
+  conv: str = _field(
+    'auto', 'How convolutions are computed; auto: as measured.', choices.SETTINGS
+  )
+  precision: str = _field(
+    'auto', 'Of the forward and backward pass; auto is float32.', PRECISIONS
+  )
+  devices: int = _field(0, 'Local devices to spread lanes over; 0 = all.')
   activation_dtype: str = _field(
     'float32', 'Format activations are kept in.', ('float32', 'float16')
   )
-  cache_budget_gb: float = _field(8.0, 'Most memory for activations at a time.')
+  cache_budget_gb: float = _field(
+    8.0, "Most of the device's memory for activations at a time."
+  )
+  cache: Literal['auto', 'device', 'host', 'disk'] = _field(
+    'auto', 'Where activations are kept; auto: where they fit.', ('auto', *PLACES)
+  )
 
   max_edge_params: float | None = _field(None, 'Recommend within: edge parameters.')
   max_edge_flops: float | None = _field(None, 'Recommend within: edge FLOPs an image.')
@@ -110,7 +125,14 @@ class SweepConfig:
 
 
 # Where a run lives and how much memory it may take do not change what it computes.
-NOT_IDENTITY = ('workdir', 'data_dir', 'cache_budget_gb', 'targets_from')
+NOT_IDENTITY = (
+  'workdir',
+  'data_dir',
+  'cache_budget_gb',
+  'cache',
+  'devices',
+  'targets_from',
+)
 # What makes a target what it is, next to its alpha and seed.
 TARGET_FIELDS = (
   'dataset',
@@ -155,7 +177,7 @@ def validate(config: SweepConfig) -> SweepConfig:
         _refuse(name, item, limit)
   if not config.workdir:
     _refuse('workdir', config.workdir, 'the path of a folder')
-  lanes.resolve(config.strategy)
+  engine(config).resolve()
   parse_model_options(config.model_options)
   if config.target_weights and config.targets_from:
     _refuse('targets_from', config.targets_from, 'that or --target_weights, not both')
@@ -199,6 +221,11 @@ def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
     except (ValueError, SyntaxError):
       parsed[key] = value
   return parsed
+
+
+def engine(config: SweepConfig) -> Engine:
+  """How the lanes are computed."""
+  return Engine(config.strategy, config.conv, config.precision, config.devices)
 
 
 def target_recipe(config: SweepConfig) -> Recipe:

@@ -269,15 +269,19 @@ def bytes_per_lane(plan: Plan, shape: Shape) -> int:
   Its activations, aux and test, and the largest decoder that attacks it: parameters,
   gradient, three moments and the best so far.
   """
-  item = jnp.dtype(plan.config.activation_dtype).itemsize
-  sent = (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
   decoders = [
     _decoder_parameters(attack, shape, plan.task.image_shape)
     for attack, places in plan.attacked.items()
     if isinstance(attack, DecoderAttack)
     and any(plan.shapes[split].shape == shape for split in places)
   ]
-  return sent + 6 * 4 * max(decoders, default=0)
+  return activation_bytes(plan, shape) + 6 * 4 * max(decoders, default=0)
+
+
+def activation_bytes(plan: Plan, shape: Shape) -> int:
+  """Bytes of one lane's activations, aux and test."""
+  item = jnp.dtype(plan.config.activation_dtype).itemsize
+  return (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
 
 
 @functools.cache
@@ -298,6 +302,7 @@ def memory_notes(plan: Plan) -> Iterator[str]:
     if needed > budget:
       yield (
         f'note: one lane at {"x".join(map(str, shape))} takes {needed / 2**30:.1f} GiB,'
-        f' over --cache_budget_gb={plan.config.cache_budget_gb:g};'
-        ' --activation_dtype=float16, --aux_limit and --test_limit make it smaller'
+        f' over --cache_budget_gb={plan.config.cache_budget_gb:g}: it is kept in host'
+        ' memory or on disk, which is slower; --activation_dtype=float16, --aux_limit'
+        ' and --test_limit make it smaller'
       )

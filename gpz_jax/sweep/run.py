@@ -81,7 +81,10 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
   targets = _obtain_targets(plan, workdir, progress, events)
   quality = {
     subset: targets_lib.evaluate(
-      plan.model, targets, getattr(plan.task, subset), strategy=plan.config.strategy
+      plan.model,
+      targets,
+      getattr(plan.task, subset),
+      engine=config_lib.engine(plan.config),
     )['accuracy']
     for subset in ('val', 'test')
   }
@@ -133,7 +136,7 @@ def _obtain_targets(
       plan.lanes,
       config_lib.target_recipe(config),
       convention=config.smoothing,
-      strategy=config.strategy,
+      engine=config_lib.engine(config),
       order_seed=config.data_seed,
       report=phase,
     )

@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.sharding import AxisType, PartitionSpec
 
 from gpz_jax.types import InputError
 
@@ -36,12 +38,16 @@ def resolve(strategy: str) -> str:
   )
 
 
-def over_lanes(function: Callable[..., Any], strategy: str) -> Callable[..., Any]:
+def over_lanes(
+  function: Callable[..., Any], strategy: str, *, devices: int = 1
+) -> Callable[..., Any]:
   """Batches `function(lane, *shared)` over a leading lane axis of `lane`.
 
   Args:
     function: for one lane; `lane` is a pytree, `shared` is the same for all lanes.
     strategy: a resolved strategy: map, vmap, unroll or chunk:K.
+    devices: each runs its share of the lanes; where their number does not divide by
+      it, the last lane is repeated and what it gives is dropped.
 
   Returns:
     The function of (lanes, *shared), `lanes` and the result with L in front.
@@ -59,7 +65,43 @@ def over_lanes(function: Callable[..., Any], strategy: str) -> Callable[..., Any
       return stack([one(take(lanes, i)) for i in range(count(lanes))])
     return lax.map(one, lanes, batch_size=int(strategy.removeprefix('chunk:')))
 
-  return batched
+  return batched if devices == 1 else _over_devices(batched, devices)
+
+
+def _over_devices(batched: Callable[..., Any], devices: int) -> Callable[..., Any]:
+  """Spreads the lanes of `batched(lanes, *shared)` over devices.
+
+  By shard_map, because the SPMD partitioner replicates grouped convolutions.
+  """
+  mesh = jax.make_mesh(
+    (devices,),
+    ('lanes',),
+    axis_types=(AxisType.Auto,),
+    devices=jax.local_devices()[:devices],
+  )
+  over, everywhere = PartitionSpec('lanes'), PartitionSpec()
+
+  def spread(lanes, *shared):
+    run = jax.shard_map(
+      batched,
+      mesh=mesh,
+      in_specs=(over, *(everywhere for _ in shared)),
+      out_specs=over,
+      check_vma=False,
+    )
+    found = run(pad(lanes, devices), *shared)
+    return take(found, slice(count(lanes)))
+
+  return spread
+
+
+def pad(lanes: Any, multiple: int) -> Any:
+  """Repeats the last lane until L divides by `multiple`."""
+  missing = -count(lanes) % multiple
+  if not missing:
+    return lanes
+  index = np.minimum(np.arange(count(lanes) + missing), count(lanes) - 1)
+  return take(lanes, index)
 
 
 def count(lanes: Any) -> int:

@@ -6,7 +6,6 @@ variables. The host sees one small array per epoch.
 """
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +19,8 @@ from jax import lax
 
 from gpz_jax.data import epoch_order
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import Engine
+from gpz_jax.training.feed import Feed
 from gpz_jax.training.recipe import Recipe, make_optimizer
 from gpz_jax.training.state import Best, FitState, TrainState, create_fit_state
 from gpz_jax.types import Mean
@@ -106,12 +107,12 @@ def train_step(
 class Trainer:
   """The compiled programs of one cohort."""
 
-  def __init__(self, objective: Objective, recipe: Recipe, strategy: str):
+  def __init__(self, objective: Objective, recipe: Recipe, engine: Engine):
     self.objective = objective
     self.recipe = recipe
+    self.engine = engine
     self.tx = make_optimizer(recipe)
     self.traces = 0  # of `segment`; one a cohort
-    batched = functools.partial(lanes_lib.over_lanes, strategy=strategy)
     # Drawing the parameters runs once: what it costs is its compilation.
     quick = {'xla_backend_optimization_level': 0}
     options = quick if jax.default_backend() == 'cpu' else None
@@ -119,13 +120,13 @@ class Trainer:
     self._stack = jax.jit(lambda *states: lanes_lib.stack(states))
 
     def end_epoch(states, lanes, *shared):
-      return batched(self._end_epoch)((states, lanes), *shared)
+      return engine.over_lanes(self._end_epoch)((states, lanes), *shared)
 
     self.end_epoch = jax.jit(end_epoch, donate_argnums=(0,))
 
     def segment(running, scale, lanes, *shared):
       self.traces += 1
-      return batched(self._segment)((running, scale, lanes), *shared)
+      return engine.over_lanes(self._segment)((running, scale, lanes), *shared)
 
     self.segment = jax.jit(segment, donate_argnums=(0,))
 
@@ -198,29 +199,33 @@ class Trainer:
     Returns:
       The final states [L] and the values of every epoch, name -> [epochs, L].
     """
-    states = self.create(lanes['key'])
+    wanted = lanes_lib.count(lanes)
     epochs, batch_size = self.recipe.epochs, self.recipe.batch_size
+    feed = Feed(lanes, shared, batch_size, self.engine.devices)
+    states = self.create(feed.lanes['key'])
     steps = -(-num_examples // batch_size)
-    pace = _Pace()
+    pace = _Pace(feed.most_steps)
     history = []
     for epoch in range(epochs):
       order, masks = epoch_order(order_seed, epoch, num_examples, batch_size)
       progress = np.float32((epoch + 1) / epochs)
-      loss = Mean(*jnp.zeros((2, lanes_lib.count(lanes))))
+      loss = Mean(*jnp.zeros((2, feed.num_lanes)))
       running, scale = (states.train, loss), states.plateau.scale
       for bounds in pace.segments(steps):
         running = self.segment(
-          running, scale, lanes, shared, order, masks, bounds, progress
+          running, scale, *feed.segment(order, masks, bounds), progress
         )
         jax.block_until_ready(running)
         report(epoch * steps + int(bounds[1]), epochs * steps, {})
       states = states.replace(train=running[0])
       states, values = self.end_epoch(
-        states, lanes, shared, np.int32(epoch + 1), progress
+        states, feed.lanes, feed.shared, np.int32(epoch + 1), progress
       )
       values = jax.device_get(values | {'loss': running[1].compute()})
-      history.append(values)
-      report((epoch + 1) * steps, epochs * steps, values)
+      history.append({name: value[:wanted] for name, value in values.items()})
+      report((epoch + 1) * steps, epochs * steps, history[-1])
+    if wanted < feed.num_lanes:
+      states = lanes_lib.take(states, slice(wanted))
     return states, {name: np.stack([h[name] for h in history]) for name in history[0]}
 
 
@@ -230,8 +235,9 @@ class _Pace:
   Where a segment ends does not change what is computed, so wall-clock may decide.
   """
 
-  def __init__(self):
+  def __init__(self, most: int):
     self.steps = 1
+    self.most = most
 
   def segments(self, steps: int) -> Iterator[np.ndarray]:
     """Yields [start, stop] int32 until all `steps` of an epoch are covered."""
@@ -242,5 +248,6 @@ class _Pace:
       yield np.array([start, stop], np.int32)
       seconds = time.perf_counter() - began
       rate = (stop - start) / max(seconds, 1e-9)  # the compile makes the first one slow
-      self.steps = max(1, min(int(rate * SEGMENT_SECONDS), 4 * self.steps))
+      wanted = min(int(rate * SEGMENT_SECONDS), 4 * self.steps, self.most)
+      self.steps = max(1, wanted)
       start = stop

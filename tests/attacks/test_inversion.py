@@ -12,11 +12,13 @@ from gpz_jax import metrics, models, partition
 from gpz_jax.attacks import decoders, inversion
 from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.training import loop
+from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Lane
 
 RECIPE = dataclasses.replace(DECODER, epochs=3, batch_size=8, learning_rate=2e-3)
 SHAPE, IMAGE = (4, 4, 8), (16, 16, 3)
+MAP = Engine('map')
 
 
 def attack_lanes(count):
@@ -33,7 +35,7 @@ def made_up(count, images=40):
   return jnp.asarray(activation, jnp.float32), image
 
 
-def train(count, strategy='map', **changes):
+def train(count, engine=MAP, **changes):
   activation, image = made_up(count)
   decoder = decoders.make(SHAPE, IMAGE)
   recipe = dataclasses.replace(RECIPE, **changes)
@@ -43,7 +45,7 @@ def train(count, strategy='map', **changes):
     (activation[:, :32], image[:32]),
     (activation[:, 32:], image[32:]),
     recipe,
-    strategy=strategy,
+    engine=engine,
   )
   return decoder, found, history, activation, image
 
@@ -65,7 +67,7 @@ def test_a_lane_alone_equals_the_same_lane_among_others_under_map():
     (activation[1:2, :32], image[:32]),
     (activation[1:2, 32:], image[32:]),
     RECIPE,
-    strategy='map',
+    engine=MAP,
   )
   for one, many in zip(
     jax.tree.leaves(alone.best), jax.tree.leaves(together.best), strict=True
@@ -75,7 +77,7 @@ def test_a_lane_alone_equals_the_same_lane_among_others_under_map():
 
 def test_vmap_agrees_with_map_closely():
   *_, mapped, _, _, _ = train(2)
-  *_, batched, _, _, _ = train(2, strategy='vmap')
+  *_, batched, _, _, _ = train(2, Engine('vmap'))
   np.testing.assert_allclose(mapped.best.value, batched.best.value, rtol=0.05)
 
 
@@ -102,7 +104,7 @@ def test_a_lane_that_goes_non_finite_freezes_alone():
       (activation[:, :32], image[:32]),
       (activation[:, 32:], image[32:]),
       RECIPE,
-      strategy='map',
+      engine=MAP,
     )[0]
 
   clean, found = fit(activation), fit(poisoned)
@@ -224,10 +226,15 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
   )
   trainer = loop.Trainer(
     loop.Objective(
-      decoder, shape, inversion._make_loss(decoder), lambda *a: {}, 'mse', 'mse'
+      decoder,
+      shape,
+      inversion._make_loss(decoder, MAP.resolve()),
+      lambda *a: {},
+      'mse',
+      'mse',
     ),
     dataclasses.replace(DECODER, batch_size=6),
-    'map',
+    MAP.resolve(),
   )
   lane = {'key': key, 'train': jnp.asarray(z), 'constants': {}}
   state = loop.create_fit_state(key, decoder, jnp.zeros((1, *shape)), trainer.tx).train

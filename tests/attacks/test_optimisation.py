@@ -7,6 +7,7 @@ import pytest
 from gpz_jax import partition
 from gpz_jax.attacks import inversion, optimisation
 from gpz_jax.models import layers
+from gpz_jax.training.engine import Engine
 from gpz_jax.types import Lane
 
 SHAPE = (16, 16, 3)
@@ -87,7 +88,7 @@ def test_images_do_not_see_each_other(attack):
 
   def run(activations, strategy):
     found = optimisation.reconstruct(
-      model, targets, lanes, activations, SHAPE, search, strategy=strategy
+      model, targets, lanes, activations, SHAPE, search, engine=Engine(strategy)
     )
     return found.reconstructions
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax.training import loop
+from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Mean
 
@@ -34,7 +35,7 @@ def evaluate(variables, lane, shared):
 def make_trainer(**changes):
   objective = loop.Objective(MODEL, (3,), loss, evaluate, 'mse', 'mse')
   recipe = dataclasses.replace(DECODER, epochs=4, batch_size=8, **changes)
-  return loop.Trainer(objective, recipe, 'map')
+  return loop.Trainer(objective, recipe, Engine('map').resolve())
 
 
 def problem():

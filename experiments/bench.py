@@ -1,0 +1,115 @@
+"""Times the lane engine: single convolutions, decoder steps, whole sweeps.
+
+  python -m experiments.bench --suite=step --peer=torch --json=bench.json
+
+Prints a table and writes the records as JSON. Ours and the peer, plain PyTorch in a
+process of its own, run in turn; compilation is reported apart. Seconds are of one step
+of all lanes (suite sweep: of the published sweep at one alpha). Exit status: 0 done,
+2 bad input.
+"""
+
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import pathlib
+
+import jax
+from absl import flags
+
+from experiments import command
+from experiments.benchmarks import records, suites
+from experiments.benchmarks.peer import Peer
+from gpz_jax.training.engine import Engine
+from gpz_jax.types import InputError, hint
+
+PEERS = ('none', 'torch', 'torch_compile')
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+  """The flags of this command."""
+  on_cpu = jax.default_backend() == 'cpu'
+  names = ', '.join((*suites.SUITES, 'all'))
+  lists = functools.partial(flags.DEFINE_list, flag_values=values)
+  texts = functools.partial(flags.DEFINE_string, flag_values=values)
+  counts = functools.partial(flags.DEFINE_integer, lower_bound=1, flag_values=values)
+  texts('suite', 'step', f'What to time: {names}.')
+  texts('peer', 'none', f'What to compare with: {", ".join(PEERS)}.')
+  texts('json', None, 'File for the records.')
+  texts('case', '', 'Only cases whose name contains this, as 8x8x512.')
+  lists('lanes', ['1', '3'], 'How many lanes at a time.')
+  lists('strategy', ['auto'], 'How lanes run.')
+  lists('conv', ['auto'], 'How convolutions are computed; auto in the suite conv: all.')
+  lists('precision', ['auto'], 'Number formats of the passes.')
+  lists('models', ['vgg19', 'ir152'], 'Targets of the suite sweep.')
+  counts('batch', 32 if on_cpu else 128, 'Batch.')
+  counts('steps', 4, 'Steps of one timed run.')
+  counts('repeats', 5, 'Timed runs.')
+
+
+def main(argv: list[str]) -> int:
+  """Times what the flags name."""
+  del argv
+  return run(flags.FLAGS)
+
+
+def run(values: flags.FlagValues) -> int:
+  """Checks the values of the flags and times what they name."""
+  chosen = tuple(suites.SUITES) if values.suite == 'all' else (values.suite,)
+  for name, value, known in (
+    ('suite', values.suite, (*suites.SUITES, 'all')),
+    ('peer', values.peer, PEERS),
+  ):
+    if value not in known:
+      raise InputError(f"{name} '{value}' is not known{hint(value, known)}")
+  lanes = _positive(values.lanes)
+  engines = tuple(
+    Engine(strategy, conv, precision).resolve()
+    for strategy, conv, precision in itertools.product(
+      values.strategy, values.conv, values.precision
+    )
+  )
+  if values.json and not pathlib.Path(values.json).absolute().parent.is_dir():
+    raise InputError(f'--json={values.json} is in no folder; make it first')
+  peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
+  options = suites.Options(
+    engines,
+    lanes,
+    values.batch,
+    values.steps,
+    values.repeats,
+    peer,
+    tuple(values.models),
+    values.case,
+  )
+  found: list[records.Record] = []
+  try:
+    for suite in chosen:
+      for record in suites.SUITES[suite](options):
+        found.append(record)
+        print(records.format_table([record]).splitlines()[1], flush=True)
+  finally:
+    if peer is not None:
+      peer.close()
+    if values.json and found:
+      _write(pathlib.Path(values.json), found)
+  print(f'\n{records.format_table(found)}')
+  return 0
+
+
+def _positive(entries: list[str]) -> tuple[int, ...]:
+  if not entries or not all(entry.isdecimal() and int(entry) for entry in entries):
+    raise InputError(f'--lanes={",".join(entries)} is not allowed; give such as 1,3')
+  return tuple(map(int, entries))
+
+
+def _write(path: pathlib.Path, found: list[records.Record]) -> None:
+  partial = path.with_name(f'{path.name}.partial')
+  partial.write_text(json.dumps([dataclasses.asdict(r) for r in found], indent=1))
+  os.replace(partial, path)
+
+
+if __name__ == '__main__':
+  define_flags()
+  command.run('bench', main)

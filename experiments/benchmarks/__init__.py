@@ -1,0 +1,1 @@
+"""What `python -m experiments.bench` measures, and the PyTorch it compares with."""

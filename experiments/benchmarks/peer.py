@@ -1,0 +1,45 @@
+"""The peer: plain PyTorch in a process of its own, asked for one run at a time.
+
+While it is not asked it waits on a pipe, so that both sides have the machine to
+themselves. The client below knows nothing of torch; `torch_peer` is the other end.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from typing import Any
+
+from gpz_jax.types import InputError
+
+
+class Peer:
+  """A running torch process."""
+
+  def __init__(self, compile_models: bool = False):
+    if importlib.util.find_spec('torch') is None:
+      raise InputError("--peer=torch needs PyTorch; pip install 'gpz_jax[torch]'")
+    self._compile = compile_models
+    self._process = subprocess.Popen(
+      [sys.executable, '-m', 'experiments.benchmarks.torch_peer'],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+
+  def seconds(self, **request: Any) -> dict[str, float]:
+    """One timed run of what is requested, see `torch_peer`."""
+    stdin, stdout = self._process.stdin, self._process.stdout
+    assert stdin is not None
+    assert stdout is not None
+    stdin.write(json.dumps({**request, 'compile': self._compile}) + '\n')
+    stdin.flush()
+    line = stdout.readline()
+    if not line:
+      raise RuntimeError('the torch process ended; its message is above')
+    return json.loads(line)
+
+  def close(self) -> None:
+    """Ends the process."""
+    with self._process:  # closes the pipes, which ends it, and waits
+      pass

@@ -1,0 +1,127 @@
+"""Timing: ours and the peer in turn, compilation apart, and what a record holds."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+SLOW = 10.0  # seconds: what takes longer is run once, not `repeats` times
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """One line of the benchmark. Seconds are medians; NaN is null in the JSON."""
+
+  suite: str
+  case: str
+  lanes: int
+  batch: int
+  strategy: str
+  conv: str
+  precision: str
+  device: str
+  seconds: float
+  spread: float  # (slowest - fastest) / median of ours
+  peer_seconds: float | None
+  speedup: float | None  # peer_seconds / seconds
+  gflops_per_second: float | None  # by the analytic count
+  compile_seconds: float | None
+  peak_bytes: int | None  # of the compiled program: arguments, results and temporaries
+  repeats: int
+  note: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+  """Medians of alternating runs."""
+
+  seconds: float
+  spread: float
+  peer_seconds: float | None
+  repeats: int
+
+
+def alternate(
+  ours: Callable[[], Any],
+  peer: Callable[[], float] | None,
+  repeats: int,
+) -> Timing:
+  """Times `ours`, and the peer, which tells its own seconds, in turn.
+
+  One untimed run of each comes first. What drifts on the machine meets both.
+  """
+  jax.block_until_ready(ours())
+  if peer:
+    peer()
+  mine, theirs = [], []
+  for _ in range(repeats):
+    began = time.perf_counter()
+    jax.block_until_ready(ours())
+    mine.append(time.perf_counter() - began)
+    if peer:
+      theirs.append(peer())
+    if mine[-1] > SLOW:
+      break
+  median = statistics.median(mine)
+  return Timing(
+    median,
+    (max(mine) - min(mine)) / median,
+    statistics.median(theirs) if theirs else None,
+    len(mine),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+  """A compiled program, what compiling it took and what it needs."""
+
+  run: Callable[..., Any]
+  compile_seconds: float
+  peak_bytes: int | None
+
+
+def compile_program(function: Any, *arguments: Any) -> Program:
+  """Compiles a jitted function for its arguments."""
+  began = time.perf_counter()
+  compiled = function.lower(*arguments).compile()
+  seconds = time.perf_counter() - began
+  memory = compiled.memory_analysis()
+  peak = None
+  if memory is not None:
+    peak = (
+      memory.argument_size_in_bytes
+      + memory.output_size_in_bytes
+      + memory.temp_size_in_bytes
+      - memory.alias_size_in_bytes
+    )
+  return Program(compiled, seconds, peak)
+
+
+def device_name() -> str:
+  """The kind of device that everything runs on."""
+  return jax.devices()[0].device_kind
+
+
+def format_table(records: list[Record]) -> str:
+  """The records as text, one line each."""
+  header = (
+    f'{"suite":6}{"case":32}{"lanes":>6}{"batch":>6}  {"strategy":10}{"conv":11}'
+    f'{"ms":>10}{"spread":>8}{"peer ms":>10}{"speedup":>9}{"GFLOP/s":>9}'
+    f'{"compile s":>11}{"MiB":>8}'
+  )
+  lines = [
+    f'{r.suite:6}{r.case:32}{r.lanes:6}{r.batch:6}  {r.strategy:10}{r.conv:11}'
+    f'{1e3 * r.seconds:10.1f}{r.spread:8.0%}{_cell(r.peer_seconds, 1e3, 1):>10}'
+    f'{_cell(r.speedup, 1, 2):>9}{_cell(r.gflops_per_second, 1, 0):>9}'
+    f'{_cell(r.compile_seconds, 1, 1):>11}{_cell(r.peak_bytes, 2**-20, 0):>8}'
+    f'{"  " + r.note if r.note else ""}'
+    for r in records
+  ]
+  return '\n'.join([header, *lines])
+
+
+def _cell(value: float | None, scale: float, digits: int) -> str:
+  return '-' if value is None else f'{scale * value:.{digits}f}'

@@ -1,0 +1,156 @@
+"""What the public code does, in plain PyTorch: one decoder after another.
+
+Reads a request a line and answers with seconds a step:
+  {"activation": [h, w, c], "image": [H, W, C], "batch": B, "steps": n,
+   "compile": false, "model": null or "vgg19" or "ir152", "split": index}
+With a model every step runs its edge first, as the released code does. Each kind of
+request is built once, warmed up by one step and kept until another kind comes.
+"""
+
+import json
+import math
+import sys
+import time
+
+import torch
+from torch import nn
+
+
+def make_decoder(activation: list[int], image: list[int]) -> nn.Module:
+  """The decoder of the golden partition zone for an activation (h, w, c)."""
+  height, _, width = activation
+  layers: list[nn.Module] = []
+  for stage in range(int(math.log2(image[0] / height))):
+    narrower = width // 2 if stage < 3 else width
+    layers += [
+      nn.ConvTranspose2d(width, narrower, 4, 2, 1),
+      nn.BatchNorm2d(narrower),
+      nn.PReLU() if stage else nn.Tanh(),
+    ]
+    width = narrower
+  layers += [nn.Conv2d(width, image[2], 3, padding=1, bias=False), nn.Sigmoid()]
+  return nn.Sequential(*layers)
+
+
+VGG19 = (64, 64, 0, 128, 128, 0, *(256,) * 4, 0, *(512,) * 4, 0, *(512,) * 4, 0)
+
+
+def make_vgg19_edge(split: int) -> nn.Module:
+  """torchvision's vgg19_bn.features[:split]; torchvision itself is not needed."""
+  layers: list[nn.Module] = []
+  width = 3
+  for features in VGG19:
+    if features:
+      layers += [nn.Conv2d(width, features, 3, padding=1), nn.BatchNorm2d(features)]
+      layers += [nn.ReLU()]
+      width = features
+    else:
+      layers += [nn.MaxPool2d(2)]
+  return nn.Sequential(*layers[:split])
+
+
+class Unit(nn.Module):
+  """The residual unit of IR-152: BN, 3x3, PReLU, 3x3, BN, plus the shortcut."""
+
+  def __init__(self, c_in: int, c_out: int, stride: int):
+    super().__init__()
+    self.residual = nn.Sequential(
+      nn.BatchNorm2d(c_in),
+      nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False),
+      nn.PReLU(c_out),
+      nn.Conv2d(c_out, c_out, 3, stride, 1, bias=False),
+      nn.BatchNorm2d(c_out),
+    )
+    self.shortcut = (
+      nn.MaxPool2d(1, stride)
+      if c_in == c_out
+      else nn.Sequential(
+        nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
+      )
+    )
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    """[B, c, h, w]."""
+    return self.residual(x) + self.shortcut(x)
+
+
+def make_ir152_edge(split: int) -> nn.Module:
+  """The input layer and `split - 1` units, as `unit_50` counts them."""
+  layers: list[nn.Module] = [
+    nn.Sequential(
+      nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)
+    )
+  ]
+  width = 64
+  for features, count in ((64, 3), (128, 8), (256, 36), (512, 3)):
+    for unit in range(count):
+      layers.append(Unit(width, features, 2 if unit == 0 else 1))
+      width = features
+  return nn.Sequential(*layers[:split])
+
+
+class Job:
+  """A decoder in training, behind an edge or a fixed activation."""
+
+  def __init__(self, request: dict):
+    height, width, channels = request['activation']
+    batch = request['batch']
+    layout = torch.channels_last
+    self.decoder = make_decoder(request['activation'], request['image'])
+    self.decoder = self.decoder.to(memory_format=layout)  # pyright: ignore
+    self.optimizer = torch.optim.Adam(
+      self.decoder.parameters(), lr=2e-4, betas=(0.5, 0.999), amsgrad=True
+    )
+    make_edge = {'vgg19': make_vgg19_edge, 'ir152': make_ir152_edge}
+    self.edge = None
+    if request.get('model'):
+      self.edge = make_edge[request['model']](request['split']).eval()
+      self.edge = self.edge.to(memory_format=layout)  # pyright: ignore
+    size, _, colours = request['image']
+    self.image = torch.rand(batch, colours, size, size).to(memory_format=layout)
+    sent = torch.randn(batch, channels, height, width)
+    self.activation = sent.to(memory_format=layout)
+    self.train_decoder = self._train_decoder
+    if request['compile']:
+      self.train_decoder = torch.compile(self._train_decoder)
+      self.edge = torch.compile(self.edge) if self.edge else None
+    self.step()
+
+  def _train_decoder(self, activation: torch.Tensor) -> torch.Tensor:
+    loss = ((self.decoder(activation) - self.image) ** 2).mean()
+    loss.backward()
+    return loss
+
+  def step(self) -> float:
+    """One step; returns the seconds its edge took."""
+    began = time.perf_counter()
+    activation = self.activation
+    if self.edge is not None:
+      with torch.no_grad():
+        activation = self.edge(self.image)
+    edge = time.perf_counter() - began
+    self.optimizer.zero_grad()
+    self.train_decoder(activation)
+    self.optimizer.step()
+    return edge
+
+
+def main() -> None:
+  """Answers requests until the pipe closes."""
+  key, job = None, None
+  for line in sys.stdin:
+    request = json.loads(line)
+    steps = request.pop('steps')
+    if key != request:
+      job = None  # frees the old one first
+      key, job = request, Job(request)
+    assert job is not None
+    began = time.perf_counter()
+    edge = sum(job.step() for _ in range(steps))
+    seconds = time.perf_counter() - began
+    answer = {'step': seconds / steps, 'edge': edge / steps}
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == '__main__':
+  main()

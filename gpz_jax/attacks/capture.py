@@ -1,0 +1,160 @@
+"""What the attacker intercepts, computed once: the activations of all images.
+
+The edge is frozen and nothing is augmented, so every activation is read in all epochs
+by all attacks. They are kept on the device where they fit, else in the host's memory,
+else in a file that is mapped into it.
+"""
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gpz_jax import partition
+from gpz_jax.data import eval_order
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import AUTO, Engine
+
+CAPTURE_BATCH = 128
+CHUNK = 512  # examples the host hands over at a time
+HOST_SHARE = 0.5  # of the host's memory that activations may take
+Place = Literal['device', 'host', 'disk']
+PLACES: tuple[Place, ...] = get_args(Place)
+Activations = jax.Array | np.ndarray  # [L, N, ...]; an ndarray lies outside the device
+
+
+def choose_place(num_bytes: int, budget_bytes: float) -> Place:
+  """Where activations of that size go: the first place they fit.
+
+  On CPU the device's memory is the host's, so there is nothing between it and disk.
+  """
+  if num_bytes <= budget_bytes:
+    return 'device'
+  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  if jax.default_backend() != 'cpu' and num_bytes <= HOST_SHARE * memory:
+    return 'host'
+  return 'disk'
+
+
+def capture(
+  model: nn.Module,
+  targets: Any,
+  places: Sequence[tuple[int, str]],
+  images: np.ndarray,
+  dtype: Any = jnp.float32,
+  *,
+  engine: Engine = AUTO,
+  place: Place = 'device',
+  path: pathlib.Path | None = None,
+) -> Activations:
+  """The activations of every image for each lane, in float32, and where they are kept.
+
+  Args:
+    model: the target.
+    targets: variables of the targets, stacked.
+    places: for each of L lanes the row of its target and its split; one activation
+      shape.
+    images: [N, H, W, C] uint8.
+    dtype: to store them in.
+    engine: whose convolutions are used.
+    place: device, host, or disk.
+    path: of the file, where the place is disk.
+
+  Returns:
+    [L, N, ...]: a jax.Array on the device, else an ndarray.
+  """
+  engine, dtype = engine.resolve(), jnp.dtype(dtype)
+  places = tuple(places)
+  kept: Any = None
+  for chunk, numbers in chunks(images):
+    found = _capture_chunk(model, targets, chunk, places, dtype, engine)
+    start, count = int(numbers[0]), int((numbers >= 0).sum())
+    if kept is None:
+      shape = (len(places), len(images), *found.shape[2:])
+      kept = _make_store(shape, dtype, place, path)
+    if place == 'device':
+      kept = _write(kept, found[:, :count], start)
+    else:
+      kept[:, start : start + count] = found[:, :count]
+  return kept
+
+
+def _make_store(shape, dtype, place: Place, path: pathlib.Path | None) -> Activations:
+  if place == 'device':
+    return jnp.zeros(shape, dtype)
+  if place == 'host':
+    return np.empty(shape, dtype)
+  assert path is not None, 'disk needs a file'
+  path.parent.mkdir(parents=True, exist_ok=True)
+  return np.lib.format.open_memmap(path, 'w+', dtype, shape)
+
+
+@functools.partial(jax.jit, donate_argnums=(0,))
+def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
+  """Puts a chunk where it belongs, in place."""
+  return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5))
+def _capture_chunk(model, targets, images, places, dtype, engine) -> jax.Array:
+  """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
+  used = sorted({target for target, _ in places})
+  splits = tuple(dict.fromkeys(split for _, split in places))
+
+  @engine.traced
+  def batch(variables, rows):
+    _, found = partition.capture(
+      model, variables, rows.astype(jnp.float32) / 255, splits
+    )
+    return {split: value.astype(dtype) for split, value in found.items()}
+
+  def one(variables):
+    rows = images.reshape(-1, CAPTURE_BATCH, *images.shape[1:])
+    found = lax.map(functools.partial(batch, variables), rows)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
+
+  found = lax.map(one, lanes_lib.take(targets, np.array(used)))
+  return jnp.stack([found[split][used.index(target)] for target, split in places])
+
+
+def chunks(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Equal pieces, so that one compiled program serves every subset.
+
+  Yields:
+    Images [CHUNK, H, W, C], the last piece filled up, and their numbers [CHUNK] in
+    the subset, -1 for filling.
+  """
+  index, masks = eval_order(len(images), CHUNK)
+  for rows, mask in zip(index, masks, strict=True):
+    yield images[rows], np.where(mask == 1, rows, -1)
+
+
+def read(activations: Activations, rows: np.ndarray) -> tuple[Activations, np.ndarray]:
+  """What a compiled program needs to see `rows`: an array, and where they are in it.
+
+  On the device that is all of them, else only these rows.
+  """
+  if isinstance(activations, jax.Array):
+    return activations, rows
+  return activations[:, rows], np.arange(len(rows))
+
+
+def convert(
+  activations: Activations, function: Callable[[jax.Array], jax.Array]
+) -> Activations:
+  """Applies `function`, [N, ...] -> [N, ...], to every lane, where they are kept."""
+  run = jax.jit(jax.vmap(function))
+  if isinstance(activations, jax.Array):
+    return run(activations)
+  pieces = [
+    np.asarray(run(activations[:, start : start + CHUNK]))
+    for start in range(0, activations.shape[1], CHUNK)
+  ]
+  return np.concatenate(pieces, axis=1)

@@ -1,0 +1,125 @@
+"""Where activations are kept, and what happens where they do not fit."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from gpz_jax import sweep
+from gpz_jax.attacks import capture, inversion
+from gpz_jax.training import feed
+
+ATTACK = 'inversion:enhance=normalize_input'
+MADE_BY_THE_RUN = ('wall_seconds', 'cache')
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+  return sweep.SweepConfig(
+    workdir=str(tmp_path_factory.mktemp('runs') / 'device'),
+    image_size=16,
+    model='cnn',
+    model_options=('width=0.0625',),
+    splits=('conv_2',),
+    alphas=(0.0, 0.3),
+    attack=('inversion', ATTACK),
+    train_limit=32,
+    val_limit=16,
+    test_limit=20,
+    aux_limit=50,
+    target_epochs=1,
+    target_batch_size=16,
+    decoder_epochs=2,
+    decoder_batch_size=8,
+  )
+
+
+@pytest.fixture(scope='module')
+def on_device(config):
+  return sweep.run(config, quiet=True).rows
+
+
+def comparable(rows):
+  return [{k: v for k, v in r.items() if k not in MADE_BY_THE_RUN} for r in rows]
+
+
+@pytest.mark.parametrize('place', ['host', 'disk'])
+def test_where_activations_are_kept_does_not_change_a_row(
+  config, on_device, place, monkeypatch, tmp_path
+):
+  # slabs of two steps, so that the five batches of an epoch take three of them
+  row = 4 * 2 * 4 * 4 * 8
+  monkeypatch.setattr(feed, 'SLAB_BYTES', 2 * 8 * row)
+  monkeypatch.setattr(capture, 'CHUNK', 128)
+  elsewhere = dataclasses.replace(
+    config, workdir=str(tmp_path / place), cache=place, targets_from=config.workdir
+  )
+  rows = sweep.run(elsewhere, quiet=True).rows
+  assert {row['cache'] for row in on_device} == {'device'}
+  assert {row['cache'] for row in rows} == {place}
+  assert comparable(rows) == comparable(on_device)
+  assert not (tmp_path / place / 'activations').exists()
+
+
+def test_a_wave_that_is_too_large_is_halved(
+  config, on_device, monkeypatch, tmp_path, capsys
+):
+  train, sizes = inversion.train, []
+
+  def train_few(decoder, lanes, *args, **options):
+    sizes.append(len(lanes))
+    if len(lanes) > 1:
+      raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
+    return train(decoder, lanes, *args, **options)
+
+  monkeypatch.setattr(inversion, 'train', train_few)
+  again = dataclasses.replace(
+    config, workdir=str(tmp_path / 'few'), targets_from=config.workdir
+  )
+  rows = sweep.run(again).rows
+  assert sizes == [2, 1, 1, 1, 1]
+  assert '2 lanes do not fit the device; 1 at a time' in capsys.readouterr().out
+  assert comparable(rows) == comparable(on_device)
+
+
+def test_other_errors_of_the_device_are_not_hidden(config, monkeypatch, tmp_path):
+  def fail(*args, **options):
+    raise jax.errors.JaxRuntimeError('INTERNAL: something else')
+
+  monkeypatch.setattr(inversion, 'train', fail)
+  again = dataclasses.replace(
+    config, workdir=str(tmp_path / 'fail'), targets_from=config.workdir
+  )
+  with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'):
+    sweep.run(again, quiet=True)
+
+
+def test_activations_go_to_the_first_place_they_fit(monkeypatch):
+  monkeypatch.setattr(
+    capture.os, 'sysconf', lambda name: {'SC_PAGE_SIZE': 1}.get(name, 100)
+  )
+  monkeypatch.setattr(capture.jax, 'default_backend', lambda: 'gpu')
+  assert capture.choose_place(10, 10) == 'device'
+  assert capture.choose_place(11, 10) == 'host'
+  assert capture.choose_place(51, 10) == 'disk'  # over half of the host's 100 bytes
+  monkeypatch.setattr(capture.jax, 'default_backend', lambda: 'cpu')
+  assert capture.choose_place(11, 10) == 'disk'
+
+
+def test_a_streamed_segment_holds_the_rows_of_its_steps():
+  far = np.arange(2 * 10).reshape(2, 10)
+  lanes = {'key': np.zeros(2), 'train': far}
+  images = np.arange(10)
+  feeding = feed.Feed(lanes, {'train': images}, batch_size=3, devices=1)
+  feeding.most_steps = 2
+  order = np.array([[9, 1, 2], [3, 4, 5], [6, 7, 0], [8, 9, 1]], np.int32)
+  masks = np.array([[1, 1, 1]] * 3 + [[1, 0, 0]], np.float32)
+  near, shared, local, mask, bounds = feeding.segment(order, masks, np.array([1, 3]))
+  np.testing.assert_array_equal(bounds, [0, 2])
+  np.testing.assert_array_equal(near['train'][:, local], far[:, order[1:3]])
+  np.testing.assert_array_equal(shared['train'][local], order[1:3])
+  near, _, local, mask, bounds = feeding.segment(order, masks, np.array([3, 4]))
+  np.testing.assert_array_equal(bounds, [0, 1])  # the rest is filling
+  np.testing.assert_array_equal(near['train'][0, local[0]], order[3])
+  np.testing.assert_array_equal(mask[0], masks[3])
