@@ -10,7 +10,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from experiments.benchmarks import records
 from experiments.benchmarks.peer import Peer
@@ -18,8 +17,9 @@ from experiments.benchmarks.records import Record
 from gpz_jax import models, partition
 from gpz_jax.attacks import capture, decoders, inversion
 from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.models import choices, convolutions, upsampling
+from gpz_jax.models import choices
 from gpz_jax.models.choices import Site
+from gpz_jax.training import tune
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import DECODER
@@ -75,35 +75,15 @@ def conv(options: Options) -> Iterator[Record]:
 
 
 def _conv_record(options: Options, site: Site, lanes: int, engine: Engine, way: str):
-  shape = (lanes, options.batch, *site.size, site.c_in)
-  dtype = jnp.dtype(engine.precision)
-  x = jnp.ones(shape, dtype)
-  w = jnp.full((lanes, *site.kernel, site.c_in, site.c_out), 1e-2, dtype)
-  function = _convolution(site, way)
-
-  def train(lane):
-    """`steps` gradient steps on input and kernel, as in a compiled training loop."""
-
-    def step(_, lane):
-      gradient = jax.grad(lambda lane: jnp.sum(jnp.square(function(*lane))))(lane)
-      return jax.tree.map(lambda a, g: a - jnp.asarray(1e-9, dtype) * g, lane, gradient)
-
-    return lax.fori_loop(0, options.steps, step, lane)
-
-  program = records.compile_program(jax.jit(engine.over_lanes(train)), (x, w))
-  timing = records.alternate(lambda: program.run((x, w)), None, options.repeats)
+  function = tune.make_step(site, way, engine)
+  arguments = tune.make_lanes(site, engine, lanes, options.batch)
+  program = records.compile_program(function, arguments, options.steps)
+  timing = records.alternate(
+    lambda: program.run(arguments, options.steps), None, options.repeats
+  )
   work = 3 * flops(site, options.batch) * lanes
   return _record(
     'conv', site.text, options, engine, lanes, way, timing, program, options.steps, work
-  )
-
-
-def _convolution(site: Site, way: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
-  if site.kind == 'upsample':
-    return functools.partial(upsampling.upsample, implementation=way)
-  pad = site.kernel[0] // 2
-  return functools.partial(
-    convolutions.convolve, padding=((pad, pad), (pad, pad)), implementation=way
   )
 
 

@@ -58,7 +58,7 @@ COLUMNS = (
   Column('status', str, 'done, or diverged: the loss stopped being finite'),
   Column('lane_id', str, 'stable name of model, dataset, alpha and seed'),
   Column('strategy', str, 'how lanes were run side by side: map, vmap, ...'),
-  Column('conv', str, 'how convolutions were computed: auto (as measured), lax, ...'),
+  Column('conv', str, 'how convolutions were computed: auto, tuned, lax, ...'),
   Column('precision', str, 'number format of the forward and backward pass'),
   Column('devices', int, 'devices the lanes were spread over'),
   Column('activation_dtype', str, 'number format the activations were kept in'),

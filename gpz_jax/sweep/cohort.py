@@ -26,6 +26,7 @@ from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.sweep.progress import Progress, format_seconds, write_events
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import Engine
 from gpz_jax.types import stable_hash
 
 NUM_SAMPLES = 8  # test images shown in the report
@@ -57,13 +58,18 @@ class Cohort:
   """Lanes of one activation shape, attacked wave by wave."""
 
   def __init__(
-    self, plan: Plan, shape: Shape, workdir: pathlib.Path, progress: Progress, events
+    self,
+    plan: Plan,
+    shape: Shape,
+    engine: Engine,
+    workdir: pathlib.Path,
+    progress: Progress,
+    events: Any,
   ):
-    self.plan, self.shape, self.workdir = plan, shape, workdir
+    self.plan, self.shape, self.engine, self.workdir = plan, shape, engine, workdir
     self.progress, self.events = progress, events
     self.name = 'x'.join(map(str, shape))
     self.place: capture_lib.Place = 'device'
-    self.engine = config_lib.engine(plan.config).resolve()
 
   def run(
     self, wanted: dict[AttackLane, list[Attack]], targets, quality
@@ -292,7 +298,7 @@ class Cohort:
       'status': 'done' if outcome.alive[i] else 'diverged',
       'lane_id': lane.lane_id,
       'strategy': self.engine.strategy,
-      'conv': self.engine.conv,
+      'conv': self.engine.conv_name,
       'precision': self.engine.precision,
       'devices': self.engine.devices,
       'activation_dtype': self._dtype(),

@@ -101,6 +101,13 @@ class SweepConfig:
   conv: str = _field(
     'auto', 'How convolutions are computed; auto: as measured.', choices.SETTINGS
   )
+  compile_cache: str | None = _field(
+    None, 'Folder to keep compiled programs in; node-local, and only yours.'
+  )
+  profile: str | None = _field(None, 'Folder for a trace of the run (jax.profiler).')
+  tune: bool = _field(
+    False, 'Measure first how convolutions are fastest on this machine.'
+  )
   precision: str = _field(
     'auto', 'Of the forward and backward pass; auto is float32.', PRECISIONS
   )
@@ -130,7 +137,9 @@ NOT_IDENTITY = (
   'data_dir',
   'cache_budget_gb',
   'cache',
+  'compile_cache',
   'devices',
+  'profile',
   'targets_from',
 )
 # What makes a target what it is, next to its alpha and seed.
@@ -178,6 +187,8 @@ def validate(config: SweepConfig) -> SweepConfig:
   if not config.workdir:
     _refuse('workdir', config.workdir, 'the path of a folder')
   engine(config).resolve()
+  if config.tune and config.conv != 'auto':
+    _refuse('conv', config.conv, 'auto, or --notune')
   parse_model_options(config.model_options)
   if config.target_weights and config.targets_from:
     _refuse('targets_from', config.targets_from, 'that or --target_weights, not both')

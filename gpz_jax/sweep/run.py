@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from gpz_jax import targets as targets_lib
 from gpz_jax import zone as zone_lib
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import plan as plan_lib
+from gpz_jax.sweep import tuning
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.cohort import NUM_SAMPLES, Cohort
 from gpz_jax.sweep.config import SweepConfig
@@ -25,6 +27,7 @@ from gpz_jax.sweep.progress import (
   write_events,
 )
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import Engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,7 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
   Raises:
     InputError: see `make_plan`; nothing is written then.
   """
-  with Progress(quiet) as progress:
+  with Progress(quiet) as progress, _observed(config):
     progress.say(f'loading {config.dataset}')
     plan = make_plan(config)
     for name, reason in plan.dropped.items():
@@ -74,17 +77,34 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
   return Results(results.read_parquet(workdir / 'results.parquet'), zone, workdir, page)
 
 
+@contextlib.contextmanager
+def _observed(config: SweepConfig) -> Iterator[None]:
+  """Keeps compiled programs, and a trace, where the config says."""
+  with contextlib.ExitStack() as stack:
+    if config.compile_cache:
+      stack.callback(jax.config.update, 'jax_compilation_cache_dir', _cache_folder())
+      jax.config.update('jax_compilation_cache_dir', config.compile_cache)
+    if config.profile:
+      stack.enter_context(jax.profiler.trace(config.profile))
+    yield
+
+
+def _cache_folder() -> str | None:
+  return jax.config.values['jax_compilation_cache_dir']
+
+
 def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> None:
   """Trains what the missing rows need, appending each row as its lane ends."""
   (workdir / 'results.parquet').unlink(missing_ok=True)  # no longer all there is
   _describe_data(plan, workdir)
-  targets = _obtain_targets(plan, workdir, progress, events)
+  engine = tuning.make_engine(plan, workdir, progress)
+  targets = _obtain_targets(plan, engine, workdir, progress, events)
   quality = {
     subset: targets_lib.evaluate(
       plan.model,
       targets,
       getattr(plan.task, subset),
-      engine=config_lib.engine(plan.config),
+      engine=engine,
     )['accuracy']
     for subset in ('val', 'test')
   }
@@ -93,7 +113,7 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
       f'target alpha {lane.alpha:g} seed {lane.seed}: test accuracy {accuracy:.3f}'
     )
   for shape, wanted in missing.items():
-    cohort = Cohort(plan, shape, workdir, progress, events)
+    cohort = Cohort(plan, shape, engine, workdir, progress, events)
     for row in cohort.run(wanted, targets, quality):
       results.append_row(workdir / 'results.jsonl', row)
 
@@ -111,7 +131,7 @@ def _describe_data(plan: Plan, workdir: pathlib.Path) -> None:
 
 
 def _obtain_targets(
-  plan: Plan, workdir: pathlib.Path, progress: Progress, events: Any
+  plan: Plan, engine: Engine, workdir: pathlib.Path, progress: Progress, events: Any
 ) -> targets_lib.Targets:
   """The trained targets: from their checkpoint, or trained now."""
   config, folder = plan.config, workdir / 'targets'
@@ -136,7 +156,7 @@ def _obtain_targets(
       plan.lanes,
       config_lib.target_recipe(config),
       convention=config.smoothing,
-      engine=config_lib.engine(config),
+      engine=engine,
       order_seed=config.data_seed,
       report=phase,
     )

@@ -36,6 +36,15 @@ class Engine:
   precision: str = 'auto'
   devices: int = 0
 
+  @property
+  def conv_name(self) -> str:
+    """The setting's name; `tuned` for a table."""
+    return self.conv if isinstance(self.conv, str) else 'tuned'
+
+  def replace(self, **changes: Any) -> 'Engine':
+    """The engine with other values."""
+    return dataclasses.replace(self, **changes)
+
   def resolve(self) -> 'Engine':
     """The engine with nothing left to decide.
 

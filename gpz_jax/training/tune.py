@@ -1,0 +1,159 @@
+"""Measures which implementation of each convolution is fastest on this machine."""
+
+import functools
+import json
+import os
+import pathlib
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gpz_jax.models import choices, convolutions, upsampling
+from gpz_jax.models.choices import Site, Table
+from gpz_jax.training.engine import Engine
+
+STEPS, REPEATS = 2, 3
+HOPELESS = 3.0  # times the fastest so far: timed once
+
+
+def make_step(site: Site, way: str, engine: Engine) -> Callable[..., Any]:
+  """Training steps of one convolution: forward pass and both gradients.
+
+  Args:
+    site: which convolution.
+    way: its implementation.
+    engine: resolved; its strategy and precision are used.
+
+  Returns:
+    The jitted function of lanes (x [L, B, h, w, C], w [L, kh, kw, C, C2]) and a number
+    of steps, which are taken in a compiled loop, as in training.
+  """
+  function = _convolution(site, way)
+
+  def train(lane, steps):
+    def step(_, lane):
+      gradient = jax.grad(lambda lane: jnp.sum(jnp.square(function(*lane))))(lane)
+      return jax.tree.map(
+        lambda a, g: a - jnp.asarray(1e-9, a.dtype) * g, lane, gradient
+      )
+
+    return lax.fori_loop(0, steps, step, lane)
+
+  return jax.jit(engine.over_lanes(train))
+
+
+def make_lanes(site: Site, engine: Engine, lanes: int, batch: int) -> Any:
+  """Made-up inputs and kernels for `make_step`."""
+  dtype = jnp.dtype(engine.precision)
+  kernel = (*site.kernel, site.c_in, site.c_out)
+  return (
+    jnp.ones((lanes, batch, *site.size, site.c_in), dtype),
+    jnp.full((lanes, *kernel), 1e-2, dtype),
+  )
+
+
+def _convolution(site: Site, way: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
+  if site.kind == 'upsample':
+    return functools.partial(upsampling.upsample, implementation=way)
+  (top, bottom), (left, right) = (((k - 1) // 2, k // 2) for k in site.kernel)
+  pads = ((top, bottom), (left, right))
+  return functools.partial(convolutions.convolve, padding=pads, implementation=way)
+
+
+def tune(
+  sites: Iterable[Site],
+  engine: Engine,
+  *,
+  lanes: int,
+  batch: int,
+  cache: pathlib.Path | None = None,
+  report: Callable[[Site, dict[str, float]], None] = lambda site, seconds: None,
+) -> Table:
+  """The fastest implementation of each convolution, measured.
+
+  Args:
+    sites: the convolutions.
+    engine: resolved.
+    lanes: how many run together; where lanes run in turn one is enough.
+    batch: examples of a step.
+    cache: JSON file of earlier measurements on this machine; read and added to.
+    report: called with each site measured and the seconds of a step, by implementation.
+
+  Returns:
+    (site, implementation) of every site.
+  """
+  if engine.strategy == 'map':
+    lanes = 1
+  known = _read(cache)
+  key = '|'.join(
+    map(
+      str,
+      (
+        jax.devices()[0].device_kind,
+        jax.__version__,
+        engine.strategy,
+        engine.precision,
+        f'{lanes} lanes',
+        f'batch {batch}',
+      ),
+    )
+  )
+  chosen = dict(known.get(key, {}))
+  table = []
+  for site in dict.fromkeys(sites):
+    if chosen.get(site.text) not in choices.KNOWN[site.kind]:
+      seconds = _measure(site, engine, lanes, batch)
+      report(site, seconds)
+      chosen[site.text] = min(seconds, key=seconds.__getitem__)
+      if cache is not None:
+        _write(cache, {**_read(cache), key: chosen})
+    table.append((site.text, chosen[site.text]))
+  return tuple(table)
+
+
+def _measure(site: Site, engine: Engine, lanes: int, batch: int) -> dict[str, float]:
+  """Median seconds of a step, by implementation."""
+  seconds: dict[str, float] = {}
+  arguments = make_lanes(site, engine, lanes, batch)
+  # the likely ones first, so that hopeless ones are seen to be so
+  for way in sorted(choices.KNOWN[site.kind], key=('lax', 'canonical').__contains__):
+    run = make_step(site, way, engine)
+    took = _time(run, arguments, 1)  # with the compile
+    took = _time(run, arguments, 1)
+    if took < HOPELESS * min(seconds.values(), default=took):
+      took = statistics.median(_time(run, arguments, STEPS) for _ in range(REPEATS))
+    seconds[way] = took
+  return seconds
+
+
+def _time(run: Callable[..., Any], arguments: Any, steps: int) -> float:
+  began = time.perf_counter()
+  jax.block_until_ready(run(arguments, steps))
+  return (time.perf_counter() - began) / steps
+
+
+def default_cache() -> pathlib.Path:
+  """Where measurements are kept: $XDG_CACHE_HOME/gpz_jax/tuned.json."""
+  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  return pathlib.Path(root) / 'gpz_jax' / 'tuned.json'
+
+
+def _read(cache: pathlib.Path | None) -> dict[str, dict[str, str]]:
+  """What was measured before; a file that cannot be read is measured anew."""
+  try:
+    found = json.loads(cache.read_text()) if cache is not None else {}
+  except (OSError, ValueError):
+    return {}
+  return found if isinstance(found, dict) else {}
+
+
+def _write(cache: pathlib.Path, known: dict[str, dict[str, str]]) -> None:
+  cache.parent.mkdir(parents=True, exist_ok=True)
+  partial = cache.with_name(f'{cache.name}.{os.getpid()}.partial')
+  partial.write_text(json.dumps(known, indent=1))
+  os.replace(partial, cache)

@@ -1,0 +1,59 @@
+"""--tune, --compile_cache and --profile through a sweep."""
+
+import dataclasses
+import json
+
+import jax
+import pytest
+
+from gpz_jax import sweep
+from gpz_jax.training import tune
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  return sweep.SweepConfig(
+    workdir=str(tmp_path / 'run'),
+    image_size=16,
+    model='cnn',
+    model_options=('width=0.0625',),
+    splits=('conv_2',),
+    alphas=(0.0,),
+    train_limit=16,
+    val_limit=8,
+    test_limit=8,
+    aux_limit=20,
+    target_epochs=1,
+    target_batch_size=8,
+    decoder_epochs=1,
+    decoder_batch_size=8,
+    tune=True,
+    compile_cache=str(tmp_path / 'programs'),
+    profile=str(tmp_path / 'trace'),
+  )
+
+
+def test_a_tuned_sweep_measures_once_and_says_so(config, monkeypatch, tmp_path, capsys):
+  measured = []
+
+  def measure(site, engine, lanes, batch):
+    measured.append(site.text)
+    return {'gemm': 1.0, 'taps': 2.0}
+
+  monkeypatch.setattr(tune, '_measure', measure)
+  before = jax.config.values['jax_compilation_cache_dir']
+  (row,) = sweep.run(config).rows
+  assert row['conv'] == 'tuned'
+  # the four convolutions of the target, and the decoder's at 16x16: two and the last
+  assert len(measured) == len(set(measured)) == 7
+  tuned = json.loads((tmp_path / 'run' / 'tuned.json').read_text())
+  assert tuned == dict.fromkeys(measured, 'gemm')
+  assert 'gemm 1000.0 ms, taps 2000.0 ms' in capsys.readouterr().out
+  assert list((tmp_path / 'trace').rglob('*.xplane.pb'))
+  assert (tmp_path / 'programs').is_dir()
+  assert jax.config.values['jax_compilation_cache_dir'] == before
+  another = dataclasses.replace(config, workdir=str(tmp_path / 'another'), profile=None)
+  (again,) = sweep.run(another, quiet=True).rows
+  assert len(measured) == 7  # kept for this machine
+  assert again['test_mse'] == row['test_mse']
