@@ -21,7 +21,7 @@ from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.attacks.specs import Attack, DecoderAttack, SearchAttack
 from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep import config as config_lib
-from gpz_jax.sweep import plan as plan_lib
+from gpz_jax.sweep import memory
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.sweep.progress import Progress, format_seconds, write_events
@@ -78,8 +78,8 @@ class Cohort:
 
     Activations are captured once for all attacks, in waves that fit the budget.
     """
-    budget = self.plan.config.cache_budget_gb * 2**30
-    per_lane = plan_lib.bytes_per_lane(self.plan, self.shape)
+    budget = memory.budget_bytes(self.plan)
+    per_lane = memory.bytes_per_lane(self.plan, self.shape)
     waves = collections.deque(inversion.waves(list(wanted), per_lane, budget))
     try:
       yield from self._run_waves(waves, wanted, targets, quality)
@@ -120,7 +120,7 @@ class Cohort:
 
   def _capture(self, wave: Sequence[AttackLane], targets) -> Sent:
     plan = self.plan
-    self.place = self._place(len(wave))
+    self.place = memory.choose_place(plan, self.shape, len(wave))
 
     def capture(name: str, images: np.ndarray) -> Activations:
       return inversion.capture(
@@ -136,14 +136,6 @@ class Cohort:
 
     task = plan.task
     return Sent(capture('aux', task.aux.image), capture('test', task.test.image))
-
-  def _place(self, num_lanes: int) -> capture_lib.Place:
-    """Where the activations of so many lanes are kept."""
-    config = self.plan.config
-    if config.cache != 'auto':
-      return config.cache
-    needed = num_lanes * plan_lib.activation_bytes(self.plan, self.shape)
-    return capture_lib.choose_place(needed, config.cache_budget_gb * 2**30)
 
   def _dtype(self) -> str:
     """What activations are kept in; logits in float32, for their logarithm's sake."""

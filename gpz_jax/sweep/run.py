@@ -14,8 +14,7 @@ from gpz_jax import checkpoints, metrics, report, results
 from gpz_jax import targets as targets_lib
 from gpz_jax import zone as zone_lib
 from gpz_jax.sweep import config as config_lib
-from gpz_jax.sweep import plan as plan_lib
-from gpz_jax.sweep import tuning
+from gpz_jax.sweep import memory, tuning
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.cohort import NUM_SAMPLES, Cohort
 from gpz_jax.sweep.config import SweepConfig
@@ -58,7 +57,7 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
     plan = make_plan(config)
     for name, reason in plan.dropped.items():
       progress.say(f'left out {name}: {reason}')
-    for line in plan_lib.memory_notes(plan):
+    for line in memory.notes(plan):
       progress.say(line)
     workdir = workdir_lib.create(config)
     missing = plan.missing()

@@ -8,6 +8,7 @@ import pytest
 
 from gpz_jax import sweep
 from gpz_jax.attacks import capture, inversion
+from gpz_jax.sweep import memory
 from gpz_jax.training import feed
 
 ATTACK = 'inversion:enhance=normalize_input'
@@ -123,3 +124,12 @@ def test_a_streamed_segment_holds_the_rows_of_its_steps():
   np.testing.assert_array_equal(bounds, [0, 1])  # the rest is filling
   np.testing.assert_array_equal(near['train'][0, local[0]], order[3])
   np.testing.assert_array_equal(mask[0], masks[3])
+
+
+def test_a_lane_over_the_budget_is_told_of(config, tmp_path):
+  small = dataclasses.replace(
+    config, workdir=str(tmp_path / 'small'), cache_budget_gb=1e-5
+  )
+  (line,) = memory.notes(sweep.make_plan(small))
+  assert line.startswith('note: one lane at 4x4x8 takes 0.0 GiB, over')
+  assert not list(memory.notes(sweep.make_plan(config)))
