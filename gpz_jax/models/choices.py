@@ -25,7 +25,7 @@ SETTINGS = ('auto', *DENSE)  # what a user can ask for; every name serves both k
 _MEASURED = pathlib.Path(__file__).with_name('choices.json')
 # Where nothing was measured: what is safe in compiled loops, see `convolutions`.
 _DEFAULTS = {
-  'cpu': {'dense': 'canonical', 'upsample': 'taps'},
+  'cpu': {'dense': 'taps', 'upsample': 'taps'},
   'other': {'dense': 'lax', 'upsample': 'subpixel'},
 }
 
