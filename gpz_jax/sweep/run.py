@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import tensorboardX
+from jax.experimental.compilation_cache import compilation_cache
 
 from gpz_jax import checkpoints, metrics, report, results
 from gpz_jax import targets as targets_lib
@@ -81,15 +82,16 @@ def _observed(config: SweepConfig) -> Iterator[None]:
   """Keeps compiled programs, and a trace, where the config says."""
   with contextlib.ExitStack() as stack:
     if config.compile_cache:
-      stack.callback(jax.config.update, 'jax_compilation_cache_dir', _cache_folder())
-      jax.config.update('jax_compilation_cache_dir', config.compile_cache)
+      stack.callback(_cache_programs, jax.config.values['jax_compilation_cache_dir'])
+      _cache_programs(config.compile_cache)
     if config.profile:
       stack.enter_context(jax.profiler.trace(config.profile))
     yield
 
 
-def _cache_folder() -> str | None:
-  return jax.config.values['jax_compilation_cache_dir']
+def _cache_programs(folder: str | None) -> None:
+  jax.config.update('jax_compilation_cache_dir', folder)
+  compilation_cache.reset_cache()  # it looks at its folder once
 
 
 def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> None:

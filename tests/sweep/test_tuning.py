@@ -51,7 +51,7 @@ def test_a_tuned_sweep_measures_once_and_says_so(config, monkeypatch, tmp_path, 
   assert tuned == dict.fromkeys(measured, 'gemm')
   assert 'gemm 1000.0 ms, taps 2000.0 ms' in capsys.readouterr().out
   assert list((tmp_path / 'trace').rglob('*.xplane.pb'))
-  assert (tmp_path / 'programs').is_dir()
+  assert list((tmp_path / 'programs').iterdir())
   assert jax.config.values['jax_compilation_cache_dir'] == before
   another = dataclasses.replace(config, workdir=str(tmp_path / 'another'), profile=None)
   (again,) = sweep.run(another, quiet=True).rows
