@@ -7,6 +7,9 @@ With a model every step runs its edge first, as the released code does. Each kin
 request is built once, warmed up by one step and kept until another kind comes.
 """
 
+# pyright: reportMissingImports=false
+# (torch is optional: lint must pass without)
+
 import json
 import math
 import sys

@@ -7,6 +7,9 @@
 The weights must have been trained on images normalised as `layers.standardize` does.
 """
 
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# (torch and safetensors are optional: lint must pass without)
+
 import pathlib
 import pickle
 from collections.abc import Mapping
