@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import pathlib
 import sys
+import textwrap
 from typing import Any
 
 from absl import flags
@@ -85,7 +86,8 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   numbers = comparison.read_numbers(folder / 'paper' / 'numbers.csv', artefact, cells)
   claims = comparison.read_claims(folder / 'paper' / 'claims.csv', artefact, cells)
   text = comparison.format_comparison(numbers, claims, has_verdicts=not is_small)
-  text = '\n'.join([*dict.fromkeys(notes.values()), '', text])
+  comments = [textwrap.fill(note, 88) for note in dict.fromkeys(notes.values())]
+  text = '\n'.join([*comments, '', text])
   for workdir in notes:
     (workdir / 'comparison.txt').write_text(text + '\n')
     print(f'report: {report.build(workdir)}')
