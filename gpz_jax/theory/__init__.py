@@ -1,0 +1,1 @@
+"""The quantities of the paper's argument, measured on activations."""
