@@ -8,29 +8,34 @@ of all lanes (suite sweep: of the published sweep at one alpha). Exit status: 0 
 2 bad input.
 """
 
-import dataclasses
 import functools
 import itertools
-import json
-import os
 import pathlib
+from collections.abc import Callable, Iterator
 
 import jax
 from absl import flags
 
 from experiments import command
-from experiments.benchmarks import records, suites
+from experiments.benchmarks import convs, records, steps, sweeps
+from experiments.benchmarks.options import Options
 from experiments.benchmarks.peer import Peer
+from gpz_jax import atomic
 from gpz_jax.training.engine import Engine
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known
 
+SUITES: dict[str, Callable[[Options], Iterator[records.Record]]] = {
+  'conv': convs.measure,
+  'step': steps.measure,
+  'sweep': sweeps.measure,
+}
 PEERS = ('none', 'torch', 'torch_compile')
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """The flags of this command."""
   on_cpu = jax.default_backend() == 'cpu'
-  names = ', '.join((*suites.SUITES, 'all'))
+  names = ', '.join((*SUITES, 'all'))
   lists = functools.partial(flags.DEFINE_list, flag_values=values)
   texts = functools.partial(flags.DEFINE_string, flag_values=values)
   counts = functools.partial(flags.DEFINE_integer, lower_bound=1, flag_values=values)
@@ -56,13 +61,12 @@ def main(argv: list[str]) -> int:
 
 def run(values: flags.FlagValues) -> int:
   """Checks the values of the flags and times what they name."""
-  chosen = tuple(suites.SUITES) if values.suite == 'all' else (values.suite,)
+  chosen = tuple(SUITES) if values.suite == 'all' else (values.suite,)
   for name, value, known in (
-    ('suite', values.suite, (*suites.SUITES, 'all')),
+    ('suite', values.suite, (*SUITES, 'all')),
     ('peer', values.peer, PEERS),
   ):
-    if value not in known:
-      raise InputError(f"{name} '{value}' is not known{hint(value, known)}")
+    check_known(name, value, known)
   lanes = _positive(values.lanes)
   engines = tuple(
     Engine(strategy, conv, precision).resolve()
@@ -73,7 +77,7 @@ def run(values: flags.FlagValues) -> int:
   if values.json and not pathlib.Path(values.json).absolute().parent.is_dir():
     raise InputError(f'--json={values.json} is in no folder; make it first')
   peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
-  options = suites.Options(
+  options = Options(
     engines,
     lanes,
     values.batch,
@@ -86,14 +90,16 @@ def run(values: flags.FlagValues) -> int:
   found: list[records.Record] = []
   try:
     for suite in chosen:
-      for record in suites.SUITES[suite](options):
+      for record in SUITES[suite](options):
         found.append(record)
         print(records.format_table([record]).splitlines()[1], flush=True)
   finally:
     if peer is not None:
       peer.close()
     if values.json and found:
-      _write(pathlib.Path(values.json), found)
+      atomic.write_json(
+        pathlib.Path(values.json), [record.to_json() for record in found]
+      )
   print(f'\n{records.format_table(found)}')
   return 0
 
@@ -102,12 +108,6 @@ def _positive(entries: list[str]) -> tuple[int, ...]:
   if not entries or not all(entry.isdecimal() and int(entry) for entry in entries):
     raise InputError(f'--lanes={",".join(entries)} is not allowed; give such as 1,3')
   return tuple(map(int, entries))
-
-
-def _write(path: pathlib.Path, found: list[records.Record]) -> None:
-  partial = path.with_name(f'{path.name}.partial')
-  partial.write_text(json.dumps([dataclasses.asdict(r) for r in found], indent=1))
-  os.replace(partial, path)
 
 
 if __name__ == '__main__':

@@ -19,7 +19,7 @@ from absl import flags
 
 from experiments import command
 from experiments import sweep as sweep_flags
-from gpz_jax import report, sweep
+from gpz_jax import atomic, report, sweep
 from gpz_jax.report import comparison
 from gpz_jax.types import InputError, hint
 
@@ -89,7 +89,7 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   comments = [textwrap.fill(note, 88) for note in dict.fromkeys(notes.values())]
   text = '\n'.join([*comments, '', text])
   for workdir in notes:
-    (workdir / 'comparison.txt').write_text(text + '\n')
+    atomic.write_text(workdir / 'comparison.txt', text + '\n')
     print(f'report: {report.build(workdir)}')
   print(f'\n{text}')
   diverged = any(row['status'] == 'diverged' for rows in runs.values() for row in rows)

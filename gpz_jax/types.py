@@ -24,6 +24,17 @@ def hint(word: str, known: Iterable[str]) -> str:
   return f'{did_you_mean(word, known) or "."} Known: {", ".join(known)}'
 
 
+def check_known(what: str, value: str, known: Iterable[str]) -> None:
+  """Refuses an unknown word.
+
+  Raises:
+    InputError: `what 'value' is not known`, with the nearest and all that are.
+  """
+  known = list(known)
+  if value not in known:
+    raise InputError(f"{what} '{value}' is not known{hint(value, known)}")
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
   """`; did you mean 'x'?`, or nothing where nothing known is near."""
   near = difflib.get_close_matches(word, known, n=1)

@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 
 from experiments import bench
-from experiments.benchmarks import records, suites
+from experiments.benchmarks import options, records
 from gpz_jax import models, partition
 from gpz_jax.attacks import decoders
 from gpz_jax.types import InputError
@@ -72,9 +72,9 @@ def test_the_peer_has_our_decoders():
   pytest.importorskip('torch')
   from experiments.benchmarks import torch_peer
 
-  for activation in suites.ACTIVATIONS[:-1]:
-    theirs = torch_peer.make_decoder(list(activation), list(suites.IMAGE))
-    ours = decoders.make(activation, suites.IMAGE)
+  for activation in options.ACTIVATIONS[:-1]:
+    theirs = torch_peer.make_decoder(list(activation), list(options.IMAGE))
+    ours = decoders.make(activation, options.IMAGE)
     shapes = jax.eval_shape(
       ours.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *activation), float)
     )
@@ -90,12 +90,12 @@ def test_the_peer_has_our_edges(name):
   make = {'vgg19': torch_peer.make_vgg19_edge, 'ir152': torch_peer.make_ir152_edge}
   splits = models.PAPER_SPLITS[name]
   model = models.make(name, num_classes=10)
-  shapes = partition.list_splits(model, suites.IMAGE)
-  costs = partition.split_costs(model, suites.IMAGE, 10, splits)
+  shapes = partition.list_splits(model, options.IMAGE)
+  costs = partition.split_costs(model, options.IMAGE, 10, splits)
   for split in splits:
     edge = make[name](int(split.rpartition('_')[2])).eval().to('meta')
     with torch.device('meta'):
-      sent = edge(torch.zeros(1, 3, *suites.IMAGE[:2]))
+      sent = edge(torch.zeros(1, 3, *options.IMAGE[:2]))
     channels, height, width = sent.shape[1:]
     assert (height, width, channels) == shapes[split].shape
     assert sum(p.numel() for p in edge.parameters()) == costs[split]['edge_params']

@@ -8,6 +8,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 LEVELS = {
   'types': 0,
+  'atomic': 0,
   'liveness': 1,
   'metrics': 1,
   'data': 1,

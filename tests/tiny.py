@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gpz_jax import sweep
 from gpz_jax.types import Dataset, Task
 
 
@@ -29,6 +30,26 @@ def task(size: int = 16, train: int = 192) -> Task:
     test=dataset(2, 40, size),
     aux=dataset(3, 50, size),
   )
+
+
+def sweep_config(workdir, **changes) -> sweep.SweepConfig:
+  """A sweep of seconds: one split of a narrow CNN, one epoch of everything."""
+  smallest = {
+    'image_size': 16,
+    'model': 'cnn',
+    'model_options': ('width=0.0625',),
+    'splits': ('conv_2',),
+    'alphas': (0.0,),
+    'train_limit': 16,
+    'val_limit': 8,
+    'test_limit': 8,
+    'aux_limit': 20,
+    'target_epochs': 1,
+    'target_batch_size': 8,
+    'decoder_epochs': 1,
+    'decoder_batch_size': 8,
+  }
+  return sweep.SweepConfig(workdir=str(workdir), **smallest | changes)
 
 
 def random_variables(model, images, lanes=()):

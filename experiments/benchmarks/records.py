@@ -13,7 +13,7 @@ SLOW = 10.0  # seconds: what takes longer is run once, not `repeats` times
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-  """One line of the benchmark. Seconds are medians; NaN is null in the JSON."""
+  """One line of the benchmark. Seconds are medians; None where it was not measured."""
 
   suite: str
   case: str
@@ -26,12 +26,20 @@ class Record:
   seconds: float
   spread: float  # (slowest - fastest) / median of ours
   peer_seconds: float | None
-  speedup: float | None  # peer_seconds / seconds
   gflops_per_second: float | None  # by the analytic count
   compile_seconds: float | None
   peak_bytes: int | None  # of the compiled program: arguments, results and temporaries
   repeats: int
   note: str = ''
+
+  @property
+  def speedup(self) -> float | None:
+    """How many times faster than the peer."""
+    return None if self.peer_seconds is None else self.peer_seconds / self.seconds
+
+  def to_json(self) -> dict[str, Any]:
+    """The record as a JSON object."""
+    return dataclasses.asdict(self) | {'speedup': self.speedup}
 
 
 @dataclasses.dataclass(frozen=True)

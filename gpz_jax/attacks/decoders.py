@@ -17,7 +17,7 @@ from gpz_jax.attacks import attention as attention_lib
 from gpz_jax.attacks import enhance as enhance_lib
 from gpz_jax.attacks import inputs
 from gpz_jax.models import layers
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known
 
 Act = Literal['code', 'tanh', 'prelu']
 ACTS: tuple[Act, ...] = ('code', 'tanh', 'prelu')
@@ -205,9 +205,9 @@ def make(
     InputError: unknown names, options that do not go together, or no number of
       doublings leads from the activation to the image.
   """
-  _check_known('decoder', kind, KINDS)
+  check_known('decoder', kind, KINDS)
   if act is not None:
-    _check_known('act', act, ACTS)
+    check_known('act', act, ACTS)
   attention_lib.plan(attention, 1)
   tokens = len(activation_shape) == 2
   if tokens:
@@ -272,8 +272,3 @@ def _map_ups(
       f' to an image of {height}x{width}; use image_size 32 or 64'
     )
   return int(ups)
-
-
-def _check_known(what: str, value: str, known: tuple[str, ...]) -> None:
-  if value not in known:
-    raise InputError(f"{what} '{value}' is not known{hint(value, known)}")

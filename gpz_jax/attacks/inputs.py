@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known
 
 Read = Callable[[jax.Array], jax.Array]
 LOG_FLOOR, LOG_SHIFT = -1000.0, 50.0  # Yang et al. 2019
@@ -94,8 +94,7 @@ def make(name: str) -> Read:
   Raises:
     InputError: unknown name.
   """
-  if name not in INPUTS:
-    raise InputError(f"input '{name}' is not known{hint(name, INPUTS)}")
+  check_known('input', name, INPUTS)
   return INPUTS[name]
 
 

@@ -19,7 +19,7 @@ from gpz_jax.attacks import attention as attention_lib
 from gpz_jax.attacks import decoders, inputs
 from gpz_jax.attacks import enhance as enhance_lib
 from gpz_jax.attacks.optimisation import QUERY_FREE, WHITE_BOX, Search
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known, hint
 
 ActOrAuto = Literal['auto', 'code', 'tanh', 'prelu']
 
@@ -115,8 +115,7 @@ def parse(text: str) -> Attack:
     InputError: unknown name, option or value.
   """
   name, *options = text.split(':')
-  if name not in ATTACKS:
-    raise InputError(f"attack '{name}' is not known{hint(name, ATTACKS)}")
+  check_known('attack', name, ATTACKS)
   cls, defaults = ATTACKS[name]
   kinds = get_type_hints(cls)
   known = [field for field in kinds if field not in ('text', 'shadow')]

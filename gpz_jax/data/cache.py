@@ -3,14 +3,13 @@
 import logging
 import os
 import pathlib
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 
-from gpz_jax import types
+from gpz_jax import atomic, types
 
 _DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -60,11 +59,5 @@ def _read(path: pathlib.Path) -> types.Dataset:
 
 def _write(path: pathlib.Path, subset: types.Dataset) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
-  handle, name = tempfile.mkstemp(dir=path.parent, suffix='.tmp')
-  try:
-    with os.fdopen(handle, 'wb') as file:
-      np.savez(file, image=subset.image, label=subset.label)
-    os.replace(name, path)
-  except BaseException:
-    os.unlink(name)
-    raise
+  with atomic.replacing(path, shared=True) as partial, partial.open('wb') as file:
+    np.savez(file, image=subset.image, label=subset.label)

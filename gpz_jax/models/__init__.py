@@ -13,7 +13,7 @@ from gpz_jax.models.ir import IR
 from gpz_jax.models.resnet import ResNet
 from gpz_jax.models.vgg import VGG
 from gpz_jax.models.vit import ViT
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
   'cnn': CNN,
@@ -64,8 +64,8 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
 
 def check_name(name: str) -> None:
   """Raises InputError where `make` would not know a name; imports nothing."""
-  if ':' not in name and name not in MODELS:
-    raise InputError(f"model '{name}' is not known{hint(name, MODELS)}")
+  if ':' not in name:
+    check_known('model', name, MODELS)
 
 
 def _make_own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import check_known
 
 DENSE = ('lax', 'canonical', 'taps', 'gemm', 'scatter')
 UPSAMPLE = ('lax', 'subpixel', 'canonical', 'taps', 'gemm', 'phases', 'scatter')
@@ -80,8 +80,7 @@ def check(setting: str) -> None:
   Raises:
     InputError: not in `SETTINGS`.
   """
-  if setting not in SETTINGS:
-    raise InputError(f"conv '{setting}' is not known{hint(setting, SETTINGS)}")
+  check_known('conv', setting, SETTINGS)
 
 
 @contextlib.contextmanager

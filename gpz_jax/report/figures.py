@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gpz_jax import atomic
 from gpz_jax.report.formats import format_error
 from gpz_jax.report.workdir import Findings
 
@@ -164,10 +165,8 @@ def encode_svg(figure: Figure) -> str:
 
 def save_png(figure: Figure, path: pathlib.Path) -> None:
   """Writes the figure, cut to its content, in one atomic step."""
-  partial = path.with_name(f'{path.name}.partial')
-  with mpl.rc_context(STYLE):
+  with mpl.rc_context(STYLE), atomic.replacing(path) as partial:
     figure.savefig(partial, format='png', dpi=160, bbox_inches='tight')
-  partial.replace(path)
 
 
 def join_images(images: np.ndarray, gap: int = 2) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gpz_jax import results
+from gpz_jax import atomic, results
 from gpz_jax.report import figures, formats
 from gpz_jax.report.workdir import Findings, read_workdir
 
@@ -60,9 +60,8 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   if grid := figures.draw_reconstructions(findings, nearest_zero):
     figures.save_png(grid, folder / 'reconstructions.png')
   index = folder / 'index.html'
-  partial = folder / 'index.html.partial'
-  partial.write_text(render(findings, curves), encoding='utf-8')
-  return partial.replace(index)
+  atomic.write_text(index, render(findings, curves))
+  return index
 
 
 def render(findings: Findings, curves: Figure) -> str:

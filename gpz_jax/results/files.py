@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpz_jax import atomic
 from gpz_jax.results.columns import COLUMNS, TYPES, Row, check_row
 from gpz_jax.types import InputError
 
@@ -62,9 +63,8 @@ def write_parquet(path: PathLike, rows: Iterable[Row]) -> None:
     key=lambda row: (row['split_index'], row['alpha'], row['seed'], row['attack']),
   )
   table = pa.Table.from_pylist([_without_nan(row) for row in ordered], _arrow_schema())
-  partial = path.with_name(f'{path.name}.partial')
-  pq.write_table(table, partial)
-  os.replace(partial, path)
+  with atomic.replacing(path) as partial:
+    pq.write_table(table, partial)
 
 
 def read_parquet(path: PathLike) -> list[Row]:

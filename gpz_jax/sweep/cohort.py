@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gpz_jax
-from gpz_jax import checkpoints, report, results
+from gpz_jax import atomic, checkpoints, report, results
 from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
 from gpz_jax.attacks.capture import Activations
@@ -22,7 +22,6 @@ from gpz_jax.attacks.specs import Attack, DecoderAttack, SearchAttack
 from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import memory
-from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.sweep.progress import Progress, format_seconds, write_events
 from gpz_jax.training import lanes as lanes_lib
@@ -153,7 +152,7 @@ class Cohort:
       path = report.sample_path(
         self.workdir, lane.lane.lane_id, lane.split, attack.text
       )
-      workdir_lib.write_array(path, np.round(255 * images).astype(np.uint8))
+      atomic.write_array(path, np.round(255 * images).astype(np.uint8))
     seconds = time.monotonic() - began
     errors = ' '.join(f'{mse:.4f}' for mse in outcome.scores['test_mse'])
     self.progress.say(

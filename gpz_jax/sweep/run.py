@@ -11,7 +11,7 @@ import jax
 import tensorboardX
 from jax.experimental.compilation_cache import compilation_cache
 
-from gpz_jax import checkpoints, metrics, report, results
+from gpz_jax import atomic, checkpoints, metrics, report, results
 from gpz_jax import targets as targets_lib
 from gpz_jax import zone as zone_lib
 from gpz_jax.sweep import config as config_lib
@@ -126,9 +126,9 @@ def _describe_data(plan: Plan, workdir: pathlib.Path) -> None:
     ladder = metrics.ladder(
       task.aux, task.test, shared_labels=task.aux_name == task.name
     )
-    workdir_lib.write_json(workdir / 'ladder.json', ladder)
+    atomic.write_json(workdir / 'ladder.json', ladder)
   originals = plan.task.test.image[:NUM_SAMPLES]
-  workdir_lib.write_array(workdir / 'samples' / 'originals.npy', originals)
+  atomic.write_array(workdir / 'samples' / 'originals.npy', originals)
 
 
 def _obtain_targets(

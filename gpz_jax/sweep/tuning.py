@@ -1,17 +1,14 @@
 """The engine of a sweep, tuned to the machine where that is asked for."""
 
+import dataclasses
 import json
 import pathlib
 
-import jax
-import jax.numpy as jnp
-
+from gpz_jax import atomic
 from gpz_jax.attacks import inputs
 from gpz_jax.attacks.specs import DecoderAttack
-from gpz_jax.models import choices
 from gpz_jax.models.choices import Site, Table
 from gpz_jax.sweep import config as config_lib
-from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.sweep.progress import Progress
 from gpz_jax.training import tune
@@ -29,10 +26,11 @@ def make_engine(plan: Plan, workdir: pathlib.Path, progress: Progress) -> Engine
     return engine
   path = workdir / 'tuned.json'
   if path.exists():
-    return engine.replace(conv=tuple(json.loads(path.read_text()).items()))
-  table = dict(_measure(plan, engine, progress))
-  workdir_lib.write_json(path, table)
-  return engine.replace(conv=tuple(table.items()))
+    table = json.loads(path.read_text())
+  else:
+    table = dict(_measure(plan, engine, progress))
+    atomic.write_json(path, table)
+  return dataclasses.replace(engine, conv=tuple(table.items()))
 
 
 def _measure(plan: Plan, engine: Engine, progress: Progress) -> Table:
@@ -51,21 +49,15 @@ def _measure(plan: Plan, engine: Engine, progress: Progress) -> Table:
     )
 
   batch = config_lib.target_recipe(config).batch_size
-  table = measure(_sites(plan.model, plan.task.image_shape), len(plan.lanes), batch)
+  table = measure(
+    tune.find_sites(plan.model, plan.task.image_shape), len(plan.lanes), batch
+  )
   batch = config_lib.decoder_recipe(config).batch_size
   for attack, splits in plan.attacked.items():
     if isinstance(attack, DecoderAttack):
       shapes = [plan.shapes[split].shape for split in splits]
       for shape in dict.fromkeys(shapes):
         decoder = attack.make(shape, plan.task.image_shape)
-        sites = _sites(decoder, inputs.shape(attack.input, shape))
+        sites = tune.find_sites(decoder, inputs.shape(attack.input, shape))
         table += measure(sites, len(plan.lanes) * shapes.count(shape), batch)
   return table
-
-
-def _sites(model, shape: tuple[int, ...]) -> list[Site]:
-  """The convolutions a model makes of one example of `shape`."""
-  example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-  with choices.recording() as met:
-    jax.eval_shape(model.init, jax.random.key(0), example)
-  return met

@@ -1,14 +1,13 @@
-"""The folder of a sweep: which run it belongs to, and files written whole."""
+"""The folder of a sweep: which run it belongs to, and what is in it already."""
 
 import json
-import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from gpz_jax import checkpoints, results
+from gpz_jax import atomic, checkpoints, results
 from gpz_jax.sweep.config import (
   NOT_IDENTITY,
   TARGET_FIELDS,
@@ -121,31 +120,11 @@ def create(config: SweepConfig) -> pathlib.Path:
   workdir = pathlib.Path(config.workdir)
   try:
     (workdir / 'samples').mkdir(parents=True, exist_ok=True)
-    write_text(workdir / 'run.flags', to_flags(config))
-    write_json(workdir / 'env.json', results.provenance())
-    write_json(workdir / 'config.json', to_json(config))
+    atomic.write_text(workdir / 'run.flags', to_flags(config))
+    atomic.write_json(workdir / 'env.json', results.provenance())
+    atomic.write_json(workdir / 'config.json', to_json(config))
   except OSError as error:
     raise InputError(
       f'--workdir={workdir} cannot be written: {error.strerror}; name another'
     ) from error
   return workdir
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-  """Writes a file whole or not at all."""
-  partial = path.with_name(path.name + '.partial')
-  partial.write_text(text)
-  os.replace(partial, path)
-
-
-def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes JSON, whole or not at all."""
-  write_text(path, json.dumps(value, indent=1) + '\n')
-
-
-def write_array(path: pathlib.Path, array: np.ndarray) -> None:
-  """Writes a .npy file, whole or not at all."""
-  partial = path.with_name(path.name + '.partial')
-  with open(partial, 'wb') as file:
-    np.save(file, array, allow_pickle=False)
-  os.replace(partial, path)

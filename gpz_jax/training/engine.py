@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from gpz_jax.models import choices
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known
 
 PRECISIONS = ('auto', 'float32', 'bfloat16')
 
@@ -41,10 +41,6 @@ class Engine:
     """The setting's name; `tuned` for a table."""
     return self.conv if isinstance(self.conv, str) else 'tuned'
 
-  def replace(self, **changes: Any) -> 'Engine':
-    """The engine with other values."""
-    return dataclasses.replace(self, **changes)
-
   def resolve(self) -> 'Engine':
     """The engine with nothing left to decide.
 
@@ -53,10 +49,7 @@ class Engine:
     """
     if isinstance(self.conv, str):
       choices.check(self.conv)
-    if self.precision not in PRECISIONS:
-      raise InputError(
-        f"precision '{self.precision}' is not known{hint(self.precision, PRECISIONS)}"
-      )
+    check_known('precision', self.precision, PRECISIONS)
     available = jax.local_device_count()
     if not 0 <= self.devices <= available:
       raise InputError(f'devices={self.devices} is not allowed; there are {available}')

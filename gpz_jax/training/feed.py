@@ -33,7 +33,7 @@ class Feed:
     self.lanes = lanes_lib.pad(lanes, devices)
     self.shared = shared
     self.num_lanes = lanes_lib.count(self.lanes)
-    self._batch_size = batch_size
+    self._batch_size, self._devices = batch_size, devices
     self.most_steps = 2**31
     if self._far is not None:
       row = self._far[:1, :1].nbytes * self.num_lanes
@@ -50,7 +50,7 @@ class Feed:
     start, stop = bounds
     steps = min(self.most_steps, len(order))
     rows = np.resize(order[start:stop], (steps, self._batch_size)).ravel()
-    lane = np.minimum(np.arange(self.num_lanes), len(self._far) - 1)
+    lane = lanes_lib.pad(np.arange(len(self._far)), self._devices)
     near = self._far[lane[:, None], rows]
     images = jax.tree.map(lambda leaf: leaf[rows], self.shared[STREAMED])
     local = np.arange(len(rows), dtype=np.int32).reshape(steps, -1)

@@ -9,16 +9,26 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gpz_jax import atomic
 from gpz_jax.models import choices, convolutions, upsampling
 from gpz_jax.models.choices import Site, Table
 from gpz_jax.training.engine import Engine
 
 STEPS, REPEATS = 2, 3
 HOPELESS = 3.0  # times the fastest so far: timed once
+
+
+def find_sites(model: nn.Module, shape: tuple[int, ...]) -> list[Site]:
+  """The convolutions `model` makes of one example of `shape`."""
+  example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  with choices.recording() as met:
+    jax.eval_shape(model.init, jax.random.key(0), example)
+  return met
 
 
 def make_step(site: Site, way: str, engine: Engine) -> Callable[..., Any]:
@@ -91,16 +101,13 @@ def tune(
     lanes = 1
   known = _read(cache)
   key = '|'.join(
-    map(
-      str,
-      (
-        jax.devices()[0].device_kind,
-        jax.__version__,
-        engine.strategy,
-        engine.precision,
-        f'{lanes} lanes',
-        f'batch {batch}',
-      ),
+    (
+      jax.devices()[0].device_kind,
+      jax.__version__,
+      engine.strategy,
+      engine.precision,
+      f'{lanes} lanes',
+      f'batch {batch}',
     )
   )
   chosen = dict(known.get(key, {}))
@@ -111,7 +118,8 @@ def tune(
       report(site, seconds)
       chosen[site.text] = min(seconds, key=seconds.__getitem__)
       if cache is not None:
-        _write(cache, {**_read(cache), key: chosen})
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_json(cache, {**_read(cache), key: chosen}, shared=True)
     table.append((site.text, chosen[site.text]))
   return tuple(table)
 
@@ -123,7 +131,7 @@ def _measure(site: Site, engine: Engine, lanes: int, batch: int) -> dict[str, fl
   # the likely ones first, so that hopeless ones are seen to be so
   for way in sorted(choices.KNOWN[site.kind], key=('lax', 'canonical').__contains__):
     run = make_step(site, way, engine)
-    took = _time(run, arguments, 1)  # with the compile
+    _time(run, arguments, 1)  # compiles
     took = _time(run, arguments, 1)
     if took < HOPELESS * min(seconds.values(), default=took):
       took = statistics.median(_time(run, arguments, STEPS) for _ in range(REPEATS))
@@ -150,10 +158,3 @@ def _read(cache: pathlib.Path | None) -> dict[str, dict[str, str]]:
   except (OSError, ValueError):
     return {}
   return found if isinstance(found, dict) else {}
-
-
-def _write(cache: pathlib.Path, known: dict[str, dict[str, str]]) -> None:
-  cache.parent.mkdir(parents=True, exist_ok=True)
-  partial = cache.with_name(f'{cache.name}.{os.getpid()}.partial')
-  partial.write_text(json.dumps(known, indent=1))
-  os.replace(partial, cache)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from gpz_jax import models, results, sweep, zone
@@ -34,18 +35,15 @@ def config(tmp_path_factory):
       for i in range(count):
         image = rng.integers(0, 255, (16, 16, 3), np.uint8)
         Image.fromarray(image).save(folder / f'{i}.png')
-  return sweep.SweepConfig(
-    workdir=str(tmp_path_factory.mktemp('runs') / 'attacks'),
+  return tiny.sweep_config(
+    tmp_path_factory.mktemp('runs') / 'attacks',
     dataset=f'folder:{root}',
-    image_size=16,
-    model='cnn',
-    model_options=('width=0.0625',),
     splits=('conv_1', 'conv_2'),
-    alphas=(0.0,),
     attack=ATTACKS,
-    target_epochs=1,
-    target_batch_size=8,
-    decoder_epochs=1,
+    train_limit=None,
+    val_limit=None,
+    test_limit=None,
+    aux_limit=None,
     decoder_batch_size=4,
   )
 

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+import tiny
 
 from gpz_jax import sweep
 from gpz_jax.attacks import capture, inversion
@@ -17,22 +18,16 @@ MADE_BY_THE_RUN = ('wall_seconds', 'cache')
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory):
-  return sweep.SweepConfig(
-    workdir=str(tmp_path_factory.mktemp('runs') / 'device'),
-    image_size=16,
-    model='cnn',
-    model_options=('width=0.0625',),
-    splits=('conv_2',),
+  return tiny.sweep_config(
+    tmp_path_factory.mktemp('runs') / 'device',
     alphas=(0.0, 0.3),
     attack=('inversion', ATTACK),
     train_limit=32,
     val_limit=16,
     test_limit=20,
     aux_limit=50,
-    target_epochs=1,
     target_batch_size=16,
     decoder_epochs=2,
-    decoder_batch_size=8,
   )
 
 

@@ -5,6 +5,7 @@ import json
 
 import jax
 import pytest
+import tiny
 
 from gpz_jax import sweep
 from gpz_jax.training import tune
@@ -13,21 +14,8 @@ from gpz_jax.training import tune
 @pytest.fixture
 def config(tmp_path, monkeypatch):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-  return sweep.SweepConfig(
-    workdir=str(tmp_path / 'run'),
-    image_size=16,
-    model='cnn',
-    model_options=('width=0.0625',),
-    splits=('conv_2',),
-    alphas=(0.0,),
-    train_limit=16,
-    val_limit=8,
-    test_limit=8,
-    aux_limit=20,
-    target_epochs=1,
-    target_batch_size=8,
-    decoder_epochs=1,
-    decoder_batch_size=8,
+  return tiny.sweep_config(
+    tmp_path / 'run',
     tune=True,
     compile_cache=str(tmp_path / 'programs'),
     profile=str(tmp_path / 'trace'),

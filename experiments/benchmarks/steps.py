@@ -1,0 +1,83 @@
+"""The suite step: training steps of decoders."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmarks import records, work
+from experiments.benchmarks.options import ACTIVATIONS, IMAGE, Options, make_record
+from experiments.benchmarks.records import Record
+from gpz_jax.attacks import decoders, inversion
+from gpz_jax.training.engine import Engine
+from gpz_jax.training.loop import Trainer
+from gpz_jax.training.recipe import DECODER
+from gpz_jax.types import Mean
+
+
+def measure(options: Options) -> Iterator[Record]:
+  """One decoder step per lane for each activation shape."""
+  for activation in ACTIVATIONS:
+    case = 'x'.join(map(str, activation))
+    if options.case not in case:
+      continue
+    for lanes in options.lanes:
+      for engine in options.engines:
+        yield _step_record(options, activation, case, lanes, engine)
+
+
+def _step_record(options: Options, activation, case, lanes: int, engine: Engine):
+  run, program = decoder_steps(options, activation, lanes, engine)
+  request = {'activation': activation, 'image': IMAGE, 'batch': options.batch}
+
+  def peer() -> float:
+    assert options.peer is not None
+    found = options.peer.seconds(**request, steps=options.steps)
+    return found['step'] * options.steps * lanes
+
+  is_map = len(activation) == 3  # the peer has no decoder of tokens
+  timing = records.alternate(
+    run, peer if options.peer and is_map else None, options.repeats
+  )
+  operations = work.step_flops(activation, options.batch) * lanes
+  return make_record(
+    options, engine, timing, program, operations, 'step', case, lanes, engine.conv_name
+  )
+
+
+def decoder_steps(options: Options, activation, lanes: int, engine: Engine):
+  """A function that trains `lanes` decoders for `steps` steps, and its program."""
+  decoder = decoders.make(activation, IMAGE)
+  count = options.batch * options.steps
+  recipe = dataclasses.replace(DECODER, epochs=1, batch_size=options.batch)
+  objective = inversion.make_objective(decoder, activation, count, engine)
+  trainer = Trainer(objective, recipe, engine)
+  rng = np.random.default_rng(0)
+  stacked = {
+    'key': jnp.stack([jax.random.key(i) for i in range(lanes)]),
+    'train': jnp.asarray(rng.normal(size=(lanes, count, *activation)), jnp.float32),
+    'constants': {},
+  }
+  images = rng.integers(0, 256, (count, *IMAGE)).astype(np.uint8)
+  shared = jax.device_put({'train': images})
+  states = trainer.create(stacked['key'])
+  order = jnp.arange(count, dtype=jnp.int32).reshape(options.steps, options.batch)
+  rest = (
+    stacked,
+    shared,
+    order,
+    jnp.ones(order.shape, jnp.float32),
+    np.array([0, options.steps], np.int32),
+    np.float32(0),
+  )
+  scale = jnp.copy(states.plateau.scale)
+  running = (states.train, Mean(*jnp.zeros((2, lanes))))
+  program = records.compile_program(trainer.segment, running, scale, *rest)
+  held = [running]  # donated by every run, so that the next takes what the last gave
+
+  def run():
+    held[0] = jax.block_until_ready(program.run(held[0], scale, *rest))
+
+  return run, program
