@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from gpz_jax.training import programs
+
 SLOW = 10.0  # seconds: what takes longer is run once, not `repeats` times
 
 
@@ -96,16 +98,7 @@ def compile_program(function: Any, *arguments: Any) -> Program:
   began = time.perf_counter()
   compiled = function.lower(*arguments).compile()
   seconds = time.perf_counter() - began
-  memory = compiled.memory_analysis()
-  peak = None
-  if memory is not None:
-    peak = (
-      memory.argument_size_in_bytes
-      + memory.output_size_in_bytes
-      + memory.temp_size_in_bytes
-      - memory.alias_size_in_bytes
-    )
-  return Program(compiled, seconds, peak)
+  return Program(compiled, seconds, programs.peak_bytes(compiled))
 
 
 def device_name() -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from experiments.benchmarks import records, work
 from experiments.benchmarks.options import ACTIVATIONS, IMAGE, Options, make_record
 from experiments.benchmarks.records import Record
-from gpz_jax.attacks import decoders, inversion
+from gpz_jax.attacks import decoders
+from gpz_jax.attacks.objective import make_objective
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import DECODER
@@ -52,7 +53,7 @@ def decoder_steps(options: Options, activation, lanes: int, engine: Engine):
   decoder = decoders.make(activation, IMAGE)
   count = options.batch * options.steps
   recipe = dataclasses.replace(DECODER, epochs=1, batch_size=options.batch)
-  objective = inversion.make_objective(decoder, activation, count, engine)
+  objective = make_objective(decoder, activation, count, engine)
   trainer = Trainer(objective, recipe, engine)
   rng = np.random.default_rng(0)
   stacked = {

@@ -6,7 +6,6 @@ else in a file that is mapped into it.
 """
 
 import functools
-import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
@@ -20,6 +19,7 @@ from jax import lax
 from gpz_jax import partition
 from gpz_jax.data import eval_order
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
 
 CAPTURE_BATCH = 128
@@ -37,8 +37,8 @@ def choose_place(num_bytes: int, budget_bytes: float) -> Place:
   """
   if num_bytes <= budget_bytes:
     return 'device'
-  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-  if jax.default_backend() != 'cpu' and num_bytes <= HOST_SHARE * memory:
+  room = HOST_SHARE * programs.host_bytes()
+  if jax.default_backend() != 'cpu' and num_bytes <= room:
     return 'host'
   return 'disk'
 

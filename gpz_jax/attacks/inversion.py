@@ -7,7 +7,7 @@ so every activation is computed once and read in all epochs.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -19,13 +19,12 @@ from jax import lax
 from gpz_jax import metrics
 from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks.capture import Activations
-from gpz_jax.data import eval_order
-from gpz_jax.targets import pixels
+from gpz_jax.attacks.objective import make_arguments, make_trainer
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import History, Objective, Report, Trainer
+from gpz_jax.training.loop import History, Report, Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.state import Best
-from gpz_jax.types import Dataset, Lane, Mean, Task, stable_hash
+from gpz_jax.types import Dataset, Lane, Task, stable_hash
 
 HELD_OUT_SHARE = 0.1  # of aux, for the plateau and the choice of the epoch
 EVAL_BATCH = metrics.PAPER_BATCH
@@ -61,15 +60,6 @@ def cohorts(
   for split in splits:
     grouped.setdefault(shapes[split].shape, []).append(split)
   return {shape: tuple(names) for shape, names in grouped.items()}
-
-
-def waves(
-  lanes: Sequence[AttackLane], bytes_per_lane: int, budget_bytes: float
-) -> Iterator[Sequence[AttackLane]]:
-  """Cuts a cohort's lanes so that the activations of each part fit the budget."""
-  size = max(1, int(budget_bytes // max(bytes_per_lane, 1)))
-  for start in range(0, len(lanes), size):
-    yield lanes[start : start + size]
 
 
 def subsets(task: Task, selection: Selection) -> tuple[Dataset, Dataset]:
@@ -109,6 +99,7 @@ def train(
   *,
   constants: Any = None,
   engine: Engine = AUTO,
+  trainer: Trainer | None = None,
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
 ) -> tuple[Decoders, History]:
@@ -122,48 +113,24 @@ def train(
     recipe: how to train.
     constants: what the decoder must know of its lane's data, see `enhance.constants`.
     engine: how lanes are computed.
+    trainer: of `make_trainer` for the same shapes; made here where None.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`.
 
   Returns:
     The decoders [L] at their best epoch, and the history: loss and mse.
   """
-  engine = engine.resolve()
-  sent = fit_on[0].shape[2:]
-  objective = make_objective(decoder, sent, len(choose_on[1]), engine)
-  trainer = Trainer(objective, recipe, engine)
-  stacked = {
-    'key': jnp.stack([lane.key() for lane in lanes]),
-    'train': fit_on[0],
-    'held_out': choose_on[0],
-    'constants': constants or {},
-  }
+  trainer = trainer or make_trainer(decoder, fit_on, choose_on, recipe, engine=engine)
+  keys = jnp.stack([lane.key() for lane in lanes])
+  stacked, shared = make_arguments(keys, fit_on, choose_on, constants)
   states, history = trainer.fit(
     stacked,
-    jax.device_put({'train': fit_on[1], 'held_out': choose_on[1]}),
+    jax.device_put(shared),
     num_examples=len(fit_on[1]),
     order_seed=order_seed,
     report=report,
   )
   return Decoders(states.best, states.train.alive, states.train.step), history
-
-
-def make_objective(
-  decoder: nn.Module, activation: tuple[int, ...], num_held_out: int, engine: Engine
-) -> Objective:
-  """What decoders minimise: the per-element squared error.
-
-  A lane holds 'train' and 'held_out', its activations, and 'constants'; all share
-  'train' and 'held_out', their images.
-  """
-  return Objective(
-    model=decoder,
-    sample_shape=activation,
-    loss=_make_loss(decoder, engine),
-    evaluate=_make_evaluate(decoder, num_held_out, engine),
-    plateau_on='mse',
-    select_on='mse',
-  )
 
 
 def reconstruct(
@@ -246,38 +213,3 @@ def _evaluate_chunk(decoder, best, activations, images, order, engine):
     return jax.tree.map(lambda sums: sums.sum(axis=0), lax.map(batch, batches))
 
   return engine.over_lanes(one)((best, activations))
-
-
-def _make_loss(decoder: nn.Module, engine: Engine):
-  def loss(params, batch_stats, lane, shared, index, mask, key, progress):
-    del progress
-    reconstruction, updated = engine.apply(
-      decoder,
-      {'params': params, 'batch_stats': {**batch_stats, **lane['constants']}},
-      lane['train'][index],
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': key},
-    )
-    errors = metrics.mse(pixels(shared['train'], index), reconstruction)
-    return Mean.of(errors, mask).compute(), updated.get('batch_stats', {})
-
-  return loss
-
-
-def _make_evaluate(decoder: nn.Module, num_examples: int, engine: Engine):
-  index, masks = eval_order(num_examples, EVAL_BATCH)
-
-  def evaluate(variables, lane, shared) -> dict[str, Mean]:
-    def body(total, batch):
-      index, mask = batch
-      reconstruction = engine.apply(
-        decoder, variables, lane['held_out'][index], train=False
-      )
-      errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
-      return total.merge(Mean.of(errors, mask)), None
-
-    batches = (jnp.asarray(index), jnp.asarray(masks))
-    return {'mse': lax.scan(body, Mean.zero(), batches)[0]}
-
-  return evaluate

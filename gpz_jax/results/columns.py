@@ -63,6 +63,7 @@ COLUMNS = (
   Column('devices', int, 'devices the lanes were spread over'),
   Column('activation_dtype', str, 'number format the activations were kept in'),
   Column('cache', str, 'where the activations were kept: device, host or disk'),
+  Column('wave', int, 'lanes that were attacked side by side'),
   Column('wall_seconds', float, 'seconds of the attack, shared among its lanes'),
   Column('version', str, 'version of gpz_jax'),
 )

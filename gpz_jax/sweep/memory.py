@@ -2,19 +2,55 @@
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpz_jax.attacks import capture, inputs, inversion
+from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.attacks.specs import DecoderAttack
+from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep.plan import Plan, Shape
+from gpz_jax.training import programs
+from gpz_jax.training.loop import Trainer
+
+
+class TooLargeError(Exception):
+  """So many lanes do not fit the device; says what they take."""
+
+
+def is_exhausted(error: Exception) -> bool:
+  """Whether the device ran out of memory."""
+  return 'RESOURCE_EXHAUSTED' in str(error)
 
 
 def budget_bytes(plan: Plan) -> float:
   """Most of the device's memory for activations at a time."""
   return plan.config.cache_budget_gb * 2**30
+
+
+def waves(
+  plan: Plan, shape: Shape, lanes: Sequence[AttackLane]
+) -> Iterator[Sequence[AttackLane]]:
+  """Cuts a cohort's lanes so that each part fits the budget."""
+  size = max(1, int(budget_bytes(plan) // max(bytes_per_lane(plan, shape), 1)))
+  for start in range(0, len(lanes), size):
+    yield lanes[start : start + size]
+
+
+def check_fits(trainer: Trainer) -> None:
+  """Raises TooLargeError where the compiled programs say they do not fit the device."""
+  peak = trainer.peak_bytes()
+  if peak is not None and peak > programs.device_bytes():
+    raise TooLargeError(f'{peak / 2**30:.1f} GiB')
+
+
+def activation_dtype(plan: Plan, shape: Shape) -> np.dtype:
+  """What activations are kept in; logits in float32, for their logarithm's sake."""
+  may_be_logits = shape == plan.shapes[PREDICTION].shape
+  return jnp.dtype('float32' if may_be_logits else plan.config.activation_dtype)
 
 
 def choose_place(plan: Plan, shape: Shape, num_lanes: int) -> capture.Place:
@@ -42,7 +78,7 @@ def bytes_per_lane(plan: Plan, shape: Shape) -> int:
 
 def activation_bytes(plan: Plan, shape: Shape) -> int:
   """Bytes of one lane's activations, aux and test."""
-  item = jnp.dtype(plan.config.activation_dtype).itemsize
+  item = activation_dtype(plan, shape).itemsize
   return (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 import tensorboardX
 from jax.experimental.compilation_cache import compilation_cache
 
@@ -17,7 +18,9 @@ from gpz_jax import zone as zone_lib
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import memory, tuning
 from gpz_jax.sweep import workdir as workdir_lib
-from gpz_jax.sweep.cohort import NUM_SAMPLES, Cohort
+from gpz_jax.sweep.ahead import Ahead, list_jobs
+from gpz_jax.sweep.attack import NUM_SAMPLES, Context
+from gpz_jax.sweep.cohort import Cohort
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Plan, make_plan
 from gpz_jax.sweep.progress import (
@@ -99,24 +102,31 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
   (workdir / 'results.parquet').unlink(missing_ok=True)  # no longer all there is
   _describe_data(plan, workdir)
   engine = tuning.make_engine(plan, workdir, progress)
-  targets = _obtain_targets(plan, engine, workdir, progress, events)
+  context = Context(plan, engine, workdir, progress, events)
+  with contextlib.closing(Ahead(plan, engine, list_jobs(plan, missing))) as ahead:
+    targets = _obtain_targets(plan, engine, workdir, progress, events)
+    quality = _evaluate_targets(context, targets)
+    for shape, wanted in missing.items():
+      for row in Cohort(context, shape, ahead).run(wanted, targets, quality):
+        results.append_row(workdir / 'results.jsonl', row)
+
+
+def _evaluate_targets(
+  context: Context, targets: targets_lib.Targets
+) -> dict[str, np.ndarray]:
+  """Accuracy [L] on val and test."""
+  plan = context.plan
   quality = {
     subset: targets_lib.evaluate(
-      plan.model,
-      targets,
-      getattr(plan.task, subset),
-      engine=engine,
+      plan.model, targets, getattr(plan.task, subset), engine=context.engine
     )['accuracy']
     for subset in ('val', 'test')
   }
   for lane, accuracy in zip(plan.lanes, quality['test'], strict=True):
-    progress.say(
+    context.progress.say(
       f'target alpha {lane.alpha:g} seed {lane.seed}: test accuracy {accuracy:.3f}'
     )
-  for shape, wanted in missing.items():
-    cohort = Cohort(plan, shape, engine, workdir, progress, events)
-    for row in cohort.run(wanted, targets, quality):
-      results.append_row(workdir / 'results.jsonl', row)
+  return quality
 
 
 def _describe_data(plan: Plan, workdir: pathlib.Path) -> None:

@@ -19,6 +19,7 @@ from jax import lax
 
 from gpz_jax.data import epoch_order
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.feed import Feed
 from gpz_jax.training.recipe import Recipe, make_optimizer
@@ -129,6 +130,38 @@ class Trainer:
       return engine.over_lanes(self._segment)((running, scale, lanes), *shared)
 
     self.segment = jax.jit(segment, donate_argnums=(0,))
+    self._compiled: dict[str, Any] = {}
+
+  def compile(self, lanes: Lane, shared: Shared, num_examples: int) -> None:
+    """Compiles both programs ahead of `fit`, which may be on another thread.
+
+    Args:
+      lanes: shapes and dtypes of what `fit` will be given, with L in front.
+      shared: likewise.
+      num_examples: as `fit` will be given.
+    """
+
+    def state(key):
+      return self._create(key), Mean(*jnp.zeros((2,)))
+
+    states, loss = jax.eval_shape(jax.vmap(state), lanes['key'])
+    batch_size = self.recipe.batch_size
+    order, masks = epoch_order(0, 0, num_examples, batch_size)
+    bounds = np.zeros(2, np.int32)
+    carry = (states.train, loss), states.plateau.scale, lanes
+    self._compiled = {
+      'segment': self.segment.lower(
+        *carry, shared, order, masks, bounds, np.float32(0)
+      ).compile(),
+      'end_epoch': self.end_epoch.lower(
+        states, lanes, shared, np.int32(0), np.float32(0)
+      ).compile(),
+    }
+
+  def peak_bytes(self) -> int | None:
+    """Most that what was compiled ahead holds at a time; None where unknown."""
+    found = [programs.peak_bytes(program) for program in self._compiled.values()]
+    return max((size for size in found if size is not None), default=None)
 
   def create(self, keys: jax.Array) -> FitState:
     """Fresh lanes [L] from their keys [L], each drawn by itself.
@@ -203,6 +236,8 @@ class Trainer:
     epochs, batch_size = self.recipe.epochs, self.recipe.batch_size
     feed = Feed(lanes, shared, batch_size, self.engine.devices)
     states = self.create(feed.lanes['key'])
+    segment = self._compiled.get('segment', self.segment)
+    end_epoch = self._compiled.get('end_epoch', self.end_epoch)
     steps = -(-num_examples // batch_size)
     pace = _Pace(feed.most_steps)
     history = []
@@ -212,13 +247,11 @@ class Trainer:
       loss = Mean(*jnp.zeros((2, feed.num_lanes)))
       running, scale = (states.train, loss), states.plateau.scale
       for bounds in pace.segments(steps):
-        running = self.segment(
-          running, scale, *feed.segment(order, masks, bounds), progress
-        )
+        running = segment(running, scale, *feed.segment(order, masks, bounds), progress)
         jax.block_until_ready(running)
         report(epoch * steps + int(bounds[1]), epochs * steps, {})
       states = states.replace(train=running[0])
-      states, values = self.end_epoch(
+      states, values = end_epoch(
         states, feed.lanes, feed.shared, np.int32(epoch + 1), progress
       )
       values = jax.device_get(values | {'loss': running[1].compute()})

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from gpz_jax import metrics, models, partition
-from gpz_jax.attacks import decoders, inversion
+from gpz_jax.attacks import decoders, inversion, objective
 from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.training import loop
 from gpz_jax.training.engine import Engine
@@ -156,14 +156,6 @@ def test_cohorts_group_by_shape_in_forward_order():
   }
 
 
-@pytest.mark.parametrize(
-  ('budget', 'sizes'), [(1e9, [5]), (250, [2, 2, 1]), (1, [1] * 5)]
-)
-def test_waves_fit_the_budget(budget, sizes):
-  found = list(inversion.waves(attack_lanes(5), 100, budget))
-  assert [len(wave) for wave in found] == sizes
-
-
 def test_selection_on_aux_holds_out_a_tenth_and_never_the_test_subset():
   task = tiny.task()
   fit_on, choose_on = inversion.subsets(task, 'aux')
@@ -228,7 +220,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     loop.Objective(
       decoder,
       shape,
-      inversion._make_loss(decoder, MAP.resolve()),
+      objective._make_loss(decoder, MAP.resolve()),
       lambda *a: {},
       'mse',
       'mse',

@@ -9,11 +9,13 @@ import tiny
 
 from gpz_jax import sweep
 from gpz_jax.attacks import capture, inversion
-from gpz_jax.sweep import memory
-from gpz_jax.training import feed
+from gpz_jax.sweep import ahead, memory
+from gpz_jax.sweep.plan import make_plan
+from gpz_jax.training import feed, programs
+from gpz_jax.training.engine import Engine
 
 ATTACK = 'inversion:enhance=normalize_input'
-MADE_BY_THE_RUN = ('wall_seconds', 'cache')
+MADE_BY_THE_RUN = ('wall_seconds', 'cache', 'wave')
 
 
 @pytest.fixture(scope='module')
@@ -79,6 +81,37 @@ def test_a_wave_that_is_too_large_is_halved(
   assert comparable(rows) == comparable(on_device)
 
 
+def test_programs_that_say_they_do_not_fit_are_not_run(
+  config, on_device, monkeypatch, tmp_path
+):
+  plan = make_plan(config)
+  attack = next(iter(plan.attacked))
+  one, two = (
+    ahead.compile_job(plan, Engine().resolve(), ahead.Job((4, 4, 8), attack, lanes))
+    for lanes in (1, 2)
+  )
+  assert one.peak_bytes() < two.peak_bytes()
+  monkeypatch.setattr(programs, 'device_bytes', lambda: two.peak_bytes() - 1)
+  again = dataclasses.replace(
+    config, workdir=str(tmp_path / 'less'), targets_from=config.workdir
+  )
+  rows = sweep.run(again, quiet=True).rows
+  assert {row['wave'] for row in on_device} == {2}
+  assert {row['wave'] for row in rows} == {1}
+  assert comparable(rows) == comparable(on_device)
+
+
+@pytest.mark.parametrize(
+  ('budget', 'sizes'), [(1e9, [5]), (250, [2, 2, 1]), (1, [1] * 5)]
+)
+def test_waves_fit_the_budget(monkeypatch, budget, sizes):
+  monkeypatch.setattr(memory, 'budget_bytes', lambda plan: budget)
+  monkeypatch.setattr(memory, 'bytes_per_lane', lambda plan, shape: 100)
+  waves = list(memory.waves(None, (4, 4, 8), list(range(5))))
+  assert [len(wave) for wave in waves] == sizes
+  assert [lane for wave in waves for lane in wave] == list(range(5))
+
+
 def test_other_errors_of_the_device_are_not_hidden(config, monkeypatch, tmp_path):
   def fail(*args, **options):
     raise jax.errors.JaxRuntimeError('INTERNAL: something else')
@@ -93,7 +126,7 @@ def test_other_errors_of_the_device_are_not_hidden(config, monkeypatch, tmp_path
 
 def test_activations_go_to_the_first_place_they_fit(monkeypatch):
   monkeypatch.setattr(
-    capture.os, 'sysconf', lambda name: {'SC_PAGE_SIZE': 1}.get(name, 100)
+    programs.os, 'sysconf', lambda name: {'SC_PAGE_SIZE': 1}.get(name, 100)
   )
   monkeypatch.setattr(capture.jax, 'default_backend', lambda: 'gpu')
   assert capture.choose_place(10, 10) == 'device'

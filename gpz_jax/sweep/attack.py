@@ -1,0 +1,186 @@
+"""One attack on the lanes of a cohort: what it trains or searches, and its scores."""
+
+import dataclasses
+import math
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gpz_jax import checkpoints
+from gpz_jax.attacks import capture as capture_lib
+from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
+from gpz_jax.attacks.capture import Activations
+from gpz_jax.attacks.specs import DecoderAttack, SearchAttack
+from gpz_jax.sweep import config as config_lib
+from gpz_jax.sweep.plan import Plan
+from gpz_jax.sweep.progress import Progress, write_events
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import Engine
+from gpz_jax.training.loop import Trainer
+from gpz_jax.types import stable_hash
+
+NUM_SAMPLES = 8  # test images shown in the report
+AUX_SCORES = ('mse', 'psnr', 'mse_paper', 'psnr_paper')
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+  """What every part of a running sweep is handed."""
+
+  plan: Plan
+  engine: Engine
+  workdir: pathlib.Path
+  progress: Progress
+  events: Any  # a tensorboardX writer
+
+
+class Sent(NamedTuple):
+  """What the attacker intercepts."""
+
+  aux: Activations  # [L, N, ...] of the attacker's own images
+  test: Activations  # [L, N, ...] of the user's
+  place: capture_lib.Place
+
+
+class Outcome(NamedTuple):
+  """One attack on L lanes."""
+
+  scores: dict[str, Any]  # column -> [L]
+  decoder: str
+  decoder_params: int
+  epochs: int
+  best_epoch: Any  # [L]
+  alive: Any  # [L] bool
+  n_test: int
+  n_aux: int
+  samples: Any  # [L, n, H, W, C] in [0, 1]
+
+
+def train_decoders(
+  context: Context, attack: DecoderAttack, lanes, sent: Sent, trainer: Trainer | None
+) -> Outcome:
+  """Trains a decoder for each lane, scores it on aux and test, and saves it.
+
+  Args:
+    context: of the sweep.
+    attack: which decoder, and of what.
+    lanes: of one activation shape.
+    sent: what they are trained on and scored with.
+    trainer: compiled for them, or None.
+  """
+  config, task, engine = context.plan.config, context.plan.task, context.engine
+  shape = sent.aux.shape[2:]
+  name = cohort_name(shape)
+  recipe = config_lib.decoder_recipe(config)
+  decoder = attack.make(shape, task.image_shape)
+  if attack.input != 'activation':
+    read = inputs.make(attack.input)
+    aux, test = (capture_lib.convert(a, read) for a in (sent.aux, sent.test))
+    sent = sent._replace(aux=aux, test=test)
+  fit_on, choose_on = inversion.subsets(task, config.selection)
+  fit = (sent.aux[:, : len(fit_on)], fit_on.image)
+  held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
+  title = f'{name} {attack.text}: {len(lanes)} decoders'
+  with context.progress.phase(title) as phase:
+    decoders, history = inversion.train(
+      decoder,
+      lanes,
+      fit,
+      (held_out, choose_on.image),
+      recipe,
+      constants=enhance.constants(attack.enhance, fit[0]),
+      engine=engine,
+      trainer=trainer,
+      order_seed=config.data_seed,
+      report=phase,
+    )
+  on_aux = inversion.evaluate(decoder, decoders, *fit, engine=engine)
+  on_test = inversion.evaluate(
+    decoder, decoders, sent.test, task.test.image, engine=engine
+  )
+  ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
+  write_events(context.events, f'decoder {attack.text}', ids, history)
+  folder = f'{name}-{ids[0]}-{stable_hash(attack.text):08x}'.replace('/', '.')
+  meta = {'lanes': ids, 'attack': attack.text}
+  checkpoints.save(context.workdir / 'decoders' / folder, decoders, meta)
+  params = jax.tree.leaves(decoders.best.params)
+  return Outcome(
+    scores={f'test_{name}': value for name, value in on_test.items()}
+    | {f'aux_{name}': on_aux[name] for name in AUX_SCORES},
+    decoder=_class_name(decoder),
+    decoder_params=sum(math.prod(leaf.shape[1:]) for leaf in params),
+    epochs=recipe.epochs,
+    best_epoch=decoders.best.epoch,
+    alive=decoders.alive,
+    n_test=len(task.test),
+    n_aux=len(fit_on),
+    samples=inversion.reconstruct(
+      decoder, decoders, sent.test[:, :NUM_SAMPLES], engine=engine
+    ),
+  )
+
+
+def search(
+  context: Context, attack: SearchAttack, lanes, sent: Sent, targets
+) -> Outcome:
+  """Searches for the images of each lane through its edge, or a shadow of it."""
+  config, task, engine = context.plan.config, context.plan.task, context.engine
+  name = cohort_name(sent.test.shape[2:])
+  rows = np.array([lane.target for lane in lanes])
+  edges = lanes_lib.take(targets.best.variables, rows)
+  alive, best_epoch = np.ones(len(lanes), bool), np.zeros(len(lanes), int)
+  title = f'{name} {attack.text}: {len(lanes)}'
+  fit_on, choose_on = inversion.subsets(task, config.selection)
+  if attack.shadow:
+    with context.progress.phase(f'{title} shadow edges') as phase:
+      shadows, _ = query_free.train(
+        context.plan.model,
+        edges,
+        lanes,
+        fit_on,
+        choose_on,
+        config_lib.target_recipe(config),
+        engine=engine,
+        order_seed=config.data_seed,
+        report=phase,
+      )
+    edges, alive = shadows.best.variables, np.asarray(shadows.alive)
+    best_epoch = shadows.best.epoch
+  wanted = task.test.image[: attack.images]
+  with context.progress.phase(f'{title} searches') as phase:
+    found = optimisation.reconstruct(
+      context.plan.model,
+      edges,
+      lanes,
+      sent.test[:, : len(wanted)],
+      task.image_shape,
+      attack.search,
+      engine=engine,
+      report=phase,
+    )
+  scores = optimisation.evaluate(found.reconstructions, wanted)
+  nothing = np.full(len(lanes), math.nan)  # the search learns from no images
+  return Outcome(
+    scores={f'test_{name}': value for name, value in scores.items()}
+    | {f'aux_{name}': nothing for name in AUX_SCORES},
+    decoder='none',
+    decoder_params=0,
+    epochs=attack.steps,
+    best_epoch=best_epoch,
+    alive=alive & np.isfinite(found.errors).all(axis=1),
+    n_test=len(wanted),
+    n_aux=len(fit_on) if attack.shadow else 0,
+    samples=found.reconstructions[:, :NUM_SAMPLES],
+  )
+
+
+def cohort_name(shape) -> str:
+  """As in the rows: 4x4x128."""
+  return 'x'.join(map(str, shape))
+
+
+def _class_name(decoder: Any) -> str:
+  """The architecture's name, that of what is inside an enhancement."""
+  return type(getattr(decoder, 'decoder', decoder)).__name__

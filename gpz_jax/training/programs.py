@@ -1,0 +1,37 @@
+"""What compiled programs need of the device's memory."""
+
+import os
+from typing import Any
+
+import jax
+
+
+def peak_bytes(program: Any) -> int | None:
+  """Most that a compiled program holds at a time, by its own analysis.
+
+  Args:
+    program: what `jit(f).lower(...).compile()` gives.
+
+  Returns:
+    Arguments, results and temporaries together; None where the backend does not tell.
+  """
+  memory = program.memory_analysis()
+  if memory is None:
+    return None
+  return (
+    memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    + memory.temp_size_in_bytes
+    - memory.alias_size_in_bytes
+  )
+
+
+def device_bytes() -> int:
+  """Memory that programs may take on a device; on CPU that is the host's."""
+  stats = jax.local_devices()[0].memory_stats() or {}
+  return stats.get('bytes_limit') or host_bytes()
+
+
+def host_bytes() -> int:
+  """Physical memory of this machine."""
+  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
