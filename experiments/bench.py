@@ -42,6 +42,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   texts('suite', 'step', f'What to time: {names}.')
   texts('peer', 'none', f'What to compare with: {", ".join(PEERS)}.')
   texts('json', None, 'File for the records.')
+  texts('choices', None, 'File for the fastest way of each convolution (suite conv).')
   texts('case', '', 'Only cases whose name contains this, as 8x8x512.')
   lists('lanes', ['1', '3'], 'How many lanes at a time.')
   lists('strategy', ['auto'], 'How lanes run.')
@@ -74,8 +75,9 @@ def run(values: flags.FlagValues) -> int:
       values.strategy, values.conv, values.precision
     )
   )
-  if values.json and not pathlib.Path(values.json).absolute().parent.is_dir():
-    raise InputError(f'--json={values.json} is in no folder; make it first')
+  for name, path in (('json', values.json), ('choices', values.choices)):
+    if path and not pathlib.Path(path).absolute().parent.is_dir():
+      raise InputError(f'--{name}={path} is in no folder; make it first')
   peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
   options = Options(
     engines,
@@ -96,12 +98,18 @@ def run(values: flags.FlagValues) -> int:
   finally:
     if peer is not None:
       peer.close()
-    if values.json and found:
-      atomic.write_json(
-        pathlib.Path(values.json), [record.to_json() for record in found]
-      )
+    _write(values, found)
   print(f'\n{records.format_table(found)}')
   return 0
+
+
+def _write(values: flags.FlagValues, found: list[records.Record]) -> None:
+  """What was measured, also where not all of it could be."""
+  if values.json and found:
+    listed = [record.to_json() for record in found]
+    atomic.write_json(pathlib.Path(values.json), listed)
+  if values.choices and (fastest := records.find_fastest(found)):
+    atomic.write_json(pathlib.Path(values.choices), {jax.default_backend(): fastest})
 
 
 def _positive(entries: list[str]) -> tuple[int, ...]:

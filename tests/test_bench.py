@@ -108,3 +108,15 @@ def test_medians_of_alternating_runs():
   assert timing.peer_seconds == 2.0  # the untimed 9 is left out
   assert len(calls) == 4
   assert timing.repeats == 3
+
+
+def test_the_fastest_way_of_each_convolution_is_kept(tmp_path):
+  path = tmp_path / 'choices.json'
+  _, found = run(
+    tmp_path, '--suite=conv', '--case=64x64 64>3', f'--choices={path}', '--lanes=1'
+  )
+  (table,) = json.loads(path.read_text()).values()
+  by_case = {}
+  for record in found:
+    by_case.setdefault(record['case'], {})[record['conv']] = record['seconds']
+  assert table == {case: min(ways, key=ways.get) for case, ways in by_case.items()}

@@ -41,3 +41,46 @@ def test_outside_of_an_array_it_says_how_to_submit(environment):
   done = launch(environment)
   assert done.returncode != 0
   assert '--array=FIRST-LAST' in done.stderr
+
+
+def bench(environment, *arguments):
+  script = SCRIPT.with_name('gpu_bench.sh')
+  return subprocess.run(
+    ['bash', script, *arguments],
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_a_visit_runs_every_stage_and_says_how_it_ended(environment, tmp_path):
+  out = tmp_path / 'out'
+  done = bench(environment, f'--out={out}', '--data_dir=/data')
+  assert done.returncode == 0
+  stages = [line.split(':')[0] for line in (out / 'status.txt').read_text().split('\n')]
+  assert stages[:-1] == [
+    *('machine', 'tests', 'conv', 'step', 'sweep', 'sweep_compiled'),
+    *('real_float32', 'real_bfloat16'),
+  ]
+  assert f'--choices={out}/choices.json' in (out / 'conv.txt').read_text()
+  assert '--peer=torch' in (out / 'sweep.txt').read_text()
+  assert '--data_dir=/data' in (out / 'real_bfloat16.txt').read_text()
+
+
+def test_a_stage_out_of_time_is_ended_and_the_next_one_runs(environment, tmp_path):
+  slow = tmp_path / 'python'
+  slow.write_text('#!/bin/sh\n[ "$2" = pytest ] && sleep 60\necho "$@"\n')
+  done = bench(environment | {'SHARE': '0.01'}, f'--out={tmp_path}')
+  assert 'tests: exit 124' in done.stdout
+  assert 'conv: exit 0' in done.stdout
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [([], '--out is missing'), (['--out=x', '--fast'], '--fast is not known')],
+)
+def test_bad_arguments_are_refused(environment, arguments, message):
+  done = bench(environment, *arguments)
+  assert done.returncode == 2
+  assert message in done.stderr

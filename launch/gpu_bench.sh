@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# One visit to a machine: tests, tuning and benchmarks in at most ten minutes, all of it
+# left in a folder. Stages that run out of time leave what they have measured so far.
+#
+#   launch/gpu_bench.sh --out=DIR [--data_dir=DIR]
+#
+# DIR/choices.json is the table of convolutions for gpz_jax/models/choices.json;
+# DIR/status.txt says how every stage ended (124: out of time). With --data_dir, prepared
+# CIFAR-10, float32 and bfloat16 are compared on real images. The peer needs PyTorch.
+set -uo pipefail
+out='' data=''
+for argument in "$@"; do
+  case $argument in
+    --out=*) out=${argument#--out=} ;;
+    --data_dir=*) data=${argument#--data_dir=} ;;
+    *) echo "gpu_bench: $argument is not known; give --out=DIR [--data_dir=DIR]" >&2; exit 2 ;;
+  esac
+done
+[[ $out ]] || { echo 'gpu_bench: --out is missing; give the folder for the results' >&2; exit 2; }
+mkdir -p "$out" || exit 2
+cd "$(dirname "$0")/.."
+share=${SHARE:-1}  # of the ten minutes; below 1 for a shorter visit
+: >"$out/status.txt"
+
+stage() { # name, seconds, command...
+  local name=$1 seconds status=0
+  seconds=$(awk "BEGIN {print $2 * $share}")
+  shift 2
+  SECONDS=0
+  timeout --signal=INT --kill-after=10 "$seconds" "$@" >"$out/$name.txt" 2>&1 || status=$?
+  echo "$name: exit $status after ${SECONDS}s" | tee -a "$out/status.txt"
+}
+
+bench() { # name, seconds, flags...
+  local name=$1 seconds=$2
+  shift 2
+  stage "$name" "$seconds" python -m experiments.bench --json="$out/$name.json" "$@"
+}
+
+stage machine 20 bash -c 'uname -a; lscpu; nvidia-smi; python -c "import jax; print(jax.__version__, jax.devices())"'
+export JAX_COMPILATION_CACHE_DIR=$out/programs
+stage tests 90 python -m pytest -q -x tests/training/test_engine.py tests/training/test_lanes.py tests/models/test_upsampling.py
+if python -c 'import jax, sys; sys.exit(jax.default_backend() != "cpu")'; then
+  lanes=1 strategies=map precisions=float32
+else
+  lanes=1,9 strategies=map,vmap precisions=float32,bfloat16
+fi
+bench conv 130 --suite=conv --lanes="$lanes" --strategy="$strategies" --precision="$precisions" --steps=2 --repeats=3 --choices="$out/choices.json"
+bench step 120 --suite=step --lanes="$lanes" --strategy="$strategies" --precision="$precisions" --steps=4 --repeats=3
+peer=none
+python -c 'import torch' 2>/dev/null && peer=torch
+bench sweep 100 --suite=sweep --precision="$precisions" --peer="$peer" --steps=2 --repeats=3
+[[ $peer == torch ]] && bench sweep_compiled 60 --suite=sweep --models=vgg19 --peer=torch_compile --steps=2 --repeats=3
+if [[ $data ]]; then
+  for precision in float32 bfloat16; do
+    stage "real_$precision" 60 python -m experiments.sweep --flagfile=experiments/flagfiles/cifar10_small.cfg \
+      --data_dir="$data" --precision="$precision" --target_epochs=2 --decoder_epochs=3 --aux_limit=1000 \
+      --workdir="$out/real_$precision"
+  done
+fi
+rm -rf "$out/programs"
