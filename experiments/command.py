@@ -1,4 +1,8 @@
-"""What every command shares: bad input is one line and exit status 2, Ctrl-C is 130."""
+"""What every command shares: one line for what goes wrong, and the exit status.
+
+0 done, 2 bad input, 75 interrupted and to be run again, 130 interrupted by Ctrl-C where
+nothing was running yet.
+"""
 
 import signal
 import sys
@@ -7,7 +11,10 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from gpz_jax.interruption import Interrupted
 from gpz_jax.types import InputError
+
+AGAIN = 75  # EX_TEMPFAIL
 
 
 def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -41,6 +48,12 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
       return main(argv[1:])
     except InputError as error:
       fail(error)
+    except Interrupted as signal_received:
+      print(
+        f'{name}: {signal_received}; everything is saved, the same command goes on',
+        file=sys.stderr,
+      )
+      return AGAIN
     except KeyboardInterrupt:
       print(
         f'{name}: interrupted; what is finished is kept, the same command goes on',

@@ -4,7 +4,7 @@
 
 Writes results.jsonl, results.parquet, report/index.html and checkpoints into --workdir;
 the same command continues an interrupted sweep. Exit status: 0 done, 2 bad input,
-3 a lane diverged, 130 interrupted.
+3 a lane diverged, 74 the machine failed (disk, memory), 75 interrupted: run it again.
 """
 
 import dataclasses

@@ -1,11 +1,28 @@
-"""Orbax behind one thin module: stacked pytrees with the plain values beside them."""
+"""Orbax behind one thin module: stacked pytrees with the plain values beside them.
 
+Every array and the plain values carry a checksum that is verified when they are read:
+a flipped byte in an array file would otherwise come back as a wrong number. What is
+damaged is named, and the step before it is taken.
+"""
+
+import hashlib
+import json
+import logging
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 Tree = Any
+Say = Callable[[str], None]
+KEPT = 2  # steps
+
+
+class DamagedError(Exception):
+  """A checkpoint cannot be read or is not what was written; says what is wrong."""
 
 
 def save(
@@ -14,44 +31,129 @@ def save(
   """Writes a checkpoint and returns when it is on disk.
 
   Args:
-    folder: of the checkpoint; made if absent.
+    folder: of the checkpoint; made if absent. The two latest steps are kept.
     tree: arrays.
     meta: JSON values that say what the arrays are.
-    step: number of the checkpoint; one that is there already is replaced.
+    step: number of the checkpoint; those from it on, of a course that was given up,
+      are removed first.
   """
+  arrays = jax.device_get(tree)
+  plain = {'meta': meta, 'checksums': checksums(arrays)}
   with _manager(folder) as manager:
-    if step in manager.all_steps():
-      manager.delete(step)
+    for later in [other for other in manager.all_steps() if other >= step]:
+      manager.delete(later)
     arguments = ocp.args.Composite(
-      state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(meta)
+      state=ocp.args.StandardSave(arrays),
+      meta=ocp.args.JsonSave(plain | {'checksum': _digest_json(plain)}),
     )
-    manager.save(step, args=arguments)
+    manager.save(step, args=arguments, force=True)
 
 
-def read_meta(folder: pathlib.Path) -> dict[str, Any] | None:
-  """The plain values of the latest checkpoint, or None where there is none."""
-  if not folder.is_dir():
-    return None
-  with _manager(folder) as manager:
-    step = manager.latest_step()
-    if step is None:
-      return None
-    arguments = ocp.args.Composite(meta=ocp.args.JsonRestore())
-    return manager.restore(step, args=arguments)['meta']
-
-
-def restore(folder: pathlib.Path, like: Tree) -> Tree:
-  """The arrays of the latest checkpoint.
+def restore(
+  folder: pathlib.Path,
+  like: Tree,
+  *,
+  say: Say = logging.getLogger(__name__).warning,
+) -> tuple[Tree, dict[str, Any]] | None:
+  """The arrays and plain values of the latest step that is intact.
 
   Args:
     folder: given to `save`.
     like: a pytree of arrays or shapes with the same structure.
+    say: told of every step that is damaged.
+
+  Returns:
+    None where there is no intact step.
   """
+  return _latest_intact(folder, lambda manager, step: _read(manager, step, like), say)
+
+
+def read_meta(folder: pathlib.Path) -> dict[str, Any] | None:
+  """The plain values of the latest step where they are intact, None without one."""
+  return _latest_intact(
+    folder, lambda manager, step: _read_plain(manager, step)['meta'], lambda text: None
+  )
+
+
+def find_damage(folder: pathlib.Path) -> list[str]:
+  """What is wrong with any step of a checkpoint, one line each."""
+  found: list[str] = []
+  if _latest_intact(folder, lambda *args: _read(*args, None), found.append) is None:
+    found.append(f'{folder.name}: no intact checkpoint')
+  return found
+
+
+def checksums(tree: Tree) -> dict[str, str]:
+  """A checksum of each leaf's bytes, shape and dtype, by its path."""
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): _digest(leaf)
+    for path, leaf in leaves
+  }
+
+
+def _digest(leaf: Any) -> str:
+  array = np.asarray(leaf)
+  digest = hashlib.blake2b(f'{array.dtype}{array.shape}'.encode(), digest_size=16)
+  digest.update(np.ascontiguousarray(array).data)
+  return digest.hexdigest()
+
+
+def _digest_json(value: Any) -> str:
+  text = json.dumps(value, sort_keys=True)
+  return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _latest_intact(folder: pathlib.Path, read: Callable[..., Any], say: Say) -> Any:
+  """What `read(manager, step)` gives for the latest step it can be read from."""
+  if not folder.is_dir():
+    return None
   with _manager(folder) as manager:
-    arguments = ocp.args.Composite(state=ocp.args.StandardRestore(like))
-    return manager.restore(manager.latest_step(), args=arguments)['state']
+    for step in sorted(manager.all_steps(), reverse=True):
+      try:
+        return read(manager, step)
+      except DamagedError as error:
+        say(f'checkpoint {folder.name}, step {step} is damaged: {error}')
+  return None
+
+
+def _read(
+  manager: ocp.CheckpointManager, step: int, like: Tree | None
+) -> tuple[Tree, dict[str, Any]]:
+  plain = _read_plain(manager, step)
+  state = _attempt(
+    manager, step, ocp.args.Composite(state=ocp.args.StandardRestore(like))
+  )['state']
+  expected, found = plain['checksums'], checksums(jax.device_get(state))
+  for name in sorted(expected.keys() | found.keys()):
+    if expected.get(name) != found.get(name):
+      raise DamagedError(f'checksum of {name} differs')
+  return state, plain['meta']
+
+
+def _read_plain(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+  arguments = ocp.args.Composite(meta=ocp.args.JsonRestore())
+  plain = _attempt(manager, step, arguments)['meta']
+  try:
+    checksum = plain.pop('checksum')
+  except (AttributeError, KeyError):
+    raise DamagedError('its plain values hold no checksum') from None
+  if checksum != _digest_json(plain):
+    raise DamagedError('checksum of its plain values differs')
+  return plain
+
+
+def _attempt(manager: ocp.CheckpointManager, step: int, arguments: Any) -> Any:
+  try:
+    return manager.restore(step, args=arguments)
+  except Exception as error:  # Orbax and TensorStore raise whatever a byte leads to
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    raise DamagedError(reason[0][:200]) from error
 
 
 def _manager(folder: pathlib.Path) -> ocp.CheckpointManager:
-  options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+  options = ocp.CheckpointManagerOptions(
+    enable_async_checkpointing=False,
+    preservation_policy=ocp.checkpoint_managers.LatestN(KEPT),
+  )
   return ocp.CheckpointManager(folder.absolute(), options=options)

@@ -1,6 +1,6 @@
 """Targets: the label-smoothed classifiers under attack, one lane per alpha and seed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
@@ -14,9 +14,11 @@ from gpz_jax.data import eval_order
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import History, Objective, Report, Trainer
+from gpz_jax.training.loop import Report, Trainer
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.training.state import Best
+from gpz_jax.training.snapshot import History, Keeper
+from gpz_jax.training.state import Best, FitState
+from gpz_jax.training.step import Objective
 from gpz_jax.types import Dataset, Lane, Mean, Task
 
 Convention = Literal['standard', 'code', 'table1']
@@ -80,6 +82,8 @@ def train(
   engine: Engine = AUTO,
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
+  keeper: Keeper | None = None,
+  each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
 ) -> tuple[Targets, History]:
   """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
 
@@ -92,6 +96,8 @@ def train(
     engine: how lanes are computed.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`.
+    keeper: of snapshots, likewise.
+    each_epoch: likewise.
 
   Returns:
     The targets [L] at their epoch of highest validation accuracy (a negative alpha
@@ -122,6 +128,8 @@ def train(
     num_examples=len(task.train),
     order_seed=order_seed,
     report=report,
+    keeper=keeper,
+    each_epoch=each_epoch,
   )
   return Targets(states.best, states.train.alive), history
 

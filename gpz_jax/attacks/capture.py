@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax import partition
+from gpz_jax import interruption, partition
 from gpz_jax.data import eval_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
@@ -130,9 +130,13 @@ def chunks(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   Yields:
     Images [CHUNK, H, W, C], the last piece filled up, and their numbers [CHUNK] in
     the subset, -1 for filling.
+
+  Raises:
+    Interrupted: a signal came.
   """
   index, masks = eval_order(len(images), CHUNK)
   for rows, mask in zip(index, masks, strict=True):
+    interruption.check()
     yield images[rows], np.where(mask == 1, rows, -1)
 
 

@@ -21,8 +21,9 @@ from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks.capture import Activations
 from gpz_jax.attacks.objective import make_arguments, make_trainer
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import History, Report, Trainer
+from gpz_jax.training.loop import Report, Trainer
 from gpz_jax.training.recipe import Recipe
+from gpz_jax.training.snapshot import History, Keeper
 from gpz_jax.training.state import Best
 from gpz_jax.types import Dataset, Lane, Task, stable_hash
 
@@ -102,6 +103,7 @@ def train(
   trainer: Trainer | None = None,
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
+  keeper: Keeper | None = None,
 ) -> tuple[Decoders, History]:
   """Trains one decoder per lane by the per-element squared error.
 
@@ -116,6 +118,7 @@ def train(
     trainer: of `make_trainer` for the same shapes; made here where None.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`.
+    keeper: of snapshots, likewise.
 
   Returns:
     The decoders [L] at their best epoch, and the history: loss and mse.
@@ -129,6 +132,7 @@ def train(
     num_examples=len(fit_on[1]),
     order_seed=order_seed,
     report=report,
+    keeper=keeper,
   )
   return Decoders(states.best, states.train.alive, states.train.step), history
 

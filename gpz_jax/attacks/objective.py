@@ -11,8 +11,9 @@ from gpz_jax import metrics
 from gpz_jax.data import eval_order
 from gpz_jax.targets import pixels
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import Objective, Trainer
+from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import Recipe
+from gpz_jax.training.step import Objective
 from gpz_jax.types import Mean
 
 EVAL_BATCH = metrics.PAPER_BATCH

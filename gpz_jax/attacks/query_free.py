@@ -25,9 +25,11 @@ from gpz_jax.data import eval_order
 from gpz_jax.targets import pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import History, Objective, Report, Trainer
+from gpz_jax.training.loop import Report, Trainer
 from gpz_jax.training.recipe import Recipe
+from gpz_jax.training.snapshot import History, Keeper
 from gpz_jax.training.state import Best
+from gpz_jax.training.step import Objective
 from gpz_jax.types import Dataset, InputError, Mean
 
 
@@ -49,6 +51,7 @@ def train(
   engine: Engine = AUTO,
   order_seed: int = 0,
   report: Report = lambda done, total, values: None,
+  make_keeper: Callable[[str], Keeper | None] = lambda split: None,
 ) -> tuple[Shadows, History]:
   """Trains a fresh edge in front of each target's frozen cloud to classify aux data.
 
@@ -63,6 +66,7 @@ def train(
     engine: how lanes are computed; shadows train in float32 always.
     order_seed: of the order of examples, shared by all lanes.
     report: progress, see `Trainer.fit`; starts again for every split.
+    make_keeper: of snapshots, for the training at a split.
 
   Returns:
     The shadows [L] at their epoch of lowest error, and the history: loss, nll, error.
@@ -96,6 +100,7 @@ def train(
       num_examples=len(fit_on),
       order_seed=order_seed,
       report=report,
+      keeper=make_keeper(split),
     )
     shadows.append(Shadows(states.best, states.train.alive))
     histories.append(history)

@@ -14,6 +14,7 @@ from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
 from gpz_jax.attacks.capture import Activations
 from gpz_jax.attacks.specs import DecoderAttack, SearchAttack
 from gpz_jax.sweep import config as config_lib
+from gpz_jax.sweep.keeper import WorkdirKeeper
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.sweep.progress import Progress, write_events
 from gpz_jax.training import lanes as lanes_lib
@@ -34,6 +35,13 @@ class Context:
   workdir: pathlib.Path
   progress: Progress
   events: Any  # a tensorboardX writer
+  changed: str = ''  # conditions that changed since the targets were trained
+
+  def keeper(self, name: str, **identity: Any) -> WorkdirKeeper:
+    """Of the snapshots of one training."""
+    folder = self.workdir / 'running' / name
+    seconds = self.plan.config.save_seconds
+    return WorkdirKeeper(folder, identity, self.engine, seconds, self.progress.say)
 
 
 class Sent(NamedTuple):
@@ -51,10 +59,12 @@ class Outcome(NamedTuple):
   decoder: str
   decoder_params: int
   epochs: int
+  steps: Any  # [L]
   best_epoch: Any  # [L]
   alive: Any  # [L] bool
   n_test: int
   n_aux: int
+  changed: str  # conditions that changed while it ran
   samples: Any  # [L, n, H, W, C] in [0, 1]
 
 
@@ -82,6 +92,10 @@ def train_decoders(
   fit_on, choose_on = inversion.subsets(task, config.selection)
   fit = (sent.aux[:, : len(fit_on)], fit_on.image)
   held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
+  ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
+  folder = f'{name}-{ids[0]}-{stable_hash(attack.text):08x}'.replace('/', '.')
+  meta = {'lanes': ids, 'attack': attack.text}
+  keeper = context.keeper(folder, **meta, sent=fingerprint(fit[0]))
   title = f'{name} {attack.text}: {len(lanes)} decoders'
   with context.progress.phase(title) as phase:
     decoders, history = inversion.train(
@@ -95,16 +109,15 @@ def train_decoders(
       trainer=trainer,
       order_seed=config.data_seed,
       report=phase,
+      keeper=keeper,
     )
   on_aux = inversion.evaluate(decoder, decoders, *fit, engine=engine)
   on_test = inversion.evaluate(
     decoder, decoders, sent.test, task.test.image, engine=engine
   )
-  ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
   write_events(context.events, f'decoder {attack.text}', ids, history)
-  folder = f'{name}-{ids[0]}-{stable_hash(attack.text):08x}'.replace('/', '.')
-  meta = {'lanes': ids, 'attack': attack.text}
   checkpoints.save(context.workdir / 'decoders' / folder, decoders, meta)
+  keeper.drop()
   params = jax.tree.leaves(decoders.best.params)
   return Outcome(
     scores={f'test_{name}': value for name, value in on_test.items()}
@@ -112,10 +125,12 @@ def train_decoders(
     decoder=_class_name(decoder),
     decoder_params=sum(math.prod(leaf.shape[1:]) for leaf in params),
     epochs=recipe.epochs,
+    steps=decoders.step,
     best_epoch=decoders.best.epoch,
     alive=decoders.alive,
     n_test=len(task.test),
     n_aux=len(fit_on),
+    changed=keeper.changed,
     samples=inversion.reconstruct(
       decoder, decoders, sent.test[:, :NUM_SAMPLES], engine=engine
     ),
@@ -133,7 +148,16 @@ def search(
   alive, best_epoch = np.ones(len(lanes), bool), np.zeros(len(lanes), int)
   title = f'{name} {attack.text}: {len(lanes)}'
   fit_on, choose_on = inversion.subsets(task, config.selection)
+  keepers = {}
   if attack.shadow:
+
+    def make_keeper(split: str) -> WorkdirKeeper:
+      here = [lane.lane.lane_id for lane in lanes if lane.split == split]
+      folder = f'shadow-{split}-{stable_hash(attack.text):08x}'.replace('/', '.')
+      sent_here = fingerprint(sent.test)
+      keepers[split] = context.keeper(folder, lanes=here, sent=sent_here)
+      return keepers[split]
+
     with context.progress.phase(f'{title} shadow edges') as phase:
       shadows, _ = query_free.train(
         context.plan.model,
@@ -145,7 +169,10 @@ def search(
         engine=engine,
         order_seed=config.data_seed,
         report=phase,
+        make_keeper=make_keeper,
       )
+    for keeper in keepers.values():
+      keeper.drop()
     edges, alive = shadows.best.variables, np.asarray(shadows.alive)
     best_epoch = shadows.best.epoch
   wanted = task.test.image[: attack.images]
@@ -168,12 +195,20 @@ def search(
     decoder='none',
     decoder_params=0,
     epochs=attack.steps,
+    steps=np.full(len(lanes), attack.steps),
     best_epoch=best_epoch,
     alive=alive & np.isfinite(found.errors).all(axis=1),
     n_test=len(wanted),
     n_aux=len(fit_on) if attack.shadow else 0,
+    changed='; '.join(filter(None, (keeper.changed for keeper in keepers.values()))),
     samples=found.reconstructions[:, :NUM_SAMPLES],
   )
+
+
+def fingerprint(activations: Activations) -> str:
+  """Of what is trained on: other targets send other activations."""
+  first = np.asarray(activations[:, 0])
+  return checkpoints.checksums(first)['']
 
 
 def cohort_name(shape) -> str:

@@ -32,8 +32,8 @@ class Cohort:
 
   def run(
     self, wanted: dict[AttackLane, list[Attack]], targets, quality
-  ) -> Iterator[results.Row]:
-    """Attacks every lane as wanted; yields rows as they are there.
+  ) -> Iterator[list[results.Row]]:
+    """Attacks every lane as wanted; yields the rows of each attack as they are there.
 
     Activations are captured once for all attacks, in waves that fit the budget.
     """
@@ -43,7 +43,7 @@ class Cohort:
     finally:
       shutil.rmtree(self.context.workdir / 'activations', ignore_errors=True)
 
-  def _run_waves(self, waves, wanted, targets, quality) -> Iterator[results.Row]:
+  def _run_waves(self, waves, wanted, targets, quality) -> Iterator[list[results.Row]]:
     """One wave after another; one that is too much for the device is halved."""
     while waves:
       wave = waves.popleft()
@@ -59,7 +59,7 @@ class Cohort:
         )
         waves.extendleft((wave[half:], wave[:half]))
 
-  def _attack_wave(self, wave, wanted, targets, quality) -> Iterator[results.Row]:
+  def _attack_wave(self, wave, wanted, targets, quality) -> Iterator[list[results.Row]]:
     """Every attack wanted of lanes that fit at a time."""
     sent = None
     for attack in self.plan.attacked:
@@ -75,7 +75,7 @@ class Cohort:
       rows = self._attack(attack, lanes, intercepted, targets, quality)
       for lane in lanes:  # done: not again, should a later attack run out of memory
         wanted[lane] = [a for a in wanted[lane] if a is not attack]
-      yield from rows
+      yield rows
 
   def _capture(self, wave: Sequence[AttackLane], targets) -> Sent:
     place = memory.choose_place(self.plan, self.shape, len(wave))
@@ -138,6 +138,8 @@ class Cohort:
       'epochs': outcome.epochs,
       'n_test': outcome.n_test,
       'n_aux': outcome.n_aux,
+      'device': jax.devices()[0].device_kind,
+      'changed': '; '.join(filter(None, (self.context.changed, outcome.changed))),
       'strategy': engine.strategy,
       'conv': engine.conv_name,
       'precision': engine.precision,
@@ -161,6 +163,7 @@ class Cohort:
       'target_val_accuracy': quality['val'][attack_lane.target],
       **{name: value[i] for name, value in outcome.scores.items()},
       'best_epoch': outcome.best_epoch[i],
+      'steps': outcome.steps[i],
       'status': 'done' if outcome.alive[i] else 'diverged',
       'lane_id': lane.lane_id,
     }

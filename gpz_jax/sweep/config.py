@@ -118,6 +118,9 @@ class SweepConfig:
   cache_budget_gb: float = _field(
     8.0, "Most of the device's memory for activations at a time."
   )
+  save_seconds: float = _field(
+    30.0, 'Least seconds between two snapshots of a running training.'
+  )
   cache: Literal['auto', 'device', 'host', 'disk'] = _field(
     'auto', 'Where activations are kept; auto: where they fit.', ('auto', *PLACES)
   )
@@ -131,7 +134,8 @@ class SweepConfig:
   note: str = _field('', 'Shown in the report beside the settings.')
 
 
-# Where a run lives and how much memory it may take do not change what it computes.
+# Where a run lives, how much memory it may take and how lanes are run change at most
+# the last bits of what it computes: what was different stands in the rows.
 NOT_IDENTITY = (
   'workdir',
   'data_dir',
@@ -139,6 +143,9 @@ NOT_IDENTITY = (
   'cache',
   'compile_cache',
   'devices',
+  'strategy',
+  'conv',
+  'save_seconds',
   'profile',
   'targets_from',
 )
@@ -209,6 +216,7 @@ _RANGES = (
   ('seeds', 0, 2**31),
   ('jitter', 0.0, 1.0),
   ('cache_budget_gb', 1e-6, math.inf),
+  ('save_seconds', 0.0, math.inf),
   ('max_edge_params', *_AMOUNT),
   ('max_edge_flops', *_AMOUNT),
   ('max_payload_bytes', *_AMOUNT),

@@ -5,14 +5,13 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import numpy as np
 import tensorboardX
 from jax.experimental.compilation_cache import compilation_cache
 
-from gpz_jax import atomic, checkpoints, metrics, report, results
+from gpz_jax import atomic, checkpoints, interruption, metrics, report, results
 from gpz_jax import targets as targets_lib
 from gpz_jax import zone as zone_lib
 from gpz_jax.sweep import config as config_lib
@@ -22,6 +21,7 @@ from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES, Context
 from gpz_jax.sweep.cohort import Cohort
 from gpz_jax.sweep.config import SweepConfig
+from gpz_jax.sweep.keeper import contrast, environment
 from gpz_jax.sweep.plan import Plan, make_plan
 from gpz_jax.sweep.progress import (
   Progress,
@@ -30,7 +30,7 @@ from gpz_jax.sweep.progress import (
   write_events,
 )
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training.engine import Engine
+from gpz_jax.types import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +54,14 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
     The rows, the zone and the path of the report.
 
   Raises:
-    InputError: see `make_plan`; nothing is written then.
+    InputError: see `make_plan`; nothing is written then. Or another process is writing
+      the workdir.
+    Interrupted: a signal came; the same call goes on where it ended.
   """
-  with Progress(quiet) as progress, _observed(config):
+  with contextlib.ExitStack() as stack:
+    progress = stack.enter_context(Progress(quiet))
+    stack.enter_context(_observed(config))
+    stack.enter_context(interruption.handled())
     progress.say(f'loading {config.dataset}')
     plan = make_plan(config)
     for name, reason in plan.dropped.items():
@@ -64,6 +69,7 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
     for line in memory.notes(plan):
       progress.say(line)
     workdir = workdir_lib.create(config)
+    stack.enter_context(workdir_lib.locked(workdir))
     missing = plan.missing()
     progress.say(
       f'{len(plan.lanes)} targets, {plan.total} attacks at {len(plan.splits)} splits of'
@@ -104,11 +110,12 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
   engine = tuning.make_engine(plan, workdir, progress)
   context = Context(plan, engine, workdir, progress, events)
   with contextlib.closing(Ahead(plan, engine, list_jobs(plan, missing))) as ahead:
-    targets = _obtain_targets(plan, engine, workdir, progress, events)
+    targets, changed = _obtain_targets(context)
+    context = dataclasses.replace(context, changed=changed)
     quality = _evaluate_targets(context, targets)
     for shape, wanted in missing.items():
-      for row in Cohort(context, shape, ahead).run(wanted, targets, quality):
-        results.append_row(workdir / 'results.jsonl', row)
+      for rows in Cohort(context, shape, ahead).run(wanted, targets, quality):
+        results.append_rows(workdir / 'results.jsonl', rows)
 
 
 def _evaluate_targets(
@@ -141,48 +148,78 @@ def _describe_data(plan: Plan, workdir: pathlib.Path) -> None:
   atomic.write_array(workdir / 'samples' / 'originals.npy', originals)
 
 
-def _obtain_targets(
-  plan: Plan, engine: Engine, workdir: pathlib.Path, progress: Progress, events: Any
-) -> targets_lib.Targets:
-  """The trained targets: from their checkpoint, or trained now."""
-  config, folder = plan.config, workdir / 'targets'
+def _obtain_targets(context: Context) -> tuple[targets_lib.Targets, str]:
+  """The trained targets, from their checkpoint or trained now, and what changed since.
+
+  That is what bit-for-bit equality with an uninterrupted run depends on.
+  """
+  plan, folder, say = context.plan, context.workdir / 'targets', context.progress.say
   if plan.weights is not None:
-    return targets_lib.from_variables(plan.weights)
+    return targets_lib.from_variables(plan.weights), ''
   ids = [lane.lane_id for lane in plan.lanes]
-  if workdir_lib.has_targets(config):
-    progress.say('targets are there already')
-    return _restore_targets(plan, folder)
+  conditions = environment(context.engine)
+  if workdir_lib.has_targets(plan.config) and (found := _restore(plan, folder, say)):
+    targets, meta = found
+    say('targets are there already')
+    changed = contrast(meta['environment'], conditions)
+    if changed:
+      say(f'warning: the targets were trained under other conditions ({changed})')
+    return targets, '; '.join(filter(None, (meta['changed'], changed)))
   if plan.borrowed is not None:
-    assert config.targets_from is not None
-    progress.say(f'targets are those of {config.targets_from}')
-    theirs = _restore_targets(plan, pathlib.Path(config.targets_from) / 'targets')
-    targets = lanes_lib.take(theirs, plan.borrowed)
-    checkpoints.save(folder, targets, {'lanes': ids})  # the rest of the rows need them
-    return targets
-  began = time.monotonic()
-  with progress.phase('targets') as phase:
+    targets = _borrow(context)
+    meta = {'lanes': ids, 'environment': conditions, 'changed': ''}
+    checkpoints.save(folder, targets, meta)  # the rest of the rows need them
+    return targets, ''
+  keeper = context.keeper('targets', lanes=ids)
+  targets = _train_targets(context, ids, keeper)
+  meta = {'lanes': ids, 'environment': conditions, 'changed': keeper.changed}
+  checkpoints.save(folder, targets, meta)
+  keeper.drop()
+  return targets, keeper.changed
+
+
+def _borrow(context: Context) -> targets_lib.Targets:
+  """The targets of the sweep that `targets_from` names."""
+  plan = context.plan
+  source = plan.config.targets_from
+  assert source is not None
+  assert plan.borrowed is not None
+  context.progress.say(f'targets are those of {source}')
+  found = _restore(plan, pathlib.Path(source) / 'targets', context.progress.say)
+  if found is None:
+    raise InputError(
+      f'--targets_from={source}: its targets are damaged; run that sweep again'
+    )
+  return lanes_lib.take(found[0], plan.borrowed)
+
+
+def _train_targets(context: Context, ids: list[str], keeper) -> targets_lib.Targets:
+  plan, began = context.plan, time.monotonic()
+  with context.progress.phase('targets') as phase:
     targets, history = targets_lib.train(
       plan.model,
       plan.task,
       plan.lanes,
-      config_lib.target_recipe(config),
-      convention=config.smoothing,
-      engine=engine,
-      order_seed=config.data_seed,
+      config_lib.target_recipe(plan.config),
+      convention=plan.config.smoothing,
+      engine=context.engine,
+      order_seed=plan.config.data_seed,
       report=phase,
+      keeper=keeper,
     )
   jax.block_until_ready(targets)
-  write_events(events, 'target', ids, history)
-  checkpoints.save(folder, targets, {'lanes': ids})
-  progress.say(f'targets trained in {format_seconds(time.monotonic() - began)}')
+  write_events(context.events, 'target', ids, history)
+  context.progress.say(f'targets trained in {format_seconds(time.monotonic() - began)}')
   return targets
 
 
-def _restore_targets(plan: Plan, folder: pathlib.Path) -> targets_lib.Targets:
+def _restore(plan: Plan, folder: pathlib.Path, say: checkpoints.Say):
+  """The targets of a checkpoint and its plain values; None if none is intact."""
   meta = checkpoints.read_meta(folder)
-  assert meta is not None
+  if meta is None:
+    return None
   count = len(meta['lanes'])
   like = jax.eval_shape(
     lambda: targets_lib.blank(plan.model, plan.task.image_shape, count)
   )
-  return checkpoints.restore(folder, like)
+  return checkpoints.restore(folder, like, say=say)

@@ -1,8 +1,12 @@
 """The folder of a sweep: which run it belongs to, and what is in it already."""
 
+import contextlib
+import fcntl
 import json
+import os
 import pathlib
-from collections.abc import Iterable
+import platform
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -47,6 +51,31 @@ def check(config: SweepConfig) -> list[results.Row]:
     )
   rows = workdir / 'results.jsonl'
   return results.read_rows(rows) if rows.exists() else []
+
+
+@contextlib.contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+  """Keeps every other process from writing the workdir; readers are free.
+
+  The lock is the kernel's, on an open file: it ends with the process, however that
+  ends, and holds between machines on a shared file system (NFS passes flock on).
+
+  Raises:
+    InputError: another process has it, naming it.
+  """
+  path = workdir / 'lock'
+  with path.open('a+') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+      holder = path.read_text().strip() or 'another process'
+      raise InputError(
+        f'--workdir={workdir} is being written by {holder}; wait for it, or name another'
+      ) from None
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {platform.node()}\n')
+    file.flush()
+    yield
 
 
 def has_targets(config: SweepConfig) -> bool:

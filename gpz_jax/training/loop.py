@@ -5,104 +5,30 @@ Two programs are compiled for a cohort: `segment`, which takes any number of ste
 variables. The host sees one small array per epoch.
 """
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import lax
 
+from gpz_jax import interruption
 from gpz_jax.data import epoch_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.feed import Feed
 from gpz_jax.training.recipe import Recipe, make_optimizer
-from gpz_jax.training.state import Best, FitState, TrainState, create_fit_state
+from gpz_jax.training.snapshot import History, Keeper, Snapshot
+from gpz_jax.training.state import Best, FitState, create_fit_state
+from gpz_jax.training.step import Lane, Objective, Shared, train_step
 from gpz_jax.types import Mean
 
 SEGMENT_SECONDS = 5.0  # how long the host waits at most before it looks up
-Lane = dict[str, Any]  # a lane's own numbers and arrays, and 'key', its random key
-Shared = Any
 Values = dict[str, np.ndarray]  # name -> [L], at the end of an epoch
-History = dict[str, np.ndarray]  # name -> [epochs, L]
 Report = Callable[[int, int, Values], None]  # steps done, steps in all, values or {}
-
-
-@dataclasses.dataclass(frozen=True)
-class Objective:
-  """What to train, written for one lane.
-
-  `shared` is what all lanes read; `progress` [] is the share of the training that lies
-  behind when the epoch ends, constant within it.
-  """
-
-  model: nn.Module
-  sample_shape: tuple[int, ...]  # of one input, without the batch
-  # (params, batch_stats, lane, shared, index [B], mask [B], key, progress)
-  #   -> (loss, batch_stats)
-  loss: Callable[..., tuple[jax.Array, Any]]
-  # (variables, lane, shared) -> {name: Mean} over all held-out examples
-  evaluate: Callable[..., dict[str, Mean]]
-  plateau_on: str  # names in what `evaluate` returns; lower is better
-  select_on: str
-  # (lane, progress) -> [] bool: may this epoch be chosen?
-  eligible: Callable[..., jax.Array] = lambda lane, progress: jnp.ones((), bool)
-
-
-def train_step(
-  objective: Objective,
-  tx: optax.GradientTransformation,
-  state: TrainState,
-  lane: Lane,
-  shared: Shared,
-  batch: tuple[jax.Array, jax.Array],
-  learning_rate: jax.Array,
-  progress: jax.Array,
-) -> tuple[TrainState, Mean]:
-  """One step of one lane.
-
-  Args:
-    objective: what to train.
-    tx: the optimiser, without its learning rate.
-    state: the lane.
-    lane: its own data.
-    shared: data of all lanes.
-    batch: index [B] of its examples and mask [B], 1 = counts in the loss.
-    learning_rate: [].
-    progress: [].
-
-  Returns:
-    The next state and the loss over the batch. A step whose loss or gradient is not
-    finite changes nothing and freezes the lane.
-  """
-  index, mask = batch
-  key = jax.random.fold_in(lane['key'], 1 + state.step)  # 0 was spent on the parameters
-
-  def loss_fn(params):
-    return objective.loss(
-      params, state.batch_stats, lane, shared, index, mask, key, progress
-    )
-
-  (loss, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-  updates, opt_state = tx.update(grads, state.opt_state, state.params)
-  updates = jax.tree.map(lambda u: -learning_rate * u, updates)
-  proposed = state.replace(
-    step=state.step + 1,
-    params=optax.apply_updates(state.params, updates),
-    batch_stats=batch_stats,
-    opt_state=opt_state,
-  )
-  finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
-  alive = state.alive & finite
-  kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), proposed, state)
-  examples = jnp.sum(mask)
-  return kept.replace(alive=alive), Mean(loss * examples, examples)
 
 
 class Trainer:
@@ -141,10 +67,7 @@ class Trainer:
       num_examples: as `fit` will be given.
     """
 
-    def state(key):
-      return self._create(key), Mean(*jnp.zeros((2,)))
-
-    states, loss = jax.eval_shape(jax.vmap(state), lanes['key'])
+    states, loss = self._shapes(lanes['key'])
     batch_size = self.recipe.batch_size
     order, masks = epoch_order(0, 0, num_examples, batch_size)
     bounds = np.zeros(2, np.int32)
@@ -157,6 +80,14 @@ class Trainer:
         states, lanes, shared, np.int32(0), np.float32(0)
       ).compile(),
     }
+
+  def _shapes(self, keys: Any) -> tuple[FitState, Mean]:
+    """Of the states and the running loss of lanes with these keys [L]."""
+
+    def one(key):
+      return self._create(key), Mean.zero()
+
+    return jax.eval_shape(jax.vmap(one), keys)
 
   def peak_bytes(self) -> int | None:
     """Most that what was compiled ahead holds at a time; None where unknown."""
@@ -218,8 +149,10 @@ class Trainer:
     num_examples: int,
     order_seed: int,
     report: Report = lambda done, total, values: None,
+    keeper: Keeper | None = None,
+    each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
   ) -> tuple[FitState, History]:
-    """Trains all lanes for the recipe's epochs.
+    """Trains all lanes for the recipe's epochs, or what a kept snapshot lacks of them.
 
     Args:
       lanes: a pytree with L in front; holds 'key', the lanes' random keys.
@@ -228,38 +161,66 @@ class Trainer:
       order_seed: of the order of examples, the same for all lanes.
       report: called after each segment with the steps done, the steps in all, and, at
         the end of an epoch, its values [L] (else nothing).
+      keeper: of snapshots, where the training may be interrupted.
+      each_epoch: called with the number of each epoch, from 1, and the states after it.
 
     Returns:
       The final states [L] and the values of every epoch, name -> [epochs, L].
+
+    Raises:
+      Interrupted: a signal came; the keeper has a snapshot.
     """
     wanted = lanes_lib.count(lanes)
     epochs, batch_size = self.recipe.epochs, self.recipe.batch_size
     feed = Feed(lanes, shared, batch_size, self.engine.devices)
-    states = self.create(feed.lanes['key'])
     segment = self._compiled.get('segment', self.segment)
     end_epoch = self._compiled.get('end_epoch', self.end_epoch)
     steps = -(-num_examples // batch_size)
     pace = _Pace(feed.most_steps)
-    history = []
-    for epoch in range(epochs):
+    states, loss, first, begun, history = self._begin(lanes['key'], keeper)
+    for epoch in range(first, epochs):
       order, masks = epoch_order(order_seed, epoch, num_examples, batch_size)
       progress = np.float32((epoch + 1) / epochs)
-      loss = Mean(*jnp.zeros((2, feed.num_lanes)))
       running, scale = (states.train, loss), states.plateau.scale
-      for bounds in pace.segments(steps):
+      for bounds in pace.segments(begun, steps):
         running = segment(running, scale, *feed.segment(order, masks, bounds), progress)
         jax.block_until_ready(running)
         report(epoch * steps + int(bounds[1]), epochs * steps, {})
+        if keeper is not None and (keeper.is_due() or interruption.requested()):
+          states = states.replace(train=running[0])
+          kept = lanes_lib.take((states, running[1]), slice(wanted))
+          keeper.save(Snapshot(*kept, epoch, int(bounds[1]), _stack(history)))
+        interruption.check()
       states = states.replace(train=running[0])
       states, values = end_epoch(
         states, feed.lanes, feed.shared, np.int32(epoch + 1), progress
       )
       values = jax.device_get(values | {'loss': running[1].compute()})
       history.append({name: value[:wanted] for name, value in values.items()})
+      loss, begun = Mean(*jnp.zeros((2, feed.num_lanes))), 0
       report((epoch + 1) * steps, epochs * steps, history[-1])
+      each_epoch(epoch + 1, states)
     if wanted < feed.num_lanes:
       states = lanes_lib.take(states, slice(wanted))
-    return states, {name: np.stack([h[name] for h in history]) for name in history[0]}
+    return states, _stack(history)
+
+  def _begin(self, keys: jax.Array, keeper: Keeper | None):
+    """States and loss of all lanes, padded; epochs and steps done; values of epochs."""
+    snapshot = keeper.load(self._shapes(keys)) if keeper is not None else None
+    if snapshot is None:
+      keys = lanes_lib.pad(keys, self.engine.devices)
+      return self.create(keys), Mean(*jnp.zeros((2, len(keys)))), 0, 0, []
+    arrays = jax.device_put((snapshot.states, snapshot.loss))
+    states, loss = lanes_lib.pad(arrays, self.engine.devices)
+    names = snapshot.history
+    history = [{name: names[name][i] for name in names} for i in range(snapshot.epoch)]
+    return states, loss, snapshot.epoch, snapshot.step, history
+
+
+def _stack(history: list[Values]) -> History:
+  """Values of each epoch -> name -> [epochs, L]."""
+  names = history[0] if history else ()
+  return {name: np.stack([values[name] for values in history]) for name in names}
 
 
 class _Pace:
@@ -272,9 +233,8 @@ class _Pace:
     self.steps = 1
     self.most = most
 
-  def segments(self, steps: int) -> Iterator[np.ndarray]:
+  def segments(self, start: int, steps: int) -> Iterator[np.ndarray]:
     """Yields [start, stop] int32 until all `steps` of an epoch are covered."""
-    start = 0
     while start < steps:
       stop = min(start + self.steps, steps)
       began = time.perf_counter()

@@ -11,7 +11,7 @@ import tiny
 from gpz_jax import metrics, models, partition
 from gpz_jax.attacks import decoders, inversion, objective
 from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.training import loop
+from gpz_jax.training import step
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Lane
@@ -217,7 +217,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     found, output.detach().permute(0, 2, 3, 1).numpy(), atol=1e-5
   )
   trainer = loop.Trainer(
-    loop.Objective(
+    step.Objective(
       decoder,
       shape,
       objective._make_loss(decoder, MAP.resolve()),
@@ -235,7 +235,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
   )
   batch = (jnp.arange(6), jnp.ones(6))
   shared = {'train': jnp.asarray(x * 255)}  # floats: no rounding between the two
-  state, _ = loop.train_step(
+  state, _ = step.train_step(
     trainer.objective, trainer.tx, state, lane, shared, batch, jnp.float32(2e-4), 0.0
   )
   # Adam's first step is the sign of the gradient, so where a gradient is as small as

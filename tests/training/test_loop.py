@@ -33,7 +33,7 @@ def evaluate(variables, lane, shared):
 
 
 def make_trainer(**changes):
-  objective = loop.Objective(MODEL, (3,), loss, evaluate, 'mse', 'mse')
+  objective = step.Objective(MODEL, (3,), loss, evaluate, 'mse', 'mse')
   recipe = dataclasses.replace(DECODER, epochs=4, batch_size=8, **changes)
   return loop.Trainer(objective, recipe, Engine('map').resolve())
 
