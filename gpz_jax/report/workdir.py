@@ -73,15 +73,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     InputError: no results, or a file that cannot be read.
   """
   workdir = pathlib.Path(workdir)
-  is_final = (workdir / 'results.parquet').exists()
-  if is_final:
-    rows = results.read_parquet(workdir / 'results.parquet')
-  elif (workdir / 'results.jsonl').exists():
-    rows = results.read_rows(workdir / 'results.jsonl')
-  else:
-    raise InputError(f'no results.parquet or results.jsonl in workdir {str(workdir)!r}')
-  if not rows:
-    raise InputError(f'no finished row yet in workdir {str(workdir)!r}; try later')
+  rows, is_final = results.read_workdir(workdir)
   config = _read_json(workdir / 'config.json')
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
   strongest = results.strongest(rows)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from gpz_jax.results.columns import Row
+from gpz_jax.results.schema import Row
 
 
 def strongest(rows: Iterable[Row]) -> list[Row]:
