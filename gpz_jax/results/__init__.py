@@ -9,6 +9,7 @@ is done.
 from gpz_jax.results.columns import COLUMNS, RESULTS, row_key
 from gpz_jax.results.files import (
   append_row,
+  read_object,
   read_parquet,
   read_rows,
   read_workdir,
@@ -46,6 +47,7 @@ __all__ = [
   'list_splits',
   'mean',
   'provenance',
+  'read_object',
   'read_parquet',
   'read_rows',
   'read_workdir',

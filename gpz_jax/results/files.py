@@ -113,6 +113,24 @@ def read_workdir(
   return rows, is_final
 
 
+def read_object(path: PathLike) -> dict[str, Any]:
+  """The object in a JSON file of a workdir; empty where there is no file yet.
+
+  Raises:
+    InputError: the file cannot be read or holds something else.
+  """
+  path = pathlib.Path(path)
+  if not path.exists():
+    return {}
+  try:
+    content = json.loads(path.read_text(encoding='utf-8'))
+  except (OSError, ValueError) as error:
+    raise InputError(f'cannot read {str(path)!r}: {error}') from error
+  if not isinstance(content, dict):
+    raise InputError(f'{str(path)!r} must hold a JSON object')
+  return content
+
+
 def _without_nan(row: Row) -> Row:
   """The row with None for each number that is not finite."""
   return {
