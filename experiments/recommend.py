@@ -80,8 +80,9 @@ def _describe_zone(rows, theory_rows, ladder) -> list[str]:
     lines += ['', f'Votes on where the zone begins{sure}:', zone.format_votes(votes)]
   if not theory_rows:
     return [*lines, 'No theory.parquet: the attack votes alone.']
-  lines += ['', *(cast.sentence() for cast in votes.alphas)]
-  return [*lines, '', *(each.sentence() for each in zone.agreement(rows, theory_rows))]
+  record = zone.agreement(rows, theory_rows)
+  lines += ['', *(cast.sentence() for cast in votes.alphas), '']
+  return lines + [each.sentence() for each in record if each.is_measured]
 
 
 if __name__ == '__main__':

@@ -36,6 +36,11 @@ class Agreement:
   no_zone: int
   no_drop: int
 
+  @property
+  def is_measured(self) -> bool:
+    """Whether there is a lane in which both have something to judge."""
+    return self.compared + self.no_zone + self.no_drop > 0
+
   def sentence(self) -> str:
     """The finding in one sentence."""
     if not self.compared:

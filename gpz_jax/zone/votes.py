@@ -1,12 +1,11 @@
 """A vote on where the zone begins, and how far apart several are."""
 
 import dataclasses
-
-import numpy as np
+import math
 
 WORDS = {
   'attack': 'the attack',
-  'radius_share': 'the radius',
+  'radius_share': 'the radius share',
   'entropy': 'the entropy bound',
 }
 VOTERS = tuple(WORDS)  # one for each kind of evidence: these are compared
@@ -39,7 +38,7 @@ class Vote:
   @property
   def share(self) -> float:
     """The share of resamples that agree with `split`; NaN without resamples."""
-    return dict(self.shares).get(self.split, 0.0) if self.shares else np.nan
+    return dict(self.shares).get(self.split, 0.0) if self.shares else math.nan
 
 
 @dataclasses.dataclass(frozen=True)
