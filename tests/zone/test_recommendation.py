@@ -193,3 +193,13 @@ def test_the_table_of_cuts_marks_the_choice(two_alphas):
   assert lines[2].split()[:4] == ['*', 'c', '0.3', '0.15000']
   assert lines[2].split()[-1] == '90.0%'
   assert len({line.index('0.3 ') for line in lines}) == 1  # aligned
+
+
+def test_the_prediction_is_no_place_to_cut():
+  rows = make_rows([0.01, 0.05, 0.9])
+  rows[2]['split'] = 'prediction'
+  assert zone.recommend(rows).split == 'b'
+  only = zone.recommend(rows[2:])
+  assert (only.split, only.alternatives) == (None, ())
+  assert 'only the prediction was attacked' in only.sentence()
+  assert zone.vote(rows[2:]).alphas[0].votes == ()

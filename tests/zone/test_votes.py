@@ -37,8 +37,8 @@ def test_three_votes_that_agree():
   # (class - total) / D is 0, -0.5, -3, -2.5
   assert found.by('entropy').size == pytest.approx(2.5)
   assert found.sentence() == (
-    'alpha 0: the zone begins at c by the attack, the radius share and the entropy bound: '
-    'they agree.'
+    'alpha 0: the zone begins at c by the attack, the radius share and the entropy '
+    'bound: they agree.'
   )
 
 
@@ -47,7 +47,8 @@ def test_votes_that_differ_say_how_far():
   one = zone.vote(rows, make_theory([0.9, 0.3, 0.29, 0.28])).alphas[0]
   assert (one.apart, one.by('radius_share').split) == (1, 'b')
   assert one.sentence() == (
-    'alpha 0: the zone begins at b by the radius share, at c by the attack: 1 split apart.'
+    'alpha 0: the zone begins at b by the radius share, at c by the attack: 1 split '
+    'apart.'
   )
   theory = [
     *make_theory([0.9, 0.3, 0.29, 0.28]),
