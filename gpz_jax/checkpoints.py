@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 Tree = Any
 Say = Callable[[str], None]
 KEPT = 2  # steps
+_warn = logging.getLogger(__name__).warning
 
 
 class DamagedError(Exception):
@@ -53,7 +54,7 @@ def restore(
   folder: pathlib.Path,
   like: Tree,
   *,
-  say: Say = logging.getLogger(__name__).warning,
+  say: Say = _warn,
 ) -> tuple[Tree, dict[str, Any]] | None:
   """The arrays and plain values of the latest step that is intact.
 
@@ -78,7 +79,7 @@ def read_meta(folder: pathlib.Path) -> dict[str, Any] | None:
 def find_damage(folder: pathlib.Path) -> list[str]:
   """What is wrong with any step of a checkpoint, one line each."""
   found: list[str] = []
-  if _latest_intact(folder, lambda *args: _read(*args, None), found.append) is None:
+  if _latest_intact(folder, lambda m, step: _read(m, step, None), found.append) is None:
     found.append(f'{folder.name}: no intact checkpoint')
   return found
 

@@ -20,8 +20,8 @@ def make_row(**changes):
 def test_rows_come_back_as_written(tmp_path):
   path = tmp_path / 'results.jsonl'
   first = make_row(alpha=np.float32(0.5), seed=np.int64(3), test_mse=1)
-  results.append_row(path, first)
-  results.append_row(path, make_row(split='</script>'))
+  results.append_rows(path, [first])
+  results.append_rows(path, [make_row(split='</script>')])
   rows = results.read_rows(path)
   assert rows[0] == make_row(alpha=0.5, seed=3, test_mse=1.0)
   assert type(rows[0]['seed']) is int
@@ -33,7 +33,7 @@ def test_rows_come_back_as_written(tmp_path):
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_not_finite_are_null_in_the_file(tmp_path, value):
   path = tmp_path / 'results.jsonl'
-  results.append_row(path, make_row(test_mse=value, status='diverged'))
+  results.append_rows(path, [make_row(test_mse=value, status='diverged')])
   assert json.loads(path.read_text())['test_mse'] is None
   assert math.isnan(results.read_rows(path)[0]['test_mse'])
 
@@ -51,7 +51,7 @@ def test_numbers_that_are_not_finite_are_null_in_the_file(tmp_path, value):
 )
 def test_a_row_that_breaks_the_schema_is_a_programming_error(tmp_path, change, message):
   with pytest.raises(ValueError, match=message):
-    results.append_row(tmp_path / 'results.jsonl', make_row(**change))
+    results.append_rows(tmp_path / 'results.jsonl', [make_row(**change)])
   assert not (tmp_path / 'results.jsonl').exists()
 
 
@@ -59,24 +59,24 @@ def test_a_missing_column_is_named(tmp_path):
   row = make_row()
   del row['test_ssim']
   with pytest.raises(ValueError, match=r'lacks columns .*test_ssim'):
-    results.append_row(tmp_path / 'results.jsonl', row)
+    results.append_rows(tmp_path / 'results.jsonl', [row])
 
 
 def test_a_torn_last_line_is_ignored_and_then_removed(tmp_path):
   path = tmp_path / 'results.jsonl'
   for seed in (0, 1):
-    results.append_row(path, make_row(seed=seed))
+    results.append_rows(path, [make_row(seed=seed)])
   whole = path.read_bytes()
   path.write_bytes(whole[:-7])  # killed in the middle of the second line
   assert [row['seed'] for row in results.read_rows(path)] == [0]
-  results.append_row(path, make_row(seed=2))
+  results.append_rows(path, [make_row(seed=2)])
   assert [row['seed'] for row in results.read_rows(path)] == [0, 2]
 
 
 @pytest.mark.parametrize('damage', ['{"model": ', '[1, 2]', '{}', 'null', ''])
 def test_damage_elsewhere_is_reported_by_line(tmp_path, damage):
   path = tmp_path / 'results.jsonl'
-  results.append_row(path, make_row())
+  results.append_rows(path, [make_row()])
   path.write_text(path.read_text() + damage + '\n' + path.read_text())
   with pytest.raises(InputError, match='line 2 is damaged') as caught:
     results.read_rows(path)
@@ -175,8 +175,8 @@ def test_table_has_a_line_a_split_and_columns_an_alpha():
 
 
 def test_bytes_read_well():
-  shown = [results.format_bytes(n) for n in (512, 8192, 3 << 19, 5 << 30)]
-  assert shown == ['512 B', '8 KiB', '1.5 MiB', '5 GiB']
+  shown = [results.format_bytes(n) for n in (512, 1000, 8192, 3 << 19, 5 << 30)]
+  assert shown == ['512 B', '1000 B', '8 KiB', '1.5 MiB', '5 GiB']
 
 
 def test_provenance_is_json_without_paths():
@@ -187,3 +187,71 @@ def test_provenance_is_json_without_paths():
   )
   assert found['device_count'] >= 1
   assert '/' not in json.dumps(found)
+
+
+def make_theory_row(**changes):
+  row = {
+    column.name: {str: 'x', int: 1, float: 0.5}[column.type]
+    for column in results.THEORY.columns
+  }
+  return row | changes
+
+
+def test_theory_rows_come_back_from_both_kinds_of_file(tmp_path):
+  rows = [
+    make_theory_row(split_index=1, quantity='radius', low=math.nan, high=math.nan),
+    make_theory_row(split_index=0, quantity='radius', value=np.float32(0.25)),
+    make_theory_row(split_index=0, quantity='entropy_trace', value=-math.inf),
+  ]
+  results.append_rows(tmp_path / 'theory.jsonl', rows, results.THEORY)
+  back, is_final = results.read_workdir(tmp_path, results.THEORY)
+  assert (len(back), is_final) == (3, False)
+  assert back[1] == make_theory_row(split_index=0, quantity='radius', value=0.25)
+  assert math.isnan(back[0]['low'])
+  results.write_parquet(tmp_path / 'theory.parquet', rows, results.THEORY)
+  back, is_final = results.read_workdir(tmp_path, results.THEORY)
+  assert is_final
+  assert [(r['split_index'], r['quantity']) for r in back] == [
+    (0, 'entropy_trace'),
+    (0, 'radius'),
+    (1, 'radius'),
+  ]
+  assert math.isnan(back[0]['value'])  # no file holds an infinity
+  schema = pq.read_table(tmp_path / 'theory.parquet').schema
+  assert schema.names == [column.name for column in results.THEORY.columns]
+
+
+def test_a_row_of_another_kind_is_refused(tmp_path):
+  path = tmp_path / 'theory.parquet'
+  with pytest.raises(ValueError, match='row lacks columns'):
+    results.write_parquet(path, [make_row()], results.THEORY)
+  results.write_parquet(path, [make_theory_row()], results.THEORY)
+  with pytest.raises(InputError, match=r'cannot read results .*lacks columns'):
+    results.read_parquet(path)
+
+
+def test_theory_key_names_what_was_measured_where_and_when():
+  row = make_theory_row(lane_id='ab', split='c', epoch=0, subset='train', quantity='q')
+  assert results.theory_key(row) == ('ab', 'c', 0, 'train', 'q')
+
+
+def test_a_workdir_may_have_nothing_yet(tmp_path):
+  with pytest.raises(InputError, match=r'no theory\.parquet or theory\.jsonl in work'):
+    results.read_workdir(tmp_path, results.THEORY)
+  nothing = results.read_workdir(tmp_path, results.THEORY, missing_ok=True)
+  assert nothing == ([], False)
+  (tmp_path / 'results.jsonl').write_text('')
+  with pytest.raises(InputError, match='no finished row yet in workdir'):
+    results.read_workdir(tmp_path)
+  assert results.read_workdir(tmp_path, missing_ok=True) == ([], False)
+
+
+def test_objects_of_a_workdir(tmp_path):
+  path = tmp_path / 'ladder.json'
+  assert results.read_object(path) == {}
+  path.write_text('{"a": 1}')
+  assert results.read_object(path) == {'a': 1}
+  for damage in ('{', '[1]'):
+    path.write_text(damage)
+    with pytest.raises(InputError, match='ladder'):
+      results.read_object(path)

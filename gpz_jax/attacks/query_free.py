@@ -8,7 +8,7 @@ Source: He, Zhang, Lee, Model inversion attacks against collaborative inference,
 ACSAC 2019.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn

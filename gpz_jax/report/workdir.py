@@ -1,7 +1,6 @@
 """What a sweep left in its workdir, read for the report."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -73,16 +72,8 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     InputError: no results, or a file that cannot be read.
   """
   workdir = pathlib.Path(workdir)
-  is_final = (workdir / 'results.parquet').exists()
-  if is_final:
-    rows = results.read_parquet(workdir / 'results.parquet')
-  elif (workdir / 'results.jsonl').exists():
-    rows = results.read_rows(workdir / 'results.jsonl')
-  else:
-    raise InputError(f'no results.parquet or results.jsonl in workdir {str(workdir)!r}')
-  if not rows:
-    raise InputError(f'no finished row yet in workdir {str(workdir)!r}; try later')
-  config = _read_json(workdir / 'config.json')
+  rows, is_final = results.read_workdir(workdir)
+  config = results.read_object(workdir / 'config.json')
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
   strongest = results.strongest(rows)
   return Findings(
@@ -94,9 +85,9 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     alphas=results.list_alphas(rows),
     zone=golden_zone(rows),
     recommendation=recommend(rows, **limits),
-    ladder=_read_json(workdir / 'ladder.json'),
+    ladder=results.read_object(workdir / 'ladder.json'),
     config=config,
-    env=_read_json(workdir / 'env.json'),
+    env=results.read_object(workdir / 'env.json'),
     originals=_read_images(workdir / 'samples' / 'originals.npy'),
     comparison=_read_text(workdir / 'comparison.txt'),
     samples=_read_samples(workdir, strongest),
@@ -144,16 +135,3 @@ def _read_images(path: pathlib.Path) -> np.ndarray | None:
 
 def _read_text(path: pathlib.Path) -> str:
   return path.read_text(encoding='utf-8') if path.exists() else ''
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-  """The object in a JSON file; empty where there is no file yet."""
-  if not path.exists():
-    return {}
-  try:
-    content = json.loads(path.read_text(encoding='utf-8'))
-  except (OSError, ValueError) as error:
-    raise InputError(f'cannot read {str(path)!r}: {error}') from error
-  if not isinstance(content, dict):
-    raise InputError(f'{str(path)!r} must hold a JSON object')
-  return content

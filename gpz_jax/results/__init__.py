@@ -1,13 +1,22 @@
 """Rows of results: their columns, their files, their summary, where they come from.
 
-A row is a plain dict, one for each lane, split and attack. `results.jsonl` grows by a
-line as each lane ends; `results.parquet` holds the same rows, sorted, once the sweep is
-done.
+A row is a plain dict, one for each lane, split and attack (`RESULTS`), or for each
+lane, split, epoch and quantity of the theory (`THEORY`). `results.jsonl` grows by a
+line as each lane ends; `results.parquet` holds the same rows, sorted, once the sweep
+is done.
 """
 
-from gpz_jax.results.columns import COLUMNS, Column, Row, check_row, row_key
-from gpz_jax.results.files import append_row, read_parquet, read_rows, write_parquet
+from gpz_jax.results.columns import COLUMNS, RESULTS, row_key
+from gpz_jax.results.files import (
+  append_rows,
+  read_object,
+  read_parquet,
+  read_rows,
+  read_workdir,
+  write_parquet,
+)
 from gpz_jax.results.provenance import provenance
+from gpz_jax.results.schema import Column, Row, Schema
 from gpz_jax.results.summary import (
   align,
   format_bytes,
@@ -20,14 +29,17 @@ from gpz_jax.results.summary import (
   seed_values,
   strongest,
 )
+from gpz_jax.results.theory import THEORY, theory_key
 
 __all__ = [
   'COLUMNS',
+  'RESULTS',
+  'THEORY',
   'Column',
   'Row',
+  'Schema',
   'align',
-  'append_row',
-  'check_row',
+  'append_rows',
   'format_bytes',
   'format_table',
   'list_alphas',
@@ -35,11 +47,14 @@ __all__ = [
   'list_splits',
   'mean',
   'provenance',
+  'read_object',
   'read_parquet',
   'read_rows',
+  'read_workdir',
   'row_key',
   'seed_mean',
   'seed_values',
   'strongest',
+  'theory_key',
   'write_parquet',
 ]

@@ -1,22 +1,6 @@
 """The columns of results: one row for each lane, split and attack, as a plain dict."""
 
-import dataclasses
-from typing import Any
-
-import jax
-import numpy as np
-
-Row = dict[str, Any]  # column name -> str, int or float
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-  """A column of the results: its name, Python type and meaning in one line."""
-
-  name: str
-  type: type
-  meaning: str
-
+from gpz_jax.results.schema import Column, Row, Schema
 
 COLUMNS = (
   Column('model', str, 'target architecture'),
@@ -70,37 +54,14 @@ COLUMNS = (
   Column('wall_seconds', float, 'seconds of the attack, shared among its lanes'),
   Column('version', str, 'version of gpz_jax'),
 )
-TYPES = {column.name: column.type for column in COLUMNS}
-STATUSES = ('done', 'diverged')
+RESULTS = Schema(
+  'results',
+  COLUMNS,
+  order=('split_index', 'alpha', 'seed', 'attack'),
+  allowed={'status': ('done', 'diverged')},
+)
 
 
 def row_key(row: Row) -> tuple[str, str, str]:
   """What a row is the result of: (lane_id, split, attack)."""
   return row['lane_id'], row['split'], row['attack']
-
-
-def check_row(row: Row) -> Row:
-  """The row in column order, its values as plain Python ones.
-
-  Raises:
-    ValueError: a column is missing, unknown or of another type.
-  """
-  if missing := [name for name in TYPES if name not in row]:
-    raise ValueError(f'row lacks columns {missing}')
-  if unknown := [name for name in row if name not in TYPES]:
-    raise ValueError(f'row has unknown columns {unknown}')
-  checked = {name: _check_value(name, row[name]) for name in TYPES}
-  if checked['status'] not in STATUSES:
-    raise ValueError(f'column status: {checked["status"]!r} is not one of {STATUSES}')
-  return checked
-
-
-def _check_value(name: str, value: Any) -> Any:
-  expected = TYPES[name]
-  if isinstance(value, np.generic | np.ndarray | jax.Array) and value.ndim == 0:
-    value = value.tolist()
-  if expected is float and type(value) is int:
-    value = float(value)
-  if type(value) is not expected:
-    raise ValueError(f'column {name}: {value!r} is not of type {expected.__name__}')
-  return value

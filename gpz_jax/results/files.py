@@ -1,4 +1,7 @@
-"""Files of results: JSON lines while a sweep runs, one parquet at its end."""
+"""Files of rows: JSON lines while a sweep runs, one parquet at its end.
+
+Every function takes the schema of its rows: `RESULTS`, unless told `THEORY`.
+"""
 
 import json
 import math
@@ -11,31 +14,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpz_jax import atomic
-from gpz_jax.results.columns import COLUMNS, TYPES, Row, check_row
+from gpz_jax.results.columns import RESULTS
+from gpz_jax.results.schema import Row, Schema
 from gpz_jax.types import InputError
 
 PathLike = str | os.PathLike[str]
 _ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
-def append_row(path: PathLike, row: Row) -> None:
-  """Adds one row to a JSON-lines file so that a kill can tear only this line.
+def append_rows(path: PathLike, rows: Iterable[Row], schema: Schema = RESULTS) -> None:
+  """Adds rows to a JSON-lines file in one write, so that they come to be together.
 
-  A line torn by an earlier kill is removed first. Numbers that are not finite are
-  written as null.
+  A line torn by an earlier failure (a kill, a full disk) is removed first. Numbers that
+  are not finite are written as null.
 
   Raises:
     ValueError: a column is missing, unknown or of another type.
   """
-  line = json.dumps(_without_nan(check_row(row)), allow_nan=False) + '\n'
+  checked = [_without_nan(schema.check(row)) for row in rows]
+  lines = ''.join(json.dumps(row, allow_nan=False) + '\n' for row in checked)
   with open(path, 'ab+') as file:
     file.truncate(_intact_length(file))
-    file.write(line.encode())
+    file.write(lines.encode())
     file.flush()
     os.fsync(file.fileno())
 
 
-def read_rows(path: PathLike) -> list[Row]:
+def read_rows(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
   """The rows of a JSON-lines file, in the order they were written; null becomes NaN.
 
   A last line without its newline was torn by a kill and is left out.
@@ -46,39 +51,85 @@ def read_rows(path: PathLike) -> list[Row]:
   try:
     text = pathlib.Path(path).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
-    raise InputError(f'cannot read results {os.fspath(path)!r}: {error}') from error
+    raise _unreadable(schema, path, error) from error
   lines = text.split('\n')[:-1]
-  return [_parse_line(path, n, line) for n, line in enumerate(lines, start=1)]
+  return [_parse_line(path, n, line, schema) for n, line in enumerate(lines, start=1)]
 
 
-def write_parquet(path: PathLike, rows: Iterable[Row]) -> None:
-  """Writes rows, sorted by split, alpha, seed and attack, in one atomic step.
+def write_parquet(
+  path: PathLike, rows: Iterable[Row], schema: Schema = RESULTS
+) -> None:
+  """Writes rows, sorted by split, alpha, seed and so on, in one atomic step.
 
   Raises:
     ValueError: a column of a row is missing, unknown or of another type.
   """
   path = pathlib.Path(path)
-  ordered = sorted(
-    (check_row(row) for row in rows),
-    key=lambda row: (row['split_index'], row['alpha'], row['seed'], row['attack']),
-  )
-  table = pa.Table.from_pylist([_without_nan(row) for row in ordered], _arrow_schema())
+  ordered = sorted(map(schema.check, rows), key=schema.sort_key)
+  table = pa.Table.from_pylist([_without_nan(r) for r in ordered], _as_arrow(schema))
   with atomic.replacing(path) as partial:
     pq.write_table(table, partial)
 
 
-def read_parquet(path: PathLike) -> list[Row]:
+def read_parquet(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
   """The rows of a parquet file; null becomes NaN.
 
   Raises:
-    InputError: there is no such file, or it is not one of results.
+    InputError: there is no such file, or it holds other rows.
   """
   try:
     rows = pq.read_table(path).to_pylist()
-    return [check_row(_with_nan(row)) for row in rows]
+    return [schema.check(_with_nan(row, schema)) for row in rows]
   except (OSError, pa.ArrowInvalid, ValueError) as error:
-    reason = str(error).splitlines()[0]
-    raise InputError(f'cannot read results {os.fspath(path)!r}: {reason}') from error
+    raise _unreadable(schema, path, error) from error
+
+
+def read_workdir(
+  workdir: PathLike, schema: Schema = RESULTS, *, missing_ok: bool = False
+) -> tuple[list[Row], bool]:
+  """The rows a sweep has written so far, and whether they are all.
+
+  Args:
+    workdir: folder of a sweep, finished (`results.parquet`) or running
+      (`results.jsonl`).
+    schema: which of its files to read.
+    missing_ok: return no rows where there is no such file, or nothing in it yet.
+
+  Raises:
+    InputError: there is no file or no row, or the file cannot be read.
+  """
+  stem = pathlib.Path(workdir) / schema.name
+  place = f'in workdir {os.fspath(workdir)!r}'
+  is_final = stem.with_suffix('.parquet').exists()
+  if is_final:
+    rows = read_parquet(stem.with_suffix('.parquet'), schema)
+  elif stem.with_suffix('.jsonl').exists():
+    rows = read_rows(stem.with_suffix('.jsonl'), schema)
+  elif missing_ok:
+    rows = []
+  else:
+    raise InputError(f'no {schema.name}.parquet or {schema.name}.jsonl {place}')
+  if not rows and not missing_ok:
+    raise InputError(f'no finished row yet {place}; try later')
+  return rows, is_final
+
+
+def read_object(path: PathLike) -> dict[str, Any]:
+  """The object in a JSON file of a workdir; empty where there is no file yet.
+
+  Raises:
+    InputError: the file cannot be read or holds something else.
+  """
+  path = pathlib.Path(path)
+  if not path.exists():
+    return {}
+  try:
+    content = json.loads(path.read_text(encoding='utf-8'))
+  except (OSError, ValueError) as error:
+    raise InputError(f'cannot read {str(path)!r}: {error}') from error
+  if not isinstance(content, dict):
+    raise InputError(f'{str(path)!r} must hold a JSON object')
+  return content
 
 
 def _without_nan(row: Row) -> Row:
@@ -89,16 +140,17 @@ def _without_nan(row: Row) -> Row:
   }
 
 
-def _with_nan(row: dict[str, Any]) -> Row:
+def _with_nan(row: dict[str, Any], schema: Schema) -> Row:
+  types = schema.types
   return {
-    name: math.nan if value is None and TYPES.get(name) is float else value
+    name: math.nan if value is None and types.get(name) is float else value
     for name, value in row.items()
   }
 
 
-def _parse_line(path: PathLike, number: int, line: str) -> Row:
+def _parse_line(path: PathLike, number: int, line: str, schema: Schema) -> Row:
   try:
-    return check_row(_with_nan(json.loads(line)))
+    return schema.check(_with_nan(json.loads(line), schema))
   except (ValueError, AttributeError) as error:
     raise InputError(
       f'{os.fspath(path)!r} line {number} is damaged ({error}); remove the line to '
@@ -112,8 +164,13 @@ def _intact_length(file) -> int:
   return file.read().rfind(b'\n') + 1
 
 
-def _arrow_schema() -> pa.Schema:
+def _as_arrow(schema: Schema) -> pa.Schema:
   return pa.schema(
     pa.field(c.name, _ARROW_TYPES[c.type], metadata={'meaning': c.meaning})
-    for c in COLUMNS
+    for c in schema.columns
   )
+
+
+def _unreadable(schema: Schema, path: PathLike, error: Exception) -> InputError:
+  reason = str(error).splitlines()[0]
+  return InputError(f'cannot read {schema.name} {os.fspath(path)!r}: {reason}')

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from gpz_jax.results.columns import Row
+from gpz_jax.results.schema import Row
 
 
 def strongest(rows: Iterable[Row]) -> list[Row]:
@@ -143,7 +143,7 @@ def format_bytes(count: float) -> str:
   """Bytes with a binary unit: 8192 -> '8 KiB'."""
   for unit in ('B', 'KiB', 'MiB'):
     if count < 1024:
-      return f'{count:.3g} {unit}'
+      return f'{count:.{3 if count < 1000 else 4}g} {unit}'
     count /= 1024
   return f'{count:.3g} GiB'
 

@@ -70,7 +70,8 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     except OSError:
       holder = path.read_text().strip() or 'another process'
       raise InputError(
-        f'--workdir={workdir} is being written by {holder}; wait for it, or name another'
+        f'--workdir={workdir} is being written by {holder}; wait for it, or name'
+        ' another'
       ) from None
     file.truncate(0)
     file.write(f'process {os.getpid()} on {platform.node()}\n')

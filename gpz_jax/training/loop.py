@@ -188,8 +188,8 @@ class Trainer:
         report(epoch * steps + int(bounds[1]), epochs * steps, {})
         if keeper is not None and (keeper.is_due() or interruption.requested()):
           states = states.replace(train=running[0])
-          kept = lanes_lib.take((states, running[1]), slice(wanted))
-          keeper.save(Snapshot(*kept, epoch, int(bounds[1]), _stack(history)))
+          kept, loss = lanes_lib.take((states, running[1]), slice(wanted))
+          keeper.save(Snapshot(kept, loss, epoch, int(bounds[1]), _stack(history)))
         interruption.check()
       states = states.replace(train=running[0])
       states, values = end_epoch(

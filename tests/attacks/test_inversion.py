@@ -11,7 +11,7 @@ import tiny
 from gpz_jax import metrics, models, partition
 from gpz_jax.attacks import decoders, inversion, objective
 from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.training import step
+from gpz_jax.training import loop, step
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Lane

@@ -189,7 +189,7 @@ def test_a_running_sweep_has_a_page(tmp_path):
   rows = make_rows()[:9]  # split 1 complete, split 2 half; nothing else written yet
   rows[4] |= {'status': 'diverged', 'test_mse': math.nan, 'test_psnr': math.nan}
   for row in rows:
-    results.append_row(tmp_path / 'results.jsonl', row)
+    results.append_rows(tmp_path / 'results.jsonl', [row])
   text, parser = read_page(tmp_path)
   assert 'The sweep is not finished' in text
   assert '1 of 9 lanes diverged' in text
@@ -204,7 +204,7 @@ def test_a_page_where_nothing_is_finite(tmp_path, count):
   for row in make_rows()[:count]:
     row |= {'status': 'diverged'}
     row |= {c.name: math.nan for c in results.COLUMNS if c.name.startswith('test_')}
-    results.append_row(tmp_path / 'results.jsonl', row)
+    results.append_rows(tmp_path / 'results.jsonl', [row])
   text = read_page(tmp_path)[0]
   assert 'No split is in a golden zone.' in text
   assert 'No cut fits: no results.' in text
@@ -213,7 +213,7 @@ def test_a_page_where_nothing_is_finite(tmp_path, count):
 @pytest.mark.parametrize('selection', ['aux', 'test'])
 def test_selection_on_the_test_subset_is_marked(tmp_path, selection):
   for row in make_rows():
-    results.append_row(tmp_path / 'results.jsonl', row | {'selection': selection})
+    results.append_rows(tmp_path / 'results.jsonl', [row | {'selection': selection}])
   marked = 'Chosen on the test subset' in read_page(tmp_path)[0]
   assert marked == (selection == 'test')
 
@@ -224,7 +224,7 @@ def test_bad_workdirs_are_refused_in_one_line(tmp_path):
   (tmp_path / 'results.jsonl').write_text('')
   with pytest.raises(InputError, match='no finished row yet'):
     report.build(tmp_path)
-  results.append_row(tmp_path / 'results.jsonl', make_rows()[0])
+  results.append_rows(tmp_path / 'results.jsonl', [make_rows()[0]])
   (tmp_path / 'ladder.json').write_text('{')
   with pytest.raises(InputError, match=r'cannot read .*ladder\.json'):
     report.build(tmp_path)

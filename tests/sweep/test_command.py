@@ -170,7 +170,9 @@ def test_bad_flags_end_in_one_line_and_status_2(images, tmp_path, changes, messa
   assert not workdir.exists()
 
 
-def test_interrupt_keeps_finished_rows(images, tmp_path, finished):
+def test_an_interrupted_sweep_saves_and_asks_to_be_run_again(
+  images, tmp_path, finished
+):
   workdir = tmp_path / 'run'
   many = flags(images, workdir, decoder_epochs=100_000, splits='conv_2')
   process = command(
@@ -184,9 +186,10 @@ def test_interrupt_keeps_finished_rows(images, tmp_path, finished):
   time.sleep(3)
   process.send_signal(signal.SIGINT)
   _, err = process.communicate(timeout=60)
-  assert process.returncode == 130
+  assert process.returncode == 75
   assert 'the same command goes on' in err
   assert 'Traceback' not in err
+  assert list((workdir / 'running').glob('*/*/state'))  # a snapshot
 
 
 def test_run_flags_spell_the_config(finished):

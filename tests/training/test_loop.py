@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax.training import loop
+from gpz_jax.training import loop, step
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Mean

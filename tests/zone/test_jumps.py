@@ -1,28 +1,11 @@
 import math
 
 import pytest
+from made_up import make_rows
 
-from gpz_jax import results, zone
+from gpz_jax import zone
 from gpz_jax.types import InputError
-
-SPLITS = ('a', 'b', 'c', 'd')
-
-
-def make_rows(errors, *, alpha=0.0, seed=0, accuracy=0.9):
-  """Rows of one lane with the given channel-summed errors; costs grow with depth."""
-  rows = []
-  for index, error in enumerate(errors):
-    row = {
-      column.name: {str: 'x', int: 1, float: 0.5}[column.type]
-      for column in results.COLUMNS
-    }
-    row |= {'split': SPLITS[index], 'split_index': index, 'status': 'done'}
-    row |= {'alpha': alpha, 'seed': seed, 'target_accuracy': accuracy}
-    row |= {'test_mse_paper': error, 'test_mse': error / 3}
-    row |= {'edge_params': 100 * (index + 1), 'edge_flops': 1000 * (index + 1)}
-    row |= {'payload_bytes': 8000 // 2**index}
-    rows.append(row)
-  return rows
+from gpz_jax.zone.jumps import worth
 
 
 def test_the_zone_starts_where_error_jumps_over_the_threshold():
@@ -95,52 +78,16 @@ def test_bad_rows_are_refused():
     zone.recommend(rows)
 
 
-@pytest.fixture
-def two_alphas():
-  return [
-    *make_rows([0.03, 0.06, 0.30, 0.33], alpha=0.0, accuracy=0.92),
-    *make_rows([0.06, 0.09, 0.45, 0.60], alpha=0.3, accuracy=0.90),
-  ]
-
-
-@pytest.mark.parametrize(
-  ('limits', 'expected'),
-  [
-    ({}, ('d', 0.3)),
-    ({'max_edge_params': 300}, ('c', 0.3)),
-    ({'max_edge_flops': 2999}, ('b', 0.3)),
-    ({'min_accuracy': 0.91}, ('d', 0.0)),
-    ({'min_accuracy': 0.91, 'max_edge_params': 100}, ('a', 0.0)),
-    ({'max_payload_bytes': 1000, 'max_edge_params': 400}, ('d', 0.3)),
-  ],
-)
-def test_the_most_resistant_cut_within_the_limits(two_alphas, limits, expected):
-  found = zone.recommend(two_alphas, **limits)
-  assert (found.split, found.alpha) == expected
-  assert found.sentence().startswith(f'Cut at {expected[0]} with alpha')
-  for name in limits:
-    assert name in found.reason
-
-
-def test_of_equals_the_cheapest_is_taken():
-  # by hand: 0.300 and 0.299 are within 1%
-  found = zone.recommend(make_rows([0.03, 0.06, 0.299, 0.300]))
-  assert found.split == 'c'
-
-
-def test_when_nothing_fits_each_limit_is_blamed(two_alphas):
-  found = zone.recommend(two_alphas, max_edge_params=50, min_accuracy=0.91)
-  assert (found.split, found.alpha) == (None, None)
-  assert found.sentence() == (
-    'No cut fits: max_edge_params=50 excludes 8 of 8 candidates (lowest 100, a with '
-    'alpha 0); min_accuracy=0.91 excludes 4 of 8 candidates (highest 0.92, a with '
-    'alpha 0).'
-  )
-
-
-def test_nothing_finite_to_recommend():
-  rows = make_rows([0.1, 0.2])
-  for row in rows:
-    row |= {'status': 'diverged', 'test_mse': math.nan}
-  found = zone.recommend(rows)
-  assert (found.split, found.reason) == (None, 'no results')
+def test_what_an_error_is_worth_on_the_ladder():
+  ladder = {
+    'mean_image': {'mse': 0.06, 'mse_paper': 0.18},
+    'thumbnail_2': {'mse': 0.02, 'mse_paper': 0.06},
+    'thumbnail_4': {'mse': 0.01, 'mse_paper': 0.03},
+  }
+  # the highest rung that the error reaches is the best it can be compared with
+  assert worth(0.02, ladder) == 'better than every guess of the ladder'
+  assert worth(0.03, ladder) == 'no better than thumbnail_4'
+  assert worth(0.07, ladder) == 'no better than thumbnail_2'
+  assert worth(0.07, ladder, 'test_mse') == 'no better than mean_image'
+  assert worth(math.nan, ladder) == worth(0.1, {}) == ''
+  assert worth(0.1, ladder, 'test_psnr') == ''

@@ -1,0 +1,89 @@
+"""Says where to cut under limits, what else there is, and how sure the zone is.
+
+  python -m experiments.recommend --workdir=runs/quickstart --max_payload_kb=4
+
+Reads what a sweep has written, also while it is running. Limits of the sweep itself
+hold where no flag replaces them; inf lifts one. Exit status 2: bad input.
+"""
+
+import pathlib
+
+from absl import flags
+
+from experiments import command
+from gpz_jax import results, zone
+from gpz_jax.types import InputError
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
+_MAX_PAYLOAD_KB = flags.DEFINE_float(
+  'max_payload_kb', None, 'Most KiB sent for an image, in float32.', lower_bound=0.0
+)
+_MAX_EDGE_PARAMS = flags.DEFINE_float(
+  'max_edge_params', None, 'Most parameters on the device.', lower_bound=0.0
+)
+_MAX_EDGE_FLOPS = flags.DEFINE_float(
+  'max_edge_flops', None, 'Most FLOPs on the device for an image.', lower_bound=0.0
+)
+_MIN_ACCURACY = flags.DEFINE_float(
+  'min_accuracy', None, 'Least test accuracy.', lower_bound=0.0, upper_bound=1.0
+)
+
+
+def main(argv: list[str]) -> None:
+  """Prints the recommendation for --workdir, its alternatives and the votes."""
+  del argv
+  if not _WORKDIR.value:
+    raise InputError('--workdir is missing; name the folder of a sweep')
+  workdir = pathlib.Path(_WORKDIR.value)
+  if not workdir.is_dir():
+    raise InputError(f'--workdir={workdir} is not a folder; name that of a sweep')
+  rows, is_final = results.read_workdir(workdir)
+  theory_rows, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)
+  found = zone.recommend(rows, **_limits(results.read_object(workdir / 'config.json')))
+  if not is_final:
+    print(f'The sweep is not finished: {len(rows)} rows so far.')
+  print(found.sentence())
+  if found.alternatives:
+    among = 'all cuts' if found.split is None else 'those within the limits'
+    print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
+    print(zone.format_cuts(found))
+  ladder = results.read_object(workdir / 'ladder.json')
+  print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
+
+
+def _limits(config: dict[str, float | None]) -> dict[str, float | None]:
+  """The limits of the flags, and of the sweep's config where there is no flag."""
+  kib = _MAX_PAYLOAD_KB.value
+  given = {
+    'max_edge_params': _MAX_EDGE_PARAMS.value,
+    'max_edge_flops': _MAX_EDGE_FLOPS.value,
+    'max_payload_bytes': None if kib is None else 1024 * kib,
+    'min_accuracy': _MIN_ACCURACY.value,
+  }
+  return {
+    name: config.get(name) if value is None else value for name, value in given.items()
+  }
+
+
+def _describe_zone(rows, theory_rows, ladder) -> list[str]:
+  """The zone by the attack, the votes and their agreement, the probe's record."""
+  votes = zone.vote(rows, theory_rows, ladder=ladder)
+  attacks = {cast.alpha: cast.by('attack') for cast in votes.alphas}
+  lines = ['']
+  for found in zone.golden_zone(rows).alphas:
+    attack = attacks[found.alpha]
+    worth = f' The attack there is {attack.note}.' if attack and attack.note else ''
+    lines.append(found.sentence() + worth)
+  if any(cast.votes for cast in votes.alphas):
+    has_shares = any(vote.shares for cast in votes.alphas for vote in cast.votes)
+    sure = ' (%: of resamples over seeds and intervals)' if has_shares else ''
+    lines += ['', f'Votes on where the zone begins{sure}:', zone.format_votes(votes)]
+  if not theory_rows:
+    return [*lines, 'No theory.parquet: the attack votes alone.']
+  record = zone.agreement(rows, theory_rows)
+  lines += ['', *(cast.sentence() for cast in votes.alphas), '']
+  return lines + [each.sentence() for each in record if each.is_measured]
+
+
+if __name__ == '__main__':
+  command.run('recommend', main)

@@ -1,0 +1,72 @@
+"""What the rows of one kind of file look like."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+Row = dict[str, Any]  # column name -> str, int or float
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+  """A column of a file: its name, Python type and meaning in one line."""
+
+  name: str
+  type: type
+  meaning: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+  """The columns of a kind of row.
+
+  Attributes:
+    name: of its files, as `results` in results.jsonl and results.parquet.
+    columns: in the order they are written.
+    order: columns a parquet file is sorted by, the first one first.
+    allowed: column -> the values it may take, where not every one may.
+  """
+
+  name: str
+  columns: tuple[Column, ...]
+  order: tuple[str, ...]
+  allowed: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+
+  @property
+  def types(self) -> dict[str, type]:
+    """Column name -> Python type."""
+    return {column.name: column.type for column in self.columns}
+
+  def check(self, row: Row) -> Row:
+    """The row in column order, its values as plain Python ones.
+
+    Raises:
+      ValueError: a column is missing, unknown or of another type.
+    """
+    types = self.types
+    if missing := [name for name in types if name not in row]:
+      raise ValueError(f'row lacks columns {missing}')
+    if unknown := [name for name in row if name not in types]:
+      raise ValueError(f'row has unknown columns {unknown}')
+    checked = {name: _check_value(name, row[name], types[name]) for name in types}
+    for name, values in self.allowed.items():
+      if checked[name] not in values:
+        raise ValueError(f'column {name}: {checked[name]!r} is not one of {values}')
+    return checked
+
+  def sort_key(self, row: Row) -> tuple[Any, ...]:
+    """What rows of a parquet file are sorted by."""
+    return tuple(row[name] for name in self.order)
+
+
+def _check_value(name: str, value: Any, expected: type) -> Any:
+  if isinstance(value, np.generic | np.ndarray | jax.Array) and value.ndim == 0:
+    value = value.tolist()
+  if expected is float and type(value) is int:
+    value = float(value)
+  if type(value) is not expected:
+    raise ValueError(f'column {name}: {value!r} is not of type {expected.__name__}')
+  return value

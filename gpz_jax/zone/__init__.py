@@ -1,0 +1,42 @@
+"""Where to cut: the golden zone of a sweep, and the best cut under limits.
+
+All work on plain rows (`gpz_jax.results`) of one sweep, complete or not, on means over
+seeds, and where a split was attacked in several ways on the strongest attack. The
+prediction is no place to cut: sending it leaves nothing for the cloud.
+
+  golden_zone   where the attack's error jumps
+  recommend     the cut to take under limits, and its alternatives
+  vote          the attack, the class radius and the entropy bound on where it begins
+  probe         the same without any attack
+  agreement     how often the probe named the attack's split
+"""
+
+from gpz_jax.zone.comparison import Agreement, agreement
+from gpz_jax.zone.cuts import Cut, pareto_front
+from gpz_jax.zone.jumps import AlphaZone, Zone, golden_zone
+from gpz_jax.zone.limits import LIMITS
+from gpz_jax.zone.recommendation import SAME, Recommendation, recommend
+from gpz_jax.zone.tables import format_cuts, format_votes
+from gpz_jax.zone.voters import probe, vote
+from gpz_jax.zone.votes import AlphaVotes, Vote, Votes
+
+__all__ = [
+  'LIMITS',
+  'SAME',
+  'Agreement',
+  'AlphaVotes',
+  'AlphaZone',
+  'Cut',
+  'Recommendation',
+  'Vote',
+  'Votes',
+  'Zone',
+  'agreement',
+  'format_cuts',
+  'format_votes',
+  'golden_zone',
+  'pareto_front',
+  'probe',
+  'recommend',
+  'vote',
+]

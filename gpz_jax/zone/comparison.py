@@ -1,0 +1,137 @@
+"""How often the theory alone would have found the attack's zone."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from gpz_jax.results import Row
+from gpz_jax.zone import rules
+from gpz_jax.zone.jumps import METRIC, check_metric
+from gpz_jax.zone.rows import check_together, order_splits, without_prediction
+from gpz_jax.zone.voters import Voter, attack_voter, finished, probe_voters
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+  """How often one probe named the attack's split, over alphas and seeds.
+
+  Attributes:
+    voter: one of `voters.PROBES`.
+    compared: lanes (an alpha and a seed) in which both name a split.
+    exact: the share of them in which it is the same one; NaN without any.
+    near: the share in which the two are at most one split apart.
+    chance_exact: what a guess among the splits after the first would get.
+    chance_near: likewise for at most one split apart.
+    no_zone: lanes in which both were measured and the attack finds no zone, whatever
+      the probe says.
+    no_drop: further lanes in which the attack finds a zone and the probe nothing.
+  """
+
+  voter: str
+  compared: int
+  exact: float
+  near: float
+  chance_exact: float
+  chance_near: float
+  no_zone: int
+  no_drop: int
+
+  @property
+  def is_measured(self) -> bool:
+    """Whether there is a lane in which both have something to judge."""
+    return self.compared + self.no_zone + self.no_drop > 0
+
+  def sentence(self) -> str:
+    """The finding in one sentence."""
+    if not self.compared:
+      text = f'{self.voter}: no lane in which both it and the attack name a split'
+    else:
+      text = (
+        f"{self.voter}: the attack's split in {self.exact:.0%} of {self.compared} "
+        f'lanes (chance {self.chance_exact:.0%}), at most one split off in '
+        f'{self.near:.0%} (chance {self.chance_near:.0%})'
+      )
+    if self.no_zone:
+      text += f'; the attack finds no zone in {self.no_zone} more'
+    if self.no_drop:
+      text += f'; the probe finds none in {self.no_drop} where the attack does'
+    return f'{text}.'
+
+
+def agreement(
+  rows: Sequence[Row],
+  theory_rows: Sequence[Row],
+  *,
+  metric: str = METRIC,
+  ratio: float = rules.RATIO,
+  threshold: float = rules.THRESHOLD,
+) -> tuple[Agreement, ...]:
+  """How often each probe agreed with the attack, each lane voting for itself.
+
+  Lanes of one target share its data and splits: a hundred of them are not a hundred
+  independent trials. Lanes in which either has fewer than two splits (not measured,
+  diverged) do not count.
+
+  Args:
+    rows: rows of results of one sweep.
+    theory_rows: rows of the theory on the same targets.
+    metric: see `golden_zone`, as are `ratio` and `threshold`.
+    ratio: least factor between neighbouring splits.
+    threshold: error an attack must not get below.
+
+  Returns:
+    One entry for each of `voters.PROBES`.
+
+  Raises:
+    InputError: no rows, rows of several sweeps or of different targets, or an unknown
+      metric.
+  """
+  check_together(rows, theory_rows)
+  check_metric(rows, metric)
+  rows, theory_rows = without_prediction(rows), finished(theory_rows)
+  splits = order_splits(rows, theory_rows)
+  attack = attack_voter(rows, splits, metric, ratio, threshold)
+  alphas = sorted({row['alpha'] for row in rows})
+  return tuple(
+    _compare(attack, probe, alphas, len(splits))
+    for probe in probe_voters(theory_rows, splits)
+  )
+
+
+def _compare(
+  attack: Voter, probe: Voter, alphas: Sequence[float], count: int
+) -> Agreement:
+  pairs: list[tuple[int, int]] = []
+  no_zone = no_drop = 0
+  for alpha in alphas:
+    errors, values = attack.profile(alpha), probe.profile(alpha)
+    for seed in errors.seeds:
+      lane = errors.of_seed(seed).tolist(), values.of_seed(seed).tolist()
+      if any(sum(map(math.isfinite, numbers)) < 2 for numbers in lane):
+        continue
+      truth, guess = attack.rule(lane[0]), probe.rule(lane[1])
+      if truth is None:
+        no_zone += 1
+      elif guess is None:
+        no_drop += 1
+      else:
+        pairs.append((truth.index, guess.index))
+  candidates = range(1, count)  # no rule can name the first split
+
+  def share(hits: float) -> float:
+    return hits / len(pairs) if pairs else math.nan
+
+  def chance(within: int) -> float:
+    hits = [sum(abs(t - c) <= within for c in candidates) for t, _ in pairs]
+    return share(sum(hits) / len(candidates)) if pairs else math.nan
+
+  return Agreement(
+    probe.name,
+    len(pairs),
+    share(sum(truth == guess for truth, guess in pairs)),
+    share(sum(abs(truth - guess) <= 1 for truth, guess in pairs)),
+    chance(0),
+    chance(1),
+    no_zone,
+    no_drop,
+  )

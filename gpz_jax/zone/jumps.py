@@ -1,0 +1,174 @@
+"""The golden zone by the attack: where reconstruction error jumps."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from gpz_jax import results
+from gpz_jax.results import Row
+from gpz_jax.types import InputError
+from gpz_jax.zone import rules
+from gpz_jax.zone.rows import check_sweep, without_prediction
+
+METRIC = 'test_mse_paper'
+_METRIC_WORDS = {
+  'test_mse': 'MSE per element',
+  'test_mse_paper': 'MSE summed over channels',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class AlphaZone:
+  """The zone of one alpha, or the largest jump where there is no zone.
+
+  Attributes:
+    alpha: label smoothing of the target.
+    metric: column the jump is in.
+    split: first split of the zone; None where no split meets the rule.
+    start_index: its `split_index`; None where no split meets the rule.
+    jump_from: split before the jump; None where fewer than two splits have a result.
+    jump_to: split after the jump, `split` itself where there is a zone.
+    before: metric at `jump_from`.
+    after: metric at `jump_to`.
+    falls_back: splits deeper than `split` that fail the rule against `before`.
+  """
+
+  alpha: float
+  metric: str
+  split: str | None
+  start_index: int | None
+  jump_from: str | None
+  jump_to: str | None
+  before: float
+  after: float
+  falls_back: tuple[str, ...] = ()
+
+  @property
+  def jump(self) -> float:
+    """`after` over `before`."""
+    return rules.factor(self.before, self.after)
+
+  def sentence(self) -> str:
+    """The finding in one sentence."""
+    name = f'alpha {self.alpha:g}'
+    if self.jump_to is None:
+      return f'{name}: fewer than two splits have a result.'
+    change = (
+      f'{self.jump:.3g}x, from {self.before:.3g} at {self.jump_from} to '
+      f'{self.after:.3g} at {self.jump_to}'
+    )
+    error = _METRIC_WORDS.get(self.metric, self.metric)
+    if self.split is None:
+      return f'{name}: no golden zone; the largest jump of {error} is {change}.'
+    back = f' (but not at {", ".join(self.falls_back)})' if self.falls_back else ''
+    return (
+      f'{name}: golden zone from {self.split} on{back}, where {error} jumps {change}.'
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Zone:
+  """The golden zone of every alpha, ascending, and the rule that found it."""
+
+  alphas: tuple[AlphaZone, ...]
+  metric: str
+  ratio: float
+  threshold: float
+
+  def sentence(self) -> str:
+    """The finding for every alpha, one sentence each."""
+    return ' '.join(zone.sentence() for zone in self.alphas)
+
+
+def golden_zone(
+  rows: list[Row],
+  *,
+  metric: str = METRIC,
+  ratio: float = rules.RATIO,
+  threshold: float = rules.THRESHOLD,
+) -> Zone:
+  """Finds, for each alpha, the first split where reconstruction error jumps.
+
+  A zone starts at the first split whose error is more than `ratio` times that of the
+  split before and exceeds `threshold`; it reaches to the deepest split.
+
+  Args:
+    rows: rows of one sweep.
+    metric: column with the error; the threshold is in its unit.
+    ratio: least factor between neighbouring splits.
+    threshold: error an attack must not get below; 0.02 is the paper's, in
+      channel-summed MSE.
+
+  Returns:
+    One entry per alpha, ascending; a split of None where no split meets the rule.
+
+  Raises:
+    InputError: no rows, rows of several sweeps, or an unknown metric.
+  """
+  check_sweep(rows)
+  check_metric(rows, metric)
+  alphas = results.list_alphas(rows)
+  rows = without_prediction(results.strongest(rows))
+  found = tuple(_alpha_zone(rows, alpha, metric, ratio, threshold) for alpha in alphas)
+  return Zone(found, metric, ratio, threshold)
+
+
+def _alpha_zone(
+  rows: list[Row], alpha: float, metric: str, ratio: float, threshold: float
+) -> AlphaZone:
+  errors = {
+    split: results.seed_mean(rows, metric, alpha=alpha, split=split)
+    for split in results.list_splits(rows)
+  }
+  errors = {split: error for split, error in errors.items() if math.isfinite(error)}
+  if len(errors) < 2:
+    return AlphaZone(alpha, metric, None, None, None, None, math.nan, math.nan)
+  splits = list(errors)
+  start = rules.first_jump(list(errors.values()), ratio, threshold)
+  if start is None:
+    steps = itertools.pairwise(splits)
+    left, right = max(steps, key=lambda s: rules.factor(errors[s[0]], errors[s[1]]))
+    before, after = errors[left], errors[right]
+    return AlphaZone(alpha, metric, None, None, left, right, before, after)
+  left, split, *deeper = splits[start.index - 1 :]
+  before, after = errors[left], errors[split]
+  back = tuple(
+    name for name in deeper if not rules.is_jump(before, errors[name], ratio, threshold)
+  )
+  index = next(row['split_index'] for row in rows if row['split'] == split)
+  return AlphaZone(alpha, metric, split, index, left, split, before, after, back)
+
+
+def check_metric(rows: Sequence[Row], metric: str) -> None:
+  """Refuses a metric that is no column.
+
+  Raises:
+    InputError: naming the columns there are.
+  """
+  if metric not in rows[0]:
+    raise InputError(f'metric {metric!r} is not a column; known: {", ".join(rows[0])}')
+
+
+def worth(
+  error: float, ladder: Mapping[str, Mapping[str, float]], metric: str = METRIC
+) -> str:
+  """What a reconstruction error means: the best guess the attack does no better than.
+
+  Args:
+    error: of the attack, in the unit of `metric`.
+    ladder: what simple guesses score, see `metrics.ladder`.
+    metric: the column `error` is from.
+
+  Returns:
+    'no better than thumbnail_4', or that it beats every guess; '' where either
+    number is missing.
+  """
+  column = metric.removeprefix('test_')
+  rungs = {name: scores[column] for name, scores in ladder.items() if column in scores}
+  if not rungs or not math.isfinite(error):
+    return ''
+  reached = [name for name in rungs if rungs[name] <= error]
+  if not reached:
+    return 'better than every guess of the ladder'
+  return f'no better than {max(reached, key=rungs.__getitem__)}'

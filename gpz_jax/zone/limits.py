@@ -1,0 +1,112 @@
+"""Bounds on what a cut may cost and on the accuracy it must keep."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from gpz_jax.types import InputError
+from gpz_jax.zone.cuts import Cut
+
+# Arguments of `recommend`, and fields of a sweep's config, with the column they bound.
+_COLUMNS = {
+  'max_edge_params': 'edge_params',
+  'max_edge_flops': 'edge_flops',
+  'max_payload_bytes': 'payload_bytes',
+  'min_accuracy': 'target_accuracy',
+}
+LIMITS = tuple(_COLUMNS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+  """A bound on a column of a cut: the most it may be, or for min_* the least."""
+
+  name: str
+  bound: float
+
+  @property
+  def column(self) -> str:
+    """The column that is bound."""
+    return _COLUMNS[self.name]
+
+  @property
+  def is_least(self) -> bool:
+    """Whether less than the bound is refused, rather than more."""
+    return self.name.startswith('min_')
+
+  def admits(self, cut: Cut) -> bool:
+    """Whether the cut keeps to the bound; not where its number is missing."""
+    value = self.value(cut)
+    return value >= self.bound if self.is_least else value <= self.bound
+
+  def excess(self, cut: Cut) -> float:
+    """By which share of the bound the cut breaks it; 0 where it keeps to it."""
+    if self.admits(cut):
+      return 0.0
+    off = abs(self.value(cut) - self.bound)
+    return off / self.bound if self.bound > 0 and math.isfinite(off) else math.inf
+
+  def exclusion(self, cuts: Sequence[Cut]) -> str | None:
+    """What the bound excludes and how near the nearest cut comes."""
+    excluded = [cut for cut in cuts if not self.admits(cut)]
+    if not excluded:
+      return None
+    text = f'{self} excludes {len(excluded)} of {len(cuts)} candidates'
+    measured = [cut for cut in cuts if math.isfinite(self.value(cut))]
+    if not measured:
+      return f'{text} (no {self.column} was measured)'
+    nearest = max if self.is_least else min
+    closest = nearest(measured, key=self.value)
+    word = 'highest' if self.is_least else 'lowest'
+    return f'{text} ({word} {format_number(self.value(closest))}, {closest})'
+
+  def value(self, cut: Cut) -> float:
+    """The number that is bound."""
+    return getattr(cut, self.column)
+
+  def __str__(self) -> str:
+    return f'{self.name}={format_number(self.bound)}'
+
+
+def make_limits(bounds: dict[str, float | None]) -> list[Limit]:
+  """The limits of `bounds`, by name, None and infinity being none.
+
+  Raises:
+    InputError: an unknown name, or a bound that is negative, not a number, or for an
+      accuracy above 1.
+  """
+  limits = []
+  for name, bound in bounds.items():
+    if name not in _COLUMNS:
+      raise InputError(f'limit {name!r} is unknown; known: {", ".join(LIMITS)}')
+    if bound is None:
+      continue
+    if not isinstance(bound, int | float) or not bound >= 0:
+      raise InputError(f'{name}={bound} is not allowed; give a number, at least 0')
+    if name == 'min_accuracy' and bound > 1:
+      raise InputError(
+        f'min_accuracy={bound:g} is not allowed; give a share, at most 1 (90% is 0.9)'
+      )
+    if math.isfinite(bound):
+      limits.append(Limit(name, bound))
+  return limits
+
+
+def nearest_cut(cuts: Sequence[Cut], limits: Sequence[Limit]) -> Cut:
+  """The cut whose worst excess over the limits is least, then their sum, then costs."""
+
+  def distance(cut: Cut) -> tuple[float, ...]:
+    excesses = [limit.excess(cut) for limit in limits]
+    return max(excesses), sum(excesses), *cut.costs, -cut.test_mse
+
+  return min(cuts, key=distance)
+
+
+def binding_limit(cut: Cut, limits: Sequence[Limit]) -> Limit:
+  """The limit that the cut breaks by the largest share of its bound."""
+  return max(limits, key=lambda limit: limit.excess(cut))
+
+
+def format_number(value: float) -> str:
+  """A bound or what is bound, with thousands set apart."""
+  return f'{value:,}' if isinstance(value, int) else f'{value:,.4g}'

@@ -1,0 +1,215 @@
+"""Who votes on where the zone begins, and by which rule.
+
+- The attack: the split where its reconstruction error jumps (`rules.first_jump`).
+- The radius: the split where the within-class scatter R_c^2 drops most
+  (`rules.largest_drop`), of R_c^2, of R_c^2 / D and of R_c^2 / tr(S_total). The last
+  one stands for the three in comparisons: multiplying an activation by a number
+  changes nothing for an attacker, and of the three only it is unchanged by that.
+- The entropy bound: the split where (class-conditional bound - total bound) / D, both
+  from log-determinants, falls most (`rules.largest_fall`). With the trace bounds that
+  difference is the logarithm of R_c^2 / tr(S_total), no vote of its own.
+
+What the last two cannot do (spec 6.1). They look at the activation alone: neither the
+scatter nor its entropy bounds what a decoder rebuilds. The entropy vote subtracts an
+upper bound from an upper bound, which bounds neither the gap nor its sign; it is
+differential entropy, without the D ln(1/Delta) of a quantised activation; dividing by D
+hides that fewer dimensions carry less; and where a class has fewer examples than D, the
+noise or shrinkage named in `assumes` decides much of it. And there is always a largest
+drop: a vote of these two does not say that there is a zone.
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from gpz_jax import results
+from gpz_jax.results import Row
+from gpz_jax.types import InputError
+from gpz_jax.zone import rules
+from gpz_jax.zone.jumps import METRIC, check_metric, worth
+from gpz_jax.zone.profiles import (
+  Profile,
+  attack_profile,
+  entropy_profile,
+  theory_profile,
+)
+from gpz_jax.zone.rows import (
+  check_sweep,
+  check_theory,
+  check_together,
+  order_splits,
+  without_prediction,
+)
+from gpz_jax.zone.votes import AlphaVotes, Vote, Votes
+
+RESAMPLES = 1000
+RADII = ('radius', 'radius_per_dim', 'radius_share')
+PROBES = (*RADII, 'entropy')
+Ladder = Mapping[str, Mapping[str, float]]  # rung -> metric -> score
+
+
+class Voter(NamedTuple):
+  """What is looked at, alpha by alpha, and the rule that judges it."""
+
+  name: str
+  profile: Callable[[float], Profile]
+  rule: rules.Rule
+
+
+def vote(
+  rows: Sequence[Row],
+  theory_rows: Sequence[Row] = (),
+  *,
+  metric: str = METRIC,
+  ratio: float = rules.RATIO,
+  threshold: float = rules.THRESHOLD,
+  ladder: Ladder | None = None,
+  resamples: int = RESAMPLES,
+) -> Votes:
+  """All votes on where the zone of each alpha begins.
+
+  Args:
+    rows: rows of results of one sweep, complete or not.
+    theory_rows: rows of the theory on the same targets; without them the attack
+      votes alone.
+    metric: see `golden_zone`, as are `ratio` and `threshold`.
+    ratio: least factor between neighbouring splits.
+    threshold: error an attack must not get below.
+    ladder: what simple guesses score (`metrics.ladder`), to read the error by.
+    resamples: how often the vote is repeated over resampled seeds and intervals.
+
+  Raises:
+    InputError: no rows, rows of several sweeps or of different targets, an unknown
+      metric, or fewer than one resample.
+  """
+  check_together(rows, theory_rows) if theory_rows else check_sweep(rows)
+  check_metric(rows, metric)
+  alphas = sorted({row['alpha'] for row in [*rows, *theory_rows]})
+  rows = without_prediction(rows)
+  theory_rows = finished(theory_rows)
+  splits = order_splits(rows, theory_rows)
+  attack = attack_voter(rows, splits, metric, ratio, threshold)
+  voters = [attack, *probe_voters(theory_rows, splits)]
+  found = _vote(voters, alphas, splits, resamples)
+  return Votes(
+    tuple(_read_off(v, attack.profile(v.alpha), ladder or {}, metric) for v in found)
+  )
+
+
+def probe(
+  theory_rows: Sequence[Row], *, epoch: int = 0, resamples: int = RESAMPLES
+) -> Votes:
+  """Where the zone of each alpha begins by the theory alone, without any attack.
+
+  Args:
+    theory_rows: rows of the theory of one sweep.
+    epoch: of the target, from 1; 0 for the finished one.
+    resamples: how often the vote is repeated over resampled seeds and intervals.
+
+  Returns:
+    For each alpha the votes of `PROBES`; `by('radius_share')` is the one to take.
+
+  Raises:
+    InputError: no rows, rows of several sweeps, no row of that epoch, or fewer than
+      one resample.
+
+  Source: golden partition zone, third version; spec 6.4.
+  """
+  check_theory(theory_rows)
+  chosen = finished(theory_rows, epoch)
+  if not chosen:
+    known = ', '.join(map(str, sorted({row['epoch'] for row in theory_rows})))
+    raise InputError(f'no theory of epoch {epoch}; known: {known} (0: finished)')
+  splits = order_splits(chosen)
+  voters = probe_voters(chosen, splits)
+  return Votes(_vote(voters, results.list_alphas(chosen), splits, resamples))
+
+
+def finished(theory_rows: Sequence[Row], epoch: int = 0) -> list[Row]:
+  """The rows of one epoch, 0 the finished target, on the train subset."""
+  return [
+    row
+    for row in without_prediction(theory_rows)
+    if (row['epoch'], row['subset']) == (epoch, 'train')
+  ]
+
+
+def attack_voter(
+  rows: Sequence[Row],
+  splits: tuple[str, ...],
+  metric: str = METRIC,
+  ratio: float = rules.RATIO,
+  threshold: float = rules.THRESHOLD,
+) -> Voter:
+  """Votes by the reconstruction error of the strongest attack."""
+  return Voter(
+    'attack',
+    lambda alpha: attack_profile(rows, alpha, metric, splits),
+    lambda errors: rules.first_jump(errors, ratio, threshold),
+  )
+
+
+def probe_voters(theory_rows: Sequence[Row], splits: tuple[str, ...]) -> list[Voter]:
+  """Vote by the radius and by the entropy bound: the voters of `PROBES`, in order."""
+
+  def by_quantity(name: str) -> Voter:
+    return Voter(
+      name,
+      lambda alpha: theory_profile(theory_rows, alpha, name, splits),
+      rules.largest_drop,
+    )
+
+  entropy = Voter(
+    'entropy',
+    lambda alpha: entropy_profile(theory_rows, alpha, splits),
+    rules.largest_fall,
+  )
+  return [*map(by_quantity, RADII), entropy]
+
+
+def _vote(
+  voters: Sequence[Voter],
+  alphas: Sequence[float],
+  splits: tuple[str, ...],
+  resamples: int,
+) -> tuple[AlphaVotes, ...]:
+  if resamples < 1:
+    raise InputError(f'resamples={resamples} is not allowed; give at least 1')
+  found = []
+  for alpha in alphas:
+    profiles = [(voter, voter.profile(alpha)) for voter in voters]
+    votes = [_judge(v, p, resamples) for v, p in profiles if p.is_votable]
+    found.append(AlphaVotes(alpha, splits, tuple(votes)))
+  return tuple(found)
+
+
+def _judge(voter: Voter, profile: Profile, resamples: int) -> Vote:
+  splits = profile.splits
+  shares = ()
+  if profile.is_spread:
+    starts = map(voter.rule, profile.resample(resamples).tolist())
+    counts = Counter(start and splits[start.index] for start in starts)
+    shares = tuple((split, n / resamples) for split, n in counts.most_common())
+  start = voter.rule(profile.mean().tolist())
+  if start is None:
+    return Vote(voter.name, None, math.nan, None, len(profile.seeds), shares)
+  other = None if start.other is None else splits[start.other]
+  return Vote(
+    voter.name, splits[start.index], start.size, other, len(profile.seeds), shares
+  )
+
+
+def _read_off(
+  votes: AlphaVotes, errors: Profile, ladder: Ladder, metric: str
+) -> AlphaVotes:
+  """The votes, the attack's with what its error is worth on the ladder."""
+  cast = votes.by('attack')
+  if cast is None or cast.split is None:
+    return votes
+  error = float(errors.mean()[votes.splits.index(cast.split)])
+  noted = dataclasses.replace(cast, note=worth(error, ladder, metric))
+  return dataclasses.replace(
+    votes, votes=tuple(noted if v is cast else v for v in votes.votes)
+  )

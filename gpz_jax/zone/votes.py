@@ -1,0 +1,99 @@
+"""A vote on where the zone begins, and how far apart several are."""
+
+import dataclasses
+import math
+
+WORDS = {
+  'attack': 'the attack',
+  'radius_share': 'the radius share',
+  'entropy': 'the entropy bound',
+}
+VOTERS = tuple(WORDS)  # one for each kind of evidence: these are compared
+
+
+@dataclasses.dataclass(frozen=True)
+class Vote:
+  """Where one voter says the zone of one alpha begins.
+
+  Attributes:
+    voter: 'attack', one of `voters.RADII`, or 'entropy'.
+    split: the first split of the zone; None where the rule finds none.
+    size: of the step there: a factor of errors (attack), a share (radius), or nats
+      per dimension (entropy); NaN without a split.
+    other: the other end where the rule returns a range.
+    seeds: that were averaged.
+    shares: (split, share of the resamples that vote for it), largest first; () where
+      one seed without intervals leaves nothing to resample.
+    note: what the attack's error at `split` is worth on the ladder, '' without one.
+  """
+
+  voter: str
+  split: str | None
+  size: float
+  other: str | None
+  seeds: int
+  shares: tuple[tuple[str | None, float], ...]
+  note: str = ''
+
+  @property
+  def share(self) -> float:
+    """The share of resamples that agree with `split`; NaN without resamples."""
+    return dict(self.shares).get(self.split, 0.0) if self.shares else math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class AlphaVotes:
+  """The votes of one alpha; those who had two splits to compare voted."""
+
+  alpha: float
+  splits: tuple[str, ...]  # all there are, in forward order
+  votes: tuple[Vote, ...]
+
+  def by(self, voter: str) -> Vote | None:
+    """The vote of one voter; None where it had nothing to vote on."""
+    return next((vote for vote in self.votes if vote.voter == voter), None)
+
+  @property
+  def apart(self) -> int | None:
+    """Most splits between two of `VOTERS`; None where fewer than two name a split."""
+    named = [self.splits.index(v.split) for v in self._compared() if v.split]
+    return max(named) - min(named) if len(named) > 1 else None
+
+  def sentence(self) -> str:
+    """The votes of `VOTERS` and how far apart they are, in one sentence."""
+    name = f'alpha {self.alpha:g}'
+    compared = self._compared()
+    if not compared:
+      return f'{name}: fewer than two splits are measured.'
+    said: dict[str, list[str]] = {}
+    for vote in compared:
+      if vote.split is not None:
+        said.setdefault(vote.split, []).append(WORDS[vote.voter])
+    if not said:
+      return f'{name}: no vote finds a zone.'
+    order = (split for split in self.splits if split in said)
+    parts = [f'at {split} by {_enumerate(said[split])}' for split in order]
+    apart = {None: '', 0: ': they agree', 1: ': 1 split apart'}
+    end = apart.get(self.apart, f': {self.apart} splits apart')
+    if silent := [WORDS[v.voter] for v in compared if v.split is None]:
+      end += f'; {_enumerate(silent)} {"find" if len(silent) > 1 else "finds"} none'
+    return f'{name}: the zone begins {", ".join(parts)}{end}.'
+
+  def _compared(self) -> list[Vote]:
+    return [vote for voter in VOTERS if (vote := self.by(voter))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Votes:
+  """The votes of every alpha, ascending."""
+
+  alphas: tuple[AlphaVotes, ...]
+
+  def sentence(self) -> str:
+    """The finding for every alpha, one sentence each."""
+    return ' '.join(votes.sentence() for votes in self.alphas)
+
+
+def _enumerate(parts: list[str]) -> str:
+  """'a', 'a and b', 'a, b and c'."""
+  return ' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))

@@ -1,0 +1,113 @@
+"""python -m experiments.recommend on a made-up workdir."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from made_up import make_rows, make_theory
+
+from gpz_jax import results
+
+LADDER = {'thumbnail_4': {'mse_paper': 0.03}, 'mean_image': {'mse_paper': 0.18}}
+
+
+def run(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'experiments.recommend', *arguments],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  """A finished sweep of two alphas and two seeds, with theory, ladder and config."""
+  lanes = [(alpha, seed) for alpha in (0.0, 0.3) for seed in (0, 1)]
+  rows = [
+    row
+    for alpha, seed in lanes
+    for row in make_rows([0.01, 0.012, 0.05, 0.06 + alpha], alpha=alpha, seed=seed)
+  ]
+  theory = [
+    row
+    for alpha, seed in lanes
+    for row in make_theory([0.9, 0.8, 0.4, 0.35], alpha=alpha, seed=seed, width=0.01)
+  ]
+  results.write_parquet(tmp_path / 'results.parquet', rows)
+  results.write_parquet(tmp_path / 'theory.parquet', theory, results.THEORY)
+  (tmp_path / 'ladder.json').write_text(json.dumps(LADDER))
+  (tmp_path / 'config.json').write_text(json.dumps({'max_edge_params': 300}))
+  return tmp_path
+
+
+def test_the_recommendation_its_alternatives_and_the_votes(workdir):
+  done = run(f'--workdir={workdir}', '--max_payload_kb=4')
+  assert (done.returncode, done.stderr) == (0, '')
+  lines = done.stdout.splitlines()
+  # b sends 4000 bytes and c 2000; d breaks the config's limit of 300 parameters
+  assert lines[0].startswith(
+    'Cut at c with alpha 0: the highest reconstruction error within '
+    'max_edge_params=300, max_payload_bytes=4,096 ('
+  )
+  starred = [line for line in lines if line.startswith('*')]
+  assert [line.split()[1:3] for line in starred] == [['c', '0']]
+  assert 'The attack there is no better than thumbnail_4.' in done.stdout
+  votes = [
+    line.split() for line in lines if line.startswith(('attack ', 'radius_share '))
+  ]
+  assert votes == [
+    ['attack', 'c', '100%', 'c', '100%'],
+    ['radius_share', 'c', '100%', 'c', '100%'],
+  ]
+  assert 'alpha 0.3: the zone begins at c by the attack and the radius share: they' in (
+    done.stdout
+  )
+  assert "radius_share: the attack's split in 100% of 4 lanes" in done.stdout
+
+
+def test_a_flag_replaces_the_limit_of_the_config(workdir):
+  done = run(f'--workdir={workdir}', '--max_edge_params=inf')
+  assert done.stdout.startswith('Cut at d with alpha 0.3')
+  done = run(f'--workdir={workdir}', '--max_edge_params=50')
+  assert done.returncode == 0
+  assert 'the binding limit is max_edge_params=50' in done.stdout
+  assert 'Of all cuts, no other outdoes these' in done.stdout
+
+
+def test_a_running_sweep_without_theory(tmp_path):
+  for row in make_rows([0.01, 0.012, 0.05])[:2]:
+    results.append_rows(tmp_path / 'results.jsonl', [row])
+  done = run(f'--workdir={tmp_path}')
+  assert done.returncode == 0
+  assert done.stdout.startswith('The sweep is not finished: 2 rows so far.\nCut at b')
+  assert 'No theory.parquet: the attack votes alone.' in done.stdout
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'complaint'),
+  [
+    ((), '--workdir is missing'),
+    (('--workdir=nowhere',), '--workdir=nowhere is not a folder'),
+    (('--workdir=tests',), "no results.parquet or results.jsonl in workdir 'tests'"),
+    (('--workdir={}', '--max_edge_params=few'), 'flag --max_edge_params=few'),
+    (('--workdir={}', '--max_payload_kb=-1'), 'flag --max_payload_kb=-1'),
+    (('--workdir={}', '--max_edge_flops=nan'), 'max_edge_flops=nan is not allowed'),
+    (('--workdir={}', '--min_accuracy=90'), 'flag --min_accuracy=90'),
+    (('--workdir={}', '--max_cost=1'), "Unknown command line flag 'max_cost'"),
+  ],
+)
+def test_bad_input_is_one_line_and_status_2(workdir, arguments, complaint):
+  done = run(*(text.format(workdir) for text in arguments))
+  assert (done.returncode, done.stdout) == (2, '')
+  assert done.stderr.startswith('recommend: ')
+  assert complaint in done.stderr
+  assert done.stderr.count('\n') == 1
+
+
+def test_damaged_files_are_named(workdir):
+  (workdir / 'theory.parquet').write_text('not parquet')
+  done = run(f'--workdir={workdir}')
+  assert (done.returncode, done.stdout) == (2, '')
+  assert done.stderr.startswith('recommend: cannot read theory ')
