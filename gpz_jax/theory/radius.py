@@ -1,0 +1,187 @@
+"""How far the activations of a class lie from their centre.
+
+The squared radius R_c^2 of a class is the mean squared distance of its activations to
+their centre, the trace of the class covariance (1/N_c). It grows with the scale of a
+layer, which no attack does, so it is also given as a share of the total variance and,
+under names that end in `_white`, after every channel was standardised. Labels are any
+label vector: the true ones, or what the target predicts.
+"""
+
+import math
+
+import numpy as np
+
+from gpz_jax.theory.examples import Examples, check
+from gpz_jax.theory.quantity import Quantity
+from gpz_jax.theory.scatter import Scatter, gather
+from gpz_jax.theory.separation import (
+  Silhouette,
+  Spread,
+  estimate_silhouette,
+  measure_spreads,
+)
+from gpz_jax.types import InputError
+
+# name -> what its assumptions say of the estimate
+RADII = {
+  'radius': 'mean over classes, 1/N_c',
+  'radius_unbiased': 'mean over classes, 1/(N_c - 1)',
+  'radius_per_dim': 'mean over classes, 1/N_c',
+  'radius_share': 'unbiased over unbiased',
+}
+
+
+def class_radii(scatter: Scatter, *, unbiased: bool = False) -> np.ndarray:
+  """R_c^2 of every class: [K], squared activation.
+
+  Args:
+    scatter: the summed activations.
+    unbiased: multiplies by N_c / (N_c - 1), so that the expectation over samples is
+      the trace of the class's own covariance.
+
+  Returns:
+    nan for classes without an example, and, unbiased, for those with one.
+
+  Source: the radius of equation 4 of the golden partition zone.
+  """
+  count = scatter.count - unbiased
+  total = scatter.square.sum(axis=1)
+  return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def measure(
+  activations,
+  labels,
+  *,
+  resamples: int = 500,
+  silhouette_examples: int = 500,
+  seed: int = 0,
+) -> list[Quantity]:
+  """Everything this module knows of the activations at one split.
+
+  Args:
+    activations: [N, ...], channels last; arrays and memory maps of any real type.
+    labels: [N] integers, true or predicted.
+    resamples: bootstrap draws behind the 95% intervals.
+    silhouette_examples: at most so many examples enter the silhouette.
+    seed: of the resampling and the sample.
+
+  Returns:
+    `radius` (mean of R_c^2 over classes), `radius_unbiased`, `radius_per_dim`,
+    `radius_share` (of the total variance), `nc1` and `silhouette`, each also with
+    `_white` behind it; `scatter_within` and `scatter_between` (the traces).
+
+  Raises:
+    InputError: shapes or settings that do not fit, or values that are not finite.
+  """
+  if resamples < 1 or silhouette_examples < 1:
+    raise InputError(
+      f'resamples and silhouette_examples must be at least 1, got {resamples} and '
+      f'{silhouette_examples}'
+    )
+  data = check(activations, labels)
+  scatter = gather(data)
+  scales = {'': np.ones(data.flat.shape[1]), '_white': _whiten(scatter)}
+  spreads = measure_spreads(data, scatter, list(scales.values()))
+  quantities = []
+  for (suffix, scale), spread in zip(scales.items(), spreads, strict=True):
+    sampled = estimate_silhouette(data, scale, silhouette_examples, seed)
+    quantities += [
+      *_radius_quantities(data, spread, suffix, resamples, seed),
+      _nc1_quantity(data, spread.nc1, suffix),
+      _silhouette_quantity(sampled, suffix),
+    ]
+  return [
+    *quantities,
+    Quantity('scatter_within', scatter.within(), unit='squared activation'),
+    Quantity('scatter_between', scatter.between(), unit='squared activation'),
+  ]
+
+
+def _whiten(scatter: Scatter) -> np.ndarray:
+  """[D]: 1 / standard deviation of the channel, 0 for channels that do not vary."""
+  variance = scatter.channel_variance()
+  scale = np.zeros_like(variance)
+  np.divide(1.0, np.sqrt(variance), out=scale, where=variance > 0)
+  return np.tile(scale, scatter.mean.shape[1] // len(scale))
+
+
+def _radius_quantities(
+  data: Examples, spread: Spread, suffix: str, resamples: int, seed: int
+) -> list[Quantity]:
+  counts = data.counts
+  if counts.max() < 2 or not spread.total.any():
+    why = 'no class has two examples' if counts.max() < 2 else 'nothing varies'
+    return [Quantity(name + suffix, math.nan, assumes=why) for name in RADII]
+  members = [np.flatnonzero(data.label == k) for k in range(len(counts))]
+  rng = np.random.default_rng(seed)
+  drawn = [m[rng.integers(len(m), size=(resamples, len(m)))] for m in members]
+  values = _summarise(spread, [m[None] for m in members], data.flat.shape[1])
+  draws = _summarise(spread, drawn, data.flat.shape[1])
+  note = _describe(counts) + ', channels standardised' * bool(suffix)
+  quantities = []
+  for name, how in RADII.items():
+    low, high = np.percentile(draws[name], [2.5, 97.5])
+    is_share = bool(suffix) or name == 'radius_share'
+    quantities.append(
+      Quantity(
+        name + suffix,
+        float(values[name][0]),
+        float(low),
+        float(high),
+        '' if is_share else 'squared activation',
+        f'{how}, {note}',
+      )
+    )
+  return quantities
+
+
+def _summarise(
+  spread: Spread, members: list[np.ndarray], dim: int
+) -> dict[str, np.ndarray]:
+  """The radius in its forms, for R choices of examples: {name: [R]}.
+
+  Resamples keep the centres; moving them too would change a radius by 1/N_c of it.
+
+  Args:
+    spread: the distances of all examples.
+    members: K times [R, N_c], the examples chosen from each class.
+    dim: D.
+  """
+  counts = np.array([m.shape[1] for m in members])
+  own = np.stack([spread.own[m].mean(axis=1) for m in members], axis=1)
+  total = np.stack([spread.total[m].mean(axis=1) for m in members], axis=1)
+  kept = counts > 1
+  radius = own[:, kept].mean(axis=1)
+  unbiased = own[:, kept] @ (counts[kept] / (counts[kept] - 1)) / kept.sum()
+  variance = total @ (counts / (counts.sum() - 1))
+  # A resample of a sparse activation may hold no variance at all.
+  share = np.divide(unbiased, variance, out=np.ones_like(radius), where=variance > 0)
+  return {
+    'radius': radius,
+    'radius_unbiased': unbiased,
+    'radius_per_dim': radius / dim,
+    'radius_share': share,
+  }
+
+
+def _describe(counts: np.ndarray) -> str:
+  alone = int((counts == 1).sum())
+  note = f'N_c {counts[counts > 1].min()} to {counts.max()}'
+  return note + f', {alone} classes with one example left out' * (alone > 0)
+
+
+def _nc1_quantity(data: Examples, value: float, suffix: str) -> Quantity:
+  if math.isnan(value):
+    return Quantity('nc1' + suffix, value, assumes='all class centres are equal')
+  N, D = data.flat.shape
+  note = f'centres from {data.counts.min()} to {data.counts.max()} examples'
+  few = ', fewer examples than dimensions: too small' if N <= D else ''
+  return Quantity('nc1' + suffix, value, assumes=note + few)
+
+
+def _silhouette_quantity(sampled: Silhouette, suffix: str) -> Quantity:
+  note = f'Euclidean, {sampled.examples} examples of {sampled.classes} classes'
+  if math.isnan(sampled.value):
+    note += ': needs two classes, one of them with two examples'
+  return Quantity('silhouette' + suffix, sampled.value, assumes=note)
