@@ -1,0 +1,281 @@
+"""Eq 6 to 8 and App. D of real targets: one split, many lanes, one program."""
+
+from typing import ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gpz_jax import partition
+from gpz_jax.theory import gradients, trajectory
+from gpz_jax.training import lanes
+from gpz_jax.types import InputError
+
+SPLITS = ('stem', 'hidden')
+SHAPE = (4, 4, 3)
+ALPHA, GAMMA, K = 0.3, 0.5, 3
+
+
+class Small(nn.Module):
+  """A target with two splits; its last layer is linear. Counts its traces."""
+
+  num_classes: int = K
+  traces: ClassVar[list[int]] = []
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    self.traces.append(1)
+    x = nn.tanh(nn.Conv(2, (3, 3), name='stem')(x))
+    x = Block(name='hidden')(x)
+    return nn.Dense(self.num_classes, name='logits')(x)
+
+
+class Block(nn.Module):
+  """A split that ends in its nonlinearity."""
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.tanh(nn.Dense(8)(x.reshape(len(x), -1)))
+
+
+def make_data(number=21, seed=0):
+  rng = np.random.default_rng(seed)
+  images = rng.integers(0, 256, (number, *SHAPE)).astype(np.uint8)
+  return images, (np.arange(number) % K).astype(np.int32)
+
+
+def make_targets(count=2):
+  model = Small()
+  init = jax.vmap(lambda key: model.init(key, jnp.zeros((1, *SHAPE))))
+  return model, init(jax.random.split(jax.random.key(0), count))
+
+
+def take(targets, lane):
+  return lanes.take(targets, lane)
+
+
+def by_name(quantities):
+  named = {quantity.name: quantity for quantity in quantities}
+  assert len(named) == len(quantities)
+  return named
+
+
+@pytest.fixture(scope='module')
+def problem():
+  return (*make_targets(), *make_data())
+
+
+@pytest.fixture(scope='module')
+def measured(problem):
+  model, targets, images, labels = problem
+  return {
+    split: by_name(
+      gradients.measure(
+        model,
+        take(targets, 1),
+        split,
+        images,
+        labels,
+        alpha=ALPHA,
+        gamma=GAMMA,
+        batch_size=8,
+        jacobians=10,
+      )
+    )
+    for split in SPLITS
+  }
+
+
+def explicit(problem, split, lane=1):
+  """Activations [N, d], Jacobians [N, K, d], predictions, by jacrev."""
+  model, targets, images, _ = problem
+  variables = take(targets, lane)
+  x = jnp.asarray(images, jnp.float32) / 255
+  sent = partition.edge(model, variables, x, split)
+
+  def cloud(z):
+    return partition.cloud(model, variables, z[None], split, image_shape=SHAPE)[0]
+
+  J = np.asarray(jax.jit(jax.vmap(jax.jacrev(cloud)))(sent), np.float64)
+  p = np.asarray(jax.nn.softmax(model.apply(variables, x)), np.float64)
+  return np.asarray(sent).reshape(len(x), -1), J.reshape(*p.shape, -1), p
+
+
+@pytest.mark.parametrize('split', SPLITS)
+def test_measure_agrees_with_the_explicit_jacobian(problem, measured, split):
+  z, J, p = explicit(problem, split)
+  label, found = problem[3], measured[split]
+  centres = np.stack([z[label == k].mean(0) for k in range(K)])
+  spread = z - centres[label]
+  T = np.einsum('ikd,id->ik', J, spread)
+  onehot = np.eye(K)[label]
+  soft = (1 - ALPHA) * onehot + ALPHA / K
+  g = np.einsum('ikd,ik->id', J, p - soft)
+  t_corr = (T * onehot).sum(1)
+  towards = np.linalg.norm(np.einsum('ikd,ik->id', J, onehot), axis=1)
+  moved = z - GAMMA * g
+  shifted = moved - np.stack([moved[label == k].mean(0) for k in range(K)])[label]
+  radius = np.square(spread).sum(1).mean()  # classes are of one size
+  expected = {
+    't_corr': t_corr.mean(),
+    't_corr_positive': (t_corr > 0).mean(),
+    'cos_theta': (t_corr / towards / np.linalg.norm(spread, axis=1)).mean(),
+    'bracket_one_hot': ((p - onehot) * T).sum(1).mean(),
+    'bracket_one_hot_wrong': (p * (1 - onehot) * T).sum(1).mean(),
+    'bracket_smooth': ((p - soft) * T).sum(1).mean(),
+    'bracket_smooth_correct': ((p - soft) * onehot * T).sum(1).mean(),
+    'radius': radius,
+    'radius_change_first': -2 * GAMMA * (g * spread).sum(1).mean(),
+    'radius_change_second': np.square(shifted).sum(1).mean() - radius,
+    'radius_change_measured': np.square(shifted).sum(1).mean() - radius,
+    'gradient_norm': np.linalg.norm(g, axis=1).mean(),
+    'residual_norm': np.linalg.norm(p - soft, axis=1).mean(),
+    'c_a': ALPHA * np.sqrt(1 - 1 / K),
+  }
+  for name, value in expected.items():
+    np.testing.assert_allclose(found[name].value, value, 2e-4, 1e-6, err_msg=name)
+  rows = np.linspace(0, len(z) - 1, 10).astype(int)
+  sigma = np.linalg.svd(J[rows], compute_uv=False)[:, -1]
+  np.testing.assert_allclose(found['sigma_min'].value, sigma.mean(), rtol=1e-3)
+  holds = np.linalg.norm(g, axis=1)[rows] >= sigma * expected['c_a']
+  assert found['gradient_bound_c_a_holds'].value == holds.mean()
+
+
+def test_every_quantity_says_what_it_depends_on(measured):
+  for quantity in measured['stem'].values():
+    assert quantity.assumes, quantity.name
+    if quantity.name != 'c_a':
+      assert quantity.low <= quantity.value <= quantity.high, quantity.name
+  assert measured['stem']['sigma_min'].assumes == 'all 3 vjps, 10 examples'
+  assert 'standard smoothing at alpha=0.3' in measured['stem']['bracket_smooth'].assumes
+  assert measured['stem']['radius'].unit == 'squared activation'
+
+
+def test_the_bound_holds_and_the_sum_zero_one_is_sharper(measured):
+  for found in measured.values():
+    assert found['gradient_bound_holds'].value == 1
+    assert found['sigma_min_sum_zero'].value > found['sigma_min'].value > 0
+
+
+def test_the_interval_of_a_mean_is_that_of_its_standard_error(problem):
+  quantity = gradients._mean('x', np.array([1.0, 2.0, 3.0, 4.0]), '', '')
+  # by hand: variance 5/3, standard error sqrt(5/12)
+  np.testing.assert_allclose(quantity.high - 2.5, 1.96 * np.sqrt(5 / 12))
+  assert np.isnan(gradients._mean('x', np.array([1.0]), '', '').low)
+  share = gradients._share('x', np.array([True] * 10), '')
+  np.testing.assert_allclose(share.low, 10 / (10 + 1.96**2), rtol=1e-3)  # Wilson's
+
+
+@pytest.mark.parametrize(
+  ('convention', 'squared'), [('table1', 0.0981), ('code', 0.1), ('standard', 0.081)]
+)
+def test_smoothing_norm_is_the_published_one(convention, squared):
+  # Spec section 6 for table1 and code; a^2 (1 - 1 / K) for standard
+  found = gradients.smoothing_norm(0.3, 10, convention)
+  np.testing.assert_allclose(found**2, squared, rtol=1e-5)
+
+
+def test_steps_choose_the_iterative_method(problem, measured):
+  model, targets, images, labels = problem
+  found = by_name(
+    gradients.measure(
+      model,
+      take(targets, 1),
+      'hidden',
+      images,
+      labels,
+      alpha=ALPHA,
+      batch_size=8,
+      jacobians=10,
+      steps=2,
+    )
+  )
+  assert found['sigma_min'].assumes.startswith('upper bound: 2 Golub-Kahan steps')
+  exact = measured['hidden']['sigma_min_sum_zero'].value  # 2 = K - 1 steps reach it
+  np.testing.assert_allclose(found['sigma_min_sum_zero'].value, exact, rtol=1e-3)
+
+
+@pytest.fixture(scope='module')
+def epochs(problem):
+  """Two epochs of two lanes, and how often the model was traced after each."""
+  model, targets, images, labels = problem
+  options = {'gamma': GAMMA, 'batch_size': 8}
+  found, traces = [], []
+  for alphas, scale in (([0.0, ALPHA], 1.0), ([0.1, 0.2], 0.5)):
+    variables = jax.tree.map(lambda leaf, scale=scale: scale * leaf, targets)
+    found.append(
+      trajectory.snapshot(
+        model, variables, SPLITS, images, labels, alphas=alphas, **options
+      )
+    )
+    traces.append(len(Small.traces))
+  return found, traces
+
+
+def test_one_program_serves_all_epochs_and_alphas(epochs):
+  _, (first, second) = epochs
+  assert first == second > 0
+
+
+def test_a_snapshot_is_what_measure_says_of_each_lane_and_split(measured, epochs):
+  first = epochs[0][0]
+  assert tuple(first) == SPLITS
+  for split in SPLITS:
+    assert len(first[split]) == 9
+    for name, values in first[split].items():
+      assert values.shape == (2,)
+      np.testing.assert_allclose(values[1], measured[split][name].value, rtol=1e-4)
+    assert first[split]['bracket_one_hot'][0] == first[split]['bracket_smooth'][0]
+    assert first[split]['bracket_one_hot'][1] != first[split]['bracket_smooth'][1]
+
+
+def test_a_snapshot_follows_the_variables(epochs):
+  first, second = (found['hidden']['radius'] for found in epochs[0])
+  assert (second < first).all()
+
+
+def test_predicted_labels_are_the_classes(problem):
+  model, targets, images, labels = problem
+  x = jnp.asarray(images, jnp.float32) / 255
+  one = jax.tree.map(lambda leaf: 4 * leaf[:1], targets)
+  predicted = np.asarray(model.apply(take(one, 0), x).argmax(-1))
+  assert len(np.unique(predicted)) > 1
+  assert (predicted != labels).any()
+  options = {'alphas': [ALPHA], 'batch_size': 8}
+  found = trajectory.snapshot(
+    model, one, ['hidden'], images, labels, labels_from='predicted', **options
+  )
+  given = trajectory.snapshot(model, one, ['hidden'], images, predicted, **options)
+  for name, values in found['hidden'].items():
+    np.testing.assert_allclose(values, given['hidden'][name], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('changed', 'message'),
+  [
+    ({'splits': ['stem', 'nothing']}, "'nothing' is missing"),
+    ({'splits': [partition.PREDICTION]}, 'leave no cloud'),
+    ({'splits': []}, 'leave no cloud'),
+    ({'labels': np.zeros(3, np.int32)}, 'must be uint8'),
+    ({'images': np.zeros((21, *SHAPE), np.float32)}, 'must be uint8'),
+    ({'labels': np.full(21, 3, np.int32)}, 'labels from 3 to 3 are not those'),
+    ({'alphas': [0.0]}, 'one for each of 2 targets'),
+    ({'convention': 'standart'}, "did you mean 'standard'"),
+    ({'labels_from': 'guess'}, "labels_from 'guess' is not known"),
+  ],
+)
+def test_what_cannot_be_used_is_named(problem, changed, message):
+  model, targets, images, labels = problem
+  arguments = {
+    'splits': list(SPLITS),
+    'images': images,
+    'labels': labels,
+    'alphas': [0.0, ALPHA],
+    'gamma': GAMMA,
+    'batch_size': 8,
+    **changed,
+  }
+  with pytest.raises(InputError, match=message):
+    trajectory.snapshot(model, targets, **arguments)
