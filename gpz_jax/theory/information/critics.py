@@ -1,0 +1,159 @@
+"""Networks that score pairs, and the bounds on information their scores give.
+
+A network maps x [B, dx] and z [B, dz] to scores [B, B] of every x with every z: the
+diagonal holds the pairs, the rest stands for the product of the marginals. A `Bound`
+says what is minimised and what is reported; both are of one batch of one lane.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+LOG_VARIANCE = 8.0  # of q(z|x) stays within +-this, for z of unit variance
+CLIP = 5.0  # tau of SMILE: log density ratios beyond it are cut
+
+
+class Perceptron(nn.Module):
+  """Two hidden layers of `hidden` units and a linear one."""
+
+  hidden: int
+  features: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, d] -> [B, features]."""
+    for _ in range(2):
+      x = nn.relu(nn.Dense(self.hidden)(x))
+    return nn.Dense(self.features)(x)
+
+
+class SeparableCritic(nn.Module):
+  """Inner product of an embedding of x and one of z, each with a bias of its own."""
+
+  hidden: int
+  features: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array, z: jax.Array) -> jax.Array:
+    """x [B, dx], z [B, dz] -> scores [B, B]."""
+    of_x = Perceptron(self.hidden, self.features + 1)(x)
+    of_z = Perceptron(self.hidden, self.features + 1)(z)
+    inner = of_x[:, 1:] @ of_z[:, 1:].T / jnp.sqrt(self.features)
+    return inner + of_x[:, :1] + of_z[:, 0][None]
+
+
+class GaussianCritic(nn.Module):
+  """ln q(z|x) of a Gaussian whose means and log variances are networks of x.
+
+  Without its constant, -dz/2 ln(2 pi), which no bound depends on.
+  """
+
+  hidden: int
+  features: int  # unused: q has as many outputs as z has coordinates
+
+  @nn.compact
+  def __call__(self, x: jax.Array, z: jax.Array) -> jax.Array:
+    """x [B, dx], z [B, dz] -> scores [B, B]."""
+    mean = Perceptron(self.hidden, z.shape[1])(x)
+    raw = Perceptron(self.hidden, z.shape[1])(x)
+    log_variance = LOG_VARIANCE * jnp.tanh(raw / LOG_VARIANCE)
+    precision = jnp.exp(-log_variance)
+    square = precision @ (z**2).T - 2 * (precision * mean) @ z.T
+    own = jnp.sum(precision * mean**2 + log_variance, axis=1, keepdims=True)
+    return -0.5 * (square + own)
+
+
+class Bound(NamedTuple):
+  """How a network is trained, and what it reports.
+
+  `log_partition` is the logarithm of E[exp score] over pairs of the marginals: while
+  training an exponential moving average, afterwards that of the training half.
+  """
+
+  network: Callable[..., nn.Module]
+  loss: Callable[[jax.Array, jax.Array], jax.Array]  # (scores, log_partition) -> []
+  value: Callable[[jax.Array, jax.Array], jax.Array]  # the same -> [] in nats
+
+
+def log_mean_exp_apart(scores: jax.Array) -> jax.Array:
+  """ln of the mean of exp(score) over the pairs off the diagonal: [B, B] -> []."""
+  B = len(scores)
+  apart = jnp.where(jnp.eye(B, dtype=bool), -jnp.inf, scores)
+  return jax.nn.logsumexp(apart) - jnp.log(B * (B - 1.0))
+
+
+def _together(scores: jax.Array) -> jax.Array:
+  return jnp.mean(jnp.diagonal(scores))
+
+
+def _mean_apart(scores: jax.Array) -> jax.Array:
+  B = len(scores)
+  return (jnp.sum(scores) - jnp.trace(scores)) / (B * (B - 1))
+
+
+def _infonce(scores, log_partition):
+  del log_partition
+  own = jnp.diagonal(scores)
+  return jnp.mean(own - jax.nn.logsumexp(scores, axis=1)) + jnp.log(1.0 * len(scores))
+
+
+def _nwj(scores, log_partition):
+  del log_partition
+  return _together(scores) + 1 - jnp.exp(log_mean_exp_apart(scores))
+
+
+def _mine_loss(scores, log_partition):
+  """The gradient of the Donsker-Varadhan bound with its denominator averaged."""
+  ratio = jnp.exp(log_mean_exp_apart(scores) - log_partition)
+  return ratio - _together(scores)
+
+
+def _mine(scores, log_partition):
+  """The Donsker-Varadhan bound with the tangent of its logarithm at `log_partition`.
+
+  The logarithm of a batch's mean is too small on average, which lifts the bound above
+  its expectation; the tangent lies above the logarithm and is linear in the mean.
+  """
+  excess = jnp.exp(log_mean_exp_apart(scores) - log_partition) - 1
+  return _together(scores) - log_partition - excess
+
+
+def _smile_loss(scores, log_partition):
+  """Jensen-Shannon: as a classifier of pairs from the product of marginals."""
+  del log_partition
+  return jnp.mean(jax.nn.softplus(-jnp.diagonal(scores))) + _mean_apart(
+    jax.nn.softplus(scores)
+  )
+
+
+def _smile(scores, log_partition):
+  del log_partition
+  return _together(scores) - log_mean_exp_apart(jnp.clip(scores, -CLIP, CLIP))
+
+
+def _likelihood_loss(scores, log_partition):
+  del log_partition
+  return -_together(scores)
+
+
+def _vclub(scores, log_partition):
+  del log_partition
+  return _together(scores) - _mean_apart(scores)
+
+
+def _negative(value):
+  return lambda scores, log_partition: -value(scores, log_partition)
+
+
+# Belghazi et al. 2018 (MINE); Nguyen, Wainwright and Jordan 2010 (NWJ); van den Oord
+# et al. 2018 (InfoNCE); Song and Ermon 2020 (SMILE); Cheng et al. 2020 (vCLUB).
+BOUNDS: dict[str, Bound] = {
+  'mine': Bound(SeparableCritic, _mine_loss, _mine),
+  'nwj': Bound(SeparableCritic, _negative(_nwj), _nwj),
+  'infonce': Bound(SeparableCritic, _negative(_infonce), _infonce),
+  'smile': Bound(SeparableCritic, _smile_loss, _smile),
+  'vclub': Bound(GaussianCritic, _likelihood_loss, _vclub),
+}

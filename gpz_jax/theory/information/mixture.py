@@ -1,0 +1,211 @@
+"""Upper bounds on I(x; z + e) from a Gaussian mixture over the activation.
+
+Every class is cut into components by k-means. The component is a function of z, so
+H(z + e) <= H(component) + H(z + e | component), and each part has at most the entropy
+of a Gaussian. In the coordinates that a Gram matrix gives, which keep all distances, a
+class of n examples has at most n dimensions however large d is; in all others there is
+only noise.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from gpz_jax.theory.information.bounds import Z95, check_clean
+from gpz_jax.theory.information.pairs import gram
+from gpz_jax.theory.quantity import Quantity
+from gpz_jax.types import InputError
+
+
+def mixture_plug_in(
+  clean: np.ndarray,
+  labels: np.ndarray,
+  noise_variance: float,
+  *,
+  components: int = 3,
+  seed: int = 0,
+) -> Quantity:
+  """sum_k pi_k (-ln pi_k + 1/2 ln det(S_k / s^2 + I)) over the components k.
+
+  The published form: mixture and covariances are those of the examples it is
+  evaluated on. That bounds the information about *which of these examples* was sent;
+  as a sample's covariance has too small a determinant, it falls below the bound on the
+  population, by about d^2 / 4 N_k nats in d dimensions and by far more where N_k < d.
+  `mixture` pays for what it fits.
+
+  Args:
+    clean: activations without noise, [N, ...].
+    labels: [N] integers, the classes; zeros for none.
+    noise_variance: s^2, of the noise in every coordinate of z.
+    components: per class, at most.
+    seed: of k-means.
+
+  Returns:
+    Nats.
+
+  Raises:
+    InputError: shapes that do not match, no noise, or components below 1.
+
+  Source: conditional entropy maximisation (CEM), arXiv 2503.00383; spec 6.3.
+  """
+  z = check_clean(clean, noise_variance)
+  total = 0.0
+  for points in _classes(z, labels):
+    assigned = _cluster(points, components, seed).predict(points)
+    for k in np.unique(assigned):
+      part = points[assigned == k]
+      total += len(part) * (
+        _signal(part, noise_variance) - math.log(len(part) / len(z))
+      )
+  note = _note('upper bound for these examples only, covariances in sample', components)
+  return Quantity(
+    'information_mixture_plug_in',
+    total / len(z),
+    unit='nats',
+    assumes=f'noise of variance {noise_variance:.3g} a coordinate of z; {note}',
+  )
+
+
+def mixture(
+  clean: np.ndarray,
+  labels: np.ndarray,
+  noise_variance: float,
+  *,
+  components: int = 3,
+  seed: int = 0,
+) -> Quantity:
+  """Upper bound on I(x; z + e): the mixture's cross-entropy on examples it never saw.
+
+  Of each class the first half of the examples fits components, weights and
+  covariances, the rest is encoded: H(z + e) <= E[-ln q(component, z + e)] for every q.
+  The expectation over e is taken exactly. Covariances are shrunk towards a multiple of
+  the identity (oracle approximating shrinkage), without which a direction that the
+  first half does not span would cost its energy over 2 s^2.
+
+  Args:
+    clean: activations without noise, [N, ...], in random order within a class.
+    labels: [N] integers, the classes; zeros for none.
+    noise_variance: s^2, of the noise in every coordinate of z.
+    components: per class, at most.
+    seed: of k-means.
+
+  Returns:
+    Nats, with an interval over the second half; it can exceed ln N, as the truth can.
+
+  Raises:
+    InputError: shapes that do not match, no noise, components below 1, or no class
+      with two examples.
+
+  Source: the bound of CEM (arXiv 2503.00383) as a cross-entropy; the shrinkage is of
+  Chen et al., IEEE Trans. Signal Processing 58(10), 2010.
+  """
+  z = check_clean(clean, noise_variance)
+  costs = [_costs(points, z.shape[1], noise_variance, components, seed)
+           for points in _classes(z, labels)]  # fmt: skip
+  fitted = sum(cost.fitted for cost in costs)
+  # What naming the class costs, on top of the component within it.
+  values = np.concatenate(
+    [cost.nats - math.log(cost.fitted / fitted) for cost in costs]
+  )
+  if not len(values):
+    raise InputError('no class has two examples; give more, or labels of zeros')
+  value = float(values.mean())
+  half = Z95 * float(values.std()) / math.sqrt(len(values))
+  note = _note('upper bound, held out', components)
+  return Quantity(
+    'information_mixture',
+    value,
+    value - half,
+    value + half,
+    'nats',
+    f'noise of variance {noise_variance:.3g} a coordinate of z; {note}',
+  )
+
+
+def _signal(part: np.ndarray, noise: float) -> float:
+  """1/2 ln det(S / s^2 + I), from the smaller of the Gram matrix and S."""
+  part = (part - part.mean(axis=0)) / math.sqrt(len(part) * noise)
+  small = part @ part.T if len(part) < part.shape[1] else part.T @ part
+  return 0.5 * float(np.linalg.slogdet(np.eye(len(small)) + small)[1])
+
+
+class _Costs(NamedTuple):
+  nats: np.ndarray  # [examples held out], without the share of the class
+  fitted: int
+
+
+def _costs(points, dimension: int, noise: float, components: int, seed: int) -> _Costs:
+  """What the second half of a class costs under the mixture of its first."""
+  count = (len(points) + 1) // 2
+  fit, rest = points[:count], points[count:]
+  if not len(rest):
+    return _Costs(np.zeros(0), count)
+  cluster = _cluster(fit, components, seed)
+  assigned, chosen = cluster.predict(fit), cluster.predict(rest)
+  nats = np.zeros(len(rest))
+  for k in np.unique(chosen):
+    part = fit[assigned == k]
+    excess = _excess(part, rest[chosen == k], dimension, noise)
+    nats[chosen == k] = excess - math.log(len(part) / count)
+  return _Costs(nats, count)
+
+
+def _excess(fit, rest, dimension: int, noise: float) -> np.ndarray:
+  """Cross-entropy of rest + e under the Gaussian of `fit` + e, less h(e): [rest]."""
+  mean = fit.mean(axis=0)
+  _, singular, axes = np.linalg.svd(fit - mean, full_matrices=False)
+  variances = singular**2 / len(fit)
+  rho = _shrinkage(variances, len(fit), dimension)
+  floor = noise + rho * float(variances.sum()) / dimension  # in every direction
+  along = (1 - rho) * variances + floor  # of the fit's own directions
+  others = dimension - len(along)
+  offset = rest - mean
+  mapped = (offset @ axes.T) ** 2
+  square = np.sum(offset**2, axis=1) / floor + mapped @ (1 / along - 1 / floor)
+  logdet = np.sum(np.log(along / noise)) + others * math.log(floor / noise)
+  trace = noise * (np.sum(1 / along) + others / floor)
+  return 0.5 * (logdet + square + trace - dimension)
+
+
+def _shrinkage(variances: np.ndarray, count: int, dimension: int) -> float:
+  """Share of the identity in the oracle approximating shrinkage, in [0, 1]."""
+  trace, squares = float(variances.sum()), float(np.sum(variances**2))
+  spread = squares - trace**2 / dimension
+  if spread <= 0:
+    return 1.0  # a multiple of the identity already, or nothing
+  share = 1 - 2 / dimension
+  return min(1.0, (share * squares + trace**2) / ((count + share) * spread))
+
+
+def _classes(z: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
+  """The examples of each class, centred, in at most as many coordinates as examples."""
+  labels = np.asarray(labels)
+  if labels.shape != z.shape[:1]:
+    raise InputError(f'{len(z)} activations but labels of shape {labels.shape}')
+  for c in np.unique(labels):
+    points = z[labels == c]
+    points = points - points.mean(axis=0, dtype=np.float64)
+    if points.shape[1] > len(points):
+      values, vectors = np.linalg.eigh(gram(points))
+      kept = values > len(points) * np.finfo(np.float64).eps * values[-1]
+      points = vectors[:, kept] * np.sqrt(values[kept])
+    yield points if points.shape[1] else np.zeros((len(points), 1))
+
+
+def _cluster(points: np.ndarray, components: int, seed: int) -> KMeans:
+  if components < 1:
+    raise InputError(f'components {components} is not allowed; give at least 1')
+  kmeans = KMeans(min(components, len(points)), random_state=seed)
+  with warnings.catch_warnings():
+    # Fewer distinct points than components: the empty ones are left out.
+    warnings.simplefilter('ignore', ConvergenceWarning)
+    return kmeans.fit(points)
+
+
+def _note(kind: str, components: int) -> str:
+  return f'{kind}; {components} component{"s" * (components > 1)} a class'

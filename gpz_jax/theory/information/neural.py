@@ -1,0 +1,224 @@
+"""Bounds on I(x; z) from networks: trained on half of the pairs, valued on the rest.
+
+What is evaluated on pairs the network never saw is, for every network, a lower bound
+in expectation where the objective is one. All lanes are one compiled program, which is
+the same for all activations projected to as many coordinates.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+
+from gpz_jax.data.order import epoch_order
+from gpz_jax.theory.information import kinds
+from gpz_jax.theory.information.bounds import Z95
+from gpz_jax.theory.information.critics import BOUNDS, Bound, log_mean_exp_apart
+from gpz_jax.theory.quantity import Quantity
+from gpz_jax.training.lanes import over_lanes, resolve
+from gpz_jax.types import InputError, hint
+
+ORDER_SEED = 0  # as everywhere, lanes share the order: comparisons are paired
+MAX_NORM = 1.0  # of a gradient: exp(score) makes steps of any size
+NOTES = {
+  'vclub': 'upper bound only where the Gaussian q(z|x) fits',
+  'mine': 'lower bound; partition function of the training half',
+  'nwj': 'lower bound',
+  'infonce': 'lower bound',
+  'smile': 'no bound: density ratios clipped at exp(5)',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """How the networks of an estimate are trained."""
+
+  steps: int = 600
+  batch: int = 128  # B: InfoNCE reports at most ln B
+  hidden: int = 64
+  features: int = 32  # of an embedding
+  learning_rate: float = 2e-3
+  averaging: float = 0.05  # share of a batch in the moving average of MINE
+
+  def __post_init__(self):
+    for name in ('steps', 'batch', 'hidden', 'features'):
+      least = 2 if name == 'batch' else 1
+      if getattr(self, name) < least:
+        raise InputError(
+          f'{name} {getattr(self, name)} is not allowed; give at least {least}'
+        )
+
+
+class _Training(NamedTuple):
+  params: Any
+  opt_state: optax.OptState
+  log_partition: jax.Array  # [] moving average
+
+
+class _Pairs(NamedTuple):
+  x: jax.Array  # [N, dx]
+  z: jax.Array  # [N, dz]
+
+
+def estimate(
+  key: jax.Array,
+  x: jax.Array,
+  z: jax.Array,
+  *,
+  name: str,
+  recipe: Recipe | None = None,
+  strategy: str = 'auto',
+) -> list[Quantity]:
+  """I(x; z) of every lane by one of the estimators with a network.
+
+  Args:
+    key: of the lanes; lane i folds in i, so that what it gives does not depend on L.
+    x: [L, N, dx], a few coordinates (see `pairs.project`).
+    z: [L, N, dz] with noise (see `pairs.add_noise`). The first half of the examples
+      trains, the second is evaluated: shuffle them first.
+    name: mine, nwj, infonce, smile or vclub.
+    recipe: how the network is trained.
+    strategy: how lanes run, see `training.lanes`.
+
+  Returns:
+    One quantity a lane, in nats. The interval is that of the evaluation, over batches
+    of the second half; it knows nothing of how well the network was trained.
+
+  Raises:
+    InputError: shapes that do not match, an unknown name, or too few examples for two
+      batches.
+
+  Source: see `critics.BOUNDS`.
+  """
+  recipe = recipe or Recipe()
+  if name not in BOUNDS:
+    raise InputError(f"estimator '{name}' is not known{hint(name, BOUNDS)}")
+  x, z = jnp.asarray(x, jnp.float32), jnp.asarray(z, jnp.float32)
+  if x.ndim != 3 or z.ndim != 3 or x.shape[:2] != z.shape[:2]:
+    raise InputError(
+      f'lanes must be [L, N, dx] and [L, N, dz], got {x.shape} and {z.shape}'
+    )
+  L, N = x.shape[:2]
+  if 2 * recipe.batch > N:
+    raise InputError(
+      f'{N} examples are too few for a batch of {recipe.batch} in each half; '
+      f'give {2 * recipe.batch} or a smaller batch'
+    )
+  keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(L))
+  network = BOUNDS[name].network(recipe.hidden, recipe.features)
+  params = _initialise(network)((keys, x[:, :1], z[:, :1]))
+  run = _program(name, recipe, resolve(strategy))
+  values = np.asarray(run((params, x, z), _order(N // 2, recipe)))
+  return [_quantity(name, lane, N, recipe) for lane in values.astype(np.float64)]
+
+
+@functools.lru_cache(maxsize=32)
+def _initialise(network: nn.Module) -> Callable[..., Any]:
+  """(keys [L], x [L, 1, dx], z [L, 1, dz]) -> variables of all lanes.
+
+  Apart from the program that trains, and mapped: random bits take XLA:CPU longer to
+  compile than all the rest, vmapped most of all, and four estimators share these.
+  """
+  return jax.jit(over_lanes(lambda lane: network.init(*lane), 'map'))
+
+
+@functools.lru_cache(maxsize=32)
+def _program(name: str, recipe: Recipe, strategy: str) -> Callable[..., jax.Array]:
+  """((variables, x [L, N, dx], z [L, N, dz]), order) -> values [L, batches]."""
+  bound = BOUNDS[name]
+
+  def one(lane, order):
+    params, x, z = lane
+    return _estimate_lane(params, x, z, order, bound, recipe)
+
+  return jax.jit(over_lanes(one, strategy))
+
+
+def _estimate_lane(params, x, z, order, bound: Bound, recipe: Recipe) -> jax.Array:
+  """Trains on the first half and values the batches of the second: [batches]."""
+  half = len(x) // 2
+  x, z = (_standardise(part, half) for part in (x, z))
+  train, rest = _Pairs(x[:half], z[:half]), _Pairs(x[half:], z[half:])
+  network = bound.network(recipe.hidden, recipe.features)
+  params = _train(params, order, network, train, bound, recipe)
+
+  def scores(pairs) -> jax.Array:  # of [B, ...] of each
+    return jnp.asarray(network.apply(params, *pairs))
+
+  of_train = _batches(train, recipe.batch)
+  partitions = lax.map(lambda pairs: log_mean_exp_apart(scores(pairs)), of_train)
+  log_partition = jax.nn.logsumexp(partitions) - jnp.log(1.0 * len(partitions))
+  return lax.map(
+    lambda pairs: bound.value(scores(pairs), log_partition),
+    _batches(rest, recipe.batch),
+  )
+
+
+def _train(params, order, network, train: _Pairs, bound: Bound, recipe: Recipe) -> Any:
+  """The network's variables after the steps of `order` [steps, B]."""
+  tx = optax.chain(
+    optax.clip_by_global_norm(MAX_NORM),
+    optax.adam(optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps)),
+  )
+
+  def step(state: _Training, index):  # [B]
+    pairs = jax.tree.map(lambda leaf: leaf[index], train)
+
+    def loss(params):
+      scores = network.apply(params, *pairs)
+      batch = lax.stop_gradient(log_mean_exp_apart(scores))
+      average = jnp.logaddexp(
+        state.log_partition + math.log1p(-recipe.averaging),
+        batch + math.log(recipe.averaging),
+      )
+      return bound.loss(scores, average), average
+
+    grads, average = jax.grad(loss, has_aux=True)(state.params)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    return _Training(optax.apply_updates(state.params, updates), opt_state, average), ()
+
+  state = _Training(params, tx.init(params), jnp.zeros(()))
+  return lax.scan(step, state, order)[0].params
+
+
+def _order(examples: int, recipe: Recipe) -> np.ndarray:
+  """Which examples each step sees, the same in all lanes: [steps, B]."""
+  a_epoch = -(-examples // recipe.batch)
+  epochs = -(-recipe.steps // a_epoch)
+  orders = [
+    epoch_order(ORDER_SEED, epoch, examples, recipe.batch)[0] for epoch in range(epochs)
+  ]
+  return np.concatenate(orders)[: recipe.steps]
+
+
+def _batches(pairs: _Pairs, batch: int) -> _Pairs:
+  """[N, d] -> [N // B, B, d]: what does not fill a batch is left out."""
+  count = len(pairs.x) // batch
+  return jax.tree.map(
+    lambda leaf: leaf[: count * batch].reshape(count, batch, -1), pairs
+  )
+
+
+def _standardise(values: jax.Array, half: int) -> jax.Array:
+  """Zero mean and unit variance on the training half: no information is changed."""
+  mean, spread = jnp.mean(values[:half], axis=0), jnp.std(values[:half], axis=0)
+  return (values - mean[None]) / jnp.maximum(spread, 1e-12)[None]
+
+
+def _quantity(name: str, values: np.ndarray, examples: int, recipe: Recipe) -> Quantity:
+  """Mean and interval over the batches of one lane, [batches]."""
+  full = f'information_{name}'
+  value, half = float(values.mean()), math.nan
+  if len(values) > 1:
+    half = Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))
+  top = kinds.ceiling(full, examples=examples, batch=recipe.batch)
+  note = NOTES[name] if math.isinf(top) else f'{NOTES[name]}; at most {top:.2f} nats'
+  return Quantity(full, value, value - half, value + half, 'nats', note)
