@@ -135,3 +135,11 @@ def _read_images(path: pathlib.Path) -> np.ndarray | None:
 
 def _read_text(path: pathlib.Path) -> str:
   return path.read_text(encoding='utf-8') if path.exists() else ''
+
+
+def embedding_path(workdir: pathlib.Path, lane_id: str, split: str) -> pathlib.Path:
+  """Where a sweep keeps the embedding of a split's activations.
+
+  An array [N, 3]: two coordinates and the label of each example.
+  """
+  return workdir / 'theory' / f'{lane_id}-{split.replace("/", ".")}.npy'

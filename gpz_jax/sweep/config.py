@@ -125,6 +125,12 @@ class SweepConfig:
     'auto', 'Where activations are kept; auto: where they fit.', ('auto', *PLACES)
   )
 
+  theory: bool = _field(False, "Measure the theory's quantities beside the attacks.")
+  theory_limit: int = _field(1000, 'Most training images they are measured on.')
+  theory_every: int | None = _field(
+    None, 'Measure radius and gradients every so many epochs of the targets as well.'
+  )
+
   max_edge_params: float | None = _field(None, 'Recommend within: edge parameters.')
   max_edge_flops: float | None = _field(None, 'Recommend within: edge FLOPs an image.')
   max_payload_bytes: float | None = _field(
@@ -148,6 +154,9 @@ NOT_IDENTITY = (
   'save_seconds',
   'profile',
   'targets_from',
+  'theory',
+  'theory_limit',
+  'theory_every',
 )
 # What makes a target what it is, next to its alpha and seed.
 TARGET_FIELDS = (
@@ -217,6 +226,8 @@ _RANGES = (
   ('jitter', 0.0, 1.0),
   ('cache_budget_gb', 1e-6, math.inf),
   ('save_seconds', 0.0, math.inf),
+  ('theory_limit', 16, 2**31),
+  ('theory_every', *_COUNT),
   ('max_edge_params', *_AMOUNT),
   ('max_edge_flops', *_AMOUNT),
   ('max_payload_bytes', *_AMOUNT),

@@ -15,7 +15,7 @@ from gpz_jax import atomic, checkpoints, interruption, metrics, report, results
 from gpz_jax import targets as targets_lib
 from gpz_jax import zone as zone_lib
 from gpz_jax.sweep import config as config_lib
-from gpz_jax.sweep import memory, tuning
+from gpz_jax.sweep import memory, theory, tuning
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES, Context
@@ -76,7 +76,8 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
       f' {config.model}; {len(plan.done)} rows are there already'
     )
     with contextlib.closing(tensorboardX.SummaryWriter(str(workdir / 'tb'))) as events:
-      if missing:
+      wants_theory = config.theory and theory.missing(plan, workdir)
+      if missing or wants_theory:
         _fill_in(plan, missing, workdir, progress, events)
     rows = results.read_rows(workdir / 'results.jsonl')
     results.write_parquet(workdir / 'results.parquet', rows)
@@ -116,6 +117,8 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
     for shape, wanted in missing.items():
       for rows in Cohort(context, shape, ahead).run(wanted, targets, quality):
         results.append_rows(workdir / 'results.jsonl', rows)
+  if plan.config.theory:
+    theory.run(context, targets)
 
 
 def _evaluate_targets(
@@ -206,6 +209,7 @@ def _train_targets(context: Context, ids: list[str], keeper) -> targets_lib.Targ
       order_seed=plan.config.data_seed,
       report=phase,
       keeper=keeper,
+      each_epoch=theory.follow(context),
     )
   jax.block_until_ready(targets)
   write_events(context.events, 'target', ids, history)

@@ -1,1 +1,6 @@
 """The quantities of the paper's argument, measured on activations."""
+
+from gpz_jax.theory.measure import FAMILIES, capture, measure
+from gpz_jax.theory.quantity import Quantity
+
+__all__ = ['FAMILIES', 'Quantity', 'capture', 'measure']

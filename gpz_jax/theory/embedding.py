@@ -1,0 +1,36 @@
+"""Activations in two dimensions, as the paper's Figure 3 shows them."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from gpz_jax.types import InputError
+
+COMPONENTS = 50  # what t-SNE is given, as is usual for wide data
+PERPLEXITY = 30.0
+
+
+def embed(activations: np.ndarray, *, seed: int = 0) -> np.ndarray:
+  """t-SNE of activations, principal components first.
+
+  Args:
+    activations: [N, ...] finite floats, N >= 4.
+    seed: of the embedding.
+
+  Returns:
+    [N, 2] float32. Distances between clusters mean little, their separation does.
+
+  Raises:
+    InputError: too few examples, or values that are not finite.
+  """
+  flat = np.asarray(activations, np.float32).reshape(len(activations), -1)
+  if len(flat) < 4:
+    raise InputError(f'an embedding needs at least 4 examples, got {len(flat)}')
+  if not np.isfinite(flat).all():
+    raise InputError('activations to embed hold values that are not finite')
+  components = min(COMPONENTS, *flat.shape)
+  reduced = PCA(components, random_state=seed).fit_transform(flat)
+  spread = max(float(reduced.std()), np.finfo(np.float32).tiny)
+  perplexity = min(PERPLEXITY, (len(flat) - 1) / 3)
+  tsne = TSNE(2, perplexity=perplexity, init='pca', random_state=seed)
+  return tsne.fit_transform(reduced / spread).astype(np.float32)
