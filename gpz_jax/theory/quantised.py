@@ -109,7 +109,8 @@ def _entropy_quantity(name: str, spectrum: Spectrum, step: float, how: str) -> Q
 
 def _float16_step(size: float) -> float:
   """Distance of neighbouring float16 numbers at `size`."""
-  return float(np.spacing(np.float16(min(size, FLOAT16_MAX))))
+  exponent = math.frexp(size)[1] - 1
+  return 2.0 ** (min(max(exponent, -14), 15) - 10)  # float16's range and fraction
 
 
 def _entropy(codes: np.ndarray) -> float:

@@ -74,11 +74,9 @@ class Scatter:
 
     Exactly 0 where all centres are equal: they are first taken about one of them.
     """
-    seen = self.count > 0
-    if not seen.any():
-      raise InputError('a scatter of no examples has no mean; update it first')
+    weight, seen = self._weight(), self.count > 0
     about = np.where(seen[:, None], self.mean - self.mean[np.argmax(seen)], 0.0)
-    return np.where(seen[:, None], about - self._weight() @ about, 0.0)
+    return np.where(seen[:, None], about - weight @ about, 0.0)
 
   def between(self) -> float:
     """tr S_B: mean squared distance of the examples' class centres to their mean."""
@@ -86,7 +84,7 @@ class Scatter:
 
   def within(self) -> float:
     """tr S_W: mean squared distance of the examples to their class centre."""
-    return float(self.square.sum() / self.count.sum())
+    return float(self.square.sum() / self._total())
 
   def channel_variance(self) -> np.ndarray:
     """[C]: variance of every channel over examples and positions, as a norm sees it."""
@@ -96,10 +94,15 @@ class Scatter:
     weight = self._weight() / mean.shape[1]
     about -= np.einsum('k,kpc->c', weight, about)
     between = np.einsum('k,kpc,kpc->c', weight, about, about)
-    return between + self.square.sum(axis=0) / (self.count.sum() * mean.shape[1])
+    return between + self.square.sum(axis=0) / (self._total() * mean.shape[1])
 
   def _weight(self) -> np.ndarray:
-    return self.count / self.count.sum()
+    return self.count / self._total()
+
+  def _total(self) -> int:
+    if not self.count.any():
+      raise InputError('a scatter of no examples has no mean; update it first')
+    return int(self.count.sum())
 
   def _update(self, flat: np.ndarray, label: np.ndarray, classes: np.ndarray) -> None:
     for i, k in enumerate(classes):
