@@ -111,7 +111,7 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
   engine = tuning.make_engine(plan, workdir, progress)
   context = Context(plan, engine, workdir, progress, events)
   with contextlib.closing(Ahead(plan, engine, list_jobs(plan, missing))) as ahead:
-    targets, changed = _obtain_targets(context)
+    targets, changed = obtain_targets(context)
     context = dataclasses.replace(context, changed=changed)
     quality = _evaluate_targets(context, targets)
     for shape, wanted in missing.items():
@@ -151,7 +151,7 @@ def _describe_data(plan: Plan, workdir: pathlib.Path) -> None:
   atomic.write_array(workdir / 'samples' / 'originals.npy', originals)
 
 
-def _obtain_targets(context: Context) -> tuple[targets_lib.Targets, str]:
+def obtain_targets(context: Context) -> tuple[targets_lib.Targets, str]:
   """The trained targets, from their checkpoint or trained now, and what changed since.
 
   That is what bit-for-bit equality with an uninterrupted run depends on.

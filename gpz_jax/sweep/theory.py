@@ -67,11 +67,7 @@ def run(context: Context, targets: targets_lib.Targets) -> None:
       errors=_errors(context, lane),
       engine=context.engine,
     )
-    rows = [
-      _row(plan, lane, split, FINISHED, len(dataset), quantity)
-      for split, quantities in found.items()
-      for quantity in quantities
-    ]
+    rows = make_rows(plan, lane, found, len(dataset))
     results.append_rows(path, rows, results.THEORY)
     seconds = format_seconds(time.monotonic() - began)
     context.progress.say(
@@ -81,6 +77,17 @@ def run(context: Context, targets: targets_lib.Targets) -> None:
   _embed(context, targets, dataset)
   parquet = context.workdir / 'theory.parquet'
   results.write_parquet(parquet, read(context.workdir), results.THEORY)
+
+
+def make_rows(
+  plan: Plan, lane: Lane, found: dict[str, list[Quantity]], examples: int
+) -> list[results.Row]:
+  """What `theory.measure` found of a finished target, as rows."""
+  return [
+    _row(plan, lane, split, FINISHED, examples, quantity)
+    for split, quantities in found.items()
+    for quantity in quantities
+  ]
 
 
 def follow(context: Context) -> Callable[[int, FitState], None]:

@@ -1,0 +1,40 @@
+"""Finds the golden zone of a model in minutes, without training any decoder.
+
+  python -m experiments.probe --flagfile=experiments/flagfiles/quickstart.cfg
+
+Takes the flags of experiments.sweep. The radius and the entropy of activations vote on
+where the zone begins; where --workdir holds rows of attacks already, it is printed how
+often they named the attack's split. Exit status: as of experiments.sweep.
+"""
+
+from absl import flags
+
+from experiments import command, sweep
+from gpz_jax import results, zone
+from gpz_jax.sweep import probe
+
+# What our own sweeps found, see docs/theory.md: a probe is no attack.
+CAUTION = (
+  'A probe proves nothing about an attack: docs/theory.md tells how often it named the'
+  " attack's split in our own sweeps."
+)
+
+
+def main(argv: list[str]) -> int:
+  """Prints the votes of the probes."""
+  del argv
+  config = sweep.config_from_flags()
+  found = probe.probe(config)
+  print(f'\n{zone.format_votes(found.votes)}\n')
+  print('\n'.join(cast.sentence() for cast in found.votes.alphas))
+  rows, _ = results.read_workdir(config.workdir, missing_ok=True)
+  if rows:
+    record = zone.agreement(rows, found.rows)
+    print('\n'.join(each.sentence() for each in record if each.is_measured))
+  print(CAUTION)
+  return 0
+
+
+if __name__ == '__main__':
+  sweep.define_flags(flags.FLAGS)
+  command.run('probe', main)
