@@ -1,6 +1,7 @@
 """Activations in two dimensions, as the paper's Figure 3 shows them."""
 
 import numpy as np
+import threadpoolctl
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
@@ -33,4 +34,5 @@ def embed(activations: np.ndarray, *, seed: int = 0) -> np.ndarray:
   spread = max(float(reduced.std()), np.finfo(np.float32).tiny)
   perplexity = min(PERPLEXITY, (len(flat) - 1) / 3)
   tsne = TSNE(2, perplexity=perplexity, init='pca', random_state=seed)
-  return tsne.fit_transform(reduced / spread).astype(np.float32)
+  with threadpoolctl.threadpool_limits(1):  # its threads wait for each other
+    return tsne.fit_transform(reduced / spread).astype(np.float32)

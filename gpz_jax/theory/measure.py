@@ -71,7 +71,8 @@ def measure(
       interruption.check()
   if 'gradients' in families:
     for split in splits:
-      found[split] += gradients.measure(
+      names = {quantity.name for quantity in found[split]}
+      measured = gradients.measure(
         model,
         variables,
         split,
@@ -81,6 +82,7 @@ def measure(
         convention=convention,
         engine=engine,
       )
+      found[split] += [quantity for quantity in measured if quantity.name not in names]
       interruption.check()
   if 'information' in families:
     estimates = information.measure_lanes(
