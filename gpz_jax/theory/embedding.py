@@ -29,9 +29,11 @@ def embed(activations: np.ndarray, *, seed: int = 0) -> np.ndarray:
     raise InputError(f'an embedding needs at least 4 examples, got {len(flat)}')
   if not np.isfinite(flat).all():
     raise InputError('activations to embed hold values that are not finite')
+  if not flat.std(axis=0).any():
+    return np.zeros((len(flat), 2), np.float32)  # all in one place
   components = min(COMPONENTS, *flat.shape)
   reduced = PCA(components, random_state=seed).fit_transform(flat)
-  spread = max(float(reduced.std()), np.finfo(np.float32).tiny)
+  spread = float(reduced.std())
   perplexity = min(PERPLEXITY, (len(flat) - 1) / 3)
   tsne = TSNE(2, perplexity=perplexity, init='pca', random_state=seed)
   with threadpoolctl.threadpool_limits(1):  # its threads wait for each other
