@@ -20,6 +20,7 @@ from gpz_jax.theory.jacobian import SigmaMin
 from gpz_jax.theory.passes import LabelsFrom
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.types import InputError
 
 EXPLICIT_CLASSES = 128  # up to here all K vjps, beyond it the iterative method
 STEPS = 100  # of the iterative method
@@ -35,7 +36,7 @@ UNITS = {
 
 
 class _Program(NamedTuple):
-  """What is compiled depends on it: static and hashable."""
+  """What the compiled functions depend on: static and hashable."""
 
   model: nn.Module
   split: str
@@ -96,6 +97,8 @@ def measure(
   Source: Eq 6, 7, 8 and App. D of the paper.
   """
   passes.check((split,), images, labels, convention, labels_from)
+  if jacobians < 1:
+    raise InputError(f'jacobians={jacobians} is not allowed; at least 1')
   program = _Program(model, split, engine.resolve())
   index, masks = eval_order(len(images), batch_size)
   shared = (images, labels.astype(np.int32), index, masks)
@@ -128,6 +131,8 @@ def _examine(
   alpha: jax.Array,
   gamma: jax.Array,
 ) -> Examined:
+  """The pass over images [N, ...], labels [N], index and masks [S, B] of `shared`."""
+
   @program.engine.traced
   def run(variables, images, labels, index, masks):
     logits, sent = lax.map(
@@ -190,6 +195,7 @@ def _find_spectrum(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _sigma_min(program: _Program, steps: int | None, variables, images) -> SigmaMin:
+  """For images [n, H, W, C], as many at a time as `HELD_NUMBERS` allows."""
   number = len(images)
 
   @program.engine.traced

@@ -117,7 +117,7 @@ def test_products_equal_the_explicit_jacobian():
   soft = smooth_labels(label, 0.3, K, 'standard')
   found, g = examine_batch(cloud, z, Classes(label, soft), centres, 0.1)
   one = jax.jacrev(lambda z: cloud(z[None])[0])
-  J = np.asarray(jax.vmap(one)(jnp.asarray(z))).reshape(N, K, 6)
+  J = np.asarray(jax.jit(jax.vmap(one))(z)).reshape(N, K, 6)
   p = np.asarray(jax.nn.softmax(cloud(z)))
   spread = (z - np.asarray(centres)[label]).reshape(N, 6)
   T = np.einsum('ikd,id->ik', J, spread)
@@ -149,7 +149,7 @@ def test_the_gradient_is_that_of_the_cross_entropy():
   def loss(z):
     return -jnp.sum(soft * jax.nn.log_softmax(cloud(z)))
 
-  np.testing.assert_allclose(g, jax.grad(loss)(jnp.asarray(z)), atol=1e-5)
+  np.testing.assert_allclose(g, jax.jit(jax.grad(loss))(z), atol=1e-5)
 
 
 @pytest.mark.parametrize('convention', CONVENTIONS)

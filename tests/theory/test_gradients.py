@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import random_variables
 
 from gpz_jax import partition
 from gpz_jax.theory import gradients, trajectory
 from gpz_jax.training import lanes
+from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
 
 SPLITS = ('stem', 'hidden')
@@ -48,8 +50,7 @@ def make_data(number=21, seed=0):
 
 def make_targets(count=2):
   model = Small()
-  init = jax.vmap(lambda key: model.init(key, jnp.zeros((1, *SHAPE))))
-  return model, init(jax.random.split(jax.random.key(0), count))
+  return model, random_variables(model, jnp.zeros((1, *SHAPE)), (count,))
 
 
 def take(targets, lane):
@@ -250,6 +251,7 @@ def test_predicted_labels_are_the_classes(problem):
   found = trajectory.snapshot(
     model, one, ['hidden'], images, labels, labels_from='predicted', **options
   )
+  options['engine'] = Engine(strategy='vmap')
   given = trajectory.snapshot(model, one, ['hidden'], images, predicted, **options)
   for name, values in found['hidden'].items():
     np.testing.assert_allclose(values, given['hidden'][name], rtol=1e-5)
@@ -282,3 +284,11 @@ def test_what_cannot_be_used_is_named(problem, changed, message):
   }
   with pytest.raises(InputError, match=message):
     trajectory.snapshot(model, targets, **arguments)
+
+
+def test_a_measure_needs_a_jacobian(problem):
+  model, targets, images, labels = problem
+  with pytest.raises(InputError, match='jacobians=0 is not allowed'):
+    gradients.measure(
+      model, take(targets, 0), 'stem', images, labels, alpha=ALPHA, jacobians=0
+    )
