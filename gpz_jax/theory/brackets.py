@@ -12,17 +12,18 @@ mean squared distance to the class centre, changes. In training the weights move
 all activations with them: between two epochs R_c^2 may do something else.
 """
 
-import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from gpz_jax.targets import Convention, smooth_labels
 from gpz_jax.theory.jacobian import Cloud, linearise
 from gpz_jax.types import InputError
+
+Activations = dict[str, jax.Array]  # split -> [B, ...]
 
 
 class Brackets(NamedTuple):
@@ -58,54 +59,28 @@ class Examined(NamedTuple):
   label: Any  # [S, B] int32, the class each example was counted in
 
 
-def class_means(sums: jax.Array, labels: jax.Array, masks: jax.Array) -> jax.Array:
-  """Divides sums [K, ...] by the number of real examples a class has; 0 for none."""
-  K = len(sums)
-  counts = jnp.zeros(K).at[labels.ravel()].add(masks.ravel())
-  return sums / jnp.maximum(counts, 1.0).reshape(K, *(1,) * (sums.ndim - 1))
+class Classes(NamedTuple):
+  """What the labels of a batch say."""
 
-
-def class_centres(
-  activations: jax.Array, labels: jax.Array, masks: jax.Array, num_classes: int
-) -> jax.Array:
-  """Mean activation of each class.
-
-  Args:
-    activations: [S, B, ...] float32.
-    labels: [S, B] int32.
-    masks: [S, B] float32, 1 for a real example.
-    num_classes: K.
-
-  Returns:
-    [K, ...]; 0 for a class without examples.
-  """
-
-  def add(sums, batch):
-    activation, label, mask = batch
-    return sums + _class_sums(activation, label, mask, num_classes), None
-
-  zero = jnp.zeros((num_classes, *activations.shape[2:]), activations.dtype)
-  sums, _ = lax.scan(add, zero, (activations, labels, masks))
-  return class_means(sums, labels, masks)
+  label: jax.Array  # [B] int32, the class c of each example
+  soft: jax.Array  # [B, K], y'
 
 
 def examine_batch(
   cloud: Cloud,
   activation: jax.Array,
-  label: jax.Array,
+  classes: Classes,
   centres: jax.Array,
-  soft: jax.Array,
   gamma: jax.Array | float,
 ) -> tuple[Brackets, jax.Array]:
-  """Eq 6 to 8 for one batch: one linearisation, one jvp, two vjps.
+  """Eq 6 to 8 for one batch: one linearisation, one jvp for all T_k, two vjps.
 
   Args:
     cloud: [B, ...] -> logits [B, K].
     activation: [B, ...] float32.
-    label: [B] int32, the class c of each example.
+    classes: label [B] and y' [B, K]. Where y' does not sum to 1, p - y' is what the
+      paper writes and not the gradient of the cross-entropy, sum(y') p - y'.
     centres: [K, ...] float32.
-    soft: [B, K], y'. Where it does not sum to 1, p - y' is what the paper writes and
-      not the gradient of the cross-entropy, which is sum(y') p - y'.
     gamma: size of the step.
 
   Returns:
@@ -117,30 +92,79 @@ def examine_batch(
   Source: Eq 6, 7 and 8 of the paper.
   """
   logits, push, pull = linearise(cloud, activation)
-  _check_batch(logits, activation, label=label, centres=centres, soft=soft)
-  one_hot = jax.nn.one_hot(label, logits.shape[1], dtype=logits.dtype)
-  p = jax.nn.softmax(logits)
-  spread = activation - centres[label]
-  towards = pull(one_hot)
-  gradient = pull(p - soft)
+  _check(logits, activation, classes, centres)
+  one_hot, p = _one_hot(classes), jax.nn.softmax(logits)
+  spread = activation - centres[classes.label]
+  towards, gradient = jax.vmap(pull)(jnp.stack([one_hot, p - classes.soft]))
   terms = push(spread)  # T_k, [B, K]
-  t_corr = jnp.sum(terms * one_hot, axis=1)
-  lengths = jnp.sqrt(_squares(spread) * _squares(towards))
 
   def sums(residual):  # over the right class, and over the wrong ones
     products = residual * terms
     return jnp.sum(products * one_hot, 1), jnp.sum(products * (1 - one_hot), 1)
 
-  return Brackets(
-    _squares(spread),
-    t_corr,
-    jnp.where(lengths > 0, t_corr / jnp.where(lengths > 0, lengths, 1.0), 0.0),
-    *sums(p - one_hot),
-    *sums(p - soft),
-    gradient_norm=jnp.sqrt(_squares(gradient)),
-    residual_norm=jnp.sqrt(_squares(p - soft)),
-    moved_distance=_squares(spread - gamma * gradient),
-  ), gradient
+  found = _gather(
+    spread,
+    towards,
+    gradient,
+    t_corr=jnp.sum(terms * one_hot, axis=1),
+    one_hot=sums(p - one_hot),
+    smooth=sums(p - classes.soft),
+    residual_norm=jnp.linalg.norm(p - classes.soft, axis=1),
+    gamma=gamma,
+  )
+  return found, gradient
+
+
+def examine_splits(
+  forward: Callable[[Activations], tuple[jax.Array, Activations]],
+  classes: Classes,
+  centres: Activations,
+  gamma: jax.Array | float,
+) -> tuple[dict[str, Brackets], Activations]:
+  """Eq 6 to 8 for one batch at many splits: one backward pass serves them all.
+
+  In place of a jvp from each split the brackets are taken as (z - mu_c) . g, so here
+  they do not check the gradient, nor the gradient them.
+
+  Args:
+    forward: offsets added to the activations, {split: [B, ...]}, to the logits [B, K]
+      they lead to and the activations without their own offset.
+    classes: label [B] and y' [B, K].
+    centres: {split: [K, ...]}.
+    gamma: size of the step.
+
+  Returns:
+    {split: Brackets [B]} and {split: g [B, ...]}.
+
+  Source: Eq 6, 7 and 8 of the paper.
+  """
+  B = len(classes.label)
+  offsets = {split: jnp.zeros((B, *c.shape[1:])) for split, c in centres.items()}
+  logits, pull, sent = jax.vjp(forward, offsets, has_aux=True)
+  one_hot, p = _one_hot(classes), jax.nn.softmax(logits)
+  residual = p - classes.soft
+  (pulled,) = jax.vmap(pull)(jnp.stack([one_hot, p - one_hot, residual]))
+  found, gradients = {}, {}
+  for split, (towards, one_hot_gradient, gradient) in pulled.items():
+    spread = sent[split] - centres[split][classes.label]
+    t_corr = _dot(spread, towards)
+
+    def sums(residual, gradient, spread=spread, t_corr=t_corr):
+      correct = jnp.sum(residual * one_hot, axis=1) * t_corr
+      return correct, _dot(spread, gradient) - correct
+
+    found[split] = _gather(
+      spread,
+      towards,
+      gradient,
+      t_corr=t_corr,
+      one_hot=sums(p - one_hot, one_hot_gradient),
+      smooth=sums(residual, gradient),
+      residual_norm=jnp.linalg.norm(residual, axis=1),
+      gamma=gamma,
+    )
+    gradients[split] = gradient
+  return found, gradients
 
 
 def examine(
@@ -170,121 +194,82 @@ def examine(
   Returns:
     Examined; padded examples are listed, but have no part in centres and means.
   """
-  centres = class_centres(activations, labels, masks, num_classes)
+  zero = jnp.zeros((num_classes, *activations.shape[2:]), activations.dtype)
+
+  def add(sums, batch):
+    activation, label, mask = batch
+    return sums + class_sums(activation, label, mask, num_classes), None
+
+  batches = (activations, labels, masks)
+  centres = class_means(lax.scan(add, zero, batches)[0], labels, masks)
 
   def body(sums, batch):
     activation, label, mask = batch
     soft = smooth_labels(label, jnp.asarray(alpha), num_classes, convention)
-    found, gradient = examine_batch(cloud, activation, label, centres, soft, gamma)
-    return sums + _class_sums(gradient, label, mask, num_classes), found
+    classes = Classes(label, soft)
+    found, gradient = examine_batch(cloud, activation, classes, centres, gamma)
+    return sums + class_sums(gradient, label, mask, num_classes), found
 
-  batches = (activations, labels, masks)
-  sums, found = lax.scan(body, jnp.zeros_like(centres), batches)
-  mean = class_means(sums, labels, masks)
-  return Examined(found, _squares(mean), labels)
-
-
-def example_values(examined: Examined, masks: np.ndarray) -> dict[str, np.ndarray]:
-  """The brackets and what they are made of, for the n real examples.
-
-  Args:
-    examined: of one pass [S, B], on the host.
-    masks: [S, B].
-
-  Returns:
-    {name: [n] float64}, in the order of the subset.
-  """
-  found = examined.brackets
-  named = {
-    't_corr': found.t_corr,
-    'cos_theta': found.cos_theta,
-    'bracket_one_hot': found.one_hot,
-    'bracket_one_hot_correct': found.one_hot_correct,
-    'bracket_one_hot_wrong': found.one_hot_wrong,
-    'bracket_smooth': found.smooth,
-    'bracket_smooth_correct': found.smooth_correct,
-    'bracket_smooth_wrong': found.smooth_wrong,
-    'gradient_norm': found.gradient_norm,
-    'residual_norm': found.residual_norm,
-  }
-  return {name: x[masks == 1].astype(np.float64) for name, x in named.items()}
+  sums, found = lax.scan(body, zero, batches)
+  return Examined(found, squares(class_means(sums, labels, masks)), labels)
 
 
-def radius_terms(
-  examined: Examined, masks: np.ndarray, gamma: float
-) -> dict[str, np.ndarray]:
-  """Terms whose mean over a class is its R_c^2, or what a step changes it by.
-
-  Args:
-    examined: of one pass [S, B], on the host.
-    masks: [S, B].
-    gamma: what `examine` was given.
-
-  Returns:
-    {name: [n] float64} for the real examples: `radius` (with 1 / N_c);
-    `radius_change_first`, -2 gamma / N_c sum of brackets; `radius_change_second`, that
-    and gamma^2 / N_c sum of squared centred gradients; `radius_change_measured`, R_c^2
-    of the moved activations about their own centres, less R_c^2. The predictions go by
-    the jvp, and R_c^2 being quadratic in the step there is no third order; the measured
-    change goes by the gradients, and is rounding below 1e-6 R_c^2.
-
-  Source: Eq 6 and App. C.2 of the paper.
-  """
-  real = masks == 1
-  distance, bracket, gradient, moved = (
-    x[real].astype(np.float64)
-    for x in (
-      examined.brackets.distance,
-      examined.brackets.smooth,
-      examined.brackets.gradient_norm,
-      examined.brackets.moved_distance,
-    )
-  )
-  mean = examined.gradient_mean.astype(np.float64)[examined.label[real]]
-  first = -2 * gamma * bracket
-  return {
-    'radius': distance,
-    'radius_change_first': first,
-    'radius_change_second': first + gamma**2 * (gradient**2 - mean),
-    'radius_change_measured': moved - gamma**2 * mean - distance,
-  }
-
-
-def class_average(values: np.ndarray, label: np.ndarray) -> tuple[float, float]:
-  """The mean over classes of class means, and its standard error.
-
-  Args:
-    values: [n].
-    label: [n].
-
-  Returns:
-    Over the classes met; the error is NaN where one was met only once.
-  """
-  groups = [values[label == k] for k in np.unique(label)]
-  mean = float(np.mean([group.mean() for group in groups]))
-  if min(map(len, groups)) < 2:
-    return mean, math.nan
-  variance = sum(group.var(ddof=1) / len(group) for group in groups)
-  return mean, math.sqrt(variance) / len(groups)
-
-
-def _class_sums(values, label, mask, num_classes: int) -> jax.Array:
-  """[B, ...] -> [K, ...]."""
+def class_sums(
+  values: jax.Array, label: jax.Array, mask: jax.Array, num_classes: int
+) -> jax.Array:
+  """Sums of values [B, ...] over the real examples of each class: [K, ...]."""
   member = jax.nn.one_hot(label, num_classes, dtype=values.dtype) * mask[:, None]
   return jnp.einsum('bk,b...->k...', member, values, precision='highest')
 
 
-def _squares(x: jax.Array) -> jax.Array:
+def class_means(sums: jax.Array, labels: jax.Array, masks: jax.Array) -> jax.Array:
+  """Divides sums [K, ...] by the number of real examples a class has; 0 for none.
+
+  Labels and masks may have any shape, the same.
+  """
+  counts = jnp.zeros(len(sums)).at[labels.ravel()].add(masks.ravel())
+  return sums / jnp.maximum(counts, 1.0).reshape(-1, *(1,) * (sums.ndim - 1))
+
+
+def squares(x: jax.Array) -> jax.Array:
   """Squared length of each: [B, ...] -> [B]."""
-  return jnp.sum(jnp.square(x.reshape(len(x), -1)), axis=1)
+  return _dot(x, x)
 
 
-def _check_batch(logits, activation, **found: jax.Array) -> None:
+def _dot(x: jax.Array, y: jax.Array) -> jax.Array:
+  return jnp.sum((x * y).reshape(len(x), -1), axis=1)
+
+
+def _one_hot(classes: Classes) -> jax.Array:
+  return jax.nn.one_hot(classes.label, classes.soft.shape[1])
+
+
+def _gather(
+  spread, towards, gradient, *, t_corr, one_hot, smooth, residual_norm, gamma
+) -> Brackets:
+  lengths = jnp.sqrt(squares(spread) * squares(towards))
+  cosine = jnp.where(lengths > 0, t_corr / jnp.where(lengths > 0, lengths, 1.0), 0.0)
+  return Brackets(
+    squares(spread),
+    t_corr,
+    cosine,
+    *one_hot,
+    *smooth,
+    gradient_norm=jnp.sqrt(squares(gradient)),
+    residual_norm=residual_norm,
+    moved_distance=squares(spread - gamma * gradient),
+  )
+
+
+def _check(logits, activation, classes: Classes, centres) -> None:
   B, K = logits.shape
-  expected = {'label': (B,), 'centres': (K, *activation.shape[1:]), 'soft': (B, K)}
-  for name, shape in expected.items():
-    if found[name].shape != shape:
+  for name, found, shape in (
+    ('label', classes.label.shape, (B,)),
+    ('soft', classes.soft.shape, (B, K)),
+    ('centres', centres.shape, (K, *activation.shape[1:])),
+  ):
+    if found != shape:
       raise InputError(
         f'{name} must have shape {shape} for activations {activation.shape} and '
-        f'{K} classes, got {found[name].shape}'
+        f'{K} classes, got {found}'
       )

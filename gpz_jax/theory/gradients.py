@@ -11,15 +11,16 @@ import numpy as np
 import scipy.stats
 from jax import lax
 
+from gpz_jax import partition
 from gpz_jax.data import eval_order
 from gpz_jax.targets import Convention, pixels, smooth_labels
-from gpz_jax.theory import brackets, jacobian, trajectory
+from gpz_jax.theory import brackets, jacobian, passes
 from gpz_jax.theory.brackets import Examined
 from gpz_jax.theory.jacobian import SigmaMin
+from gpz_jax.theory.passes import LabelsFrom
 from gpz_jax.theory.quantity import Quantity
-from gpz_jax.theory.trajectory import LabelsFrom, Program
-from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.types import InputError
 
 EXPLICIT_CLASSES = 128  # up to here all K vjps, beyond it the iterative method
 STEPS = 100  # of the iterative method
@@ -34,7 +35,15 @@ UNITS = {
 }
 
 
-class Spectrum(NamedTuple):
+class _Program(NamedTuple):
+  """What the compiled functions depend on: static and hashable."""
+
+  model: nn.Module
+  split: str
+  engine: Engine
+
+
+class _Spectrum(NamedTuple):
   """Where the Jacobian was taken, and what was found there."""
 
   rows: np.ndarray  # [n] of the subset
@@ -87,27 +96,76 @@ def measure(
 
   Source: Eq 6, 7, 8 and App. D of the paper.
   """
-  program = Program(model, (split,), convention, labels_from, engine)
-  passes, masks = trajectory.run(
-    program,
-    jax.tree.map(lambda leaf: leaf[None], variables),
-    images,
-    labels,
-    alphas=[alpha],
-    gamma=gamma,
-    batch_size=batch_size,
+  passes.check((split,), images, labels, convention, labels_from)
+  if jacobians < 1:
+    raise InputError(f'jacobians={jacobians} is not allowed; at least 1')
+  program = _Program(model, split, engine.resolve())
+  index, masks = eval_order(len(images), batch_size)
+  shared = (images, labels.astype(np.int32), index, masks)
+  examined = jax.device_get(
+    _examine(program, convention, labels_from, variables, shared, alpha, gamma)
   )
-  examined = lanes_lib.take(passes[split], 0)
   num_classes = len(examined.gradient_mean)
-  spectrum = _find_spectrum(program, variables, images, jacobians, num_classes, steps)
-  c_a = smoothing_norm(alpha, num_classes, convention)
+  passes.check_labels(labels, num_classes)
+  if steps is None and num_classes > EXPLICIT_CLASSES:
+    steps = STEPS
+  spectrum = _find_spectrum(program, steps, variables, images, jacobians)
   labelled = f'{labels_from} labels, {convention} smoothing at alpha={alpha:g}'
-  values = brackets.example_values(examined, masks)
+  values = passes.example_values(examined, masks)
   return [
     *_describe_examples(values, labelled),
     *_describe_radius(examined, masks, gamma, labelled),
-    *_describe_bound(values, spectrum, c_a, labelled),
+    *_describe_bound(
+      values, spectrum, smoothing_norm(alpha, num_classes, convention), labelled
+    ),
   ]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _examine(
+  program: _Program,
+  convention: Convention,
+  labels_from: LabelsFrom,
+  variables: Any,
+  shared: tuple[jax.Array, ...],
+  alpha: jax.Array,
+  gamma: jax.Array,
+) -> Examined:
+  """The pass over images [N, ...], labels [N], index and masks [S, B] of `shared`."""
+
+  @program.engine.traced
+  def run(variables, images, labels, index, masks):
+    logits, sent = lax.map(
+      lambda rows: _capture(program, variables, pixels(images, rows)), index
+    )
+    labels = labels[index]
+    if labels_from == 'predicted':
+      labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return brackets.examine(
+      _cloud(program, variables, images.shape[1:]),
+      sent,
+      labels,
+      masks,
+      alpha=alpha,
+      gamma=gamma,
+      num_classes=logits.shape[-1],
+      convention=convention,
+    )
+
+  with jax.default_matmul_precision('highest'):  # differences are taken of the results
+    return run(variables, *shared)
+
+
+def _capture(program: _Program, variables: Any, images: jax.Array):
+  """Logits [B, K] and the activation [B, ...] at the split."""
+  logits, sent = passes.capture(program.model, variables, images, (program.split,))
+  return logits, sent[program.split]
+
+
+def _cloud(program: _Program, variables: Any, image_shape) -> jacobian.Cloud:
+  return lambda activation: partition.cloud(
+    program.model, variables, activation, program.split, image_shape=image_shape
+  )
 
 
 def smoothing_norm(alpha: float, num_classes: int, convention: Convention) -> float:
@@ -122,45 +180,42 @@ def smoothing_norm(alpha: float, num_classes: int, convention: Convention) -> fl
 
 
 def _find_spectrum(
-  program: Program, variables, images, jacobians: int, num_classes: int, steps
-) -> Spectrum:
+  program: _Program, steps: int | None, variables, images, jacobians: int
+) -> _Spectrum:
+  """At examples evenly spread over the subset."""
   rows = np.linspace(0, len(images) - 1, min(jacobians, len(images))).astype(int)
-  if steps is None and num_classes > EXPLICIT_CLASSES:
-    steps = STEPS
   sigma = jax.device_get(_sigma_min(program, steps, variables, images[rows]))
   method = (
-    f'all {num_classes} vjps'
+    'all vjps'
     if steps is None
-    else f'upper bound: {steps} Golub-Kahan steps for {num_classes} classes'
+    else f'{steps} Golub-Kahan steps, an upper bound (exact at K - 1)'
   )
-  return Spectrum(rows, sigma, f'{method}, {len(rows)} examples')
+  return _Spectrum(rows, sigma, f'{method}; {len(rows)} examples')
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _sigma_min(program: Program, steps: int | None, variables, images) -> SigmaMin:
-  model, (split,), _, _, engine = program
+def _sigma_min(program: _Program, steps: int | None, variables, images) -> SigmaMin:
+  """For images [n, H, W, C], as many at a time as `HELD_NUMBERS` allows."""
   number = len(images)
 
-  @engine.traced
-  def find(variables, images):
-    logits, sent = trajectory.capture(
-      model, variables, pixels(images, jnp.arange(number)), (split,)
-    )
-    cloud = trajectory.resume(model, variables, split, images.shape[1:])
-    activations = sent[split]
-    held = logits[0].size * activations[0].size
+  @program.engine.traced
+  def run(variables, images):
+    logits, sent = _capture(program, variables, pixels(images, jnp.arange(number)))
+    cloud = _cloud(program, variables, images.shape[1:])
+    held = logits[0].size * sent[0].size
     index, _ = eval_order(number, int(np.clip(HELD_NUMBERS // held, 1, number)))
     if steps is None:
-      one = functools.partial(jacobian.sigma_min, cloud)
+      find = functools.partial(jacobian.sigma_min, cloud)
     else:
-      one = functools.partial(
-        jacobian.sigma_min_iterative, cloud, steps=steps, key=jax.random.key(0)
+      key = jax.random.key(0)
+      find = functools.partial(
+        jacobian.sigma_min_iterative, cloud, steps=steps, key=key
       )
-    found = lax.map(lambda rows: one(activations[rows]), jnp.asarray(index))
+    found = lax.map(lambda rows: find(sent[rows]), jnp.asarray(index))
     return jax.tree.map(lambda x: x.ravel()[:number], found)
 
   with jax.default_matmul_precision('highest'):
-    return find(variables, images)
+    return run(variables, images)
 
 
 def _describe_examples(values: dict[str, np.ndarray], assumes: str) -> list[Quantity]:
@@ -181,8 +236,8 @@ def _describe_radius(
   label = examined.label[masks == 1]
   assumes = f'{assumes}; gamma={gamma:g}, {len(np.unique(label))} classes met'
   quantities = []
-  for name, terms in brackets.radius_terms(examined, masks, gamma).items():
-    value, error = brackets.class_average(terms, label)
+  for name, terms in passes.radius_terms(examined, masks, gamma).items():
+    value, error = passes.class_average(terms, label)
     quantities.append(
       Quantity(
         name,
@@ -197,7 +252,7 @@ def _describe_radius(
 
 
 def _describe_bound(
-  values: dict[str, np.ndarray], spectrum: Spectrum, c_a: float, assumes: str
+  values: dict[str, np.ndarray], spectrum: _Spectrum, c_a: float, assumes: str
 ) -> list[Quantity]:
   """|g| >= sigma_min |p - y'|, and what the paper takes it to be: sigma_min c_a."""
   full, sum_zero = (np.asarray(sigma, np.float64) for sigma in spectrum.sigma)
@@ -225,5 +280,5 @@ def _share(name: str, holds: np.ndarray, assumes: str) -> Quantity:
   count = int(holds.sum())
   interval = scipy.stats.binomtest(count, len(holds)).proportion_ci(method='wilson')
   return Quantity(
-    name, count / len(holds), interval.low, interval.high, assumes=assumes
+    name, count / len(holds), float(interval.low), float(interval.high), assumes=assumes
   )

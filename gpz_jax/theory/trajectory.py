@@ -1,11 +1,12 @@
 """The quantities of Eq 6 to 8 along a training: many targets, splits and epochs.
 
-One compiled program per run: variables, alphas and gamma are its arguments.
+One compiled program per run: variables, alphas and gamma are its arguments. It goes
+forward twice (centres, then brackets) and back once, however many splits there are.
 """
 
 import functools
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -13,17 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax import partition
 from gpz_jax.data import eval_order
-from gpz_jax.targets import CONVENTIONS, Convention, pixels
-from gpz_jax.theory import brackets
-from gpz_jax.theory.brackets import Examined
+from gpz_jax.targets import Convention, pixels, smooth_labels
+from gpz_jax.theory import brackets, passes
+from gpz_jax.theory.brackets import Activations, Classes, Examined
+from gpz_jax.theory.passes import LabelsFrom
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError
 
-LabelsFrom = Literal['true', 'predicted']
-LABELS_FROM: tuple[LabelsFrom, ...] = get_args(LabelsFrom)
 EXAMPLE_MEANS = (
   't_corr',
   'cos_theta',
@@ -31,25 +30,17 @@ EXAMPLE_MEANS = (
   'bracket_smooth',
   'gradient_norm',
 )
+CLASS_MEANS = ('radius', 'radius_change_first', 'radius_change_second')
 
 
-class Program(NamedTuple):
-  """What a compiled pass depends on: static and hashable.
-
-  Attributes:
-    model: the target, in evaluation mode.
-    splits: true cuts of it (`partition.check_cuts`).
-    convention: of the smoothed labels.
-    labels_from: `predicted` takes what a target predicts as an example's label and
-      class.
-    engine: how lanes are computed; always in float32.
-  """
+class _Program(NamedTuple):
+  """What the compiled pass depends on: static and hashable."""
 
   model: nn.Module
   splits: tuple[str, ...]
-  convention: Convention = 'standard'
-  labels_from: LabelsFrom = 'true'
-  engine: Engine = AUTO
+  convention: Convention
+  labels_from: LabelsFrom
+  engine: Engine
 
 
 def snapshot(
@@ -72,7 +63,7 @@ def snapshot(
     model: the target, in evaluation mode.
     targets: variables [L], such as `TrainState.variables`.
     splits: true cuts of the model (`partition.check_cuts`).
-    images: [N, H, W, C] uint8; the activations of all N at all splits are held.
+    images: [N, H, W, C] uint8.
     labels: [N] int.
     alphas: [L], of the labels of Eq 8 and of the gradient; where a negative one ramps
       in, `targets.effective_alpha` at that epoch.
@@ -83,8 +74,8 @@ def snapshot(
     engine: how lanes are computed; always in float32.
 
   Returns:
-    {split: {name: [L] float64}}: `radius` and `radius_change_*`, means over the classes
-    met; those of EXAMPLE_MEANS, means over examples.
+    {split: {name: [L] float64}}: those of CLASS_MEANS, means over the classes met, and
+    of EXAMPLE_MEANS, over examples; named as in `gradients.measure`.
 
   Raises:
     InputError: a split, convention, label or shape cannot be used.
@@ -92,51 +83,13 @@ def snapshot(
   Source: Eq 6 to 8. The change of `radius` between two snapshots is the true one; the
   predicted one supposes that activations move freely.
   """
-  program = Program(model, tuple(splits), convention, labels_from, engine)
-  passes, masks = run(
-    program, targets, images, labels, alphas=alphas, gamma=gamma, batch_size=batch_size
-  )
-  found = {}
-  for split in program.splits:
-    rows = [
-      _summarise(lanes_lib.take(passes[split], lane), masks, gamma)
-      for lane in range(lanes_lib.count(passes[split]))
-    ]
-    found[split] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-  return found
-
-
-def _summarise(examined: Examined, masks: np.ndarray, gamma: float) -> dict[str, float]:
-  terms = brackets.radius_terms(examined, masks, gamma)
-  values = brackets.example_values(examined, masks)
-  label = examined.label[masks == 1]
-  return {
-    **{name: brackets.class_average(term, label)[0] for name, term in terms.items()},
-    **{name: float(values[name].mean()) for name in EXAMPLE_MEANS},
-  }
-
-
-def run(
-  program: Program,
-  targets: Any,
-  images: np.ndarray,
-  labels: np.ndarray,
-  *,
-  alphas: Any,
-  gamma: float,
-  batch_size: int,
-) -> tuple[dict[str, Examined], np.ndarray]:
-  """Passes every target at every split over a subset, see `snapshot`.
-
-  Returns:
-    {split: Examined [L, ...]} and the masks [S, B] of its batches, on the host.
-
-  Raises:
-    InputError: a split, convention, label or shape cannot be used.
-  """
-  program = program._replace(engine=program.engine.resolve())
   alphas = jnp.asarray(alphas, jnp.float32)
-  _check(program, targets, images, labels, alphas)
+  program = _Program(model, tuple(splits), convention, labels_from, engine.resolve())
+  passes.check(program.splits, images, labels, convention, labels_from)
+  if alphas.shape != (num_lanes := lanes_lib.count(targets),):
+    raise InputError(
+      f'alphas must be one for each of {num_lanes} targets, got shape {alphas.shape}'
+    )
   index, masks = eval_order(len(images), batch_size)
   lanes = {'variables': targets, 'alpha': alphas}
   shared = {
@@ -146,86 +99,122 @@ def run(
     'masks': masks,
     'gamma': np.float32(gamma),
   }
-  passes = jax.device_get(_examine(program, lanes, shared))
-  num_classes = passes[program.splits[0]].gradient_mean.shape[-1]
-  if not 0 <= labels.min() <= labels.max() < num_classes:
-    raise InputError(
-      f'labels from {labels.min()} to {labels.max()} are not those of a target with '
-      f'{num_classes} classes; map them to 0..{num_classes - 1}'
-    )
-  return passes, masks
+  examined = jax.device_get(_examine(program, lanes, shared))
+  found = {}
+  for split in program.splits:
+    passes.check_labels(labels, examined[split].gradient_mean.shape[-1])
+    rows = [
+      _summarise(lanes_lib.take(examined[split], lane), masks, gamma)
+      for lane in range(num_lanes)
+    ]
+    found[split] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+  return found
+
+
+def _summarise(examined: Examined, masks: np.ndarray, gamma: float) -> dict[str, float]:
+  values = passes.example_values(examined, masks)
+  terms = passes.radius_terms(examined, masks, gamma)
+  label = examined.label[masks == 1]
+  return {
+    **{name: passes.class_average(terms[name], label)[0] for name in CLASS_MEANS},
+    **{name: float(values[name].mean()) for name in EXAMPLE_MEANS},
+  }
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _examine(program: Program, lanes: Any, shared: Any) -> dict[str, Examined]:
-  model, splits, convention, labels_from, engine = program
+def _examine(program: _Program, lanes: Any, shared: Any) -> dict[str, Examined]:
+  """{split: Examined [L, ...]}."""
 
-  @engine.traced
+  @program.engine.traced
   def one(lane, shared):
-    images, labels = shared['images'], shared['labels'][shared['index']]
+    centres, labels = _find_centres(program, lane['variables'], shared)
+    num_classes = len(centres[program.splits[0]])
 
-    def send(index):
-      return capture(model, lane['variables'], pixels(images, index), splits)
-
-    logits, sent = lax.map(send, shared['index'])
-    if labels_from == 'predicted':
-      labels = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    return {
-      split: brackets.examine(
-        resume(model, lane['variables'], split, images.shape[1:]),
-        sent[split],
-        labels,
-        shared['masks'],
-        alpha=lane['alpha'],
-        gamma=shared['gamma'],
-        num_classes=logits.shape[-1],
-        convention=convention,
+    def body(sums, batch):
+      index, label, mask = batch
+      soft = smooth_labels(label, lane['alpha'], num_classes, program.convention)
+      images = pixels(shared['images'], index)
+      found, gradients = brackets.examine_splits(
+        _perturb(program.model, lane['variables'], images, program.splits),
+        Classes(label, soft),
+        centres,
+        shared['gamma'],
       )
-      for split in splits
+      return _add(sums, gradients, label, mask), found
+
+    zero = jax.tree.map(jnp.zeros_like, centres)
+    batches = (shared['index'], labels, shared['masks'])
+    sums, found = lax.scan(body, zero, batches)
+    means = _divide(sums, labels, shared['masks'])
+    return {
+      split: Examined(found[split], brackets.squares(means[split]), labels)
+      for split in program.splits
     }
 
   with jax.default_matmul_precision('highest'):  # differences are taken of the results
-    return engine.over_lanes(one)(lanes, shared)
+    return program.engine.over_lanes(one)(lanes, shared)
 
 
-def capture(model: nn.Module, variables: Any, images: jax.Array, splits: tuple):
-  """`partition.capture`, an unknown split being an InputError."""
-  try:
-    return partition.capture(model, variables, images, splits)
-  except KeyError as error:
-    raise InputError(
-      f'one of the splits {splits} is not in the model ({error} is missing); see '
-      'partition.list_splits'
-    ) from error
+def _find_centres(
+  program: _Program, variables: Any, shared: Any
+) -> tuple[Activations, jax.Array]:
+  """Class centres {split: [K, ...]} and the label [S, B] each example counts by."""
+
+  def capture(index):
+    images = pixels(shared['images'], index)
+    return passes.capture(program.model, variables, images, program.splits)
+
+  def add(sums, batch):
+    index, label, mask = batch
+    logits, sent = capture(index)
+    if program.labels_from == 'predicted':
+      label = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return _add(sums, sent, label, mask), label
+
+  batches = (shared['index'], shared['labels'][shared['index']], shared['masks'])
+  logits, sent = jax.eval_shape(capture, shared['index'][0])
+  zero = {
+    split: jnp.zeros((logits.shape[1], *leaf.shape[1:])) for split, leaf in sent.items()
+  }
+  sums, labels = lax.scan(add, zero, batches)
+  return _divide(sums, labels, shared['masks']), labels
 
 
-def resume(model: nn.Module, variables: Any, split: str, image_shape: tuple):
-  """The cloud behind `split`, as a function of the activation alone."""
-  return functools.partial(
-    _cloud, model=model, variables=variables, split=split, image_shape=image_shape
-  )
+def _add(sums: Activations, values: Activations, label, mask) -> Activations:
+  return {
+    split: total + brackets.class_sums(values[split], label, mask, len(total))
+    for split, total in sums.items()
+  }
 
 
-def _cloud(activation, *, model, variables, split, image_shape) -> jax.Array:
-  return partition.cloud(model, variables, activation, split, image_shape=image_shape)
+def _divide(sums: Activations, labels, masks) -> Activations:
+  return {
+    split: brackets.class_means(total, labels, masks) for split, total in sums.items()
+  }
 
 
-def _check(program: Program, targets, images, labels, alphas) -> None:
-  if images.ndim != 4 or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
-    raise InputError(
-      f'images must be uint8 [N, H, W, C] with labels [N], got {images.dtype} '
-      f'{images.shape} and {labels.shape}'
-    )
-  if alphas.shape != (lanes_lib.count(targets),):
-    raise InputError(
-      f'alphas must be one for each of {lanes_lib.count(targets)} targets, got shape '
-      f'{alphas.shape}'
-    )
-  if not program.splits or partition.PREDICTION in program.splits:
-    raise InputError(
-      f'splits {program.splits} leave no cloud to differentiate; name one or more '
-      'before the logits'
-    )
-  for name, known in (('convention', CONVENTIONS), ('labels_from', LABELS_FROM)):
-    if (value := getattr(program, name)) not in known:
-      raise InputError(f"{name} '{value}' is not known{hint(value, known)}")
+def _perturb(
+  model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
+) -> Callable[[Activations], tuple[jax.Array, Activations]]:
+  """The logits as a function of what is added to the activation at each split.
+
+  At zero its derivative by the offset of a split is the cloud's by its activation, for
+  splits that are true cuts.
+  """
+
+  def forward(offsets: Activations) -> tuple[jax.Array, Activations]:
+    sent = {}
+
+    def add(call, args, kwargs, context):
+      result = call(*args, **kwargs)
+      split = '/'.join(context.module.path)
+      if split not in splits or context.method_name != '__call__':
+        return result
+      sent[split] = result
+      return result + offsets[split]
+
+    with nn.intercept_methods(add):
+      logits = model.apply(variables, images, train=False)
+    return jnp.asarray(logits), sent
+
+  return forward

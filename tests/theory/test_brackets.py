@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from gpz_jax.targets import CONVENTIONS, smooth_labels
-from gpz_jax.theory import brackets
+from gpz_jax.theory import brackets, passes
+from gpz_jax.theory.brackets import Classes
 from gpz_jax.theory.jacobian import linearise
 from gpz_jax.types import InputError
 
 K, N = 4, 11
+examine_batch = jax.jit(brackets.examine_batch, static_argnums=0)
 H = np.log(3) / 2
 
 
@@ -75,7 +77,7 @@ def test_two_classes_by_hand(convention):
   soft = jnp.tile(jnp.array([soft]), (2, 1))
   np.testing.assert_allclose(smooth_labels(label, 0.2, 2, convention), soft, rtol=1e-6)
   centres = jnp.array([[H, H], [5.0, 5.0]])
-  found, g = brackets.examine_batch(identity, TWO, label, centres, soft, 0.1)
+  found, g = examine_batch(identity, TWO, Classes(label, soft), centres, 0.1)
   np.testing.assert_allclose(found.distance, [2 * H**2] * 2, rtol=1e-5)
   np.testing.assert_allclose(found.t_corr, [H, -H], rtol=1e-5)
   np.testing.assert_allclose(found.cos_theta, [0.5**0.5, -(0.5**0.5)], rtol=1e-5)
@@ -96,7 +98,7 @@ def test_the_change_of_the_radius_by_hand():
     )
   )
   np.testing.assert_allclose(found.gradient_mean, [0.5, 0.0], rtol=1e-5)
-  values = brackets.radius_terms(found, masks, gamma)
+  values = passes.radius_terms(found, masks, gamma)
   changes = {
     'radius': 2 * H**2,
     'radius_change_first': -gamma * H,
@@ -105,7 +107,7 @@ def test_the_change_of_the_radius_by_hand():
   }
   assert values.keys() == changes.keys()
   for name, change in changes.items():
-    mean, _ = brackets.class_average(values[name], labels[0])
+    mean, _ = passes.class_average(values[name], labels[0])
     np.testing.assert_allclose(mean, change, rtol=2e-5)
 
 
@@ -113,11 +115,9 @@ def test_products_equal_the_explicit_jacobian():
   cloud, (z, label, _) = make_cloud(), (x[0] for x in make_examples())
   centres = jnp.asarray(np.random.default_rng(2).normal(size=(K, 2, 3)), jnp.float32)
   soft = smooth_labels(label, 0.3, K, 'standard')
-  found, g = jax.jit(
-    lambda z: brackets.examine_batch(cloud, z, label, centres, soft, 0.1)
-  )(z)
+  found, g = examine_batch(cloud, z, Classes(label, soft), centres, 0.1)
   one = jax.jacrev(lambda z: cloud(z[None])[0])
-  J = np.asarray(jax.vmap(one)(jnp.asarray(z))).reshape(N, K, 6)
+  J = np.asarray(jax.jit(jax.vmap(one))(z)).reshape(N, K, 6)
   p = np.asarray(jax.nn.softmax(cloud(z)))
   spread = (z - np.asarray(centres)[label]).reshape(N, 6)
   T = np.einsum('ikd,id->ik', J, spread)
@@ -144,12 +144,12 @@ def test_products_equal_the_explicit_jacobian():
 def test_the_gradient_is_that_of_the_cross_entropy():
   cloud, (z, label, _) = make_cloud(), (x[0] for x in make_examples())
   soft = smooth_labels(label, 0.3, K, 'code')
-  _, g = brackets.examine_batch(cloud, z, label, jnp.zeros((K, 2, 3)), soft, 0.1)
+  _, g = examine_batch(cloud, z, Classes(label, soft), jnp.zeros((K, 2, 3)), 0.1)
 
   def loss(z):
     return -jnp.sum(soft * jax.nn.log_softmax(cloud(z)))
 
-  np.testing.assert_allclose(g, jax.grad(loss)(jnp.asarray(z)), atol=1e-5)
+  np.testing.assert_allclose(g, jax.jit(jax.grad(loss))(z), atol=1e-5)
 
 
 @pytest.mark.parametrize('convention', CONVENTIONS)
@@ -157,27 +157,25 @@ def test_both_orders_are_the_change_of_the_moved_activations(convention):
   cloud, (z, labels, masks), gamma = make_cloud(), make_examples(), 0.5
   found = examine(cloud, (z, labels, masks), gamma=gamma, convention=convention)
   soft = smooth_labels(labels[0], 0.3, K, convention)
-  _, g = brackets.examine_batch(
-    cloud, z[0], labels[0], jnp.zeros((K, 2, 3)), soft, gamma
+  _, g = examine_batch(
+    cloud, z[0], Classes(labels[0], soft), jnp.zeros((K, 2, 3)), gamma
   )
   before, after = radius(z[0], labels[0]), radius(z[0] - gamma * g, labels[0])
-  terms = brackets.radius_terms(found, masks, gamma)
+  terms = passes.radius_terms(found, masks, gamma)
   for name, expected in (
     ('radius', np.mean(before)),
     ('radius_change_second', np.mean(after) - np.mean(before)),
     ('radius_change_measured', np.mean(after) - np.mean(before)),
   ):
-    value, _ = brackets.class_average(terms[name], labels[0])
+    value, _ = passes.class_average(terms[name], labels[0])
     np.testing.assert_allclose(value, expected, rtol=1e-4)
 
 
 def test_the_first_order_is_what_a_small_step_leaves():
   cloud, examples, gamma = make_cloud(), make_examples(), 1e-2
-  terms = brackets.radius_terms(
-    examine(cloud, examples, gamma=gamma), examples[2], gamma
-  )
+  terms = passes.radius_terms(examine(cloud, examples, gamma=gamma), examples[2], gamma)
   first, both = (
-    brackets.class_average(terms[f'radius_change_{name}'], examples[1][0])[0]
+    passes.class_average(terms[f'radius_change_{name}'], examples[1][0])[0]
     for name in ('first', 'measured')
   )
   assert abs(first) > 1e-3  # not by being nothing
@@ -189,7 +187,7 @@ def test_a_linear_cloud_narrows_whatever_the_labels():
   # Spec 6.1.4: J is constant, so sum_i T_k,i = 0 and y' drops out of the sum.
   cloud, (z, labels, masks) = make_linear(), make_examples()
   of_class = np.eye(3)[labels[0]]  # [N, classes met]
-  centres = np.asarray(brackets.class_centres(z, labels, masks, K))
+  centres = np.stack([z[0][labels[0] == k].mean(0) for k in range(3)])
   T = linearise(cloud, jnp.asarray(z[0])).push(jnp.asarray(z[0] - centres[labels[0]]))
   np.testing.assert_allclose(of_class.T @ T, 0, atol=1e-5)
 
@@ -206,7 +204,7 @@ def test_a_linear_cloud_narrows_whatever_the_labels():
   assert (sums > 1e-2).all()
   for lane in range(len(alphas)):
     examined = jax.tree.map(lambda x, lane=lane: x[lane], found)
-    terms = brackets.radius_terms(examined, masks, 0.1)
+    terms = passes.radius_terms(examined, masks, 0.1)
     assert (terms['radius_change_first'] @ of_class < 0).all()
 
 
@@ -220,8 +218,8 @@ def test_the_smoothed_gradient_vanishes_where_the_prediction_is_the_label():
     return z.reshape(len(z), -1) @ matrix + jnp.log(soft)
 
   centres = jnp.ones((K, 2, 3))
-  found, g = brackets.examine_batch(
-    cloud, jnp.zeros((2, 2, 3)), label, centres, soft, 1.0
+  found, g = examine_batch(
+    cloud, jnp.zeros((2, 2, 3)), Classes(label, soft), centres, 1.0
   )
   np.testing.assert_allclose(g, 0, atol=1e-6)
   np.testing.assert_allclose(found.smooth, 0, atol=1e-6)
@@ -236,7 +234,7 @@ def test_padded_examples_do_not_count():
   padded[0][padded[2] == 0] = 100.0  # what fills the last batch is of no consequence
   threes = examine(cloud, padded)
   np.testing.assert_allclose(threes.gradient_mean, ones.gradient_mean, rtol=1e-5)
-  for values in (brackets.example_values, lambda *a: brackets.radius_terms(*a, 0.1)):
+  for values in (passes.example_values, lambda *a: passes.radius_terms(*a, 0.1)):
     expected = values(ones, whole[2])
     for name, found in values(threes, padded[2]).items():
       assert found.shape == (N,)
@@ -262,8 +260,8 @@ def test_lanes_can_be_vmapped():
 
 
 def test_an_example_on_its_centre_has_no_direction():
-  found, _ = brackets.examine_batch(
-    identity, TWO, jnp.arange(2), TWO, jnp.full((2, 2), 0.5), 0.1
+  found, _ = examine_batch(
+    identity, TWO, Classes(jnp.arange(2), jnp.full((2, 2), 0.5)), TWO, 0.1
   )
   np.testing.assert_array_equal(found.cos_theta, 0)
 
@@ -271,11 +269,11 @@ def test_an_example_on_its_centre_has_no_direction():
 def test_class_average_and_its_error():
   label = np.array([0, 0, 5, 5, 5, 5])
   values = np.array([1.0, 3.0, 0.0, 0.0, 2.0, 2.0])
-  mean, error = brackets.class_average(values, label)
+  mean, error = passes.class_average(values, label)
   assert mean == 1.5  # of 2 and 1
   # by hand: variances 2 and 4/3 over 2 and 4 examples
   np.testing.assert_allclose(error, np.sqrt(2 / 2 + 4 / 3 / 4) / 2)
-  assert np.isnan(brackets.class_average(values[1:], label[1:])[1])
+  assert np.isnan(passes.class_average(values[1:], label[1:])[1])
 
 
 @pytest.mark.parametrize(
@@ -293,5 +291,6 @@ def test_shapes_that_do_not_fit_are_refused(name, changed):
     'soft': jnp.zeros((2, 2)),
     **changed,
   }
+  classes = Classes(arguments['label'], arguments['soft'])
   with pytest.raises(InputError, match=f'^{name} must have shape'):
-    brackets.examine_batch(identity, TWO, **arguments, gamma=0.1)
+    examine_batch(identity, TWO, classes, arguments['centres'], 0.1)

@@ -1,0 +1,152 @@
+"""Passes of targets over a subset: what they need, and what they say on the host."""
+
+import math
+from typing import Any, Literal, get_args
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from gpz_jax import partition
+from gpz_jax.targets import CONVENTIONS
+from gpz_jax.theory.brackets import Activations, Examined
+from gpz_jax.types import InputError, hint
+
+LabelsFrom = Literal['true', 'predicted']
+LABELS_FROM: tuple[LabelsFrom, ...] = get_args(LabelsFrom)
+
+
+def example_values(examined: Examined, masks: np.ndarray) -> dict[str, np.ndarray]:
+  """The brackets and what they are made of, for the n real examples.
+
+  Args:
+    examined: of one pass [S, B], on the host.
+    masks: [S, B].
+
+  Returns:
+    {name: [n] float64}, in the order of the subset.
+  """
+  found = examined.brackets
+  named = {
+    't_corr': found.t_corr,
+    'cos_theta': found.cos_theta,
+    'bracket_one_hot': found.one_hot,
+    'bracket_one_hot_correct': found.one_hot_correct,
+    'bracket_one_hot_wrong': found.one_hot_wrong,
+    'bracket_smooth': found.smooth,
+    'bracket_smooth_correct': found.smooth_correct,
+    'bracket_smooth_wrong': found.smooth_wrong,
+    'gradient_norm': found.gradient_norm,
+    'residual_norm': found.residual_norm,
+  }
+  return {name: x[masks == 1].astype(np.float64) for name, x in named.items()}
+
+
+def radius_terms(
+  examined: Examined, masks: np.ndarray, gamma: float
+) -> dict[str, np.ndarray]:
+  """Terms whose mean over a class is its R_c^2, or what a step changes it by.
+
+  Args:
+    examined: of one pass [S, B], on the host.
+    masks: [S, B].
+    gamma: what `examine` was given.
+
+  Returns:
+    {name: [n] float64} for the real examples: `radius` (with 1 / N_c);
+    `radius_change_first`, -2 gamma / N_c sum of brackets; `radius_change_second`, that
+    and gamma^2 / N_c sum of squared centred gradients; `radius_change_measured`, R_c^2
+    of the moved activations about their own centres, less R_c^2. R_c^2 being
+    quadratic in the step there is no third order. The measured change is rounding
+    where it is below 1e-6 R_c^2.
+
+  Source: Eq 6 and App. C.2 of the paper.
+  """
+  real = masks == 1
+  distance, bracket, gradient, moved = (
+    x[real].astype(np.float64)
+    for x in (
+      examined.brackets.distance,
+      examined.brackets.smooth,
+      examined.brackets.gradient_norm,
+      examined.brackets.moved_distance,
+    )
+  )
+  mean = examined.gradient_mean.astype(np.float64)[examined.label[real]]
+  first = -2 * gamma * bracket
+  return {
+    'radius': distance,
+    'radius_change_first': first,
+    'radius_change_second': first + gamma**2 * (gradient**2 - mean),
+    'radius_change_measured': moved - gamma**2 * mean - distance,
+  }
+
+
+def class_average(values: np.ndarray, label: np.ndarray) -> tuple[float, float]:
+  """The mean over classes of class means, and its standard error.
+
+  Args:
+    values: [n].
+    label: [n].
+
+  Returns:
+    Over the classes met; the error is NaN where one was met only once.
+  """
+  groups = [values[label == k] for k in np.unique(label)]
+  mean = float(np.mean([group.mean() for group in groups]))
+  if min(map(len, groups)) < 2:
+    return mean, math.nan
+  variance = sum(group.var(ddof=1) / len(group) for group in groups)
+  return mean, math.sqrt(variance) / len(groups)
+
+
+def capture(
+  model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
+) -> tuple[jax.Array, Activations]:
+  """`partition.capture`, with an InputError for a split that is not in the model."""
+  try:
+    return partition.capture(model, variables, images, splits)
+  except KeyError as error:
+    raise InputError(
+      f'one of the splits {splits} is not in the model ({error} is missing); see '
+      'partition.list_splits'
+    ) from error
+
+
+def check(
+  splits: tuple[str, ...],
+  images: np.ndarray,
+  labels: np.ndarray,
+  convention: str,
+  labels_from: str,
+) -> None:
+  """Checks what is handed to a pass before anything is compiled.
+
+  Raises:
+    InputError: it cannot be used.
+  """
+  if images.ndim != 4 or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
+    raise InputError(
+      f'images must be uint8 [N, H, W, C] with labels [N], got {images.dtype} '
+      f'{images.shape} and {labels.shape}'
+    )
+  if not splits or partition.PREDICTION in splits:
+    raise InputError(
+      f'splits {splits} leave no cloud to differentiate; name one or more before the '
+      'logits'
+    )
+  for name, value, known in (
+    ('convention', convention, CONVENTIONS),
+    ('labels_from', labels_from, LABELS_FROM),
+  ):
+    if value not in known:
+      raise InputError(f"{name} '{value}' is not known{hint(value, known)}")
+
+
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
+  """Raises InputError where a label is none of the target's classes."""
+  if not 0 <= labels.min() <= labels.max() < num_classes:
+    raise InputError(
+      f'labels from {labels.min()} to {labels.max()} are not those of a target with '
+      f'{num_classes} classes; map them to 0..{num_classes - 1}'
+    )
