@@ -12,6 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+# One pair of the second half with a score of 20 would outweigh all others in exp(score);
+# a critic kept within +-10 still reaches 20 nats, more than any sample can certify.
+SCORE = 10.0
 LOG_VARIANCE = 8.0  # of q(z|x) stays within +-this, for z of unit variance
 CLIP = 5.0  # tau of SMILE: log density ratios beyond it are cut
 
@@ -42,7 +45,7 @@ class SeparableCritic(nn.Module):
     of_x = Perceptron(self.hidden, self.features + 1)(x)
     of_z = Perceptron(self.hidden, self.features + 1)(z)
     inner = of_x[:, 1:] @ of_z[:, 1:].T / jnp.sqrt(self.features)
-    return inner + of_x[:, :1] + of_z[:, 0][None]
+    return SCORE * jnp.tanh((inner + of_x[:, :1] + of_z[:, 0][None]) / SCORE)
 
 
 class GaussianCritic(nn.Module):
