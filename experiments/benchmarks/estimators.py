@@ -139,6 +139,7 @@ def estimators(
   recipe: neural.Recipe = RECIPE,
   strategy: str = 'auto',
   cases: Sequence[Case] = tuple(CASES.values()),
+  networks: Sequence[str] = tuple(BOUNDS),
 ) -> list[EstimatorRecord]:
   """What every estimator says in every case.
 
@@ -149,6 +150,7 @@ def estimators(
     recipe: of the networks.
     strategy: how lanes run.
     cases: what to sample.
+    networks: which estimators with a network, beside all others.
 
   Returns:
     One record for each case and estimator, by case.
@@ -164,7 +166,7 @@ def estimators(
     for case, draw in draws:
       for quantity in _on_host(case, draw):
         found.setdefault((case.name, quantity.name), []).append(quantity.value)
-    for name in BOUNDS:
+    for name in networks:
       lanes = neural.estimate(
         jax.random.key(0),
         jnp.stack([draw.x for _, draw in draws]),

@@ -20,12 +20,12 @@ TINY = Options(
 
 @pytest.fixture(scope='module')
 def activations():
-  """Images, and three activations of them: two of one size, one of a few values."""
+  """Images, and their activations: one, the same louder, and one of three values."""
   rng = np.random.default_rng(0)
   images = rng.uniform(size=(N, 4, 4, 1)).astype(np.float32)
   flat = images.reshape(N, -1)
   deep = np.maximum(flat @ rng.normal(size=(16, 300)), 0).reshape(N, 5, 5, 12)
-  return images, [deep, 3 * deep[:, ::-1], flat[:, :3]], rng.integers(0, 2, N)
+  return images, [deep, 100 * deep, flat[:, :3]], rng.integers(0, 2, N)
 
 
 @pytest.fixture(scope='module')
@@ -63,7 +63,7 @@ def test_projections_are_stated(found):
 
 
 def test_bounds_belong_together(found, activations):
-  images, of_splits, _ = activations
+  _, of_splits, _ = activations
   for lane, z in zip(found, of_splits, strict=True):
     of = named(lane)
     # noise is a tenth of tr(S) / d, so that CLUB is 10 d exactly
@@ -76,19 +76,18 @@ def test_bounds_belong_together(found, activations):
     assert of['information_decoder'].value == pytest.approx(-2.0 - given)
 
 
-def test_scale_changes_nothing(activations, found):
-  images, (deep, *_), labels = activations
-  options = TINY
-  scaled = named(measure(images, 100 * deep, labels, options=options))
+def test_scale_changes_nothing(found):
+  scaled = named(found[1])
   for name, quantity in named(found[0]).items():
-    if name in scaled:
-      assert scaled[name].value == pytest.approx(quantity.value, rel=1e-3, abs=1e-3)
+    # Lanes have different errors and initial weights.
+    if 'decoder' not in name and 'infonce' not in name:
+      assert scaled[name].value == pytest.approx(quantity.value, rel=1e-3)
 
 
 def test_alone_a_split_gives_what_it_gives_among_others(activations, found):
-  images, (deep, *_), labels = activations
-  alone = measure(images, deep, labels, mse=0.01, entropy=-2.0, options=TINY)
-  for one, other in zip(alone, found[0], strict=True):
+  images, (*_, few), labels = activations
+  alone = measure(images, few, labels, mse=0.03, entropy=-2.0, options=TINY)
+  for one, other in zip(alone, found[2], strict=True):
     assert one.name == other.name
     assert one.value == pytest.approx(other.value, abs=1e-4)
 

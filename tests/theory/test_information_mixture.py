@@ -11,7 +11,6 @@ from gpz_jax.theory.information import mixture as module
 from gpz_jax.theory.information.mixture import mixture, mixture_plug_in
 from gpz_jax.types import InputError
 
-
 NOISE = 0.5
 TRUTH = 3.0
 

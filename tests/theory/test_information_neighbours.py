@@ -24,14 +24,12 @@ def mean(dimension, nats, examples, seeds, **how):
 @pytest.mark.parametrize('nats', [1.0, 3.0])
 @pytest.mark.parametrize(('dimension', 'examples'), [(1, 1000), (2, 2000), (4, 4000)])
 def test_within_a_tenth_up_to_4_dimensions(dimension, examples, nats):
-  assert mean(dimension, nats, examples, 4) == pytest.approx(nats, rel=0.1)
+  assert mean(dimension, nats, examples, 3) == pytest.approx(nats, rel=0.1)
 
 
-@pytest.mark.parametrize('nats', [1.0, 3.0])
-def test_a_third_too_low_at_8_dimensions(nats):
+def test_a_third_too_low_at_8_dimensions():
   # The documented limit: should it become better, the docstring is to be changed.
-  found = mean(8, nats, 4000, 1)
-  assert 0.55 * nats < found < 0.75 * nats
+  assert 0.55 * 3.0 < mean(8, 3.0, 4000, 1) < 0.75 * 3.0
 
 
 def test_a_map_of_each_coordinate_changes_nothing():

@@ -12,16 +12,19 @@ from gpz_jax.theory.information import critics, kinds, neural
 from gpz_jax.theory.information.critics import BOUNDS
 from gpz_jax.theory.information.gaussian import LinearGaussian
 from gpz_jax.theory.information.neural import Recipe
+from gpz_jax.training import lanes
 from gpz_jax.types import InputError
 
 TINY = Recipe(steps=150, batch=64, hidden=32, features=16, learning_rate=5e-3)
 SEEDS = 6
-NATS = (0.0, 1.0, 3.0)
+NATS = (3.0, 1.0, 0.0)
+# Each takes seconds to compile; the others stand for them by default.
+NWJ, SMILE = (pytest.param(name, marks=pytest.mark.slow) for name in ('nwj', 'smile'))
 
 
 @functools.cache
 def drawn(dimension, examples=1024):
-  """Pairs of 0 (shuffled), 1 and 3 nats, SEEDS of each: [L, N, d] twice."""
+  """Pairs of 3, 1 and 0 nats (shuffled), SEEDS of each: [L, N, d] twice."""
   xs, zs = [], []
   for nats in NATS:
     for seed in range(SEEDS):
@@ -36,8 +39,8 @@ def drawn(dimension, examples=1024):
 @functools.cache
 def estimated(name, dimension=2):
   """Quantities of all lanes: {nats: SEEDS of them}."""
-  lanes = neural.estimate(jax.random.key(0), *drawn(dimension), name=name, recipe=TINY)
-  return {nats: lanes[i * SEEDS :][:SEEDS] for i, nats in enumerate(NATS)}
+  found = neural.estimate(jax.random.key(0), *drawn(dimension), name=name, recipe=TINY)
+  return {nats: found[i * SEEDS :][:SEEDS] for i, nats in enumerate(NATS)}
 
 
 def mean_and_error(quantities):
@@ -46,18 +49,20 @@ def mean_and_error(quantities):
 
 
 @pytest.mark.parametrize('nats', NATS)
-@pytest.mark.parametrize('name', ['mine', 'nwj', 'infonce'])
+@pytest.mark.parametrize('name', ['mine', NWJ, 'infonce'])
 def test_lower_bounds_are_never_above_the_truth(name, nats):
   mean, error = mean_and_error(estimated(name)[nats])
   assert mean < nats + 3 * error
 
 
-@pytest.mark.parametrize('name', ['mine', 'nwj', 'infonce', 'smile'])
+@pytest.mark.parametrize('name', ['mine', NWJ, 'infonce', SMILE])
 def test_they_find_most_of_the_information(name):
-  found = {nats: mean_and_error(lanes)[0] for nats, lanes in estimated(name).items()}
-  assert abs(found[0.0]) < 0.15
+  found = {
+    nats: mean_and_error(of_seeds)[0] for nats, of_seeds in estimated(name).items()
+  }
+  assert abs(found[0.0]) < 0.1
   assert found[1.0] > 0.5
-  assert found[3.0] > 1.5  # more than 1 nat: no sigmoid at the end caps them
+  assert found[3.0] > 1.2  # more than 1 nat: no sigmoid at the end caps them
 
 
 @pytest.mark.parametrize('nats', [1.0, 3.0])
@@ -73,7 +78,7 @@ def test_vclub_of_shuffled_pairs_is_0():
   assert mean == pytest.approx(0.0, abs=0.1)
 
 
-@pytest.mark.parametrize('name', list(BOUNDS))
+@pytest.mark.parametrize('name', ['mine', NWJ, 'infonce', SMILE, 'vclub'])
 def test_quantities_say_what_they_are(name):
   for quantity in estimated(name)[1.0]:
     assert quantity.name == f'information_{name}'
@@ -81,40 +86,28 @@ def test_quantities_say_what_they_are(name):
     assert quantity.low < quantity.value < quantity.high
     top = kinds.ceiling(quantity.name, examples=1024, batch=64)
     assert (f'at most {top:.2f}' in quantity.assumes) == math.isfinite(top)
-    if name == 'infonce':
-      assert quantity.value <= math.log(64)
+    assert name != 'infonce' or quantity.value <= math.log(64)
 
 
-@pytest.mark.parametrize('strategy', ['vmap', 'chunk:2'])
-def test_lanes_give_what_they_give_alone(strategy):
-  x, z = (part[7:10, :256] for part in drawn(2))
-  recipe = Recipe(steps=3, batch=32, hidden=8, features=4)
-  run = functools.partial(
-    neural.estimate, jax.random.key(1), name='infonce', recipe=recipe
+def test_lanes_give_what_they_give_alone():
+  x, z = drawn(2)
+  alone = neural.estimate(
+    jax.random.key(0), x[:1], z[:1], name='infonce', recipe=TINY, strategy='vmap'
   )
-  together = run(x, z, strategy=strategy)
-  alone = run(x[:1], z[:1], strategy='map')
-  assert together[0].value == pytest.approx(alone[0].value, abs=1e-4)
-  assert together[0].value != together[1].value
-
-
-def test_an_estimate_is_compiled_once():
-  x, z = (part[:1, :64] for part in drawn(2))
-  recipe = Recipe(steps=2, batch=16, hidden=7, features=3)
-  for seed in range(3):
-    neural.estimate(jax.random.key(seed), x, z, name='nwj', recipe=recipe)
-  program = neural._program('nwj', recipe, 'map')
-  assert program._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+  others = estimated('infonce')[3.0]
+  assert alone[0].value == pytest.approx(others[0].value, abs=0.02)
+  assert len({quantity.value for quantity in others}) == SEEDS
 
 
 def test_the_second_half_is_not_trained_on():
-  x, z = (part[SEEDS * 2 :][:1] for part in drawn(2))  # 3 nats
+  x, z = drawn(2)
   half = x.shape[1] // 2
   shuffled = np.concatenate([z[:, :half], z[:, half:][:, ::-1]], axis=1)
-  run = functools.partial(
-    neural.estimate, jax.random.key(0), x, name='infonce', recipe=TINY
-  )
-  assert run(shuffled)[0].value < 0 < run(z)[0].value
+  found = neural.estimate(jax.random.key(0), x, shuffled, name='infonce', recipe=TINY)
+  assert max(q.value for q in found[:SEEDS]) < 0  # 3 nats, found where it trained
+  program = neural._program('infonce', TINY, lanes.resolve('auto'))
+  estimated('infonce')
+  assert program._cache_size() == 1
 
 
 def gaussian_scores(x, z, rho):
@@ -127,7 +120,7 @@ def gaussian_scores(x, z, rho):
 @pytest.mark.parametrize('name', ['mine', 'nwj', 'smile'])
 def test_the_true_ratio_gives_the_truth(name):
   rng = np.random.default_rng(0)
-  rho, B = 0.8, 2000
+  rho, B = 0.8, 1000
   x = rng.normal(size=B)
   z = rho * x + math.sqrt(1 - rho**2) * rng.normal(size=B)
   scores = jnp.asarray(gaussian_scores(x, z, rho), jnp.float32)
@@ -148,7 +141,7 @@ def test_bounds_of_a_2_by_2_batch_by_hand():
   assert value['smile'] == pytest.approx(1 - math.log(apart))
   assert value['vclub'] == pytest.approx(1 - 0)
   rows = math.log1p(math.exp(-3)) + math.log1p(math.exp(1))
-  assert value['infonce'] == pytest.approx(math.log(2) - rows / 2)
+  assert value['infonce'] == pytest.approx(math.log(2) - rows / 2, abs=1e-6)
 
 
 def test_mine_is_below_donsker_and_varadhan():
@@ -168,14 +161,19 @@ def test_mine_s_gradient_is_corrected_by_the_average():
   np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def filled(critic, value, *example):
+  """Variables that are all `value`."""
+  shapes = jax.eval_shape(critic.init, jax.random.key(0), *example)
+  return jax.tree.map(lambda leaf: jnp.full(leaf.shape, value), shapes)
+
+
 def test_the_gaussian_critic_s_scores_are_log_densities():
   x, z = jnp.ones((3, 2)), jnp.arange(6.0).reshape(3, 2)
   critic = critics.GaussianCritic(hidden=4, features=1)
-  variables = critic.init(jax.random.key(0), x, z)
-  heads = variables['params']
-  for head in ('Perceptron_0', 'Perceptron_1'):
-    heads[head]['Dense_2']['kernel'] *= 0
-  heads['Perceptron_0']['Dense_2']['bias'] = jnp.array([1.0, 2.0])  # means
+  variables = filled(critic, 0.0, x, z)
+  variables['params']['Perceptron_0']['Dense_3']['bias'] = jnp.array(
+    [1.0, 2.0]
+  )  # means
   scores = critic.apply(variables, x, z)
   # log variance 0: -|z - (1, 2)|^2 / 2, by hand
   np.testing.assert_allclose(scores, [[-1.0, -1.0, -9.0]] * 3, rtol=1e-5)
@@ -184,8 +182,8 @@ def test_the_gaussian_critic_s_scores_are_log_densities():
 def test_scores_stay_within_reach():
   x = 1e4 * jnp.ones((3, 2))
   critic = critics.SeparableCritic(hidden=4, features=2)
-  scores = critic.apply(critic.init(jax.random.key(0), x, x), x, x)
-  assert np.abs(scores).max() <= critics.SCORE
+  scores = critic.apply(filled(critic, 1.0, x, x), x, x)
+  np.testing.assert_array_equal(scores, critics.SCORE)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +191,7 @@ def test_scores_stay_within_reach():
   [
     ((2, 64, 2), (2, 63, 2), {}, 'lanes must be'),
     ((64, 2), (64, 2), {}, 'lanes must be'),
-    ((1, 64, 2), (1, 64, 2), {'recipe': Recipe(batch=33)}, '64 examples are too few'),
+    ((1, 64, 2), (1, 64, 2), {'recipe': Recipe(batch=17)}, '64 examples are too few'),
     ((1, 64, 2), (1, 64, 2), {'name': 'minee'}, r"did you mean 'mine'\?"),
     ((1, 64, 2), (1, 64, 2), {'recipe': Recipe(batch=8), 'strategy': 'no'}, 'strategy'),
   ],
@@ -214,6 +212,6 @@ def test_a_recipe_without_work_is_refused(field):
 @pytest.mark.slow  # trains 18 networks for each estimator
 @pytest.mark.parametrize('name', ['mine', 'nwj', 'infonce'])
 def test_lower_bounds_hold_at_8_dimensions(name):
-  for nats, lanes in estimated(name, 8).items():
-    mean, error = mean_and_error(lanes)
+  for nats, of_seeds in estimated(name, 8).items():
+    mean, error = mean_and_error(of_seeds)
     assert mean < nats + 3 * error
