@@ -33,10 +33,10 @@ def mixture_plug_in(
   """sum_k pi_k (-ln pi_k + 1/2 ln det(S_k / s^2 + I)) over the components k.
 
   The published form: mixture and covariances are those of the examples it is
-  evaluated on. That bounds the information about *which of these examples* was sent;
-  as a sample's covariance has too small a determinant, it falls below the bound on the
-  population, by about d^2 / 4 N_k nats in d dimensions and by far more where N_k < d.
-  `mixture` pays for what it fits.
+  evaluated on. That bounds the information about *which of these examples* was sent.
+  On the population it can fall below the truth, as a sample's covariance has too small
+  a determinant: by about d^2 / 4 N_k nats for d directions with more signal than noise,
+  and by most of the truth where N_k < d. `mixture` pays for what it fits.
 
   Args:
     clean: activations without noise, [N, ...].

@@ -27,6 +27,8 @@ from gpz_jax.training.lanes import over_lanes, resolve
 from gpz_jax.types import InputError, hint
 
 ORDER_SEED = 0  # as everywhere, lanes share the order: comparisons are paired
+CHECKS = 12  # times in a training that the best network so far is chosen
+CHOOSING = 4  # one part in so many of the training half chooses
 MAX_NORM = 1.0  # of a gradient: exp(score) makes steps of any size
 NOTES = {
   'vclub': 'upper bound only where the Gaussian q(z|x) fits',
@@ -45,7 +47,7 @@ class Recipe:
   batch: int = 128  # B: InfoNCE reports at most ln B
   hidden: int = 64
   features: int = 32  # of an embedding
-  learning_rate: float = 2e-3
+  learning_rate: float = 3e-3
   averaging: float = 0.05  # share of a batch in the moving average of MINE
 
   def __post_init__(self):
@@ -61,6 +63,11 @@ class _Training(NamedTuple):
   params: Any
   opt_state: optax.OptState
   log_partition: jax.Array  # [] moving average
+
+
+class _Best(NamedTuple):
+  params: Any
+  choice: jax.Array  # []
 
 
 class _Pairs(NamedTuple):
@@ -107,15 +114,15 @@ def estimate(
       f'lanes must be [L, N, dx] and [L, N, dz], got {x.shape} and {z.shape}'
     )
   L, N = x.shape[:2]
-  if 2 * recipe.batch > N:
+  if 4 * recipe.batch > N:
     raise InputError(
-      f'{N} examples are too few for a batch of {recipe.batch} in each half; '
-      f'give {2 * recipe.batch} or a smaller batch'
+      f'{N} examples are too few for batches of {recipe.batch}: two to train and '
+      f'choose, two to evaluate; give {4 * recipe.batch} or a smaller batch'
     )
   keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(L))
+  run = _program(name, recipe, resolve(strategy))
   network = BOUNDS[name].network(recipe.hidden, recipe.features)
   params = _initialise(network)((keys, x[:, :1], z[:, :1]))
-  run = _program(name, recipe, resolve(strategy))
   values = np.asarray(run((params, x, z), _order(N // 2, recipe)))
   return [_quantity(name, lane, N, recipe) for lane in values.astype(np.float64)]
 
@@ -145,29 +152,42 @@ def _program(name: str, recipe: Recipe, strategy: str) -> Callable[..., jax.Arra
 def _estimate_lane(params, x, z, order, bound: Bound, recipe: Recipe) -> jax.Array:
   """Trains on the first half and values the batches of the second: [batches]."""
   half = len(x) // 2
+  fit = half - _choosing(half, recipe)
   x, z = (_standardise(part, half) for part in (x, z))
-  train, rest = _Pairs(x[:half], z[:half]), _Pairs(x[half:], z[half:])
+  train, choose, rest = (
+    _Pairs(x[part], z[part])
+    for part in (slice(fit), slice(fit, half), slice(half, None))
+  )
   network = bound.network(recipe.hidden, recipe.features)
-  params = _train(params, order, network, train, bound, recipe)
+  params = _train(params, order, network, train, choose, bound, recipe)
 
   def scores(pairs) -> jax.Array:  # of [B, ...] of each
     return jnp.asarray(network.apply(params, *pairs))
 
-  of_train = _batches(train, recipe.batch)
-  partitions = lax.map(lambda pairs: log_mean_exp_apart(scores(pairs)), of_train)
-  log_partition = jax.nn.logsumexp(partitions) - jnp.log(1.0 * len(partitions))
+  log_partition = _log_partition(scores, _batches(train, recipe.batch))
   return lax.map(
     lambda pairs: bound.value(scores(pairs), log_partition),
     _batches(rest, recipe.batch),
   )
 
 
-def _train(params, order, network, train: _Pairs, bound: Bound, recipe: Recipe) -> Any:
-  """The network's variables after the steps of `order` [steps, B]."""
+def _train(params, order, network, train, choose, bound: Bound, recipe: Recipe) -> Any:
+  """The best variables, by pairs kept for choosing, of those after each check.
+
+  Args:
+    params: to begin with.
+    order: [checks, steps, B] into the pairs of `train`.
+    network: of the scores.
+    train: pairs.
+    choose: pairs, at least a batch.
+    bound: what is minimised.
+    recipe: of the optimiser.
+  """
   tx = optax.chain(
     optax.clip_by_global_norm(MAX_NORM),
     optax.adam(optax.cosine_decay_schedule(recipe.learning_rate, recipe.steps)),
   )
+  tx = optax.flatten(tx)  # one vector: half the time to compile
 
   def step(state: _Training, index):  # [B]
     pairs = jax.tree.map(lambda leaf: leaf[index], train)
@@ -185,18 +205,46 @@ def _train(params, order, network, train: _Pairs, bound: Bound, recipe: Recipe) 
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     return _Training(optax.apply_updates(state.params, updates), opt_state, average), ()
 
+  def value(state: _Training) -> jax.Array:  # by the pairs kept for choosing
+    def of_batch(pairs):
+      return bound.choice(network.apply(state.params, *pairs), state.log_partition)
+
+    return jnp.mean(lax.map(of_batch, _batches(choose, recipe.batch)))
+
+  def check(carry, steps):  # [steps, B]
+    state, best = carry
+    state, _ = lax.scan(step, state, steps)
+    now = _Best(state.params, value(state))
+    is_better = now.choice < best.choice
+    best = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
+    return (state, best), ()
+
   state = _Training(params, tx.init(params), jnp.zeros(()))
-  return lax.scan(step, state, order)[0].params
+  return lax.scan(check, (state, _Best(params, value(state))), order)[0][1].params
+
+
+def _log_partition(scores, batches: _Pairs) -> jax.Array:
+  """ln E[exp score] over pairs of the marginals in all batches: []."""
+  found = lax.map(lambda pairs: log_mean_exp_apart(scores(pairs)), batches)
+  return jax.nn.logsumexp(found) - jnp.log(1.0 * len(found))
+
+
+def _choosing(half: int, recipe: Recipe) -> int:
+  """How many pairs of the training half choose among the checks: whole batches."""
+  return max(1, half // CHOOSING // recipe.batch) * recipe.batch
 
 
 def _order(examples: int, recipe: Recipe) -> np.ndarray:
-  """Which examples each step sees, the same in all lanes: [steps, B]."""
+  """What each step sees, the same in all lanes: [checks, steps, B]."""
+  examples -= _choosing(examples, recipe)
   a_epoch = -(-examples // recipe.batch)
   epochs = -(-recipe.steps // a_epoch)
   orders = [
     epoch_order(ORDER_SEED, epoch, examples, recipe.batch)[0] for epoch in range(epochs)
   ]
-  return np.concatenate(orders)[: recipe.steps]
+  a_check = -(-recipe.steps // CHECKS)
+  whole = np.concatenate(orders)[: recipe.steps // a_check * a_check]
+  return whole.reshape(-1, a_check, recipe.batch)
 
 
 def _batches(pairs: _Pairs, batch: int) -> _Pairs:

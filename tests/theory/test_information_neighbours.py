@@ -1,0 +1,74 @@
+"""KSG where the truth is known."""
+
+import numpy as np
+import pytest
+from scipy.special import digamma
+
+from gpz_jax.theory.information.gaussian import LinearGaussian
+from gpz_jax.theory.information.neighbours import ksg
+from gpz_jax.types import InputError
+
+
+def pairs(dimension, nats, examples, seed=0):
+  rng = np.random.default_rng(seed)
+  known = LinearGaussian.of_information(dimension, nats, rng)
+  x, _, z = known.sample(examples, rng)
+  return x, z
+
+
+def mean(dimension, nats, examples, seeds, **how):
+  drawn = [pairs(dimension, nats, examples, seed) for seed in range(seeds)]
+  return np.mean([ksg(*pair, **how).value for pair in drawn])
+
+
+@pytest.mark.parametrize('nats', [1.0, 3.0])
+@pytest.mark.parametrize(('dimension', 'examples'), [(1, 1000), (2, 2000), (4, 4000)])
+def test_within_a_tenth_up_to_4_dimensions(dimension, examples, nats):
+  assert mean(dimension, nats, examples, 3) == pytest.approx(nats, rel=0.1)
+
+
+def test_a_third_too_low_at_8_dimensions():
+  # The documented limit: should it become better, the docstring is to be changed.
+  assert 0.55 * 3.0 < mean(8, 3.0, 4000, 1) < 0.75 * 3.0
+
+
+def test_a_map_of_each_coordinate_changes_nothing():
+  x, z = pairs(2, 1.0, 500)
+  assert ksg(np.sinh(3 * x), z**3).value == pytest.approx(ksg(x, z).value)
+
+
+@pytest.mark.parametrize('dimension', [1, 4, 8])
+def test_shuffled_pairs_give_0(dimension):
+  x, z = pairs(dimension, 3.0, 1000)
+  found = ksg(x, np.random.default_rng(0).permutation(z))
+  assert found.value == pytest.approx(0.0, abs=0.15)
+  assert found.low < 0.05
+
+
+@pytest.mark.parametrize('neighbours', [1, 3])
+def test_the_ceiling_is_met_by_identical_pairs(neighbours):
+  x = np.random.default_rng(0).normal(size=(50, 1))
+  found = ksg(x, x, neighbours=neighbours)
+  # A coordinate always has the k - 1 nearer neighbours, and here no others: each
+  # digamma is that of k, and psi(k) + psi(50) - 2 psi(k) is left.
+  assert found.value == pytest.approx(digamma(50) - digamma(neighbours))
+  assert f'{found.value:.2f}' in found.assumes
+
+
+def test_examples_that_are_all_the_same_do_not_break_it():
+  found = ksg(np.ones((20, 2)), np.ones((20, 2)))
+  assert np.isfinite(found.value)
+
+
+@pytest.mark.parametrize(
+  ('x', 'z', 'neighbours'),
+  [
+    (np.ones((5, 2)), np.ones((4, 2)), 1),
+    (np.ones(5), np.ones(5), 1),
+    (np.ones((5, 2)), np.ones((5, 2)), 5),
+    (np.ones((5, 2)), np.full((5, 2), np.inf), 1),
+  ],
+)
+def test_bad_shapes_are_refused(x, z, neighbours):
+  with pytest.raises(InputError):
+    ksg(x, z, neighbours=neighbours)
