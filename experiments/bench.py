@@ -4,10 +4,12 @@
 
 Prints a table and writes the records as JSON. Ours and the peer, plain PyTorch in a
 process of its own, run in turn; compilation is reported apart. Seconds are of one step
-of all lanes (suite sweep: of the published sweep at one alpha). Exit status: 0 done,
-2 bad input.
+of all lanes (suite sweep: of the published sweep at one alpha). The suite estimators
+times nothing: it holds the theory's estimators against known truths. Exit status:
+0 done, 1 a bound is on the wrong side, 2 bad input.
 """
 
+import dataclasses
 import functools
 import itertools
 import pathlib
@@ -17,7 +19,7 @@ import jax
 from absl import flags
 
 from experiments import command
-from experiments.benchmarks import convs, records, steps, sweeps
+from experiments.benchmarks import convs, estimators, records, steps, sweeps
 from experiments.benchmarks.options import Options
 from experiments.benchmarks.peer import Peer
 from gpz_jax import atomic
@@ -29,13 +31,15 @@ SUITES: dict[str, Callable[[Options], Iterator[records.Record]]] = {
   'step': steps.measure,
   'sweep': sweeps.measure,
 }
+# Not among `all`: it measures right and wrong, not speed.
+ESTIMATORS = 'estimators'
 PEERS = ('none', 'torch', 'torch_compile')
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """The flags of this command."""
   on_cpu = jax.default_backend() == 'cpu'
-  names = ', '.join((*SUITES, 'all'))
+  names = ', '.join((*SUITES, 'all', ESTIMATORS))
   lists = functools.partial(flags.DEFINE_list, flag_values=values)
   texts = functools.partial(flags.DEFINE_string, flag_values=values)
   counts = functools.partial(flags.DEFINE_integer, lower_bound=1, flag_values=values)
@@ -52,6 +56,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   counts('batch', 32 if on_cpu else 128, 'Batch.')
   counts('steps', 4, 'Steps of one timed run.')
   counts('repeats', 5, 'Timed runs.')
+  counts('seeds', 20, 'Samples of each case, 2 at least (suite estimators).')
+  counts('examples', 2000, 'Pairs of a sample (suite estimators).')
 
 
 def main(argv: list[str]) -> int:
@@ -62,12 +68,10 @@ def main(argv: list[str]) -> int:
 
 def run(values: flags.FlagValues) -> int:
   """Checks the values of the flags and times what they name."""
+  _check(values)
+  if values.suite == ESTIMATORS:
+    return _estimators(values)
   chosen = tuple(SUITES) if values.suite == 'all' else (values.suite,)
-  for name, value, known in (
-    ('suite', values.suite, (*SUITES, 'all')),
-    ('peer', values.peer, PEERS),
-  ):
-    check_known(name, value, known)
   lanes = _positive(values.lanes)
   engines = tuple(
     Engine(strategy, conv, precision).resolve()
@@ -75,9 +79,6 @@ def run(values: flags.FlagValues) -> int:
       values.strategy, values.conv, values.precision
     )
   )
-  for name, path in (('json', values.json), ('choices', values.choices)):
-    if path and not pathlib.Path(path).absolute().parent.is_dir():
-      raise InputError(f'--{name}={path} is in no folder; make it first')
   peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
   options = Options(
     engines,
@@ -101,6 +102,27 @@ def run(values: flags.FlagValues) -> int:
     _write(values, found)
   print(f'\n{records.format_table(found)}')
   return 0
+
+
+def _check(values: flags.FlagValues) -> None:
+  for name, value, known in (
+    ('suite', values.suite, (*SUITES, 'all', ESTIMATORS)),
+    ('peer', values.peer, PEERS),
+  ):
+    check_known(name, value, known)
+  for name, path in (('json', values.json), ('choices', values.choices)):
+    if path and not pathlib.Path(path).absolute().parent.is_dir():
+      raise InputError(f'--{name}={path} is in no folder; make it first')
+
+
+def _estimators(values: flags.FlagValues) -> int:
+  """The estimators of the theory where the truth is known: no times, but errors."""
+  found = estimators.estimators(seeds=values.seeds, examples=values.examples)
+  print(estimators.format_estimators(found))
+  if values.json:
+    listed = [dataclasses.asdict(record) for record in found]
+    atomic.write_json(pathlib.Path(values.json), listed)
+  return 1 if any(record.wrong_side for record in found) else 0
 
 
 def _write(values: flags.FlagValues, found: list[records.Record]) -> None:

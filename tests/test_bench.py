@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 
 from experiments import bench
-from experiments.benchmarks import options, records
+from experiments.benchmarks import estimators, options, records
 from gpz_jax import models, partition
 from gpz_jax.attacks import decoders
 from gpz_jax.types import InputError
@@ -120,3 +120,20 @@ def test_the_fastest_way_of_each_convolution_is_kept(tmp_path):
   for record in found:
     by_case.setdefault(record['case'], {})[record['conv']] = record['seconds']
   assert table == {case: min(ways, key=ways.get) for case, ways in by_case.items()}
+
+
+def test_estimators_are_held_against_known_truths(tmp_path, monkeypatch, capsys):
+  small = {
+    'cases': [estimators.CASES['linear d=2 I=1']],
+    'networks': (),
+  }
+  original = estimators.estimators
+  monkeypatch.setattr(
+    estimators, 'estimators', lambda **options: original(**options, **small)
+  )
+  status, found = run(tmp_path, '--suite=estimators', '--seeds=3', '--examples=200')
+  assert status == 0
+  assert 'linear d=2 I=1' in capsys.readouterr().out
+  (exact,) = [r for r in found if r['estimator'] == 'information_gaussian']
+  assert exact['truth'] == 1
+  assert abs(exact['bias']) < 0.2
