@@ -3,6 +3,7 @@
 import io
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -105,7 +106,7 @@ def draw_attacks(findings: Findings) -> Figure:
           label=attack,
         )
       axes.set_title(f'alpha {alpha:g}')
-      _label_splits(axes, findings)
+      label_splits(axes, findings.splits)
     every[0].set_yscale('log')
     every[0].set_ylabel('test MSE, summed over channels')
     handles, labels = every[0].get_legend_handles_labels()
@@ -158,7 +159,8 @@ def encode_svg(figure: Figure) -> str:
   """The figure as an <svg> element; its text is drawn as paths, names and all."""
   buffer = io.StringIO()
   with mpl.rc_context(STYLE):
-    figure.savefig(buffer, format='svg', metadata={'Date': None, 'Creator': None})
+    nothing = dict.fromkeys(('Date', 'Creator'))
+    figure.savefig(buffer, format='svg', dpi=200, metadata=nothing)
   text = buffer.getvalue()
   return text[text.index('<svg') :]
 
@@ -204,18 +206,18 @@ def _draw_metric(axes: Axes, findings: Findings, column: str) -> None:
       label=f'alpha {alpha:g}',
       zorder=3,
     )
-  _label_splits(axes, findings)
+  label_splits(axes, findings.splits)
 
 
-def _label_splits(axes: Axes, findings: Findings) -> None:
-  """The splits along the x axis, shallow to deep."""
-  positions = range(len(findings.splits))
+def label_splits(axes: Axes, splits: Sequence[str], room: int = 52) -> None:
+  """The splits along the x axis, shallow to deep; `room` for so many letters."""
+  positions = range(len(splits))
   axes.set_xlim(-0.5, len(positions) - 0.5)
-  letters = sum(map(len, findings.splits))
-  crowded = letters > 52
+  letters = sum(map(len, splits))
+  crowded = letters > room
   axes.set_xticks(
     positions,
-    findings.splits,
+    splits,
     rotation=45 if crowded else 0,
     ha='right' if crowded else 'center',
     rotation_mode='anchor' if crowded else 'default',

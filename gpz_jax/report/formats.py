@@ -36,3 +36,14 @@ def format_setting(value: Any) -> str:
   if isinstance(value, list):
     return ', '.join(map(format_setting, value))
   return value if isinstance(value, str) else json.dumps(value)
+
+
+def format_number(value: float, digits: int = 4) -> str:
+  """Significant digits, with an exponent where they would be hidden: 1,606, 1.2e-07."""
+  if math.isnan(value):
+    return '-'
+  size = abs(value)
+  if size and not 1e-4 <= size < 1e6:
+    return f'{value:.1e}'
+  decimals = digits - 1 - math.floor(math.log10(size)) if size else 0
+  return f'{value:,.{max(0, decimals)}f}'

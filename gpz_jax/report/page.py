@@ -3,6 +3,7 @@
 import base64
 import io
 import pathlib
+from collections.abc import Mapping
 
 import jinja2
 import markupsafe
@@ -12,6 +13,7 @@ from PIL import Image
 
 from gpz_jax import atomic, results
 from gpz_jax.report import figures, formats
+from gpz_jax.report.theory import Theory, read_theory, section
 from gpz_jax.report.workdir import Findings, read_workdir
 
 PER_ROW = (  # columns of the table with every row, and how each is written
@@ -38,12 +40,13 @@ PER_ROW = (  # columns of the table with every row, and how each is written
 def build(workdir: str | pathlib.Path) -> pathlib.Path:
   """Writes the report of a sweep, finished or running, into workdir/report.
 
-  index.html holds all it needs; mse_psnr.png and reconstructions.png are its figures
-  for use elsewhere.
+  index.html holds all it needs; mse_psnr.png and reconstructions.png, and where the
+  theory was measured theory*.png, are its figures for use elsewhere.
 
   Args:
     workdir: folder of a sweep, with results.parquet or results.jsonl; config.json,
-      env.json, ladder.json and samples/ are used where they exist.
+      env.json, ladder.json, samples/ and theory.parquet or theory.jsonl with theory/
+      are used where they exist.
 
   Returns:
     The path of index.html.
@@ -52,6 +55,7 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
     InputError: no results, or a file that cannot be read.
   """
   findings = read_workdir(workdir)
+  theory = read_theory(workdir, findings.rows, findings.ladder)
   folder = pathlib.Path(workdir) / 'report'
   folder.mkdir(exist_ok=True)
   curves = figures.draw_curves(findings)
@@ -59,12 +63,20 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   nearest_zero = min(findings.alphas, key=abs)
   if grid := figures.draw_reconstructions(findings, nearest_zero):
     figures.save_png(grid, folder / 'reconstructions.png')
+  drawn = section.draw(theory) if theory else {}
+  for name, figure in drawn.items():
+    figures.save_png(figure, folder / f'{name}.png')
   index = folder / 'index.html'
-  atomic.write_text(index, render(findings, curves))
+  atomic.write_text(index, render(findings, curves, theory, drawn))
   return index
 
 
-def render(findings: Findings, curves: Figure) -> str:
+def render(
+  findings: Findings,
+  curves: Figure,
+  theory: Theory | None = None,
+  drawn: Mapping[str, Figure] | None = None,
+) -> str:
   """The HTML text of the page."""
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('gpz_jax', 'report'),
@@ -99,6 +111,8 @@ def render(findings: Findings, curves: Figure) -> str:
     selections=sorted({row['selection'] for row in findings.rows}),
     diverged=sum(row['status'] == 'diverged' for row in findings.rows),
     seeds=sorted({row['seed'] for row in findings.rows}),
+    t=theory,
+    **(section.describe(theory, drawn or {}) if theory else {}),
   )
 
 

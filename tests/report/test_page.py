@@ -1,4 +1,3 @@
-import html.parser
 import json
 import math
 import subprocess
@@ -6,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from pages import read_page
 
 from gpz_jax import report, results
 from gpz_jax.report import figures, formats, page
@@ -61,41 +61,6 @@ def workdir(tmp_path):
     )
   results.write_parquet(tmp_path / 'results.parquet', rows)
   return tmp_path
-
-
-class Tables(html.parser.HTMLParser):
-  """The cells of each table with an id: {id: [[text, ...], ...]}."""
-
-  def __init__(self):
-    super().__init__()
-    self.tables, self.name, self.tags = {}, None, []
-    self.cell: list[str] | None = None
-
-  def handle_starttag(self, tag, attrs):
-    self.tags.append((tag, dict(attrs)))
-    if tag == 'table':
-      self.name = dict(attrs).get('id')
-      self.tables[self.name] = []
-    elif tag == 'tr':
-      self.tables[self.name].append([])
-    elif tag in ('td', 'th'):
-      self.cell = []
-
-  def handle_data(self, data):
-    if self.cell is not None:
-      self.cell.append(data)
-
-  def handle_endtag(self, tag):
-    if tag in ('td', 'th') and self.cell is not None:
-      self.tables[self.name][-1].append(''.join(self.cell).strip())
-      self.cell = None
-
-
-def read_page(workdir):
-  text = report.build(workdir).read_text()
-  parser = Tables()
-  parser.feed(text)
-  return text, parser
 
 
 def mean(rows, column, **where):
@@ -265,6 +230,11 @@ def test_numbers_are_written_short():
   assert formats.format_error(math.nan) == '-'
   assert formats.format_fixed(math.nan, 2) == '-'
   assert formats.format_count(1_234_567) == '1.235 M'
+  assert formats.format_number(1606.2) == '1,606'
+  assert formats.format_number(-0.04137, 3) == '-0.0414'
+  assert formats.format_number(0.0) == '0'
+  assert formats.format_number(-1.247e-7) == '-1.2e-07'
+  assert formats.format_number(math.nan) == '-'
   assert formats.format_share(0.1234) == '12.3%'
   assert formats.format_setting([1, None, 'a']) == '1, null, a'
 

@@ -1,0 +1,180 @@
+"""The theory along a training: the figure over epochs, and the paper's story."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gpz_jax.report.figures import GRID, MUTED, STYLE
+from gpz_jax.report.theory.findings import Theory
+from gpz_jax.report.theory.looks import alpha_handles, alpha_looks
+
+PREDICTED = 'radius_change_first'
+# What is drawn beside another line of the same alpha.
+SECOND: Any = {'linestyle': '--', 'markerfacecolor': 'white'}
+ROWS = (  # of panels
+  '$R_c^2$',
+  'mean bracket, nats',
+  'change of $R_c^2$, scaled',
+  'gradient norm',
+)
+
+
+def choose_splits(theory: Theory) -> list[str]:
+  """First, middle, the vote's for one-hot labels, and last; in forward order.
+
+  The vote is the attack's, or where that finds nothing the radius share's.
+  """
+  splits = [
+    split
+    for split in theory.splits
+    if any(np.isfinite(theory.trail('radius', a, split)).any() for a in theory.alphas)
+  ]
+  if not splits:
+    return []
+  votes = theory.votes_of(theory.one_hot)
+  cast = [votes.by('attack'), votes.by('radius_share')]
+  named = [vote.split for vote in cast if vote and vote.split in splits]
+  chosen = {splits[0], splits[len(splits) // 2], splits[-1], *named[:1]}
+  return [split for split in splits if split in chosen]
+
+
+def draw_epochs(theory: Theory) -> Figure | None:
+  """Radius, brackets, changes and gradient over the epochs, one colour an alpha.
+
+  One column a split; None where no target was followed.
+  """
+  splits = choose_splits(theory)
+  if not splits:
+    return None
+  with mpl.rc_context(STYLE):
+    size = (max(2.9 * len(splits), 6.5), 9.4)
+    figure = Figure(figsize=size, layout='constrained')
+    grid = figure.subplots(len(ROWS), len(splits), squeeze=False, sharex=True)
+    for column, split in zip(grid.T, splits, strict=True):
+      column[0].set_title(split, parse_math=False)
+      _draw_column(column, theory, split)
+    for axes, name in zip(grid[:, 0], ROWS, strict=True):
+      axes.set_ylabel(name)
+    figure.align_ylabels(grid[:, 0])
+    kinds = {'one-hot bracket; true change': {}, 'smoothed bracket; predicted': SECOND}
+    lines = [
+      Line2D([], [], color=MUTED, marker='o', label=label, **look)
+      for label, look in kinds.items()
+    ]
+    figure.legend(
+      handles=[*alpha_handles(theory.alphas), *lines],
+      loc='outside lower left',
+      ncols=5 if len(splits) > 3 else 3,
+      frameon=False,
+    )
+    return figure
+
+
+def tell_story(theory: Theory) -> list[str]:
+  """The paper's account of training, put to the numbers: sentences.
+
+  The paper has one-hot labels widen R_c^2 in the middle of a training and smoothed
+  ones contract it at the end. Middle and end are thirds of the measured epochs.
+  """
+  epochs, one_hot, smooth = theory.epochs, theory.one_hot, max(theory.alphas)
+  last = len(epochs) - 1
+  if last < 2:
+    return [
+      f'Measured at {len(epochs)} epoch{"s" * (last > 0)} only: too few to tell the '
+      'middle of a training from its end; lower --theory_every.'
+    ]
+  begin, end = last // 3, max(last // 3 + 1, 2 * last // 3)
+  found = []
+  if one_hot == 0:
+    found.append(
+      f'Do one-hot labels widen R\u00b2 in the middle of the training? From epoch '
+      f'{epochs[begin]} to {epochs[end]} it {_count(theory, one_hot, begin, end, +1)}.'
+    )
+  if smooth > 0:
+    moved = [
+      _count(theory, a, end, last, -1) for a in (smooth, 0.0) if a in theory.alphas
+    ]
+    found.append(
+      f'Do smoothed ones contract it at the end? From epoch {epochs[end]} to '
+      f'{epochs[last]} it {", and ".join(moved)}.'
+    )
+  return found
+
+
+def check_predictions(theory: Theory) -> str:
+  """How often the predicted change of R_c^2 has the true one's sign; '' if none."""
+  right = total = 0
+  for alpha in theory.alphas:
+    for split in theory.splits:
+      predicted, true = changes(theory, alpha, split)
+      known = np.isfinite(predicted) & np.isfinite(true)
+      total += int(known.sum())
+      right += int((np.sign(predicted) == np.sign(true))[known].sum())
+  if not total:
+    return ''
+  return (
+    f'the predicted change has the sign of the true one in {right} of {total} steps '
+    f'({right / total:.0%}), all alphas and splits together'
+  )
+
+
+def changes(theory: Theory, alpha: float, split: str) -> tuple[np.ndarray, np.ndarray]:
+  """Predicted and true change of R_c^2 from an epoch to the next measured: [E - 1]."""
+  predicted = theory.trail(PREDICTED, alpha, split)[:-1]
+  return predicted, np.diff(theory.trail('radius', alpha, split))
+
+
+def _count(theory: Theory, alpha: float, begin: int, end: int, sign: int) -> str:
+  """At how many splits R_c^2 moved that way between two epochs, and by what."""
+  trails = [theory.trail('radius', alpha, split) for split in theory.splits]
+  moved = [t[end] / t[begin] - 1 for t in trails if t[begin] > 0 and t[end] >= 0]
+  if not moved:
+    return f'was not measured with alpha {alpha:g}'
+  verb = 'grew' if sign > 0 else 'shrank'
+  return (
+    f'{verb} at {sum(sign * share > 0 for share in moved)} of {len(moved)} splits with '
+    f'alpha {alpha:g} (median change {np.median(moved):+.1%})'
+  )
+
+
+def _draw_column(column, theory: Theory, split: str) -> None:
+  """The panels of one split."""
+  for alpha, look in alpha_looks(theory.alphas).items():
+    for axes, name, style in (
+      (column[0], 'radius', {}),
+      (column[1], 'bracket_one_hot', {}),
+      (column[1], 'bracket_smooth', SECOND),
+      (column[3], 'gradient_norm', {}),
+    ):
+      _draw(axes, theory, theory.trail(name, alpha, split), look | style)
+  _draw_changes(column[2], theory, split)
+  for axes in column:
+    axes.grid(axis='y', color=GRID, linewidth=0.8)
+    axes.tick_params(labelsize=9.5)
+    axes.locator_params(axis='x', integer=True, nbins=6)
+  for axes in column[1:3]:
+    axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
+  column[-1].set_xlabel('epoch')
+
+
+def _draw(axes: Axes, theory: Theory, trail: np.ndarray, look: dict) -> None:
+  known = np.isfinite(trail)
+  epochs = np.array(theory.epochs)[: len(trail)]
+  style = {'linewidth': 1.6, 'markersize': 4.5, 'zorder': 3}
+  axes.plot(epochs[known], trail[known], **style | look)
+
+
+def _draw_changes(axes: Axes, theory: Theory, split: str) -> None:
+  """True and predicted, each over its largest absolute value in the panel."""
+  looks = alpha_looks(theory.alphas)
+  pairs = [changes(theory, alpha, split) for alpha in looks]
+  for kind, style in enumerate((SECOND, {})):  # predicted, true
+    every = np.concatenate([pair[kind] for pair in pairs])
+    largest = np.max(np.abs(every[np.isfinite(every)]), initial=0.0) or 1.0
+    for pair, look in zip(pairs, looks.values(), strict=True):
+      _draw(axes, theory, pair[kind] / largest, look | style)
+  axes.set_ylim(-1.1, 1.1)

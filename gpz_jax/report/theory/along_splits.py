@@ -1,0 +1,162 @@
+"""Theory against attack over the splits: the figure, the votes and a sentence."""
+
+import math
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gpz_jax.report.figures import MUTED, RUNGS, STYLE, label_splits
+from gpz_jax.report.theory.findings import ATTACK, ENTROPY_VOTE, Theory, interval
+from gpz_jax.report.theory.looks import alpha_handles, alpha_looks
+from gpz_jax.zone import Vote
+from gpz_jax.zone.profiles import Profile
+
+# Both of I(x; z + noise), with the same noise: the truth lies between them.
+UPPER, LOWER = 'information_mixture', 'information_infonce'
+FEW = 10  # splits, up to which two panels stand side by side
+VOTERS = {  # how each is named, and how the size of its step is written
+  'attack': ('attack', '{:.3g}x the error'),
+  'radius_share': ('radius share', '{:.0%} lower'),
+  'entropy': ('entropy bound', '{:.3g} nats a dimension lower'),
+  'radius': ('radius, not compared', '{:.0%} lower'),
+  'radius_per_dim': ('radius a dimension, not compared', '{:.0%} lower'),
+}
+
+
+class Ballot(NamedTuple):
+  """One vote as the page shows it."""
+
+  split: str
+  details: tuple[str, ...]
+
+
+def draw_splits(theory: Theory) -> Figure:
+  """Attack, radius share, entropy bound and information over the splits.
+
+  One line an alpha; points are means over seeds, bars 95% intervals, and a ring is
+  round the split that a panel's vote is for.
+  """
+  count = len(theory.splits)
+  rows, columns = (2, 2) if count <= FEW else (4, 1)
+  with mpl.rc_context(STYLE):
+    size = (max(11.5, 0.36 * count), 4.3 * rows)
+    figure = Figure(figsize=size, layout='constrained')
+    figure.get_layout_engine().set(hspace=0.06)  # pyright: ignore[reportOptionalMemberAccess,reportCallIssue,reportAttributeAccessIssue] constrained, as asked for
+    attack, share, entropy, information = figure.subplots(rows, columns).flat
+    _draw_vote(attack, theory, ATTACK, 'attack')
+    attack.set_title('Attack: error of the strongest')
+    attack.set_ylabel('test MSE, summed over channels')
+    if np.isfinite([theory.profile(ATTACK, a).mean() for a in theory.alphas]).any():
+      attack.set_yscale('log')
+    _draw_vote(share, theory, 'radius_share', 'radius_share')
+    share.set_title('Radius: how much of the variance is within classes')
+    share.set_ylabel('$R_c^2$ / tr $S$')
+    _draw_vote(entropy, theory, ENTROPY_VOTE, 'entropy')
+    entropy.set_title('Entropy: what the class takes off the bound')
+    entropy.set_ylabel('difference of bounds / $D$, nats')
+    _draw_information(information, theory)
+    attack.legend(handles=alpha_handles(theory.alphas), frameon=False, loc='best')
+    return figure
+
+
+def cast(vote: Vote | None) -> Ballot | None:
+  """A vote in words; None where there was nothing to vote on."""
+  if vote is None:
+    return None
+  details = []
+  if vote.other:
+    details.append(f'a range with {vote.other}')
+  if not math.isnan(vote.size):
+    details.append(VOTERS[vote.voter][1].format(vote.size))
+  if vote.note:
+    words = (RUNGS.get(word, word) for word in vote.note.split(' '))
+    details.append(' '.join(words))
+  if not math.isnan(vote.share):
+    details.append(f'{vote.share:.0%} of resamples')
+  return Ballot(vote.split or 'none', tuple(details))
+
+
+def compare_shallow(theory: Theory) -> str:
+  """Whether smoothing leaks more before the zone, as the paper says; '' if unknown."""
+  smooth, one_hot = max(theory.alphas), theory.one_hot
+  errors = np.array([theory.profile(ATTACK, a).mean() for a in (smooth, one_hot)])
+  vote = theory.votes_of(one_hot).by('attack')
+  end, where = len(theory.splits), 'of all'
+  if vote and vote.split:
+    end, where = theory.splits.index(vote.split), f'before {vote.split}'
+  both = np.flatnonzero(np.isfinite(errors[:, :end]).all(axis=0))
+  if smooth == one_hot or not len(both):
+    return ''
+  lower = [theory.splits[i] for i in both if errors[0, i] < errors[1, i]]
+  names = f' ({", ".join(lower)})' if lower else ''
+  return (
+    f'alpha {smooth:g} is rebuilt with less error than alpha {one_hot:g} at '
+    f'{len(lower)} of the {len(both)} splits {where}{names}'
+  )
+
+
+def _draw_vote(axes: Axes, theory: Theory, name: str, voter: str) -> None:
+  for i, (alpha, look) in enumerate(alpha_looks(theory.alphas).items()):
+    profile = theory.profile(name, alpha)
+    shift = _shift(i, len(theory.alphas))
+    _draw_profile(axes, profile, shift, look)
+    vote = theory.votes_of(alpha).by(voter)
+    if vote and vote.split:
+      place = theory.splits.index(vote.split)
+      ring = {'marker': 'o', 'markersize': 15, 'markerfacecolor': 'none'}
+      axes.plot([place + shift], profile.mean()[place], **look | ring)
+  label_splits(axes, theory.splits, room=36 if len(theory.splits) <= FEW else 90)
+
+
+def _draw_information(axes: Axes, theory: Theory) -> None:
+  for i, (alpha, look) in enumerate(alpha_looks(theory.alphas).items()):
+    shift = _shift(i, len(theory.alphas))
+    lower = _at_least_0(theory.profile(LOWER, alpha))
+    _draw_profile(axes, theory.profile(UPPER, alpha), shift, look | {'marker': 'v'})
+    dashed = {'marker': '^', 'linestyle': '--'}
+    _draw_profile(axes, lower, shift, look | dashed)
+  axes.set_yscale('symlog', linthresh=1)
+  axes.set_ylim(bottom=-0.1)
+  axes.set_title('Information: between two bounds')
+  axes.set_ylabel('$I(x; z + noise)$, nats')
+  upper = Line2D([], [], color=MUTED, marker='v', label='at most: mixture')
+  lower = Line2D([], [], color=MUTED, marker='^', label='at least: InfoNCE')
+  lower.set_linestyle('--')
+  axes.legend(handles=[upper, lower], frameon=False, loc='best')
+  label_splits(axes, theory.splits, room=36 if len(theory.splits) <= FEW else 90)
+
+
+def _at_least_0(profile: Profile) -> Profile:
+  """What a lower bound on something that is never negative says."""
+  value, low, high = (
+    np.maximum(profile.values + reach, 0)
+    for reach in (0, -profile.below, profile.above)
+  )
+  return Profile(profile.splits, profile.seeds, value, value - low, high - value)
+
+
+def _draw_profile(axes: Axes, profile: Profile, shift: float, look: dict) -> None:
+  mean = profile.mean()
+  known = np.isfinite(mean)
+  low, high = (np.where(np.isnan(end), mean, end) for end in interval(profile))
+  reach = np.maximum([mean - low, high - mean], 0)[:, known]
+  axes.errorbar(
+    np.flatnonzero(known) + shift,
+    mean[known],
+    reach if reach.any() else None,
+    markersize=6,
+    linewidth=1.8,
+    elinewidth=1.1,
+    capsize=2.5,
+    zorder=3,
+    **look,
+  )
+
+
+def _shift(i: int, count: int) -> float:
+  """Keeps the bars of alphas apart."""
+  return 0.06 * (i - (count - 1) / 2)

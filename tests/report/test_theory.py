@@ -1,0 +1,324 @@
+"""The theory in the report, on made-up rows; values by hand."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from made_up import SPLITS, make_row, make_rows, make_theory
+from pages import read_page
+
+from gpz_jax import report, results
+from gpz_jax.report.figures import RUNGS
+from gpz_jax.report.theory import along_epochs, along_splits, embeddings, read_theory
+from gpz_jax.report.theory.findings import interval
+from gpz_jax.types import InputError
+from gpz_jax.zone import Vote
+from gpz_jax.zone.profiles import theory_profile
+
+ERRORS = [0.01, 0.012, 0.05, 0.06]  # jumps at c
+SHARE = [0.9, 0.8, 0.4, 0.35]  # drops at c, by half
+HEADING = 'Theory against attack'
+FIGURES = ('theory', 'theory_training', 'theory_embeddings')
+DIMS = 8.0
+
+
+def make_finished(values, **changes):
+  """All that the figure over the splits shows."""
+  count = len(values)
+  return [
+    *make_theory(values, width=0.1, unit='', assumes='<i>a</i>', **changes),
+    *make_theory([-4.0] * count, quantity='entropy_class_logdet', **changes),
+    *make_theory([4.0] * count, quantity='entropy_logdet', **changes),
+    *make_theory([DIMS * 0.3] * count, quantity='radius', **changes),
+    *make_theory([0.3] * count, quantity='radius_per_dim', **changes),
+    *make_theory([50.0] * count, quantity='information_mixture', **changes),
+    *make_theory([-3.0] * count, quantity='information_infonce', **changes),
+  ]
+
+
+def make_training(radii, predicted=(), **changes):
+  """Radii [E][P], and what was predicted of them, at epochs 2, 4, ..."""
+  rows = []
+  for name, table in (('radius', radii), (along_epochs.PREDICTED, predicted)):
+    for i, values in enumerate(table):
+      rows += make_theory(values, quantity=name, epoch=2 * (i + 1), **changes)
+  return rows
+
+
+def write(folder, rows, theory_rows, *, is_final=True):
+  if is_final:
+    results.write_parquet(folder / 'results.parquet', rows)
+    results.write_parquet(folder / 'theory.parquet', theory_rows, results.THEORY)
+  else:
+    results.append_rows(folder / 'results.jsonl', rows)
+    results.append_rows(folder / 'theory.jsonl', theory_rows, results.THEORY)
+
+
+def embed(folder, rows, count=40):
+  """A file for each lane and split of `rows`."""
+  (folder / 'theory').mkdir()
+  rng = np.random.default_rng(0)
+  for row in rows:
+    table = np.column_stack([rng.normal(size=(count, 2)), np.arange(count) % 10])
+    np.save(report.embedding_path(folder, row['lane_id'], row['split']), table)
+
+
+def read(folder, rows, theory_rows):
+  """What the report makes of rows; its files go to `folder`."""
+  write(folder, rows, theory_rows)
+  theory = read_theory(folder, rows)
+  assert theory is not None
+  return theory
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory):
+  """A finished sweep of two alphas and two seeds: its folder, text and tables."""
+  folder = tmp_path_factory.mktemp('sweep')
+  rows, theory_rows = [], []
+  for alpha in (0.0, 0.3):
+    for seed in (0, 1):
+      lane = {'alpha': alpha, 'seed': seed}
+      rows += make_rows(ERRORS, **lane)
+      theory_rows += make_finished([x + 0.02 * seed for x in SHARE], **lane)
+      theory_rows += make_training(
+        [[8.0] * 4, [9.0] * 4, [7.0] * 4], [[0.1] * 4] * 3, **lane
+      )
+  write(folder, rows, theory_rows)
+  embed(folder, [row for row in rows if row['seed'] == 0])
+  text, parser = read_page(folder)
+  return folder, text, parser
+
+
+def test_every_number_of_the_tables_is_a_mean_over_seeds(page):
+  _, _, parser = page
+  header, first, second, *_ = parser.tables['theory-radius']
+  assert header == ['quantity', 'alpha', *SPLITS[:4]]
+  radius = [line for line in parser.tables['theory-radius'] if line[0].startswith('R²')]
+  # rows of a quantity follow each other: one line an alpha, named in the first
+  assert [line[0] for line in radius] == [
+    'R²squared activation',
+    'R²/Dsquared activation',
+    'R²/tr S',
+  ]
+  assert first[1:] == ['0', *['2.400'] * 4]
+  assert second == ['0.3', *['2.400'] * 4]
+  share = radius[2]
+  assert [cell[:6] for cell in share[2:]] == ['0.9100', '0.8100', '0.4100', '0.3600']
+  ends = [float(end) for end in share[2][6:].split(' to ')]
+  # variance of the mean of two seeds: a half of 0.01^2 and of (0.05 / 1.96)^2
+  half = 1.96 * math.sqrt((0.01**2 + (0.05 / 1.96) ** 2) / 2)
+  assert ends == pytest.approx([0.91 - half, 0.91 + half], abs=0.004)
+
+
+def test_estimates_say_on_which_side_they_are(page):
+  lines = {line[0]: line for line in page[2].tables['theory-information'] if line}
+  assert lines['mixtureall dimensions'][1:4] == ['upper', '-', '0']
+  # ln 128, by hand
+  assert lines['InfoNCEof projections'][1:4] == ['lower', '4.85', '0']
+  assert lines['InfoNCEof projections'][4] == '-3.000'
+
+
+def test_the_votes_are_those_of_the_zone(page):
+  _, text, parser = page
+  assert 'alpha 0: the zone begins at c by the attack and the radius share' in text
+  table = {line[0]: line[1:] for line in parser.tables['votes']}
+  assert table['vote of'] == ['alpha 0', 'alpha 0.3']
+  assert table['attack'][0].startswith('c4.17x the error')  # 0.05 / 0.012
+  assert table['radius share'][0].startswith('c49% lower')  # 1 - 0.41 / 0.81
+  assert table['entropy bound'][0].startswith('none')  # -1 throughout
+
+
+def test_the_story_and_the_predictions_are_told(page):
+  text = page[1]
+  assert 'From epoch 2 to 4 it grew at 4 of 4 splits with alpha 0 (median' in text
+  assert 'it shrank at 4 of 4 splits with alpha 0.3 (median change -22.2%)' in text
+  # predicted to grow twice; it grows, then shrinks
+  assert 'has the sign of the true one in 8 of 16 steps (50%)' in text
+
+
+def test_figures_are_on_the_page_and_beside_it(page):
+  folder, text, _ = page
+  assert text.count('<svg') == 1 + len(FIGURES)
+  for name in FIGURES:
+    assert (folder / 'report' / f'{name}.png').stat().st_size > 10_000
+  assert 't-SNE of 40 images' in text
+
+
+def test_what_rows_say_is_escaped_and_nothing_is_fetched(page):
+  _, text, parser = page
+  assert '&lt;i&gt;a&lt;/i&gt;' in text
+  assert '<i>a' not in text
+  for tag, attrs in parser.tags:
+    assert tag not in ('script', 'link', 'iframe', 'object', 'base')
+    for name in ('src', 'href', 'xlink:href'):
+      assert attrs.get(name, '#').startswith(('#', 'data:image/png;base64,'))
+
+
+def test_names_of_splits_are_no_markup(tmp_path):
+  name = '<b>$x$'
+  rows = [row | {'split': name} for row in make_rows(ERRORS[:1])]
+  theory_rows = [row | {'split': name} for row in make_finished(SHARE[:1])]
+  write(tmp_path, rows, theory_rows)
+  embed(tmp_path, rows)
+  text = read_page(tmp_path)[0]
+  assert '<b>$x$' not in text
+  assert '&lt;b&gt;$x$' in text
+
+
+SPARSE = {
+  'one split and one alpha': make_finished(SHARE[:1]),
+  'one quantity': make_theory([0.5, 0.4, 0.3], quantity='nc1'),
+  'nothing finite': make_finished([math.nan] * 3) + make_training([[math.nan] * 3] * 2),
+  'nothing finished': make_training([[8.0, 7.0, 6.0]]),
+  'more than was attacked': make_finished([0.9] * 6) + make_finished(SHARE, alpha=0.1),
+}
+
+
+@pytest.mark.parametrize('theory_rows', SPARSE.values(), ids=SPARSE.keys())
+def test_a_running_sweep_shows_what_it_has(tmp_path, theory_rows):
+  write(tmp_path, make_rows(ERRORS[:3]), theory_rows, is_final=False)
+  text, parser = read_page(tmp_path)
+  assert HEADING in text
+  assert not re.search(r'\bnan\b', re.sub(r'<svg.*?</svg>', '', text, flags=re.S), re.I)
+  is_finished = any(row['epoch'] == 0 for row in theory_rows)
+  assert ('votes' in parser.tables) == is_finished
+  assert (tmp_path / 'report' / 'theory.png').exists() == is_finished
+
+
+def test_without_theory_there_is_no_section(tmp_path):
+  results.write_parquet(tmp_path / 'results.parquet', make_rows(ERRORS))
+  assert HEADING not in read_page(tmp_path)[0]
+  assert not list((tmp_path / 'report').glob('theory*'))
+
+
+def test_the_story_needs_three_epochs(tmp_path):
+  theory = read(tmp_path, make_rows(ERRORS), make_training([[8.0], [9.0]]))
+  (only,) = along_epochs.tell_story(theory)
+  assert only.startswith('Measured at 2 epochs only: too few')
+
+
+@pytest.mark.parametrize(
+  ('alphas', 'beginnings'),
+  [
+    ((0.0,), ['Do one-hot']),
+    ((0.1, 0.3), ['Do smoothed']),
+    ((-0.05,), []),
+    ((0.0, 0.3), ['Do one-hot', 'Do smoothed']),
+  ],
+)
+def test_the_story_is_told_of_the_alphas_there_are(tmp_path, alphas, beginnings):
+  rows = [row for alpha in alphas for row in make_rows(ERRORS, alpha=alpha)]
+  radii = [[8.0], [9.0], [7.0]]
+  followed = [row for alpha in alphas for row in make_training(radii, alpha=alpha)]
+  theory = read(tmp_path, rows, followed)
+  story = along_epochs.tell_story(theory)
+  assert [' '.join(sentence.split()[:2]) for sentence in story] == beginnings
+
+
+def test_middle_and_end_are_thirds_of_the_epochs(tmp_path):
+  radii = [[8.0], [8.0], [8.0], [10.0], [11.0], [11.0], [5.5]]  # epochs 2 to 14
+  theory = read(tmp_path, make_rows(ERRORS), make_training(radii))
+  assert along_epochs.tell_story(theory)[0].endswith(
+    'From epoch 6 to 10 it grew at 1 of 1 splits with alpha 0 (median change +37.5%).'
+  )
+
+
+def test_changes_and_trails_are_means_over_seeds(tmp_path):
+  rows = make_rows(ERRORS) + make_rows(ERRORS, seed=1)
+  followed = make_training([[8.0], [9.0]], [[-1.0], [5.0]])
+  followed += make_training([[10.0], [math.nan]], [[-2.0], [5.0]], seed=1)
+  theory = read(tmp_path, rows, followed)
+  assert theory.trail('radius', 0.0, 'a').tolist() == [9.0, 9.0]
+  predicted, true = along_epochs.changes(theory, 0.0, 'a')
+  assert (predicted.tolist(), true.tolist()) == ([-1.5], [0.0])
+  assert np.isnan(theory.trail('nc1', 0.0, 'a')).all()
+
+
+def test_splits_of_the_training_figure(tmp_path):
+  errors = [0.01, 0.03, 0.04, 0.05, 0.05, 0.06]  # jumps at b
+  theory = read(tmp_path, make_rows(errors), make_training([[1.0] * 6]))
+  assert along_epochs.choose_splits(theory) == ['a', 'b', 'd', 'f']
+
+
+def test_one_seed_has_the_interval_it_was_measured_with():
+  rows = make_theory([0.9, 0.8], width=0.2)
+  low, high = interval(theory_profile(rows, 0.0, 'radius_share', ('a', 'b', 'c')))
+  np.testing.assert_allclose(low, [0.8, 0.7, np.nan])
+  np.testing.assert_allclose(high, [1.0, 0.9, np.nan])
+  without = theory_profile(make_theory([0.9]), 0.0, 'radius_share', ('a',))
+  assert np.isnan(interval(without)).all()
+
+
+@pytest.mark.parametrize(
+  ('smooth', 'expected'),
+  [
+    ([0.009, 0.013, 0.01], 'at 1 of the 2 splits before c (a)'),
+    ([0.02, 0.02, 0.01], 'at 0 of the 2 splits before c'),
+  ],
+)
+def test_smoothing_at_shallow_splits(tmp_path, smooth, expected):
+  rows = make_rows(ERRORS[:3]) + make_rows(smooth, alpha=0.3)
+  theory = read(tmp_path, rows, make_theory(SHARE))
+  found = along_splits.compare_shallow(theory)
+  assert found == f'alpha 0.3 is rebuilt with less error than alpha 0 {expected}'
+
+
+def test_a_vote_in_words():
+  note = f'no better than {next(iter(RUNGS))}'
+  vote = Vote('attack', 'c', 4.0, None, 1, (('c', 0.75), ('b', 0.25)), note)
+  assert along_splits.cast(vote) == (
+    'c',
+    ('4x the error', 'no better than mean image', '75% of resamples'),
+  )
+  silent = Vote('radius_share', None, math.nan, None, 1, ())
+  assert along_splits.cast(silent) == ('none', ())
+  assert along_splits.cast(None) is None
+
+
+def make_embedding():
+  return embeddings.Embedding(np.zeros((3, 2)), np.array([0, 1, 1]), 0, {})
+
+
+def test_embeddings_that_are_shown():
+  splits = [f's{i}' for i in range(50)]
+  having = {(a, s): make_embedding() for a in (-0.3, 0.0, 0.1, 0.3) for s in splits}
+  alphas, shown = embeddings.choose(having, splits)
+  assert alphas == [0.0, 0.3]
+  # 49 / 7 = 7 splits apart
+  assert shown == [f's{i}' for i in range(0, 50, 7)]
+  assert embeddings.choose({(0.3, 's4'): make_embedding()}, splits) == ([0.3], ['s4'])
+
+
+def test_an_embedding_is_of_the_lowest_seed_with_its_own_numbers(tmp_path):
+  rows = [make_theory([0.5], quantity='nc1', seed=s)[0] for s in (2, 1, 0)]
+  rows[1]['value'] = 0.7
+  embed(tmp_path, rows[:2])
+  found = embeddings.read_embeddings(tmp_path, rows)[0.0, 'a']
+  assert (found.seed, found.twins, found.points.shape) == (1, {'nc1': 0.7}, (40, 2))
+
+
+@pytest.mark.parametrize(
+  ('table', 'complaint'),
+  [
+    (np.zeros((4, 2)), r'must hold an array \[N, 3\], got \(4, 2\)'),
+    (np.full((4, 3), np.nan), 'not finite'),
+  ],
+)
+def test_a_damaged_embedding_is_refused(tmp_path, table, complaint):
+  (row,) = make_theory([0.5])
+  (tmp_path / 'theory').mkdir()
+  path = report.embedding_path(tmp_path, row['lane_id'], row['split'])
+  np.save(path, table)
+  with pytest.raises(InputError, match=complaint):
+    embeddings.read_embeddings(tmp_path, [row])
+  path.write_bytes(b'torn')
+  with pytest.raises(InputError, match='cannot read embedding'):
+    embeddings.read_embeddings(tmp_path, [row])
+
+
+def test_theory_of_another_target_is_refused(tmp_path):
+  other = [make_row(results.THEORY, model='other', epoch=0, split_index=0)]
+  with pytest.raises(InputError, match='several values of model'):
+    read(tmp_path, make_rows(ERRORS), other)
