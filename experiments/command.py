@@ -4,6 +4,7 @@
 nothing was running yet.
 """
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from gpz_jax.interruption import Interrupted
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, one_line
 
 AGAIN = 75  # EX_TEMPFAIL
 
@@ -26,7 +27,7 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
   """
 
   def fail(error: Exception) -> NoReturn:
-    print(f'{name}: {str(error).splitlines()[0]}', file=sys.stderr)
+    print(f'{name}: {one_line(str(error))}', file=sys.stderr)
     sys.exit(2)
 
   def parse(argv: list[str]) -> list[str]:
@@ -34,11 +35,16 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
       return flags.FLAGS(argv)
     except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
       fail(error)
+    except ValueError as error:  # what is in a flagfile, or in one that it names
+      files = ' '.join(argument for argument in argv if 'flagfile' in argument)
+      fail(InputError(f'{files} cannot be read ({error}); give flags in UTF-8 text'))
     except SystemExit:  # --help, which absl ends with 1
       sys.exit(0)
 
   def guarded(argv: list[str]) -> int | None:
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax log every file they touch
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be anything
+      sys.stdout.reconfigure(errors='backslashreplace')
     # A shell that starts a command in the background has it ignore SIGINT, which is
     # what schedulers send before the time is up.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -35,7 +35,11 @@ def main(argv: list[str]) -> None:
   if not _WORKDIR.value:
     raise InputError('--workdir is missing; name the folder of a sweep')
   workdir = pathlib.Path(_WORKDIR.value)
-  if not workdir.is_dir():
+  try:
+    is_there = workdir.is_dir()
+  except OSError as error:  # a name that is too long
+    raise InputError(f'--workdir={workdir} cannot be read: {error.strerror}') from error
+  if not is_there:
     raise InputError(f'--workdir={workdir} is not a folder; name that of a sweep')
   rows, is_final = results.read_workdir(workdir)
   theory_rows, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)
@@ -47,7 +51,7 @@ def main(argv: list[str]) -> None:
     among = 'all cuts' if found.split is None else 'those within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
     print(zone.format_cuts(found))
-  ladder = results.read_object(workdir / 'ladder.json')
+  ladder = results.read_ladder(workdir)
   print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gpz_jax import checkpoints
+from gpz_jax import checkpoints, filenames
 from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
 from gpz_jax.attacks.capture import Activations
@@ -93,7 +93,7 @@ def train_decoders(
   fit = (sent.aux[:, : len(fit_on)], fit_on.image)
   held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
   ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
-  folder = f'{name}-{ids[0]}-{stable_hash(attack.text):08x}'.replace('/', '.')
+  folder = filenames.safe(f'{name}-{ids[0]}-{stable_hash(attack.text):08x}')
   meta = {'lanes': ids, 'attack': attack.text}
   keeper = context.keeper(folder, **meta, sent=fingerprint(fit[0]))
   title = f'{name} {attack.text}: {len(lanes)} decoders'
@@ -153,7 +153,7 @@ def search(
 
     def make_keeper(split: str) -> WorkdirKeeper:
       here = [lane.lane.lane_id for lane in lanes if lane.split == split]
-      folder = f'shadow-{split}-{stable_hash(attack.text):08x}'.replace('/', '.')
+      folder = filenames.safe(f'shadow-{split}-{stable_hash(attack.text):08x}')
       sent_here = fingerprint(sent.test)
       keepers[split] = context.keeper(folder, lanes=here, sent=sent_here)
       return keepers[split]
