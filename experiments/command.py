@@ -7,15 +7,33 @@ nothing was running yet.
 import io
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
 
 from gpz_jax.interruption import Interrupted
-from gpz_jax.types import InputError, one_line
+from gpz_jax.types import InputError
 
 AGAIN = 75  # EX_TEMPFAIL
+
+
+def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+  """Parses a command line, the program's name first; returns what is no flag.
+
+  Raises:
+    InputError: a flag is unknown or has a value it may not have, or a flagfile cannot
+      be read.
+  """
+  try:
+    return values(argv)
+  except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
+    raise InputError(str(error)) from error
+  except ValueError as error:  # what is in a flagfile, or in one that it names
+    files = ' '.join(argument for argument in argv if 'flagfile' in argument)
+    raise InputError(
+      f'{files} cannot be read ({error}); give flags in UTF-8 text'
+    ) from error
 
 
 def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -26,18 +44,15 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
     main: returns the exit status; may raise InputError.
   """
 
-  def fail(error: Exception) -> NoReturn:
-    print(f'{name}: {one_line(str(error))}', file=sys.stderr)
+  def fail(error: InputError) -> NoReturn:
+    print(f'{name}: {error}', file=sys.stderr)
     sys.exit(2)
 
   def parse(argv: list[str]) -> list[str]:
     try:
-      return flags.FLAGS(argv)
-    except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
+      return parse_flags(flags.FLAGS, argv)
+    except InputError as error:
       fail(error)
-    except ValueError as error:  # what is in a flagfile, or in one that it names
-      files = ' '.join(argument for argument in argv if 'flagfile' in argument)
-      fail(InputError(f'{files} cannot be read ({error}); give flags in UTF-8 text'))
     except SystemExit:  # --help, which absl ends with 1
       sys.exit(0)
 

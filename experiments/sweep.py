@@ -60,10 +60,14 @@ def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConf
 
 
 def parse_config(arguments: list[str]) -> sweep.SweepConfig:
-  """The config that a command line spells, apart from this process's own flags."""
+  """The config that a command line spells, apart from this process's own flags.
+
+  Raises:
+    InputError: a flag is unknown, or its value is none of its type.
+  """
   values = flags.FlagValues()
   define_flags(values)
-  values(['sweep', *arguments])
+  command.parse_flags(values, ['sweep', *arguments])
   return config_from_flags(values)
 
 

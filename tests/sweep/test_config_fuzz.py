@@ -88,6 +88,7 @@ ALIASES = {
   'target_weights': 'weights',
   'splits': 'split',
   'split_where': 'split',
+  'model_options': 'option',
   'data_dir': 'dataset',
   'aux_dataset': 'dataset',
 }
