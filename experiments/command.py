@@ -36,6 +36,16 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     ) from error
 
 
+def check_no_more(argv: Sequence[str]) -> None:
+  """Refuses what `parse_flags` left over, behind the program's name.
+
+  Raises:
+    InputError: naming the first argument that is no flag.
+  """
+  if len(argv) > 1:
+    raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
+
+
 def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
   """Parses flags and runs `main(positional arguments)`.
 
@@ -64,8 +74,7 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
     # what schedulers send before the time is up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-      if len(argv) > 1:
-        raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
+      check_no_more(argv)
       return main(argv[1:])
     except InputError as error:
       fail(error)

@@ -67,7 +67,7 @@ def parse_config(arguments: list[str]) -> sweep.SweepConfig:
   """
   values = flags.FlagValues()
   define_flags(values)
-  command.parse_flags(values, ['sweep', *arguments])
+  command.check_no_more(command.parse_flags(values, ['sweep', *arguments]))
   return config_from_flags(values)
 
 

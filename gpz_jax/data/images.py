@@ -102,8 +102,16 @@ def _allocate(
 
 
 def find(root: pathlib.Path) -> list[pathlib.Path]:
-  """The PNG and JPEG files in root/<label>/, sorted."""
-  return sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
+  """The PNG and JPEG files in root/<label>/, sorted.
+
+  Raises:
+    InputError: what is named like one is a folder, a pipe, a link to nowhere, ...
+  """
+  files = sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
+  for file in files:
+    if not file.is_file():  # reading it might never end
+      raise _broken(str(file), OSError('it is no file'))
+  return files
 
 
 def encode(pixels: np.ndarray) -> bytes:
@@ -175,9 +183,8 @@ def _decode_one(
 
 def _open(file: pathlib.Path | BinaryIO, where: str) -> PIL.Image.Image:
   try:
-    if isinstance(file, pathlib.Path) and not file.is_file():
-      raise OSError('it is no file')  # but a folder, a pipe that never ends, ...
     with warnings.catch_warnings():
+      warnings.simplefilter('ignore', UserWarning)  # of metadata, which is not read
       warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
       picture = PIL.Image.open(file, formats=_FORMATS)
   except _DAMAGE as error:

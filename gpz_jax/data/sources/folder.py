@@ -75,6 +75,6 @@ def _read(
       data = file.read_bytes()
     except OSError as error:
       raise types.InputError(
-        f'cannot read {file}: {error.strerror}; replace or remove it'
+        f'cannot read {file}: {error.strerror or error}; replace or remove it'
       ) from error
     yield images.Encoded(str(file), data, label)
