@@ -19,9 +19,10 @@ def safe(text: str) -> str:
     text: anything.
 
   Returns:
-    Letters, digits and `_.=-`, at most LONGEST + 9 of them, no dot first.
+    Letters, digits and `_.=-`, at most LONGEST of them, no dot first.
   """
   if text and len(text) <= LONGEST and text[0] != '.' and not _STRANGE.search(text):
     return text
-  plain = _STRANGE.sub('.', text)[:LONGEST].lstrip('.')
-  return f'{plain}-{stable_hash(text):08x}'
+  end = f'-{stable_hash(text):08x}'
+  plain = _STRANGE.sub('.', text).lstrip('.')
+  return f'{plain[: LONGEST - len(end)]}{end}'

@@ -13,7 +13,7 @@ import numpy as np
 from gpz_jax import atomic, types
 
 _DAMAGE = (
-  *(OSError, EOFError, KeyError, ValueError, MemoryError, RuntimeError),
+  *(OSError, EOFError, KeyError, ValueError, MemoryError, RuntimeError, AttributeError),
   *(OverflowError, struct.error, zipfile.BadZipFile, zlib.error),
 )
 

@@ -27,8 +27,6 @@ from gpz_jax.types import InputError
 
 Variables = dict[str, Any]
 
-# What a damaged file leads to beside the library's own error.
-_DAMAGE = (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError)
 # Keys under which training scripts put the state dict beside epochs and scores.
 WRAPPERS = ('model', 'state_dict')
 # The released IR-152 wraps its backbone and carries a second head it never calls.
@@ -120,14 +118,14 @@ def import_weights(
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
-    from safetensors import SafetensorError, numpy
+    from safetensors import numpy
   except ImportError:
     raise InputError(
       f"weights '{path}' need safetensors: pip install safetensors"
     ) from None
   try:
     arrays = numpy.load_file(path)
-  except (SafetensorError, *_DAMAGE) as error:
+  except Exception as error:  # a damaged file fails in many ways
     raise _unreadable(path, error) from None
   return {
     name: array.astype(np.float32) if array.dtype.kind in 'fV' else array
@@ -155,7 +153,7 @@ def _read_pth(path: pathlib.Path) -> dict[str, np.ndarray]:
       f"weights '{path}' hold more than tensors and were refused, for such a file can"
       ' run code; save model.state_dict() alone'
     ) from None
-  except Exception as error:  # a damaged file fails in torch in many ways
+  except Exception as error:  # likewise
     raise _unreadable(path, error) from None
   for key in WRAPPERS:
     if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -170,7 +170,7 @@ def test_strange_labels_are_labels(folder, name):
 
 
 @pytest.mark.parametrize(
-  'name', ['', '/nowhere', '/dev/null', '~nobody/x', 'x' * 300, '/etc', '\0']
+  'name', ['', '/nowhere', '/dev/null', '~no_such_user/x', 'x' * 300, '/etc', '\0']
 )
 def test_folders_that_hold_no_images(name, refused):
   message = refused(data.load, f'folder:{name}')
@@ -196,7 +196,7 @@ def test_lists_of_classes(folder, tmp_path, content, refused):
   assert 'exclude.txt' in message
 
 
-@pytest.mark.parametrize('name', ['.', '/dev/zero', 'x' * 300, '~nobody', 'a\0'])
+@pytest.mark.parametrize('name', ['.', '/dev/zero', 'x' * 300, '~no_such_user', 'a\0'])
 def test_lists_that_are_no_files(folder, name, refused):
   message = refused(data.load, f'folder:{folder}', image_size=16, aux_exclude=name)
   assert 'aux_exclude' in message

@@ -216,7 +216,7 @@ def test_tuned_names_known_implementations(workdir, refused):
 
 
 @pytest.mark.parametrize(
-  'name', ['x' * 300, 'file/below', '\udcff', '~nobody', '/proc/self/mem']
+  'name', ['x' * 300, 'file/below', '\udcff', '~no_such_user', '/proc/self/mem']
 )
 def test_workdirs_that_are_none(name, tmp_path, monkeypatch, refused):
   monkeypatch.chdir(tmp_path)

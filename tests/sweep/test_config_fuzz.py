@@ -26,7 +26,18 @@ EXAMPLES = 500
 TEXTS = st.one_of(
   st.sampled_from(
     [
-      *('', ' ', '.', '..', '/', '~', '~nobody/x', '../../x', '/etc', '/dev/null/x'),
+      *(
+        '',
+        ' ',
+        '.',
+        '..',
+        '/',
+        '~',
+        '~no_such_user/x',
+        '../../x',
+        '/etc',
+        '/dev/null/x',
+      ),
       *(
         'a\nb',
         'a\r--seeds=3',

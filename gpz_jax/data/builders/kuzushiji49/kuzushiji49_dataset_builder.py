@@ -128,6 +128,8 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
       arrays = np.load(file, allow_pickle=False)
       if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise ValueError('a single array')
+      if not isinstance(arrays['arr_0'], np.ndarray):
+        raise ValueError('no array')
       return arrays['arr_0']
   except _DAMAGE as error:
     pickled = 'allow_pickle' in str(error)
