@@ -4,9 +4,10 @@
 nothing was running yet.
 """
 
+import io
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -17,6 +18,34 @@ from gpz_jax.types import InputError
 AGAIN = 75  # EX_TEMPFAIL
 
 
+def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+  """Parses a command line, the program's name first; returns what is no flag.
+
+  Raises:
+    InputError: a flag is unknown or has a value it may not have, or a flagfile cannot
+      be read.
+  """
+  try:
+    return values(argv)
+  except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
+    raise InputError(str(error)) from error
+  except ValueError as error:  # what is in a flagfile, or in one that it names
+    files = ' '.join(argument for argument in argv if 'flagfile' in argument)
+    raise InputError(
+      f'{files} cannot be read ({error}); give flags in UTF-8 text'
+    ) from error
+
+
+def check_no_more(argv: Sequence[str]) -> None:
+  """Refuses what `parse_flags` left over, behind the program's name.
+
+  Raises:
+    InputError: naming the first argument that is no flag.
+  """
+  if len(argv) > 1:
+    raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
+
+
 def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
   """Parses flags and runs `main(positional arguments)`.
 
@@ -25,26 +54,27 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
     main: returns the exit status; may raise InputError.
   """
 
-  def fail(error: Exception) -> NoReturn:
-    print(f'{name}: {str(error).splitlines()[0]}', file=sys.stderr)
+  def fail(error: InputError) -> NoReturn:
+    print(f'{name}: {error}', file=sys.stderr)
     sys.exit(2)
 
   def parse(argv: list[str]) -> list[str]:
     try:
-      return flags.FLAGS(argv)
-    except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
+      return parse_flags(flags.FLAGS, argv)
+    except InputError as error:
       fail(error)
     except SystemExit:  # --help, which absl ends with 1
       sys.exit(0)
 
   def guarded(argv: list[str]) -> int | None:
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax log every file they touch
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be anything
+      sys.stdout.reconfigure(errors='backslashreplace')
     # A shell that starts a command in the background has it ignore SIGINT, which is
     # what schedulers send before the time is up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-      if len(argv) > 1:
-        raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
+      check_no_more(argv)
       return main(argv[1:])
     except InputError as error:
       fail(error)

@@ -6,6 +6,7 @@ Reads what a sweep has written, also while it is running. Limits of the sweep it
 hold where no flag replaces them; inf lifts one. Exit status 2: bad input.
 """
 
+import functools
 import pathlib
 
 from absl import flags
@@ -14,32 +15,44 @@ from experiments import command
 from gpz_jax import results, zone
 from gpz_jax.types import InputError
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
-_MAX_PAYLOAD_KB = flags.DEFINE_float(
-  'max_payload_kb', None, 'Most KiB sent for an image, in float32.', lower_bound=0.0
-)
-_MAX_EDGE_PARAMS = flags.DEFINE_float(
-  'max_edge_params', None, 'Most parameters on the device.', lower_bound=0.0
-)
-_MAX_EDGE_FLOPS = flags.DEFINE_float(
-  'max_edge_flops', None, 'Most FLOPs on the device for an image.', lower_bound=0.0
-)
-_MIN_ACCURACY = flags.DEFINE_float(
-  'min_accuracy', None, 'Least test accuracy.', lower_bound=0.0, upper_bound=1.0
-)
+
+def define_flags() -> None:
+  """The flags of this command."""
+  flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
+  limits = functools.partial(flags.DEFINE_float, default=None, lower_bound=0.0)
+  limits('max_payload_kb', help='Most KiB sent for an image, in float32.')
+  limits('max_edge_params', help='Most parameters on the device.')
+  limits('max_edge_flops', help='Most FLOPs on the device for an image.')
+  limits('min_accuracy', help='Least test accuracy.', upper_bound=1.0)
 
 
 def main(argv: list[str]) -> None:
   """Prints the recommendation for --workdir, its alternatives and the votes."""
   del argv
-  if not _WORKDIR.value:
+  if not flags.FLAGS.workdir:
     raise InputError('--workdir is missing; name the folder of a sweep')
-  workdir = pathlib.Path(_WORKDIR.value)
-  if not workdir.is_dir():
+  show(pathlib.Path(flags.FLAGS.workdir), _given_limits())
+
+
+def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
+  """Prints what `main` does.
+
+  Args:
+    workdir: of the sweep.
+    limits: arguments of `zone.recommend`; the sweep's own hold where one is None.
+
+  Raises:
+    InputError: there is no such folder, or what is in it cannot be used.
+  """
+  try:
+    is_there = workdir.is_dir()
+  except OSError as error:  # a name that is too long
+    raise InputError(f'--workdir={workdir} cannot be read: {error.strerror}') from error
+  if not is_there:
     raise InputError(f'--workdir={workdir} is not a folder; name that of a sweep')
   rows, is_final = results.read_workdir(workdir)
   theory_rows, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)
-  found = zone.recommend(rows, **_limits(results.read_object(workdir / 'config.json')))
+  found = zone.recommend(rows, **_with_those_of(workdir, limits))
   if not is_final:
     print(f'The sweep is not finished: {len(rows)} rows so far.')
   print(found.sentence())
@@ -47,21 +60,28 @@ def main(argv: list[str]) -> None:
     among = 'all cuts' if found.split is None else 'those within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
     print(zone.format_cuts(found))
-  ladder = results.read_object(workdir / 'ladder.json')
+  ladder = results.read_ladder(workdir)
   print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
 
 
-def _limits(config: dict[str, float | None]) -> dict[str, float | None]:
-  """The limits of the flags, and of the sweep's config where there is no flag."""
-  kib = _MAX_PAYLOAD_KB.value
-  given = {
-    'max_edge_params': _MAX_EDGE_PARAMS.value,
-    'max_edge_flops': _MAX_EDGE_FLOPS.value,
-    'max_payload_bytes': None if kib is None else 1024 * kib,
-    'min_accuracy': _MIN_ACCURACY.value,
-  }
+def _given_limits() -> dict[str, float | None]:
+  """The limits of the flags."""
+  values = flags.FLAGS
+  kib = values.max_payload_kb
   return {
-    name: config.get(name) if value is None else value for name, value in given.items()
+    'max_edge_params': values.max_edge_params,
+    'max_edge_flops': values.max_edge_flops,
+    'max_payload_bytes': None if kib is None else 1024 * kib,
+    'min_accuracy': values.min_accuracy,
+  }
+
+
+def _with_those_of(
+  workdir: pathlib.Path, limits: dict[str, float | None]
+) -> dict[str, float | None]:
+  config = results.read_object(workdir / 'config.json')
+  return {
+    name: config.get(name) if value is None else value for name, value in limits.items()
   }
 
 
@@ -86,4 +106,5 @@ def _describe_zone(rows, theory_rows, ladder) -> list[str]:
 
 
 if __name__ == '__main__':
+  define_flags()
   command.run('recommend', main)

@@ -11,16 +11,21 @@ from experiments import command
 from gpz_jax import report
 from gpz_jax.types import InputError
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
+
+def define_flags() -> None:
+  """The flags of this command."""
+  flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
 
 
 def main(argv: list[str]) -> None:
   """Builds the report of --workdir."""
   del argv
-  if not _WORKDIR.value:
+  workdir = flags.FLAGS.workdir
+  if not workdir:
     raise InputError('--workdir is missing; name the folder of a sweep')
-  print(report.build(_WORKDIR.value))
+  print(report.build(workdir))
 
 
 if __name__ == '__main__':
+  define_flags()
   command.run('report', main)

@@ -8,13 +8,13 @@ the same command continues an interrupted sweep. Exit status: 0 done, 2 bad inpu
 """
 
 import dataclasses
-import types
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from absl import flags
 
 from experiments import command
 from gpz_jax import results, sweep, zone
+from gpz_jax.sweep import values as values_lib
 from gpz_jax.types import InputError
 
 
@@ -22,7 +22,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """One flag for each field of SweepConfig."""
   hints = get_type_hints(sweep.SweepConfig)
   for field in dataclasses.fields(sweep.SweepConfig):
-    kind = _scalar(hints[field.name])
+    kind = values_lib.scalar_kind(hints[field.name])
     default: Any = field.default
     text = field.metadata['help']
     if field.metadata['allowed']:
@@ -51,7 +51,7 @@ def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConf
   fields = {}
   for name, hint in hints.items():
     value = values[name].value
-    kind = _scalar(hint)
+    kind = values_lib.scalar_kind(hint)
     is_list = get_origin(kind) is tuple
     fields[name] = (
       _parse_list(name, value or '', get_args(kind)[0]) if is_list else value
@@ -60,20 +60,15 @@ def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConf
 
 
 def parse_config(arguments: list[str]) -> sweep.SweepConfig:
-  """The config that a command line spells, apart from this process's own flags."""
+  """The config that a command line spells, apart from this process's own flags.
+
+  Raises:
+    InputError: a flag is unknown, or its value is none of its type.
+  """
   values = flags.FlagValues()
   define_flags(values)
-  values(['sweep', *arguments])
+  command.check_no_more(command.parse_flags(values, ['sweep', *arguments]))
   return config_from_flags(values)
-
-
-def _scalar(hint: Any) -> Any:
-  """int | None -> int, Literal['a', 'b'] -> str."""
-  if get_origin(hint) is Literal:
-    return str
-  if get_origin(hint) is types.UnionType:
-    return next(kind for kind in get_args(hint) if kind is not types.NoneType)
-  return hint
 
 
 def _parse_list(name: str, text: str, kind: type) -> tuple[Any, ...]:

@@ -34,15 +34,17 @@ def list_splits(
 
   Returns:
     Name -> activation shape without the batch, in the order in which the modules end.
-    Modules that are called twice, do not return one array, or give the logits
-    themselves are left out. Whether a name is a true cut is for `check_cuts` to say.
+    Modules that are called twice, do not return one array, have a slash in a name of
+    theirs, or give the logits themselves are left out. Whether a name is a true cut is
+    for `check_cuts` to say.
   """
   outputs: dict[str, list[Any]] = {}  # in forward order, which leaving jax would sort
 
   def note(call, args, kwargs, context):
     result = call(*args, **kwargs)
     path = '/'.join(context.module.path)
-    if context.method_name == '__call__' and path:
+    is_addressable = not any('/' in name for name in context.module.path)
+    if context.method_name == '__call__' and path and is_addressable:
       outputs.setdefault(path, []).append(result)
     return result
 

@@ -45,8 +45,17 @@ class InputError(ValueError):
   """Something the user handed over cannot be used.
 
   The message is one line that names the thing, its value and the way out; commands
-  print it and exit with status 2.
+  print it and exit with status 2. What it quotes may hold anything: line breaks and
+  other characters that are not printed are spelled out.
   """
+
+  def __init__(self, message: str):
+    super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+  """The text with each character that would not be printed spelled out, as in repr."""
+  return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text.strip())
 
 
 class Batch(NamedTuple):
@@ -73,6 +82,8 @@ class Dataset:
       raise ValueError(
         f'{len(self.image)} images but labels of shape {self.label.shape}'
       )
+    if not np.issubdtype(self.label.dtype, np.integer):
+      raise ValueError(f'labels must be integers, got {self.label.dtype}')
 
   def __len__(self) -> int:
     return len(self.image)
@@ -107,7 +118,8 @@ class Task:
 
 def stable_hash(text: str) -> int:
   """A hash of `text` that is the same in every process: an integer in [0, 2**31)."""
-  return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], 'big') >> 1
+  digest = hashlib.sha256(text.encode(errors='surrogatepass')).digest()
+  return int.from_bytes(digest[:4], 'big') >> 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 LEVELS = {
   'types': 0,
   'atomic': 0,
+  'filenames': 0,
   'interruption': 0,
   'liveness': 1,
   'metrics': 1,

@@ -157,8 +157,11 @@ def _check(attack: Attack) -> None:
   if isinstance(attack, SearchAttack):
     for name, least in (('images', 1), ('steps', 1), ('tv', 0), ('l2', 0)):
       value = getattr(attack, name)
-      if not least <= value < math.inf:
-        raise InputError(f"attack '{attack.text}': {name} must be at least {least}")
+      most = 2**31 if isinstance(value, int) else math.inf
+      if not least <= value < most:
+        raise InputError(
+          f"attack '{attack.text}': {name} must be at least {least} and below {most:g}"
+        )
     if not 0 < attack.learning_rate < math.inf:
       raise InputError(f"attack '{attack.text}': learning_rate must be above 0")
     return

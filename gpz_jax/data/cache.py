@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -11,7 +12,10 @@ import numpy as np
 
 from gpz_jax import atomic, types
 
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+  *(OSError, EOFError, KeyError, ValueError, MemoryError, RuntimeError, AttributeError),
+  *(OverflowError, struct.error, zipfile.BadZipFile, zlib.error),
+)
 
 
 def default_dir() -> pathlib.Path:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpz_jax import types
+from gpz_jax.data import sources
 
 
 def without(
@@ -25,7 +26,7 @@ def without(
       nothing.
   """
   number = {name: label for label, name in enumerate(class_names)}
-  listed = _read_names(pathlib.Path(file).expanduser())
+  listed = _read_names(sources.expand('aux_exclude', file))
   if unknown := [name for name in listed if name not in number]:
     hint = types.did_you_mean(unknown[0], class_names)
     raise types.InputError(
@@ -40,9 +41,13 @@ def without(
 
 def _read_names(file: pathlib.Path) -> list[str]:
   try:
-    lines = file.read_text().splitlines()
+    if not file.is_file():  # a pipe might never end
+      raise OSError('there is no such file')
+    lines = file.read_text(encoding='utf-8-sig').splitlines()
   except (OSError, UnicodeError) as error:
-    raise types.InputError(f'cannot read aux_exclude {file}: {error}') from error
+    raise types.InputError(
+      f'cannot read aux_exclude {file} ({error}); give a text file in UTF-8'
+    ) from error
   names = [name for line in lines if (name := line.split('#')[0].strip())]
   if not names:
     raise types.InputError(f'aux_exclude {file} names no class')

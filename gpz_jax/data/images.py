@@ -2,6 +2,9 @@
 
 import io
 import pathlib
+import struct
+import warnings
+import zlib
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, NamedTuple
 
@@ -15,6 +18,15 @@ from gpz_jax import types
 RESIZE = PIL.Image.Resampling.BILINEAR
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
+# No other: of what else Pillow opens, EPS runs Ghostscript.
+_FORMATS = ('PNG', 'JPEG')
+# Whatever a file that is none may raise in Pillow's readers; the last two are of files
+# that claim to be very large.
+_DAMAGE = (
+  *(OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError),
+  *(struct.error, zlib.error, MemoryError, PIL.Image.DecompressionBombError),
+  PIL.Image.DecompressionBombWarning,
+)
 
 Change = Callable[[PIL.Image.Image], PIL.Image.Image]
 
@@ -50,28 +62,56 @@ def decode(
     image [N, H, W, C] uint8 and label [N] int32.
 
   Raises:
-    InputError: an image is broken, has more than 8 bits, or another size.
+    InputError: an image is broken, has more than 8 bits, or another size; there are
+      more or fewer of them, or too many for the memory.
   """
-  label = np.empty(count, np.int32)
-  image = None
-  for i, example in enumerate(examples):
+  label, image, found = None, None, 0
+  for example in examples:
     pixels = _decode_one(example, channels, size)
-    if image is None:
-      image = np.empty((count, *pixels.shape), np.uint8)
+    if label is None or image is None:
+      label, image = _allocate(count, pixels.shape, example.where)
     if pixels.shape != image.shape[1:]:
       raise types.InputError(
         f'{example.where} has (height, width) {pixels.shape[:2]} but the images '
         f'before it {image.shape[1:3]}; set image_size'
       )
-    image[i], label[i] = pixels, example.label
-  if image is None:
+    if found < count:
+      image[found], label[found] = pixels, example.label
+    found += 1
+  if label is None or image is None:
     raise ValueError('no examples to decode')
+  if found != count:
+    raise types.InputError(
+      f'{example.where} is the last of {found} examples, where {count} should be; '
+      'prepare the data again'
+    )
   return types.Dataset(image, label)
 
 
+def _allocate(
+  count: int, shape: tuple[int, ...], where: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Labels [N] and images [N, H, W, C], still empty."""
+  try:
+    return np.empty(count, np.int32), np.empty((count, *shape), np.uint8)
+  except (MemoryError, ValueError) as error:
+    raise types.InputError(
+      f'{count} images of {"x".join(map(str, shape))}, as {where} is, do not fit into '
+      'memory; set a smaller image_size, or prepare the data again'
+    ) from error
+
+
 def find(root: pathlib.Path) -> list[pathlib.Path]:
-  """The PNG and JPEG files in root/<label>/, sorted."""
-  return sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
+  """The PNG and JPEG files in root/<label>/, sorted.
+
+  Raises:
+    InputError: what is named like one is a folder, a pipe, a link to nowhere, ...
+  """
+  files = sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
+  for file in files:
+    if not file.is_file():  # reading it might never end
+      raise _broken(str(file), OSError('it is no file'))
+  return files
 
 
 def encode(pixels: np.ndarray) -> bytes:
@@ -92,7 +132,7 @@ def open_picture(data: bytes, where: str, mode: str) -> PIL.Image.Image:
   opened = _open(io.BytesIO(data), where)
   try:
     return opened.convert(mode)
-  except (OSError, SyntaxError, ValueError) as error:
+  except _DAMAGE as error:
     raise _broken(where, error) from error
 
 
@@ -143,8 +183,11 @@ def _decode_one(
 
 def _open(file: pathlib.Path | BinaryIO, where: str) -> PIL.Image.Image:
   try:
-    picture = PIL.Image.open(file)
-  except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore', UserWarning)  # of metadata, which is not read
+      warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
+      picture = PIL.Image.open(file, formats=_FORMATS)
+  except _DAMAGE as error:
     raise _broken(where, error) from error
   if picture.mode in _WIDE_MODES:  # Pillow would clip it at 255 without a word
     raise types.InputError(

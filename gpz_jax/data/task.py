@@ -74,8 +74,8 @@ def load(
     'aux': aux_limit,
   }
   _check_options(image_size, data_seed, limits)
-  folder = pathlib.Path(data_dir).expanduser() if data_dir else sources.default_dir()
-  store = pathlib.Path(cache_dir).expanduser() if cache_dir else cache.default_dir()
+  folder = sources.expand('data_dir', data_dir) if data_dir else sources.default_dir()
+  store = sources.expand('cache_dir', cache_dir) if cache_dir else cache.default_dir()
   source = sources.find(name, folder)
   size = None if image_size is None else (image_size, image_size)
   if aux_share is None:

@@ -48,8 +48,12 @@ def load_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
       than tensors and plain values, or nothing installed to read the file with.
   """
   path = pathlib.Path(path)
-  if not path.is_file():
-    raise InputError(f"weights '{path}': no such file")
+  try:
+    is_file = path.is_file()
+  except OSError as error:  # a name that is too long, a folder that is closed
+    raise InputError(f"weights '{path}': {error.strerror}; name another") from error
+  if not is_file:
+    raise InputError(f"weights '{path}': no such file; give the path of one")
   if path.suffix == '.safetensors':
     return _read_safetensors(path)
   if path.suffix in ('.pth', '.pt', '.bin'):
@@ -114,15 +118,15 @@ def import_weights(
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
-    from safetensors import SafetensorError, numpy
+    from safetensors import numpy
   except ImportError:
     raise InputError(
       f"weights '{path}' need safetensors: pip install safetensors"
     ) from None
   try:
     arrays = numpy.load_file(path)
-  except SafetensorError as error:
-    raise InputError(f"weights '{path}' cannot be read: {_line(error)}") from None
+  except Exception as error:  # a damaged file fails in many ways
+    raise _unreadable(path, error) from None
   return {
     name: array.astype(np.float32) if array.dtype.kind in 'fV' else array
     for name, array in arrays.items()
@@ -149,17 +153,24 @@ def _read_pth(path: pathlib.Path) -> dict[str, np.ndarray]:
       f"weights '{path}' hold more than tensors and were refused, for such a file can"
       ' run code; save model.state_dict() alone'
     ) from None
-  except Exception as error:  # a damaged file fails in torch in many ways
-    raise InputError(f"weights '{path}' cannot be read: {_line(error)}") from None
+  except Exception as error:  # likewise
+    raise _unreadable(path, error) from None
   for key in WRAPPERS:
     if isinstance(content, dict) and isinstance(content.get(key), dict):
       content = content[key]
-  if not isinstance(content, dict) or not all(map(torch.is_tensor, content.values())):
+  if (
+    not isinstance(content, dict)
+    or not all(isinstance(name, str) for name in content)
+    or not all(map(torch.is_tensor, content.values()))
+  ):
     raise InputError(f"weights '{path}' are no state dict; save model.state_dict()")
-  return {
-    name: (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
-    for name, tensor in content.items()
-  }
+  try:
+    return {
+      name: (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
+      for name, tensor in content.items()
+    }
+  except Exception as error:  # sparse, quantised, without data, ...
+    raise _unreadable(path, error) from None
 
 
 def _canonical_names(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -204,6 +215,11 @@ def _problems(
       for name, shape in expected.items()
       if name in state_dict and state_dict[name].shape != shape
     ],
+    'not of finite real numbers': [
+      name
+      for name in expected
+      if name in state_dict and not _is_finite(state_dict[name])
+    ],
   }
   return [
     f'{len(entries)} {kind} ({", ".join(entries)})'
@@ -212,5 +228,12 @@ def _problems(
   ]
 
 
-def _line(error: Exception) -> str:
-  return ' '.join(str(error).split())
+def _is_finite(array: np.ndarray) -> bool:
+  return array.dtype.kind in 'fiub' and bool(np.isfinite(array).all())
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> InputError:
+  reason = ' '.join(str(error).split()) or type(error).__name__
+  return InputError(
+    f"weights '{path}' cannot be read ({reason[:300]}); save model.state_dict() again"
+  )

@@ -52,10 +52,10 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   check_name(name)
   if ':' in name:
     return _make_own(name, num_classes, options)
-  reserved = {'name', 'parent', 'num_classes'}
+  reserved = {'name', 'parent', 'num_classes', 'depth'}  # the name says how deep
   known = set(inspect.signature(MODELS[name]).parameters) - reserved
   if unknown := sorted(set(options) - known):
-    allowed = ', '.join(sorted(known - {'depth'}))
+    allowed = ', '.join(sorted(known))
     raise InputError(
       f"model '{name}' has no option '{unknown[0]}'; its options: {allowed}"
     )
@@ -72,7 +72,7 @@ def _make_own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module
   module_name, _, attribute = name.partition(':')
   try:
     factory = getattr(importlib.import_module(module_name), attribute)
-  except Exception as error:  # whatever the foreign module does
+  except (Exception, SystemExit) as error:  # whatever the foreign module does
     raise InputError(
       f"model '{name}' cannot be imported ({error}); give package.module:factory, with"
       ' the package on PYTHONPATH'

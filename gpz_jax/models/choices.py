@@ -83,6 +83,19 @@ def check(setting: str) -> None:
   check_known('conv', setting, SETTINGS)
 
 
+def check_table(entries: Mapping[str, object]) -> Table:
+  """A tuned table out of what a file held.
+
+  Raises:
+    ValueError: an entry is no convolution, or its implementation is not known.
+  """
+  for text, way in entries.items():
+    kind = Site.parse(text).kind
+    if way not in KNOWN.get(kind, ()):
+      raise ValueError(f'{text!r} by {way!r} is not known')
+  return tuple((text, str(way)) for text, way in entries.items())
+
+
 @contextlib.contextmanager
 def using(setting: Setting) -> Iterator[None]:
   """Computes the convolutions traced within as `setting` says.

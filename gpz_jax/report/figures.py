@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gpz_jax import atomic
-from gpz_jax.report.formats import format_error
+from gpz_jax.report.formats import format_error, shorten
 from gpz_jax.report.workdir import Findings
 
 INK, MUTED, GRID, GOLD = '#1d2733', '#5c6773', '#e4e8ec', '#f5c542'
@@ -103,16 +103,17 @@ def draw_attacks(findings: Findings) -> Figure:
           marker=MARKERS[i % len(MARKERS)],
           markersize=6,
           linewidth=1.6,
-          label=attack,
+          label=shorten(attack),
         )
       axes.set_title(f'alpha {alpha:g}')
       label_splits(axes, findings.splits)
     every[0].set_yscale('log')
     every[0].set_ylabel('test MSE, summed over channels')
     handles, labels = every[0].get_legend_handles_labels()
-    figure.legend(
-      handles, labels, frameon=False, loc='outside lower left', ncols=columns
-    )
+    place: Any = {'loc': 'outside lower left', 'ncols': columns}
+    legend = figure.legend(handles, labels, frameon=False, **place)
+    for text in legend.get_texts():
+      text.set_parse_math(False)
     return figure
 
 
@@ -140,7 +141,7 @@ def draw_reconstructions(findings: Findings, alpha: float) -> Figure | None:
     ):
       axes.imshow(join_images(images), cmap='gray', vmin=0, vmax=255, aspect='equal')
       axes.set_axis_off()
-      label = split
+      label = shorten(split, 40)
       if split != 'original':
         label += f'\nMSE {format_error(findings.mean("test_mse", alpha, split))}'
       axes.annotate(
@@ -213,11 +214,12 @@ def label_splits(axes: Axes, splits: Sequence[str], room: int = 52) -> None:
   """The splits along the x axis, shallow to deep; `room` for so many letters."""
   positions = range(len(splits))
   axes.set_xlim(-0.5, len(positions) - 0.5)
-  letters = sum(map(len, splits))
+  names = [shorten(split, 40) for split in splits]
+  letters = sum(map(len, names))
   crowded = letters > room
   axes.set_xticks(
     positions,
-    splits,
+    names,
     rotation=45 if crowded else 0,
     ha='right' if crowded else 'center',
     rotation_mode='anchor' if crowded else 'default',

@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any
 
+from gpz_jax.types import one_line
+
 
 def format_error(value: float) -> str:
   """A squared error: 0.01234, or 1.2e-05 where five decimals would hide it."""
@@ -29,6 +31,12 @@ def format_count(value: float) -> str:
       return f'{value:.4g}{unit}'
     value /= 1000
   return f'{value:.4g} T'
+
+
+def shorten(name: str, most: int = 80) -> str:
+  """A name as a figure has room for it, its middle left out; on one line."""
+  name = one_line(name)
+  return name if len(name) <= most else f'{name[: most // 2]}...{name[-most // 2 :]}'
 
 
 def format_setting(value: Any) -> str:

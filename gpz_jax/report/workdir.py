@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpz_jax import results
+from gpz_jax import filenames, results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError, stable_hash
 from gpz_jax.zone import LIMITS, Recommendation, Zone, golden_zone, recommend
@@ -85,7 +85,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     alphas=results.list_alphas(rows),
     zone=golden_zone(rows),
     recommendation=recommend(rows, **limits),
-    ladder=results.read_object(workdir / 'ladder.json'),
+    ladder=results.read_ladder(workdir),
     config=config,
     env=results.read_object(workdir / 'env.json'),
     originals=_read_images(workdir / 'samples' / 'originals.npy'),
@@ -98,8 +98,8 @@ def sample_path(
   workdir: str | pathlib.Path, lane_id: str, split: str, attack: str
 ) -> pathlib.Path:
   """Where the sample reconstructions of a row are kept: uint8 [n, H, W, C]."""
-  name = f'{lane_id}-{split}-{stable_hash(attack):08x}.npy'.replace('/', '.')
-  return pathlib.Path(workdir) / 'samples' / name
+  name = filenames.safe(f'{lane_id}-{split}-{stable_hash(attack):08x}')
+  return pathlib.Path(workdir) / 'samples' / f'{name}.npy'
 
 
 def _read_samples(
@@ -122,24 +122,31 @@ def _read_images(path: pathlib.Path) -> np.ndarray | None:
   if not path.exists():
     return None
   try:
-    images = np.load(path, allow_pickle=False)
-  except (OSError, ValueError, EOFError) as error:
-    raise InputError(f'cannot read images {str(path)!r}: {error}') from error
-  if images.ndim != 4 or images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
+    with path.open('rb') as file:
+      images = np.lib.format.read_array(file, allow_pickle=False)
+  except (OSError, ValueError, EOFError, MemoryError, OverflowError) as error:
+    raise InputError(
+      f'cannot read images {str(path)!r} ({error}); remove the file'
+    ) from error
+  is_strip = images.ndim == 4 and images.shape[-1] in (1, 3) and images.size > 0
+  if images.dtype != np.uint8 or not is_strip:
     raise InputError(
       f'{str(path)!r} must hold uint8 images [n, H, W, 1 or 3], got {images.dtype} '
-      f'{images.shape}'
+      f'{images.shape}; remove the file'
     )
   return images
 
 
 def _read_text(path: pathlib.Path) -> str:
-  return path.read_text(encoding='utf-8') if path.exists() else ''
+  try:
+    return path.read_text(encoding='utf-8') if path.exists() else ''
+  except (OSError, UnicodeDecodeError) as error:
+    raise InputError(f'cannot read {str(path)!r} ({error}); remove the file') from error
 
 
 def embedding_path(workdir: pathlib.Path, lane_id: str, split: str) -> pathlib.Path:
-  """Where a sweep keeps the embedding of a split's activations.
+  \"\"\"Where a sweep keeps the embedding of a split's activations.
 
   An array [N, 3]: two coordinates and the label of each example.
-  """
-  return workdir / 'theory' / f'{lane_id}-{split.replace("/", ".")}.npy'
+  \"\"\"
+  return workdir / 'theory' / f'{filenames.safe(f"{lane_id}-{split}")}.npy'

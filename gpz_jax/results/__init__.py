@@ -9,6 +9,7 @@ is done.
 from gpz_jax.results.columns import COLUMNS, RESULTS, row_key
 from gpz_jax.results.files import (
   append_rows,
+  read_ladder,
   read_object,
   read_parquet,
   read_rows,
@@ -47,6 +48,7 @@ __all__ = [
   'list_splits',
   'mean',
   'provenance',
+  'read_ladder',
   'read_object',
   'read_parquet',
   'read_rows',

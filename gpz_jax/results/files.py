@@ -13,12 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import gpz_jax
 from gpz_jax import atomic
 from gpz_jax.results.columns import RESULTS
 from gpz_jax.results.schema import Row, Schema
 from gpz_jax.types import InputError
 
 PathLike = str | os.PathLike[str]
+_DAMAGE = (OSError, pa.ArrowException, ArithmeticError, ValueError, MemoryError)
+_LADDER_SCORES = ('mse', 'psnr', 'ssim', 'mse_paper')
 _ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
@@ -51,7 +54,7 @@ def read_rows(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
   try:
     text = pathlib.Path(path).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
-    raise _unreadable(schema, path, error) from error
+    raise _unreadable(schema, path, error, 'put back a copy of it') from error
   lines = text.split('\n')[:-1]
   return [_parse_line(path, n, line, schema) for n, line in enumerate(lines, start=1)]
 
@@ -68,7 +71,7 @@ def write_parquet(
   ordered = sorted(map(schema.check, rows), key=schema.sort_key)
   table = pa.Table.from_pylist([_without_nan(r) for r in ordered], _as_arrow(schema))
   with atomic.replacing(path) as partial:
-    pq.write_table(table, partial)
+    pq.write_table(table, partial, write_page_checksum=True)
 
 
 def read_parquet(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
@@ -78,10 +81,11 @@ def read_parquet(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
     InputError: there is no such file, or it holds other rows.
   """
   try:
-    rows = pq.read_table(path).to_pylist()
+    rows = pq.read_table(path, page_checksum_verification=True).to_pylist()
     return [schema.check(_with_nan(row, schema)) for row in rows]
-  except (OSError, pa.ArrowInvalid, ValueError) as error:
-    raise _unreadable(schema, path, error) from error
+  except _DAMAGE as error:
+    way_out = f'remove it, and the sweep writes it anew from its {schema.name}.jsonl'
+    raise _unreadable(schema, path, error, way_out) from error
 
 
 def read_workdir(
@@ -100,7 +104,10 @@ def read_workdir(
   """
   stem = pathlib.Path(workdir) / schema.name
   place = f'in workdir {os.fspath(workdir)!r}'
-  is_final = stem.with_suffix('.parquet').exists()
+  try:
+    is_final = stem.with_suffix('.parquet').exists()
+  except OSError as error:
+    raise InputError(f'nothing can be read {place}: {error.strerror}') from error
   if is_final:
     rows = read_parquet(stem.with_suffix('.parquet'), schema)
   elif stem.with_suffix('.jsonl').exists():
@@ -125,11 +132,40 @@ def read_object(path: PathLike) -> dict[str, Any]:
     return {}
   try:
     content = json.loads(path.read_text(encoding='utf-8'))
-  except (OSError, ValueError) as error:
-    raise InputError(f'cannot read {str(path)!r}: {error}') from error
+  except (OSError, ValueError, RecursionError) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise InputError(
+      f'cannot read {str(path)!r} ({reason}); put back a copy of it, or remove it'
+    ) from error
   if not isinstance(content, dict):
-    raise InputError(f'{str(path)!r} must hold a JSON object')
+    raise InputError(
+      f'{str(path)!r} must hold a JSON object; put back a copy of it, or remove it'
+    )
   return content
+
+
+def read_ladder(workdir: PathLike) -> dict[str, dict[str, float]]:
+  """What simple guesses score, out of ladder.json; empty where there is none yet.
+
+  Returns:
+    As `metrics.ladder`: guess -> mse, psnr, ssim, mse_paper.
+
+  Raises:
+    InputError: the file cannot be read or holds something else.
+  """
+  path = pathlib.Path(workdir) / 'ladder.json'
+  ladder = read_object(path)
+  for rung, scores in ladder.items():
+    known = scores if isinstance(scores, dict) else {}
+    if not all(isinstance(known.get(name), int | float) for name in _LADDER_SCORES):
+      raise InputError(
+        f'{str(path)!r} has no {", ".join(_LADDER_SCORES)} of {rung!r}; remove it and'
+        ' run the sweep again'
+      )
+  return {
+    rung: {name: float(scores[name]) for name in _LADDER_SCORES}
+    for rung, scores in ladder.items()
+  }
 
 
 def _without_nan(row: Row) -> Row:
@@ -149,12 +185,21 @@ def _with_nan(row: dict[str, Any], schema: Schema) -> Row:
 
 
 def _parse_line(path: PathLike, number: int, line: str, schema: Schema) -> Row:
+  row: Any = None
   try:
-    return schema.check(_with_nan(json.loads(line), schema))
-  except (ValueError, AttributeError) as error:
+    row = json.loads(line)
+    return schema.check(_with_nan(row, schema))
+  except (ValueError, AttributeError, RecursionError) as error:
+    written_by = row.get('version') if isinstance(row, dict) else None
+    if written_by not in (None, gpz_jax.__version__):
+      way_out = (
+        f'version {written_by} of gpz_jax wrote it, this is {gpz_jax.__version__}: use'
+        ' that version, or another workdir'
+      )
+    else:
+      way_out = 'remove the line to have its row computed again'
     raise InputError(
-      f'{os.fspath(path)!r} line {number} is damaged ({error}); remove the line to '
-      f'have its row computed again'
+      f'{os.fspath(path)!r} line {number} is damaged ({error}); {way_out}'
     ) from error
 
 
@@ -171,6 +216,10 @@ def _as_arrow(schema: Schema) -> pa.Schema:
   )
 
 
-def _unreadable(schema: Schema, path: PathLike, error: Exception) -> InputError:
-  reason = str(error).splitlines()[0]
-  return InputError(f'cannot read {schema.name} {os.fspath(path)!r}: {reason}')
+def _unreadable(
+  schema: Schema, path: PathLike, error: Exception, way_out: str
+) -> InputError:
+  reason = (str(error).splitlines() or [type(error).__name__])[0]
+  return InputError(
+    f'cannot read {schema.name} {os.fspath(path)!r} ({reason}); {way_out}'
+  )

@@ -44,7 +44,8 @@ class Schema:
     """The row in column order, its values as plain Python ones.
 
     Raises:
-      ValueError: a column is missing, unknown or of another type.
+      ValueError: a column is missing, unknown or of another type, or one that rows
+        are sorted by is NaN.
     """
     types = self.types
     if missing := [name for name in types if name not in row]:
@@ -52,6 +53,9 @@ class Schema:
     if unknown := [name for name in row if name not in types]:
       raise ValueError(f'row has unknown columns {unknown}')
     checked = {name: _check_value(name, row[name], types[name]) for name in types}
+    for name in self.order:
+      if checked[name] != checked[name]:
+        raise ValueError(f'column {name} has no value')
     for name, values in self.allowed.items():
       if checked[name] not in values:
         raise ValueError(f'column {name}: {checked[name]!r} is not one of {values}')
@@ -65,8 +69,12 @@ class Schema:
 def _check_value(name: str, value: Any, expected: type) -> Any:
   if isinstance(value, np.generic | np.ndarray | jax.Array) and value.ndim == 0:
     value = value.tolist()
-  if expected is float and type(value) is int:
+  if expected is float and type(value) is int and abs(value) < 2**63:
     value = float(value)
   if type(value) is not expected:
     raise ValueError(f'column {name}: {value!r} is not of type {expected.__name__}')
+  if expected is int and not -(2**63) <= value < 2**63:
+    raise ValueError(f'column {name} has more than 64 bits')
+  if expected is str:
+    str(value).encode()  # UnicodeEncodeError, a ValueError, of half a character
   return value

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gpz_jax import checkpoints
+from gpz_jax import checkpoints, filenames
 from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
 from gpz_jax.attacks.capture import Activations
@@ -93,7 +93,7 @@ def train_decoders(
   fit = (sent.aux[:, : len(fit_on)], fit_on.image)
   held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
   ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
-  folder = f'{name}-{ids[0]}-{stable_hash(attack.text):08x}'.replace('/', '.')
+  folder = decoder_folder(name, ids[0], attack.text)
   meta = {'lanes': ids, 'attack': attack.text}
   keeper = context.keeper(folder, **meta, sent=fingerprint(fit[0]))
   title = f'{name} {attack.text}: {len(lanes)} decoders'
@@ -153,7 +153,7 @@ def search(
 
     def make_keeper(split: str) -> WorkdirKeeper:
       here = [lane.lane.lane_id for lane in lanes if lane.split == split]
-      folder = f'shadow-{split}-{stable_hash(attack.text):08x}'.replace('/', '.')
+      folder = shadow_folder(split, attack.text)
       sent_here = fingerprint(sent.test)
       keepers[split] = context.keeper(folder, lanes=here, sent=sent_here)
       return keepers[split]
@@ -209,6 +209,16 @@ def fingerprint(activations: Activations) -> str:
   """Of what is trained on: other targets send other activations."""
   first = np.asarray(activations[:, 0])
   return checkpoints.checksums(first)['']
+
+
+def decoder_folder(cohort: str, first: str, attack: str) -> str:
+  """The name of the folder of the decoders of an attack, by their first lane."""
+  return filenames.safe(f'{cohort}-{first}-{stable_hash(attack):08x}')
+
+
+def shadow_folder(split: str, attack: str) -> str:
+  """The name of the folder of the shadow edges of an attack."""
+  return filenames.safe(f'shadow-{split}-{stable_hash(attack):08x}')
 
 
 def cohort_name(shape) -> str:

@@ -9,16 +9,17 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from gpz_jax import models, targets
 from gpz_jax.attacks import specs
 from gpz_jax.attacks.capture import PLACES
 from gpz_jax.models import choices
+from gpz_jax.sweep import values
 from gpz_jax.training import lanes
 from gpz_jax.training.engine import PRECISIONS, Engine
 from gpz_jax.training.recipe import DECODER, TARGET_RECIPES, Recipe
-from gpz_jax.types import InputError, Lane
+from gpz_jax.types import Lane
 
 
 def _field(default: Any, text: str, allowed: Sequence[str] = ()) -> Any:
@@ -178,48 +179,57 @@ TARGET_FIELDS = (
 
 
 def validate(config: SweepConfig) -> SweepConfig:
-  """The config, if every field is allowed; names of data and splits are checked later.
+  """The config in plain Python values, if every field is allowed.
+
+  Names of data and splits are checked later.
 
   Raises:
     InputError: naming the first bad field, its value, and what is allowed.
   """
+  hints = get_type_hints(type(config))
+  config = dataclasses.replace(
+    config, **{n: values.convert(n, getattr(config, n), hints[n]) for n in hints}
+  )
   for field in dataclasses.fields(config):
     value, allowed = getattr(config, field.name), field.metadata['allowed']
     if allowed and value not in allowed:
-      _refuse(field.name, value, f'one of {", ".join(allowed)}')
+      values.refuse(field.name, value, f'one of {", ".join(allowed)}')
   for name in ('alphas', 'seeds', 'splits', 'attack'):
-    values = getattr(config, name)
-    if not values or len(set(values)) != len(values):
-      _refuse(name, values, 'at least one value, none of them twice')
+    given = getattr(config, name)
+    if not given or len(set(given)) != len(given):
+      values.refuse(name, given, 'at least one value, none of them twice')
   for alpha in config.alphas:
     if not -1 < alpha < 1:
-      _refuse('alphas', alpha, 'numbers between -1 and 1')
+      values.refuse('alphas', alpha, 'numbers between -1 and 1')
   for name, low, high in _RANGES:
     value = getattr(config, name)
     for item in value if isinstance(value, tuple) else (value,):
       if item is not None and not (low <= item < high and math.isfinite(item)):
         limit = f'at least {low:g}' + (f' and below {high:g}' if high < 2**31 else '')
-        _refuse(name, item, limit)
+        values.refuse(name, item, limit)
   if not config.workdir:
-    _refuse('workdir', config.workdir, 'the path of a folder')
+    values.refuse('workdir', config.workdir, 'the path of a folder')
   engine(config).resolve()
   if config.tune and config.conv != 'auto':
-    _refuse('conv', config.conv, 'auto, or --notune')
+    values.refuse('conv', config.conv, 'auto, or --notune')
   parse_model_options(config.model_options)
   if config.target_weights and config.targets_from:
-    _refuse('targets_from', config.targets_from, 'that or --target_weights, not both')
+    values.refuse(
+      'targets_from', config.targets_from, 'that or --target_weights, not both'
+    )
   for text in config.attack:
     specs.parse(text)
   models.check_name(config.model)
   return config
 
 
+LEAST_SIZE = 8  # of an image's side
 _COUNT, _AMOUNT = (1, 2**31), (0.0, math.inf)
 _RANGES = (
-  ('image_size', 8, 1025),
+  ('image_size', LEAST_SIZE, 1025),
   *((f'{subset}_limit', *_COUNT) for subset in ('train', 'val', 'test', 'aux')),
   *((f'{kind}_epochs', *_COUNT) for kind in ('target', 'decoder')),
-  *((f'{kind}_batch_size', 2, 2**31) for kind in ('target', 'decoder')),
+  *((f'{kind}_batch_size', 2, 2**16 + 1) for kind in ('target', 'decoder')),
   *((f'{kind}_learning_rate', 1e-12, math.inf) for kind in ('target', 'decoder')),
   ('data_seed', 0, 2**31),
   ('seeds', 0, 2**31),
@@ -235,21 +245,19 @@ _RANGES = (
 )
 
 
-def _refuse(name: str, value: Any, allowed: str) -> None:
-  raise InputError(f'--{name}={value} is not allowed; give {allowed}')
-
-
 def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
   """('width=0.25', 'head=compact') -> {'width': 0.25, 'head': 'compact'}."""
   parsed = {}
   for option in options:
     key, equals, value = option.partition('=')
     if not (key and equals and value) or key in ('name', 'num_classes', 'parent'):
-      _refuse('model_options', option, 'KEY=VALUE of the model, such as width=0.25')
+      values.refuse(
+        'model_options', option, 'KEY=VALUE of the model, such as width=0.25'
+      )
     try:
       parsed[key] = ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-      parsed[key] = value
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+      parsed[key] = value  # a word
   return parsed
 
 
@@ -290,24 +298,3 @@ def target_lanes(config: SweepConfig) -> tuple[Lane, ...]:
     Lane(config.model, config.dataset, alpha, seed)
     for alpha, seed in itertools.product(config.alphas, config.seeds)
   )
-
-
-def to_json(config: SweepConfig) -> dict[str, Any]:
-  """The fields as JSON values, in order."""
-  return {
-    name: list(value) if isinstance(value, tuple) else value
-    for name, value in dataclasses.asdict(config).items()
-  }
-
-
-def to_flags(config: SweepConfig) -> str:
-  """A flagfile that repeats the run."""
-  lines = []
-  for name, value in dataclasses.asdict(config).items():
-    if isinstance(value, bool):
-      lines.append(f'--{name}' if value else f'--no{name}')
-    elif isinstance(value, tuple):
-      lines.append(f'--{name}={",".join(map(str, value))}')
-    elif value is not None:
-      lines.append(f'--{name}={value}')
-  return '\n'.join(lines) + '\n'

@@ -66,7 +66,7 @@ class WorkdirKeeper:
   def load(self, like: Any) -> Snapshot | None:
     """The last intact snapshot of this very training."""
     meta = checkpoints.read_meta(self._folder)
-    if meta is not None and meta['identity'] != self._identity:
+    if meta is not None and meta.get('identity') != self._identity:
       return self._begin_again('the snapshot is of another training')
     found = checkpoints.restore(self._folder, like, say=self._say)
     if found is None:

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import itertools
+import math
+import os
 from typing import Any
 
 import flax.linen as nn
@@ -22,6 +24,7 @@ from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.types import InputError, Lane, Task
 
 Shape = tuple[int, ...]
+MOST_PARAMS = 10**9  # of a target: ten times the largest that was published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +91,8 @@ def make_plan(config: SweepConfig) -> Plan:
     InputError: a field, the data, a model, a split, an attack or the workdir is not
       usable.
   """
-  config_lib.validate(config)
+  config = config_lib.validate(config)
+  _check_folders(config)
   done = workdir_lib.check(config)
   attacks = [specs.parse(text) for text in config.attack]
   task = data.load(
@@ -105,8 +109,9 @@ def make_plan(config: SweepConfig) -> Plan:
   )
   options = config_lib.parse_model_options(config.model_options)
   model = models.make(config.model, num_classes=task.num_classes, **options)
-  weights = _load_weights(config, task, options)
+  _check_images(config, task)
   _check_model(config, model, task)
+  weights = _load_weights(config, task, options)
   splits = _list_splits(config, model, task)
   if not all(isinstance(a, DecoderAttack) and a.reads_prediction for a in attacks):
     _drop_false_cuts(splits, model, task)
@@ -131,6 +136,23 @@ def make_plan(config: SweepConfig) -> Plan:
   )
   costs = partition.split_costs(model, task.image_shape, task.num_classes, plan.splits)
   return dataclasses.replace(plan, costs=costs)
+
+
+def _check_folders(config: SweepConfig) -> None:
+  """Raises InputError where a folder to write to is something else."""
+  for name in ('compile_cache', 'profile'):
+    path = getattr(config, name)
+    if path and os.path.lexists(path) and not os.path.isdir(path):
+      raise InputError(f'--{name}={path} is not a folder; name another')
+
+
+def _check_images(config: SweepConfig, task: Task) -> None:
+  height, width, _ = task.image_shape
+  if min(height, width) < config_lib.LEAST_SIZE:
+    raise InputError(
+      f'--dataset={config.dataset} has images of {height}x{width}; set --image_size to'
+      f' {config_lib.LEAST_SIZE} at least'
+    )
 
 
 def _load_weights(config: SweepConfig, task: Task, options: dict[str, Any]) -> Any:
@@ -163,7 +185,8 @@ def _check_model(config: SweepConfig, model: nn.Module, task: Task) -> None:
     reason = str(error).strip().splitlines() or [type(error).__name__]
     raise InputError(
       f'--model={config.model} cannot be called as module(images, train=False) on'
-      f' images {task.image_shape}: {reason[0]}'
+      f' images {task.image_shape} ({reason[0]}); choose another model, --model_options'
+      ' or --image_size'
     ) from error
   wanted = (2, task.num_classes)
   if getattr(logits, 'shape', None) != wanted or 'params' not in variables:
@@ -171,6 +194,13 @@ def _check_model(config: SweepConfig, model: nn.Module, task: Task) -> None:
     raise InputError(
       f'--model={config.model} must have parameters and return logits'
       f' [B, {task.num_classes}]; it returns {found} for two images'
+    )
+  count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables['params']))
+  if count > MOST_PARAMS:
+    raise InputError(
+      f'--model={config.model} has {count:,} parameters with'
+      f' --model_options={",".join(config.model_options)}, more than {MOST_PARAMS:,};'
+      ' make it smaller'
     )
 
 

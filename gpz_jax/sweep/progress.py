@@ -33,9 +33,9 @@ class Progress:
   def __init__(self, quiet: bool = False):
     self._console = rich.console.Console(quiet=quiet, highlight=False, soft_wrap=True)
     self._bar = rich.progress.Progress(
-      rich.progress.TextColumn('{task.description}'),
+      rich.progress.TextColumn('{task.description}', markup=False),
       rich.progress.BarColumn(),
-      rich.progress.TextColumn('{task.fields[status]}'),
+      rich.progress.TextColumn('{task.fields[status]}', markup=False),
       console=self._console,
       transient=True,
       disable=quiet or not self._console.is_terminal,

@@ -58,6 +58,7 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
       the workdir.
     Interrupted: a signal came; the same call goes on where it ended.
   """
+  config = config_lib.validate(config)
   with contextlib.ExitStack() as stack:
     progress = stack.enter_context(Progress(quiet))
     stack.enter_context(_observed(config))
@@ -164,10 +165,10 @@ def obtain_targets(context: Context) -> tuple[targets_lib.Targets, str]:
   if workdir_lib.has_targets(plan.config) and (found := _restore(plan, folder, say)):
     targets, meta = found
     say('targets are there already')
-    changed = contrast(meta['environment'], conditions)
+    changed = contrast(meta.get('environment', {}), conditions)
     if changed:
       say(f'warning: the targets were trained under other conditions ({changed})')
-    return targets, '; '.join(filter(None, (meta['changed'], changed)))
+    return targets, '; '.join(filter(None, (meta.get('changed'), changed)))
   if plan.borrowed is not None:
     targets = _borrow(context)
     meta = {'lanes': ids, 'environment': conditions, 'changed': ''}

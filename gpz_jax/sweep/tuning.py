@@ -1,7 +1,6 @@
 """The engine of a sweep, tuned to the machine where that is asked for."""
 
 import dataclasses
-import json
 import pathlib
 
 from gpz_jax import atomic
@@ -9,6 +8,7 @@ from gpz_jax.attacks import inputs
 from gpz_jax.attacks.specs import DecoderAttack
 from gpz_jax.models.choices import Site, Table
 from gpz_jax.sweep import config as config_lib
+from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.sweep.progress import Progress
 from gpz_jax.training import tune
@@ -20,17 +20,18 @@ def make_engine(plan: Plan, workdir: pathlib.Path, progress: Progress) -> Engine
 
   With --tune the convolutions of the target and of every decoder are measured, unless
   they were before: what was chosen is in tuned.json, and a resumed sweep keeps to it.
+
+  Raises:
+    InputError: tuned.json is damaged.
   """
   engine = config_lib.engine(plan.config).resolve()
   if not plan.config.tune:
     return engine
-  path = workdir / 'tuned.json'
-  if path.exists():
-    table = json.loads(path.read_text())
-  else:
-    table = dict(_measure(plan, engine, progress))
-    atomic.write_json(path, table)
-  return dataclasses.replace(engine, conv=tuple(table.items()))
+  table = workdir_lib.read_tuned(workdir)
+  if table is None:
+    table = tuple(dict(_measure(plan, engine, progress)).items())
+    atomic.write_json(workdir / 'tuned.json', dict(table))
+  return dataclasses.replace(engine, conv=table)
 
 
 def _measure(plan: Plan, engine: Engine, progress: Progress) -> Table:

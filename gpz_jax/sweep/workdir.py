@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import pathlib
 import platform
@@ -12,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from gpz_jax import atomic, checkpoints, results
+from gpz_jax.models import choices
 from gpz_jax.sweep.config import (
   NOT_IDENTITY,
   TARGET_FIELDS,
   SweepConfig,
   target_lanes,
-  to_flags,
-  to_json,
 )
+from gpz_jax.sweep.spelling import to_flags, to_json
 from gpz_jax.types import InputError
 
 
@@ -28,29 +27,61 @@ def check(config: SweepConfig) -> list[results.Row]:
 
   Raises:
     InputError: the workdir belongs to another config, naming the first field that
-      differs, or is not a folder.
+      differs, is not a folder, or a file in it is damaged.
   """
   workdir = pathlib.Path(config.workdir)
+  try:
+    return _check(config, workdir)
+  except OSError as error:
+    raise InputError(
+      f'--workdir={workdir} cannot be read: {error.strerror}; name another'
+    ) from error
+
+
+def _check(config: SweepConfig, workdir: pathlib.Path) -> list[results.Row]:
   if workdir.exists() and not workdir.is_dir():
     raise InputError(f'--workdir={workdir} is not a folder; name another')
-  try:
-    theirs = json.loads((workdir / 'config.json').read_text())
-  except FileNotFoundError:
+  theirs = results.read_object(workdir / 'config.json')
+  if not theirs:
     if workdir.is_dir() and any(workdir.iterdir()):
       raise InputError(
         f'--workdir={workdir} holds files but no config.json; name an empty folder'
-      ) from None
+      )
     return []
-  except (OSError, ValueError) as error:
-    raise InputError(f'--workdir={workdir}: config.json is damaged: {error}') from error
+  if strange := sorted(theirs.keys() - to_json(config).keys()):
+    raise InputError(
+      f"--workdir={workdir}: config.json has '{strange[0]}', which this version of"
+      ' gpz_jax does not know; use the version that wrote it, or name another workdir'
+    )
   if name := _first_difference(config, theirs, set(to_json(config)) - {*NOT_IDENTITY}):
     raise InputError(
       f'--workdir={workdir} holds another sweep: {_contrast(name, config, theirs)};'
       ' name another workdir, or repeat that sweep with'
       f' --flagfile={workdir / "run.flags"}'
     )
+  results.read_ladder(workdir)
+  if config.tune:
+    read_tuned(workdir)
   rows = workdir / 'results.jsonl'
   return results.read_rows(rows) if rows.exists() else []
+
+
+def read_tuned(workdir: pathlib.Path) -> choices.Table | None:
+  """The convolutions' implementations that --tune found; None where it did not run.
+
+  Raises:
+    InputError: tuned.json is damaged or names no such implementation.
+  """
+  path = workdir / 'tuned.json'
+  if not path.exists():
+    return None
+  content = results.read_object(path)
+  try:
+    return choices.check_table(content)
+  except ValueError as error:
+    raise InputError(
+      f'{path} is damaged ({error}); remove it to have the convolutions measured anew'
+    ) from error
 
 
 @contextlib.contextmanager
@@ -83,7 +114,7 @@ def has_targets(config: SweepConfig) -> bool:
   """Whether the workdir holds this sweep's trained targets."""
   meta = checkpoints.read_meta(pathlib.Path(config.workdir) / 'targets')
   ids = [lane.lane_id for lane in target_lanes(config)]
-  return meta is not None and meta['lanes'] == ids
+  return meta is not None and meta.get('lanes') == ids
 
 
 def check_targets(config: SweepConfig) -> np.ndarray | None:
@@ -101,17 +132,22 @@ def check_targets(config: SweepConfig) -> np.ndarray | None:
 
 def _locate_targets(config: SweepConfig, source: pathlib.Path) -> np.ndarray:
   try:
-    theirs = json.loads((source / 'config.json').read_text())
-  except (OSError, ValueError) as error:
+    theirs = results.read_object(source / 'config.json')
+  except (OSError, InputError) as error:
     raise InputError(
       f'--targets_from={source} holds no sweep ({error}); give the workdir of one'
     ) from error
+  if not theirs:
+    raise InputError(
+      f'--targets_from={source} holds no sweep (there is no config.json); give the'
+      ' workdir of one'
+    )
   if name := _first_difference(config, theirs, set(TARGET_FIELDS)):
     raise InputError(
       f'--targets_from={source} has other targets: {_contrast(name, config, theirs)}'
     )
   ids = [lane.lane_id for lane in target_lanes(config)]
-  there = (checkpoints.read_meta(source / 'targets') or {'lanes': []})['lanes']
+  there = (checkpoints.read_meta(source / 'targets') or {}).get('lanes', [])
   if absent := [lane_id for lane_id in ids if lane_id not in there]:
     raise InputError(
       f'--targets_from={source} lacks the targets of {len(absent)} of {len(ids)} alphas'
@@ -136,13 +172,15 @@ def find_targets(config: SweepConfig, workdirs: Iterable[pathlib.Path]) -> str |
 def _first_difference(
   config: SweepConfig, theirs: dict[str, Any], names: set[str]
 ) -> str | None:
-  ours = to_json(config)
-  different = (n for n in ours if n in names and ours[n] != theirs.get(n))
+  """The first field that differs; one that is younger than theirs had its default."""
+  ours, default = to_json(config), to_json(SweepConfig())
+  different = (n for n in ours if n in names and ours[n] != theirs.get(n, default[n]))
   return next(different, None)
 
 
 def _contrast(name: str, config: SweepConfig, theirs: dict[str, Any]) -> str:
-  return f'{name} is {theirs.get(name)!r} there and {to_json(config)[name]!r} here'
+  there = theirs.get(name, to_json(SweepConfig())[name])
+  return f'{name} is {there!r} there and {to_json(config)[name]!r} here'
 
 
 def create(config: SweepConfig) -> pathlib.Path:

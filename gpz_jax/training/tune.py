@@ -110,7 +110,7 @@ def tune(
       f'batch {batch}',
     )
   )
-  chosen = dict(known.get(key, {}))
+  chosen = known.get(key, {})
   table = []
   for site in dict.fromkeys(sites):
     if chosen.get(site.text) not in choices.KNOWN[site.kind]:
@@ -152,9 +152,11 @@ def default_cache() -> pathlib.Path:
 
 
 def _read(cache: pathlib.Path | None) -> dict[str, dict[str, str]]:
-  """What was measured before; a file that cannot be read is measured anew."""
+  """What was measured before; what cannot be read is measured anew."""
   try:
     found = json.loads(cache.read_text()) if cache is not None else {}
-  except (OSError, ValueError):
+  except (OSError, ValueError, RecursionError):
     return {}
-  return found if isinstance(found, dict) else {}
+  if not isinstance(found, dict):
+    return {}
+  return {key: value for key, value in found.items() if isinstance(value, dict)}

@@ -2,8 +2,11 @@
 
 import dataclasses
 import hashlib
+import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from gpz_jax import types
 from gpz_jax.data import images, subsets
 
 
@@ -25,6 +28,20 @@ def signature(parts: Iterable[object]) -> str:
   """A short stable hash of the parts, for `Source.key`."""
   text = '\n'.join(map(str, parts))
   return hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:12]
+
+
+def expand(what: str, path: str | os.PathLike) -> pathlib.Path:
+  """A path with its ~ and ~user resolved; `what` it is stands in the error.
+
+  Raises:
+    InputError: there is no such user.
+  """
+  try:
+    return pathlib.Path(path).expanduser()
+  except RuntimeError as error:
+    raise types.InputError(
+      f'{what} {os.fspath(path)!r}: there is no such user; spell the path out'
+    ) from error
 
 
 def reason(error: Exception) -> str:

@@ -19,8 +19,18 @@ def open_source(root: pathlib.Path) -> base.Source:
   Labels are numbered in the order of their names, over both subsets.
 
   Raises:
-    InputError: the layout is another one, or an image is broken.
+    InputError: the layout is another one, the folder cannot be read, or an image is
+      broken.
   """
+  try:
+    return _open(root)
+  except OSError as error:
+    raise types.InputError(
+      f'cannot read folder {root}: {error.strerror or error}; name another'
+    ) from error
+
+
+def _open(root: pathlib.Path) -> base.Source:
   files = {subset: _image_files(root, subset) for subset in SUBSETS}
   everything = files['train'] + files['test']
   class_names = tuple(sorted({file.parent.name for file in everything}))
@@ -61,4 +71,10 @@ def _read(
 ) -> Iterator[images.Encoded]:
   for file in files:
     label = class_names.index(file.parent.name)
-    yield images.Encoded(str(file), file.read_bytes(), label)
+    try:
+      data = file.read_bytes()
+    except OSError as error:
+      raise types.InputError(
+        f'cannot read {file}: {error.strerror or error}; replace or remove it'
+      ) from error
+    yield images.Encoded(str(file), data, label)

@@ -37,10 +37,14 @@ def find(name: str, data_dir: pathlib.Path) -> base.Source:
     InputError: the name is unknown, or its data is missing or unreadable.
   """
   if name.startswith(FOLDER_PREFIX):
-    path = name.removeprefix(FOLDER_PREFIX)
-    return folder.open_source(pathlib.Path(path).expanduser())
+    return folder.open_source(base.expand('dataset', name.removeprefix(FOLDER_PREFIX)))
   name = canonical_name(name)
-  version = prepared.version_folder(data_dir, name)
+  try:
+    version = prepared.version_folder(data_dir, name)
+  except OSError as error:
+    raise types.InputError(
+      f'cannot look for {name!r} in {data_dir}: {error.strerror}; set another data_dir'
+    ) from error
   if version is None and name.split('/')[0] == 'shapes':
     return rendered.open_source(name.split('/')[1])
   if version is None:
@@ -54,8 +58,8 @@ def canonical_name(name: str) -> str:
   Raises:
     InputError: it is not a TFDS name, or a dataset of ours has no such config.
   """
-  if not re.fullmatch(r'\w+(/[\w.+-]+)?', name):
-    raise types.InputError(f'{name!r} is not a dataset name; known: {_KNOWN}')
+  if not re.fullmatch(r'\w+(/\w[\w.+-]*)?', name) or len(name) > 200:
+    raise types.InputError(f'{name[:200]!r} is not a dataset name; known: {_KNOWN}')
   base_name, _, config = name.partition('/')
   if base_name == 'facescrub' and config:
     raise types.InputError(f"dataset 'facescrub' has no configs, so none {config!r}")

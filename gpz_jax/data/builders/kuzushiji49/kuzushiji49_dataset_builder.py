@@ -7,6 +7,7 @@ ask for the mean of the accuracies by class.
 
 import io
 import pathlib
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -47,7 +48,10 @@ CONFIGS = {
 DEFAULT_CONFIG = 'merged'
 
 _SIDE = 28
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+  *(OSError, EOFError, KeyError, ValueError, MemoryError, RuntimeError),
+  *(OverflowError, struct.error, zipfile.BadZipFile, zlib.error),
+)
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -124,6 +128,8 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
       arrays = np.load(file, allow_pickle=False)
       if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise ValueError('a single array')
+      if not isinstance(arrays['arr_0'], np.ndarray):
+        raise ValueError('no array')
       return arrays['arr_0']
   except _DAMAGE as error:
     pickled = 'allow_pickle' in str(error)

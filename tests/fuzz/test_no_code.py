@@ -1,0 +1,100 @@
+"""Nothing that is loaded can run code: a reader that could may not be called at all."""
+
+import ast
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+FILES = sorted((ROOT / 'gpz_jax').rglob('*.py'))
+FILES += sorted((ROOT / 'experiments').rglob('*.py'))
+# Their readers run what they read. An error's name may be taken, to refuse a file.
+MODULES = ('pickle', 'dill', 'cloudpickle', 'joblib', 'shelve', 'marshal', 'yaml')
+HARMLESS = ('pickle.UnpicklingError',)
+FUNCTIONS = ('eval', 'exec', 'compile', '__import__', 'os.system', 'os.popen')
+METHODS = ('read_pickle', 'unsafe_load', 'import_module')
+# What must be told in so many words not to unpickle.
+MUST_SAY = {
+  'np.load': 'allow_pickle=False',
+  'np.lib.format.read_array': 'allow_pickle=False',
+  'np.save': 'allow_pickle=False',
+  'torch.load': 'weights_only=True',
+}
+MUST_NOT_SAY = ('allow_pickle=True', 'weights_only=False', 'shell=True')
+# --model=package.module:factory is a program of the user's own choice.
+EXCEPTIONS = {'gpz_jax/models/__init__.py': ['importlib.import_module']}
+
+
+def dangers(source: str) -> list[str]:
+  """What in a program could run what it reads."""
+  found = []
+  for node in ast.walk(ast.parse(source)):
+    if isinstance(node, ast.ImportFrom):
+      names = [f'{node.module}.{alias.name}' for alias in node.names]
+      found += [name for name in names if _is_banned(name)]
+    elif isinstance(node, ast.Attribute) and _is_banned(ast.unparse(node)):
+      found.append(ast.unparse(node))
+    elif isinstance(node, ast.Call):
+      found += _dangers_of_call(node)
+  return found
+
+
+def _is_banned(name: str) -> bool:
+  module, _, last = name.rpartition('.')
+  is_reader = module.partition('.')[0] in MODULES and name not in HARMLESS
+  return is_reader or last in METHODS
+
+
+def _dangers_of_call(node: ast.Call) -> Iterator[str]:
+  name = ast.unparse(node.func)
+  said = [f'{word.arg}={ast.unparse(word.value)}' for word in node.keywords]
+  if name in FUNCTIONS:
+    yield name
+  if name in MUST_SAY and MUST_SAY[name] not in said:
+    yield f'{name} without {MUST_SAY[name]}'
+  yield from (f'{name} with {word}' for word in said if word in MUST_NOT_SAY)
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_of_ours_can_run_what_it_reads(path):
+  allowed = EXCEPTIONS.get(path.relative_to(ROOT).as_posix(), [])
+  assert dangers(path.read_text(encoding='utf-8')) == allowed
+
+
+@pytest.mark.parametrize(
+  'source',
+  [
+    'np.load(path)',
+    'np.load(path, allow_pickle=True)',
+    'np.lib.format.read_array(file)',
+    'torch.load(path)',
+    'torch.load(path, weights_only=False)',
+    'reader(path, allow_pickle=True)',
+    'from dill import load',
+    'from pickle import load',
+    'import pickle\npickle.loads(data)',
+    'import yaml\nyaml.load(text)',
+    'eval(text)',
+    'exec(text)',
+    'os.system(text)',
+    'subprocess.run(text, shell=True)',
+    'pd.read_pickle(path)',
+    'importlib.import_module(name)',
+  ],
+)
+def test_what_could_run_code_is_found(source):
+  assert dangers(source)
+
+
+@pytest.mark.parametrize(
+  'source',
+  [
+    'import pickle\ntry: pass\nexcept pickle.UnpicklingError: pass',
+    'np.load(path, allow_pickle=False)',
+    'torch.load(path, weights_only=True)',
+    'ast.literal_eval(text); re.compile(text); model.eval()',
+  ],
+)
+def test_what_could_not_is_no_alarm(source):
+  assert not dangers(source)
