@@ -10,7 +10,7 @@ from gpz_jax.report.figures import alpha_colours, encode_svg
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, tables
 from gpz_jax.report.theory.findings import Theory
 
-LEAST = 62  # pixels of an inch of a figure, below which its text is hard to read
+LEAST, MOST = 62, 92  # pixels of an inch of a figure: its text is neither tiny nor huge
 
 
 def draw(theory: Theory) -> dict[str, Figure]:
@@ -47,6 +47,6 @@ def describe(theory: Theory, drawn: Mapping[str, Figure]) -> dict[str, Any]:
 
 def _embed(figure: Figure) -> markupsafe.Markup:
   """The figure in a box that scrolls where it would get too small to read."""
-  least = round(LEAST * figure.get_figwidth())
-  box = f'<div class="scroll wide" style="--least: {least}px">'
+  least, most = (round(pixels * figure.get_figwidth()) for pixels in (LEAST, MOST))
+  box = f'<div class="scroll wide" style="--least: {least}px; max-width: {most}px">'
   return markupsafe.Markup(f'{box}{encode_svg(figure)}</div>')

@@ -50,7 +50,7 @@ INFORMATION = {
   'information_club': 'CLUB, all dimensions',
   'information_mixture_plug_in': 'mixture in sample, all dimensions',
   'information_decoder': 'decoder, all dimensions',
-  'information_vclub': 'variational CLUB, of projections',
+  'information_vclub': 'variational CLUB, of projections, if its q fits',
   'information_infonce': 'InfoNCE, of projections',
   'information_nwj': 'NWJ, of projections',
   'information_mine': 'MINE, of projections',
