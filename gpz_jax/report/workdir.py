@@ -145,8 +145,8 @@ def _read_text(path: pathlib.Path) -> str:
 
 
 def embedding_path(workdir: pathlib.Path, lane_id: str, split: str) -> pathlib.Path:
-  \"\"\"Where a sweep keeps the embedding of a split's activations.
+  """Where a sweep keeps the embedding of a split's activations.
 
   An array [N, 3]: two coordinates and the label of each example.
-  \"\"\"
+  """
   return workdir / 'theory' / f'{filenames.safe(f"{lane_id}-{split}")}.npy'
