@@ -10,6 +10,7 @@ of all lanes (suite sweep: of the published sweep at one alpha). Exit status: 0 
 
 import functools
 import itertools
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -21,6 +22,7 @@ from experiments.benchmarks import convs, records, steps, sweeps
 from experiments.benchmarks.options import Options
 from experiments.benchmarks.peer import Peer
 from gpz_jax import atomic
+from gpz_jax.models import PAPER_SPLITS
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, check_known
 
@@ -29,6 +31,7 @@ SUITES: dict[str, Callable[[Options], Iterator[records.Record]]] = {
   'step': steps.measure,
   'sweep': sweeps.measure,
 }
+MOST = 2**16  # lanes, examples of a batch, steps, repeats
 PEERS = ('none', 'torch', 'torch_compile')
 
 
@@ -38,7 +41,9 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   names = ', '.join((*SUITES, 'all'))
   lists = functools.partial(flags.DEFINE_list, flag_values=values)
   texts = functools.partial(flags.DEFINE_string, flag_values=values)
-  counts = functools.partial(flags.DEFINE_integer, lower_bound=1, flag_values=values)
+  counts = functools.partial(
+    flags.DEFINE_integer, lower_bound=1, upper_bound=MOST, flag_values=values
+  )
   texts('suite', 'step', f'What to time: {names}.')
   texts('peer', 'none', f'What to compare with: {", ".join(PEERS)}.')
   texts('json', None, 'File for the records.')
@@ -68,6 +73,8 @@ def run(values: flags.FlagValues) -> int:
     ('peer', values.peer, PEERS),
   ):
     check_known(name, value, known)
+  for model in values.models:
+    check_known('model', model, PAPER_SPLITS)
   lanes = _positive(values.lanes)
   engines = tuple(
     Engine(strategy, conv, precision).resolve()
@@ -76,7 +83,7 @@ def run(values: flags.FlagValues) -> int:
     )
   )
   for name, path in (('json', values.json), ('choices', values.choices)):
-    if path and not pathlib.Path(path).absolute().parent.is_dir():
+    if path and not os.path.isdir(pathlib.Path(path).absolute().parent):
       raise InputError(f'--{name}={path} is in no folder; make it first')
   peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
   options = Options(
@@ -99,6 +106,8 @@ def run(values: flags.FlagValues) -> int:
     if peer is not None:
       peer.close()
     _write(values, found)
+  if not found:
+    raise InputError(f'--case={values.case} is in the name of no case; leave it out')
   print(f'\n{records.format_table(found)}')
   return 0
 
@@ -113,7 +122,8 @@ def _write(values: flags.FlagValues, found: list[records.Record]) -> None:
 
 
 def _positive(entries: list[str]) -> tuple[int, ...]:
-  if not entries or not all(entry.isdecimal() and int(entry) for entry in entries):
+  are_digits = entries and all(e.isdecimal() and len(e) < 9 for e in entries)
+  if not are_digits or not all(0 < int(entry) <= MOST for entry in entries):
     raise InputError(f'--lanes={",".join(entries)} is not allowed; give such as 1,3')
   return tuple(map(int, entries))
 
