@@ -12,6 +12,7 @@ times nothing: it holds the theory's estimators against known truths. Exit statu
 import dataclasses
 import functools
 import itertools
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,7 @@ from experiments.benchmarks import convs, estimators, records, steps, sweeps
 from experiments.benchmarks.options import Options
 from experiments.benchmarks.peer import Peer
 from gpz_jax import atomic
+from gpz_jax.models import PAPER_SPLITS
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, check_known
 
@@ -33,6 +35,7 @@ SUITES: dict[str, Callable[[Options], Iterator[records.Record]]] = {
 }
 # Not among `all`: it measures right and wrong, not speed.
 ESTIMATORS = 'estimators'
+MOST = 2**16  # lanes, examples of a batch, steps, repeats
 PEERS = ('none', 'torch', 'torch_compile')
 
 
@@ -42,7 +45,9 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   names = ', '.join((*SUITES, 'all', ESTIMATORS))
   lists = functools.partial(flags.DEFINE_list, flag_values=values)
   texts = functools.partial(flags.DEFINE_string, flag_values=values)
-  counts = functools.partial(flags.DEFINE_integer, lower_bound=1, flag_values=values)
+  counts = functools.partial(
+    flags.DEFINE_integer, lower_bound=1, upper_bound=MOST, flag_values=values
+  )
   texts('suite', 'step', f'What to time: {names}.')
   texts('peer', 'none', f'What to compare with: {", ".join(PEERS)}.')
   texts('json', None, 'File for the records.')
@@ -100,6 +105,8 @@ def run(values: flags.FlagValues) -> int:
     if peer is not None:
       peer.close()
     _write(values, found)
+  if not found:
+    raise InputError(f'--case={values.case} is in the name of no case; leave it out')
   print(f'\n{records.format_table(found)}')
   return 0
 
@@ -110,8 +117,10 @@ def _check(values: flags.FlagValues) -> None:
     ('peer', values.peer, PEERS),
   ):
     check_known(name, value, known)
+  for model in values.models:
+    check_known('model', model, PAPER_SPLITS)
   for name, path in (('json', values.json), ('choices', values.choices)):
-    if path and not pathlib.Path(path).absolute().parent.is_dir():
+    if path and not os.path.isdir(pathlib.Path(path).absolute().parent):
       raise InputError(f'--{name}={path} is in no folder; make it first')
 
 
@@ -135,7 +144,8 @@ def _write(values: flags.FlagValues, found: list[records.Record]) -> None:
 
 
 def _positive(entries: list[str]) -> tuple[int, ...]:
-  if not entries or not all(entry.isdecimal() and int(entry) for entry in entries):
+  are_digits = entries and all(e.isdecimal() and len(e) < 9 for e in entries)
+  if not are_digits or not all(0 < int(entry) <= MOST for entry in entries):
     raise InputError(f'--lanes={",".join(entries)} is not allowed; give such as 1,3')
   return tuple(map(int, entries))
 

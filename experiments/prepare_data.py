@@ -162,7 +162,7 @@ def main(argv: list[str]) -> None:
     raise types.InputError('--dataset is missing')
   data_dir = sources.default_dir()
   if _DATA_DIR.value:
-    data_dir = pathlib.Path(_DATA_DIR.value).expanduser()
+    data_dir = sources.expand('--data_dir', _DATA_DIR.value)
   folder = prepare(_DATASET.value, data_dir, _MANUAL_DIR.value)
   print(summary(names.canonical_name(_DATASET.value), folder))
 

@@ -7,6 +7,7 @@ hold where no flag replaces them; inf lifts one. Exit status 2: bad input.
 """
 
 import functools
+import os
 import pathlib
 
 from absl import flags
@@ -44,11 +45,7 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
   Raises:
     InputError: there is no such folder, or what is in it cannot be used.
   """
-  try:
-    is_there = workdir.is_dir()
-  except OSError as error:  # a name that is too long
-    raise InputError(f'--workdir={workdir} cannot be read: {error.strerror}') from error
-  if not is_there:
+  if not os.path.isdir(workdir):
     raise InputError(f'--workdir={workdir} is not a folder; name that of a sweep')
   rows, is_final = results.read_workdir(workdir)
   theory_rows, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)

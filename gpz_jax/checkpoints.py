@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ import orbax.checkpoint as ocp
 Tree = Any
 Say = Callable[[str], None]
 KEPT = 2  # steps
+# What damaged metadata of any step leads to in Orbax, before a step can be chosen.
+UNOPENABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 _warn = logging.getLogger(__name__).warning
 
 
@@ -40,7 +43,7 @@ def save(
   """
   arrays = jax.device_get(tree)
   plain = {'meta': meta, 'checksums': checksums(arrays)}
-  with _manager(folder) as manager:
+  with _manager_to_write(folder) as manager:
     for later in [other for other in manager.all_steps() if other >= step]:
       manager.delete(later)
     arguments = ocp.args.Composite(
@@ -109,7 +112,12 @@ def _latest_intact(folder: pathlib.Path, read: Callable[..., Any], say: Say) -> 
   """What `read(manager, step)` gives for the latest step it can be read from."""
   if not folder.is_dir():
     return None
-  with _manager(folder) as manager:
+  try:
+    opened = _manager(folder)
+  except UNOPENABLE as error:
+    say(f'checkpoint {folder.name} cannot be opened: {type(error).__name__}')
+    return None
+  with opened as manager:
     for step in sorted(manager.all_steps(), reverse=True):
       try:
         return read(manager, step)
@@ -137,7 +145,7 @@ def _read_plain(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
   plain = _attempt(manager, step, arguments)['meta']
   try:
     checksum = plain.pop('checksum')
-  except (AttributeError, KeyError):
+  except (AttributeError, KeyError, TypeError):
     raise DamagedError('its plain values hold no checksum') from None
   if checksum != _digest_json(plain):
     raise DamagedError('checksum of its plain values differs')
@@ -150,6 +158,15 @@ def _attempt(manager: ocp.CheckpointManager, step: int, arguments: Any) -> Any:
   except Exception as error:  # Orbax and TensorStore raise whatever a byte leads to
     reason = str(error).strip().splitlines() or [type(error).__name__]
     raise DamagedError(reason[0][:200]) from error
+
+
+def _manager_to_write(folder: pathlib.Path) -> ocp.CheckpointManager:
+  """A manager, of an empty folder where what is in it cannot even be listed."""
+  try:
+    return _manager(folder)
+  except UNOPENABLE:
+    shutil.rmtree(folder)
+    return _manager(folder)
 
 
 def _manager(folder: pathlib.Path) -> ocp.CheckpointManager:

@@ -10,6 +10,7 @@ The weights must have been trained on images normalised as `layers.standardize` 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # (torch and safetensors are optional: lint must pass without)
 
+import os
 import pathlib
 import pickle
 from collections.abc import Mapping
@@ -48,11 +49,7 @@ def load_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
       than tensors and plain values, or nothing installed to read the file with.
   """
   path = pathlib.Path(path)
-  try:
-    is_file = path.is_file()
-  except OSError as error:  # a name that is too long, a folder that is closed
-    raise InputError(f"weights '{path}': {error.strerror}; name another") from error
-  if not is_file:
+  if not os.path.isfile(path):
     raise InputError(f"weights '{path}': no such file; give the path of one")
   if path.suffix == '.safetensors':
     return _read_safetensors(path)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import os
 from typing import Any
 
 import flax.linen as nn
@@ -92,7 +91,6 @@ def make_plan(config: SweepConfig) -> Plan:
       usable.
   """
   config = config_lib.validate(config)
-  _check_folders(config)
   done = workdir_lib.check(config)
   attacks = [specs.parse(text) for text in config.attack]
   task = data.load(
@@ -136,14 +134,6 @@ def make_plan(config: SweepConfig) -> Plan:
   )
   costs = partition.split_costs(model, task.image_shape, task.num_classes, plan.splits)
   return dataclasses.replace(plan, costs=costs)
-
-
-def _check_folders(config: SweepConfig) -> None:
-  """Raises InputError where a folder to write to is something else."""
-  for name in ('compile_cache', 'profile'):
-    path = getattr(config, name)
-    if path and os.path.lexists(path) and not os.path.isdir(path):
-      raise InputError(f'--{name}={path} is not a folder; name another')
 
 
 def _check_images(config: SweepConfig, task: Task) -> None:

@@ -92,12 +92,26 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
 def _observed(config: SweepConfig) -> Iterator[None]:
   """Keeps compiled programs, and a trace, where the config says."""
   with contextlib.ExitStack() as stack:
+    for name in ('compile_cache', 'profile'):
+      _make_folder(name, getattr(config, name))
     if config.compile_cache:
       stack.callback(_cache_programs, jax.config.values['jax_compilation_cache_dir'])
       _cache_programs(config.compile_cache)
     if config.profile:
       stack.enter_context(jax.profiler.trace(config.profile))
     yield
+
+
+def _make_folder(name: str, folder: str | None) -> None:
+  """Makes a folder now that JAX would miss at the end only."""
+  if not folder:
+    return
+  try:
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(
+      f'--{name}={folder} cannot be made: {error.strerror}; name another folder'
+    ) from error
 
 
 def _cache_programs(folder: str | None) -> None:

@@ -92,7 +92,9 @@ def test_names_that_are_none(name, tmp_path, refused):
   assert 'is not a dataset name' in refused(data.load, name, data_dir=tmp_path)
 
 
-@pytest.mark.parametrize('data_dir', ['/dev/null', '~no_such_user/x', '/' + 300 * 'x'])
+@pytest.mark.parametrize(
+  'data_dir', ['/dev/null', '~no_such_user/x', '/' + 300 * 'x', 'a\0']
+)
 def test_data_folders_that_are_none(data_dir, refused):
   message = refused(data.load, 'mnist', data_dir=data_dir)
-  assert data_dir in message
+  assert data_dir.strip('\0') in message

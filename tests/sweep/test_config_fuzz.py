@@ -217,7 +217,7 @@ def test_any_values_give_a_plan_or_one_line_that_names_a_field(changes):
   else:
     assert plan.total == len(plan.lanes) * sum(map(len, plan.attacked.values())) > 0
     assert_spelled_alike(config_lib.validate(config))
-    assert not pathlib.Path('run').exists()
+  assert not pathlib.Path('run').exists()
 
 
 def assert_spelled_alike(config: SweepConfig) -> None:

@@ -34,13 +34,16 @@ def expand(what: str, path: str | os.PathLike) -> pathlib.Path:
   """A path with its ~ and ~user resolved; `what` it is stands in the error.
 
   Raises:
-    InputError: there is no such user.
+    InputError: there is no such user, or no system has such a path.
   """
+  text = os.fspath(path)
   try:
-    return pathlib.Path(path).expanduser()
+    if '\0' in text:
+      raise RuntimeError('it has a null byte')
+    return pathlib.Path(text).expanduser()
   except RuntimeError as error:
     raise types.InputError(
-      f'{what} {os.fspath(path)!r}: there is no such user; spell the path out'
+      f'{what} {text!r} is no path: {reason(error)}; spell it out'
     ) from error
 
 

@@ -39,12 +39,7 @@ def find(name: str, data_dir: pathlib.Path) -> base.Source:
   if name.startswith(FOLDER_PREFIX):
     return folder.open_source(base.expand('dataset', name.removeprefix(FOLDER_PREFIX)))
   name = canonical_name(name)
-  try:
-    version = prepared.version_folder(data_dir, name)
-  except OSError as error:
-    raise types.InputError(
-      f'cannot look for {name!r} in {data_dir}: {error.strerror}; set another data_dir'
-    ) from error
+  version = prepared.version_folder(data_dir, name)
   if version is None and name.split('/')[0] == 'shapes':
     return rendered.open_source(name.split('/')[1])
   if version is None:

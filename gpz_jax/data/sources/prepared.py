@@ -1,5 +1,6 @@
 """Prepared TFDS folders (data_dir/name[/config]/version), read without TensorFlow."""
 
+import os
 import pathlib
 import re
 from collections.abc import Iterator
@@ -17,19 +18,28 @@ _CHUNK = 1000  # records read at once
 
 
 def version_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path | None:
-  """The newest prepared version of `name` or `name/config`; None if there is none."""
-  versions = [
-    folder
-    for folder in (data_dir / name).glob('*.*.*')
-    if re.fullmatch(r'\d+\.\d+\.\d+', folder.name)
-    and (folder / 'dataset_info.json').is_file()
-  ]
+  """The newest prepared version of `name` or `name/config`; None if there is none.
+
+  Raises:
+    InputError: the folder cannot be read.
+  """
+  try:
+    versions = [
+      folder
+      for folder in (data_dir / name).glob('*.*.*')
+      if re.fullmatch(r'\d+\.\d+\.\d+', folder.name)
+      and (folder / 'dataset_info.json').is_file()
+    ]
+  except OSError as error:
+    raise types.InputError(
+      f'cannot look for {name!r} in {data_dir}: {error.strerror}; set another data_dir'
+    ) from error
   return max(versions, key=_version_number, default=None)
 
 
 def configs(data_dir: pathlib.Path, name: str) -> list[str]:
   """The configs of `name` that are prepared under `data_dir`."""
-  if not (data_dir / name).is_dir():
+  if not os.path.isdir(data_dir / name):
     return []
   folders = sorted(path.name for path in (data_dir / name).iterdir())
   return [config for config in folders if version_folder(data_dir, f'{name}/{config}')]
