@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import PIL.Image
 
-from gpz_jax import types
+from gpz_jax import interruption, types
 
 # Pillow widens the triangle to the pixel it makes when it reduces, which is what
 # other libraries call antialiased bilinear; when it enlarges, it is plain bilinear.
@@ -51,10 +51,12 @@ def decode(
 
   Raises:
     InputError: an image is broken, has more than 8 bits, or another size.
+    Interrupted: a signal came.
   """
   label = np.empty(count, np.int32)
   image = None
   for i, example in enumerate(examples):
+    interruption.check()
     pixels = _decode_one(example, channels, size)
     if image is None:
       image = np.empty((count, *pixels.shape), np.uint8)

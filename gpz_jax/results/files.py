@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,11 +33,15 @@ def append_rows(path: PathLike, rows: Iterable[Row], schema: Schema = RESULTS) -
   """
   checked = [_without_nan(schema.check(row)) for row in rows]
   lines = ''.join(json.dumps(row, allow_nan=False) + '\n' for row in checked)
-  with open(path, 'ab+') as file:
-    file.truncate(_intact_length(file))
-    file.write(lines.encode())
-    file.flush()
-    os.fsync(file.fileno())
+  with open(path, 'ab+', buffering=0) as file:
+    length = _intact_length(file)
+    file.truncate(length)
+    try:
+      _write_all(file, lines.encode())
+      os.fsync(file.fileno())
+    except OSError:
+      file.truncate(length)  # lanes that ran side by side have rows together, or none
+      raise
 
 
 def read_rows(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
@@ -68,7 +72,7 @@ def write_parquet(
   ordered = sorted(map(schema.check, rows), key=schema.sort_key)
   table = pa.Table.from_pylist([_without_nan(r) for r in ordered], _as_arrow(schema))
   with atomic.replacing(path) as partial:
-    pq.write_table(table, partial)
+    pq.write_table(table, partial, write_page_checksum=True)
 
 
 def read_parquet(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
@@ -78,7 +82,7 @@ def read_parquet(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
     InputError: there is no such file, or it holds other rows.
   """
   try:
-    rows = pq.read_table(path).to_pylist()
+    rows = pq.read_table(path, page_checksum_verification=True).to_pylist()
     return [schema.check(_with_nan(row, schema)) for row in rows]
   except (OSError, pa.ArrowInvalid, ValueError) as error:
     raise _unreadable(schema, path, error) from error
@@ -158,7 +162,12 @@ def _parse_line(path: PathLike, number: int, line: str, schema: Schema) -> Row:
     ) from error
 
 
-def _intact_length(file) -> int:
+def _write_all(file: BinaryIO, text: bytes) -> None:
+  while text:  # the disk may take a part, and only then say that it is full
+    text = text[file.write(text) :]
+
+
+def _intact_length(file: BinaryIO) -> int:
   """Bytes up to and with the last newline."""
   file.seek(0)
   return file.read().rfind(b'\n') + 1

@@ -1,0 +1,126 @@
+"""The real sweep, killed, terminated, locked out, out of disk, poisoned: it recovers."""
+
+import functools
+import pathlib
+import random
+import shutil
+import signal
+import time
+
+import pytest
+from faults import harness
+
+from gpz_jax import results
+
+
+@pytest.fixture(scope='module', autouse=True)
+def cache(tmp_path_factory):
+  """Decoded images, kept between the processes."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
+    yield
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory) -> tuple[pathlib.Path, float]:
+  """The workdir of an uninterrupted run, and what it took with everything to compile."""
+  workdir = tmp_path_factory.mktemp('finished') / 'run'
+  began = time.monotonic()
+  run = harness.sweep(workdir)
+  assert run.finish() == 0, run.error
+  return workdir, time.monotonic() - began
+
+
+def test_whatever_happens_the_rows_are_those_of_an_undisturbed_run(finished, tmp_path):
+  """Kills, terminations, a second sweep on the workdir and a full disk, in turn."""
+  undisturbed, seconds = finished
+  workdir, rng, hurts = tmp_path / 'run', random.Random(0), 0
+  for number in 4 * (signal.SIGKILL, signal.SIGTERM):
+    status = harness.hurt(harness.sweep(workdir), number, rng, 0.1 * seconds)
+    hurts += status in (-9, 75)
+    if status == 0:
+      break
+  assert hurts >= 4
+  run = harness.sweep(workdir)
+  assert run.finish() == 0, run.error
+  found = harness.metrics(workdir)
+  assert harness.differences(found, harness.metrics(undisturbed)) == []
+  assert not list(workdir.rglob('*.partial'))
+  assert not (workdir / 'running').exists()
+
+
+@pytest.fixture
+def last_cohort_missing(finished, tmp_path) -> pathlib.Path:
+  """A finished sweep whose last two rows are lost: its targets and others are there."""
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished[0], workdir)
+  lines = (workdir / 'results.jsonl').read_text().splitlines(keepends=True)
+  assert len(lines) == 4
+  (workdir / 'results.jsonl').write_text(''.join(lines[:2]))
+  (workdir / 'results.parquet').unlink()
+  return workdir
+
+
+def test_a_second_sweep_is_refused_while_one_runs(finished, last_cohort_missing):
+  first = harness.sweep(last_cohort_missing)
+  assert first.wait_for(harness.STARTED)
+  before = (last_cohort_missing / 'config.json').stat().st_mtime_ns
+  second = harness.sweep(last_cohort_missing, strategy='vmap')
+  assert second.finish() == 2, second.error
+  assert f'--workdir={last_cohort_missing} is being written by process' in second.error
+  assert second.error.count('\n') == 1
+  assert (last_cohort_missing / 'config.json').stat().st_mtime_ns == before
+  first.send(signal.SIGKILL)
+  assert first.finish() in (-9, 0)
+  third = harness.sweep(last_cohort_missing)
+  assert third.finish() == 0, third.error
+  found = harness.metrics(last_cohort_missing)
+  assert harness.differences(found, harness.metrics(finished[0])) == []
+
+
+def test_a_full_disk_is_one_line_and_costs_no_row(finished, last_cohort_missing):
+  full = functools.partial(harness.limit_files, 16_384)
+  run = harness.sweep(last_cohort_missing, full)
+  assert run.finish() == 74, run.error
+  assert run.error.startswith('sweep: the disk is full')
+  assert run.error.count('\n') == 1
+  assert len(results.read_rows(last_cohort_missing / 'results.jsonl')) == 2
+  run = harness.sweep(last_cohort_missing)
+  assert run.finish() == 0, run.error
+  found = harness.metrics(last_cohort_missing)
+  assert harness.differences(found, harness.metrics(finished[0])) == []
+
+
+def test_a_poisoned_lane_diverges_alone(finished, last_cohort_missing):
+  run = harness.sweep(last_cohort_missing, harness.poison_second_lane)
+  assert run.finish() == 3, run.error
+  ours, theirs = harness.metrics(last_cohort_missing), harness.metrics(finished[0])
+  (lost,) = [i for i, row in enumerate(ours) if row['status'] == 'diverged']
+  assert (ours[lost]['steps'], ours[lost]['best_epoch']) == (0, 0)
+  assert theirs[lost]['steps'] == 8 * 3  # epochs, batches of 18 images
+  del ours[lost], theirs[lost]
+  assert harness.differences(ours, theirs) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
+def test_twenty_five_interruptions(finished, tmp_path, number):
+  undisturbed, _ = finished
+  began = time.monotonic()
+  again = harness.sweep(tmp_path / 'again')  # with everything compiled
+  assert again.finish() == 0, again.error
+  longest = time.monotonic() - began
+  wanted = harness.metrics(undisturbed)
+  assert harness.differences(harness.metrics(tmp_path / 'again'), wanted) == []
+  rng, hurts, sweeps = random.Random(int(number)), 0, 0
+  while hurts < 25:
+    status, workdir = None, tmp_path / str(sweeps)
+    while status not in (0, -15):
+      run = harness.sweep(workdir, attack='inversion')
+      status = harness.hurt(run, number, rng, longest)
+      hurts += status in (-9, 75)
+    if status == -15:
+      assert harness.sweep(workdir).finish() == 0
+    assert harness.differences(harness.metrics(workdir), wanted) == []
+    sweeps += 1
+  print(f'{hurts} times {signal.Signals(number).name} over {sweeps} sweeps')
