@@ -40,10 +40,12 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
       sys.exit(0)
 
   def guarded(argv: list[str]) -> int | None:
-    logging.set_verbosity(logging.ERROR)  # TFDS and Orbax log every file they touch
+    # TFDS and Orbax log every file they touch, and errors before they raise them.
+    logging.set_verbosity(logging.FATAL)
     # A shell that starts a command in the background has it ignore SIGINT, which is
     # what schedulers send before the time is up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _report_unraisable
     try:
       if len(argv) > 1:
         raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
@@ -89,3 +91,9 @@ def explain_failure(error: Exception) -> str | None:
   if isinstance(error, OSError):
     return f'{text[:200]}; what is finished is kept: mend that and run it again'
   return None
+
+
+def _report_unraisable(unraisable) -> None:
+  """Of a damaged checkpoint, reads that Orbax no longer waits for fail in threads."""
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    sys.__unraisablehook__(unraisable)

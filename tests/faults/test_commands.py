@@ -1,6 +1,7 @@
 """The real sweep, killed, terminated, locked out, out of disk, poisoned: it recovers."""
 
 import functools
+import json
 import pathlib
 import random
 import shutil
@@ -11,6 +12,9 @@ import pytest
 from faults import harness
 
 from gpz_jax import results
+from gpz_jax.sweep import verify
+from gpz_jax.sweep import workdir as workdir_lib
+from gpz_jax.types import InputError
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -100,6 +104,101 @@ def test_a_poisoned_lane_diverges_alone(finished, last_cohort_missing):
   assert theirs[lost]['steps'] == 8 * 3  # epochs, batches of 18 images
   del ours[lost], theirs[lost]
   assert harness.differences(ours, theirs) == []
+
+
+def test_a_finished_sweep_is_verified_bit_for_bit(finished):
+  before = {path: path.stat().st_mtime_ns for path in finished[0].rglob('*')}
+  run = harness.verify(finished[0], '--sample=4')
+  assert run.finish() == 0, run.output + run.error
+  assert run.output == (
+    '3 checkpoints and 4 rows checked, 4 of 4 rows with a decoder computed again, bit'
+    ' for bit: all is well\n'
+  )
+  assert {path: path.stat().st_mtime_ns for path in finished[0].rglob('*')} == before
+
+
+def test_verify_says_where_a_number_was_changed(finished, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished[0], workdir)
+  rows = results.read_rows(workdir / 'results.jsonl')
+  true = rows[1]['test_mse']
+  rows[1]['test_mse'] = true * (1 + 1e-6)
+  (workdir / 'results.jsonl').unlink()
+  results.append_rows(workdir / 'results.jsonl', rows)
+  verdict = verify.verify(workdir, sample=0)
+  assert verdict.problems == [
+    f'row conv_1 alpha 0.3 seed 0 inversion: test_mse is {true!r} in results.parquet'
+    f' and {rows[1]["test_mse"]!r} in results.jsonl'
+  ]
+  results.write_parquet(workdir / 'results.parquet', rows)
+  told = []
+  verdict = verify.verify(workdir, sample=100, tell=told.append)
+  assert (
+    verdict.problems
+    == told
+    == [
+      f'row conv_1 alpha 0.3 seed 0 inversion: test_mse is {rows[1]["test_mse"]!r}, but'
+      f' its decoder gives {true!r}'
+    ]
+  )
+  assert verdict.sentence().endswith('one thing is wrong')
+
+
+def test_verify_finds_a_flipped_byte_and_a_lost_decoder(finished, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished[0], workdir)
+  decoders = sorted((workdir / 'decoders').iterdir())[0]
+  path = max(decoders.rglob('d/*'), key=lambda path: path.stat().st_size)
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+  run = harness.verify(workdir, '--sample=0')
+  assert run.finish() == 1, run.error
+  problem, *rest = run.output.splitlines()
+  assert problem.startswith(f'checkpoint {decoders.name}, step 0 is damaged: ')
+  assert 'one thing is wrong' not in problem
+  assert rest[-1].endswith('2 things are wrong')  # and none is intact
+  shutil.rmtree(decoders)
+  problems = verify.verify(workdir).problems
+  assert len(problems) == 2
+  assert all('has no checkpoint in decoders/' in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'message'),
+  [
+    (
+      'alphas',
+      [0.0, 0.2],
+      'row conv_1 alpha 0.3 seed 0 inversion is no lane of config',
+    ),
+    ('attack', ['inversion:act=tanh'], "attack 'inversion' is not in config.json"),
+    ('decoder_epochs', 9, 'config.json and run.flags are of different sweeps'),
+  ],
+)
+def test_verify_finds_a_foreign_config(finished, tmp_path, field, value, message):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished[0], workdir)
+  values = json.loads((workdir / 'config.json').read_text())
+  (workdir / 'config.json').write_text(json.dumps(values | {field: value}))
+  problems = verify.verify(workdir, sample=0).problems
+  assert 'config.json and run.flags are of different sweeps' in problems
+  assert any(message in problem for problem in problems)
+
+
+def test_what_cannot_be_verified_is_bad_input(finished, tmp_path):
+  run = harness.verify(tmp_path / 'absent')
+  assert run.finish() == 2
+  assert 'is not a folder' in run.error
+  with pytest.raises(InputError, match='holds no config.json'):
+    verify.verify(tmp_path)
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished[0], workdir)
+  with workdir_lib.locked(workdir, print), pytest.raises(InputError, match='is being'):
+    verify.verify(workdir)
+  (workdir / 'config.json').write_text('{"alphas": 3}')
+  with pytest.raises(InputError, match='config.json is of another version'):
+    verify.verify(workdir)
 
 
 @pytest.mark.slow
