@@ -21,14 +21,12 @@ def os_error(number, path='runs/x'):
     (os_error(errno.EDQUOT), 'the disk is full'),
     (os_error(errno.EFBIG), 'the disk is full'),
     (
-      ValueError('RESOURCE_EXHAUSTED: [OS error 28: No space left]'),
+      ValueError('RESOURCE_EXHAUSTED: [errno 28: No space left]'),
       'the disk is full',
     ),
     (MemoryError(), 'out of memory'),
     (
-      jax.errors.JaxRuntimeError(
-        'RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes'
-      ),
+      jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9 b'),
       'out of memory',
     ),
     (os_error(errno.EIO), "Input/output error: 'runs/x'"),
