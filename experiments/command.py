@@ -1,7 +1,7 @@
 """What every command shares: one line for what goes wrong, and the exit status.
 
-0 done, 2 bad input, 75 interrupted and to be run again, 130 interrupted by Ctrl-C where
-nothing was running yet.
+0 done, 2 bad input, 74 the machine failed (disk, memory), 75 interrupted and to be run
+again, 130 interrupted by Ctrl-C where nothing was running yet.
 """
 
 import io
@@ -15,7 +15,9 @@ from absl import app, flags, logging
 from gpz_jax.interruption import Interrupted
 from gpz_jax.types import InputError
 
+BROKEN = 74  # EX_IOERR
 AGAIN = 75  # EX_TEMPFAIL
+_DISK_IS_FULL = ('No space left', 'Disk quota exceeded', 'File too large')
 
 
 def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
@@ -67,12 +69,14 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
       sys.exit(0)
 
   def guarded(argv: list[str]) -> int | None:
-    logging.set_verbosity(logging.ERROR)  # TFDS and Orbax log every file they touch
+    # TFDS and Orbax log every file they touch, and errors before they raise them.
+    logging.set_verbosity(logging.FATAL)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be anything
       sys.stdout.reconfigure(errors='backslashreplace')
     # A shell that starts a command in the background has it ignore SIGINT, which is
     # what schedulers send before the time is up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _report_unraisable
     try:
       check_no_more(argv)
       return main(argv[1:])
@@ -90,6 +94,36 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
         file=sys.stderr,
       )
       return 130
+    except Exception as error:
+      reason = explain_failure(error)
+      if reason is None:
+        raise  # ours: with its traceback
+      print(f'{name}: {reason}', file=sys.stderr)
+      return BROKEN
 
   app.run(guarded, flags_parser=parse)
   raise AssertionError('app.run exits')
+
+
+def explain_failure(error: Exception) -> str | None:
+  """What the machine lacks and the way out, in one line; None for any other error."""
+  text = ' '.join(str(error).split()) or type(error).__name__
+  if any(words in text for words in _DISK_IS_FULL):  # Orbax wraps what the disk says
+    return (
+      f'the disk is full ({text[:200]}); make room and run the same command again:'
+      ' what is finished is kept'
+    )
+  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in text:
+    return (
+      f'out of memory ({text[:200]}); what is finished is kept: take fewer lanes at a'
+      ' time (--cache_budget_gb, --strategy=map) or smaller batches, and run again'
+    )
+  if isinstance(error, OSError):
+    return f'{text[:200]}; what is finished is kept: mend that and run it again'
+  return None
+
+
+def _report_unraisable(unraisable) -> None:
+  """Of a damaged checkpoint, reads that Orbax no longer waits for fail in threads."""
+  if str(unraisable.exc_value) != 'Event loop is closed':
+    sys.__unraisablehook__(unraisable)

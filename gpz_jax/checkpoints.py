@@ -79,11 +79,24 @@ def read_meta(folder: pathlib.Path) -> dict[str, Any] | None:
   )
 
 
+def has_step(folder: pathlib.Path) -> bool:
+  """Whether a step was ever finished there, be it damaged by now."""
+  return folder.is_dir() and any(path.name.isdecimal() for path in folder.iterdir())
+
+
 def find_damage(folder: pathlib.Path) -> list[str]:
   """What is wrong with any step of a checkpoint, one line each."""
-  found: list[str] = []
-  if _latest_intact(folder, lambda m, step: _read(m, step, None), found.append) is None:
-    found.append(f'{folder.name}: no intact checkpoint')
+  found, intact = [], 0
+  if folder.is_dir():
+    with _manager(folder) as manager:
+      for step in sorted(manager.all_steps()):
+        try:
+          _read(manager, step, None)
+          intact += 1
+        except DamagedError as error:
+          found.append(_describe(folder, step, error))
+  if not intact:
+    found.append(f'checkpoint {folder.name} has no intact step')
   return found
 
 
@@ -122,8 +135,12 @@ def _latest_intact(folder: pathlib.Path, read: Callable[..., Any], say: Say) -> 
       try:
         return read(manager, step)
       except DamagedError as error:
-        say(f'checkpoint {folder.name}, step {step} is damaged: {error}')
+        say(_describe(folder, step, error))
   return None
+
+
+def _describe(folder: pathlib.Path, step: int, error: DamagedError) -> str:
+  return f'checkpoint {folder.name}, step {step} is damaged: {error}'
 
 
 def _read(

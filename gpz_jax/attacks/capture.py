@@ -6,6 +6,7 @@ else in a file that is mapped into it.
 """
 
 import functools
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
@@ -93,7 +94,11 @@ def _make_store(shape, dtype, place: Place, path: pathlib.Path | None) -> Activa
     return np.empty(shape, dtype)
   assert path is not None, 'disk needs a file'
   path.parent.mkdir(parents=True, exist_ok=True)
-  return np.lib.format.open_memmap(path, 'w+', dtype, shape)
+  store = np.lib.format.open_memmap(path, 'w+', dtype, shape)
+  if hasattr(os, 'posix_fallocate'):  # not on macOS
+    with path.open('r+b') as file:  # a full disk fails here: in the map it is SIGBUS
+      os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+  return store
 
 
 @functools.partial(jax.jit, donate_argnums=(0,))

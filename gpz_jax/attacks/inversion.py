@@ -137,6 +137,23 @@ def train(
   return Decoders(states.best, states.train.alive, states.train.step), history
 
 
+def blank(
+  decoder: nn.Module, activation_shape: tuple[int, ...], num_lanes: int
+) -> Decoders:
+  """Decoders of the right structure and shapes, to restore a checkpoint into."""
+
+  def one(_: jax.Array) -> Decoders:
+    sample = jnp.zeros((1, *activation_shape))
+    variables = decoder.init(jax.random.key(0), sample, train=False)
+    count = jnp.zeros((), jnp.int32)
+    best = Best(
+      jnp.zeros(()), count, variables['params'], variables.get('batch_stats', {})
+    )
+    return Decoders(best, jnp.ones((), bool), count)
+
+  return jax.vmap(one)(jnp.arange(num_lanes))
+
+
 def reconstruct(
   decoder: nn.Module,
   decoders: Decoders,

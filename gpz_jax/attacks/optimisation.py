@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax import metrics, partition
+from gpz_jax import interruption, metrics, partition
 from gpz_jax.attacks.inversion import EVAL_BATCH, Activations, AttackLane
 from gpz_jax.data import eval_order
 from gpz_jax.models import layers
@@ -116,6 +116,9 @@ def reconstruct(
     search: how.
     engine: how lanes are computed; searches run in float32 always.
     report: called with the steps done and the steps in all.
+
+  Raises:
+    Interrupted: a signal came; a search starts over.
   """
   engine = engine.resolve()
   num_images = activations.shape[1]
@@ -137,6 +140,7 @@ def reconstruct(
         state = jax.block_until_ready(run((state, these, wanted), steps))
         done += steps
         report(done, total, {})
+        interruption.check()
       # the last batch is padded with repeated examples: written twice, equal
       images[np.ix_(rows, batch)] = jnp.clip(_to_pixels(state.guess), 0, 1)
       errors[np.ix_(rows, batch)] = state.errors

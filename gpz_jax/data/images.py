@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import PIL.Image
 
-from gpz_jax import types
+from gpz_jax import interruption, types
 
 # Pillow widens the triangle to the pixel it makes when it reduces, which is what
 # other libraries call antialiased bilinear; when it enlarges, it is plain bilinear.
@@ -64,9 +64,11 @@ def decode(
   Raises:
     InputError: an image is broken, has more than 8 bits, or another size; there are
       more or fewer of them, or too many for the memory.
+    Interrupted: a signal came.
   """
   label, image, found = None, None, 0
   for example in examples:
+    interruption.check()
     pixels = _decode_one(example, channels, size)
     if label is None or image is None:
       label, image = _allocate(count, pixels.shape, example.where)

@@ -40,7 +40,9 @@ COLUMNS = (
   Column('n_test', int, 'images scored in the test subset'),
   Column('n_aux', int, "the attacker's images that were fitted and, by aux_*, scored"),
   Column('steps', int, 'steps taken until the end, or until it diverged'),
-  Column('status', str, 'done, or diverged: the loss stopped being finite'),
+  Column(
+    'status', str, 'done, or diverged: a loss, of target or decoder, went non-finite'
+  ),
   Column('lane_id', str, 'stable name of model, dataset, alpha and seed'),
   Column('strategy', str, 'how lanes were run side by side: map, vmap, ...'),
   Column('conv', str, 'how convolutions were computed: auto, tuned, lax, ...'),

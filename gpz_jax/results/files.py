@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,11 +36,15 @@ def append_rows(path: PathLike, rows: Iterable[Row], schema: Schema = RESULTS) -
   """
   checked = [_without_nan(schema.check(row)) for row in rows]
   lines = ''.join(json.dumps(row, allow_nan=False) + '\n' for row in checked)
-  with open(path, 'ab+') as file:
-    file.truncate(_intact_length(file))
-    file.write(lines.encode())
-    file.flush()
-    os.fsync(file.fileno())
+  with open(path, 'ab+', buffering=0) as file:
+    length = _intact_length(file)
+    file.truncate(length)
+    try:
+      _write_all(file, lines.encode())
+      os.fsync(file.fileno())
+    except OSError:
+      file.truncate(length)  # lanes that ran side by side have rows together, or none
+      raise
 
 
 def read_rows(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
@@ -203,7 +207,12 @@ def _parse_line(path: PathLike, number: int, line: str, schema: Schema) -> Row:
     ) from error
 
 
-def _intact_length(file) -> int:
+def _write_all(file: BinaryIO, text: bytes) -> None:
+  while text:  # the disk may take a part, and only then say that it is full
+    text = text[file.write(text) :]
+
+
+def _intact_length(file: BinaryIO) -> int:
   """Bytes up to and with the last newline."""
   file.seek(0)
   return file.read().rfind(b'\n') + 1

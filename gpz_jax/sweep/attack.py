@@ -3,8 +3,10 @@
 import dataclasses
 import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -12,8 +14,10 @@ from gpz_jax import checkpoints, filenames
 from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
 from gpz_jax.attacks.capture import Activations
+from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.attacks.specs import DecoderAttack, SearchAttack
 from gpz_jax.sweep import config as config_lib
+from gpz_jax.sweep import memory
 from gpz_jax.sweep.keeper import WorkdirKeeper
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.sweep.progress import Progress, write_events
@@ -64,8 +68,52 @@ class Outcome(NamedTuple):
   alive: Any  # [L] bool
   n_test: int
   n_aux: int
-  changed: str  # conditions that changed while it ran
+  keepers: list[WorkdirKeeper]  # of its trainings; to be dropped once rows are written
   samples: Any  # [L, n, H, W, C] in [0, 1]
+
+
+def intercept(context: Context, lanes: Sequence[AttackLane], targets) -> Sent:
+  """What an attacker of lanes of one activation shape sees."""
+  plan = context.plan
+  shape = plan.shapes[lanes[0].split].shape
+  place = memory.choose_place(plan, shape, len(lanes))
+
+  def capture(name: str, images: np.ndarray) -> Activations:
+    return inversion.capture(
+      plan.model,
+      targets.best.variables,
+      lanes,
+      images,
+      memory.activation_dtype(plan, shape),
+      engine=context.engine,
+      place=place,
+      path=context.workdir / 'activations' / f'{name}.npy',
+    )
+
+  task = plan.task
+  return Sent(capture('aux', task.aux.image), capture('test', task.test.image), place)
+
+
+def convert(attack: DecoderAttack, sent: Sent) -> Sent:
+  """What the attack's decoders are given of it."""
+  if attack.input == 'activation':
+    return sent
+  read = inputs.make(attack.input)
+  aux, test = (capture_lib.convert(a, read) for a in (sent.aux, sent.test))
+  return sent._replace(aux=aux, test=test)
+
+
+def score(
+  plan: Plan, decoder: nn.Module, decoders: inversion.Decoders, sent: Sent, engine
+) -> dict[str, np.ndarray]:
+  """The scores of trained decoders, column of results -> [L]; `sent` is converted."""
+  fit_on, _ = inversion.subsets(plan.task, plan.config.selection)
+  fit, test = (sent.aux[:, : len(fit_on)], fit_on.image), plan.task.test.image
+  on_aux = inversion.evaluate(decoder, decoders, *fit, engine=engine)
+  on_test = inversion.evaluate(decoder, decoders, sent.test, test, engine=engine)
+  return {f'test_{name}': value for name, value in on_test.items()} | {
+    f'aux_{name}': on_aux[name] for name in AUX_SCORES
+  }
 
 
 def train_decoders(
@@ -85,10 +133,7 @@ def train_decoders(
   name = cohort_name(shape)
   recipe = config_lib.decoder_recipe(config)
   decoder = attack.make(shape, task.image_shape)
-  if attack.input != 'activation':
-    read = inputs.make(attack.input)
-    aux, test = (capture_lib.convert(a, read) for a in (sent.aux, sent.test))
-    sent = sent._replace(aux=aux, test=test)
+  sent = convert(attack, sent)
   fit_on, choose_on = inversion.subsets(task, config.selection)
   fit = (sent.aux[:, : len(fit_on)], fit_on.image)
   held_out = sent.test if config.selection == 'test' else sent.aux[:, len(fit_on) :]
@@ -111,17 +156,12 @@ def train_decoders(
       report=phase,
       keeper=keeper,
     )
-  on_aux = inversion.evaluate(decoder, decoders, *fit, engine=engine)
-  on_test = inversion.evaluate(
-    decoder, decoders, sent.test, task.test.image, engine=engine
-  )
+  scores = score(context.plan, decoder, decoders, sent, engine)
   write_events(context.events, f'decoder {attack.text}', ids, history)
   checkpoints.save(context.workdir / 'decoders' / folder, decoders, meta)
-  keeper.drop()
   params = jax.tree.leaves(decoders.best.params)
   return Outcome(
-    scores={f'test_{name}': value for name, value in on_test.items()}
-    | {f'aux_{name}': on_aux[name] for name in AUX_SCORES},
+    scores=scores,
     decoder=_class_name(decoder),
     decoder_params=sum(math.prod(leaf.shape[1:]) for leaf in params),
     epochs=recipe.epochs,
@@ -130,7 +170,7 @@ def train_decoders(
     alive=decoders.alive,
     n_test=len(task.test),
     n_aux=len(fit_on),
-    changed=keeper.changed,
+    keepers=[keeper],
     samples=inversion.reconstruct(
       decoder, decoders, sent.test[:, :NUM_SAMPLES], engine=engine
     ),
@@ -171,8 +211,6 @@ def search(
         report=phase,
         make_keeper=make_keeper,
       )
-    for keeper in keepers.values():
-      keeper.drop()
     edges, alive = shadows.best.variables, np.asarray(shadows.alive)
     best_epoch = shadows.best.epoch
   wanted = task.test.image[: attack.images]
@@ -200,7 +238,7 @@ def search(
     alive=alive & np.isfinite(found.errors).all(axis=1),
     n_test=len(wanted),
     n_aux=len(fit_on) if attack.shadow else 0,
-    changed='; '.join(filter(None, (keeper.changed for keeper in keepers.values()))),
+    keepers=list(keepers.values()),
     samples=found.reconstructions[:, :NUM_SAMPLES],
   )
 

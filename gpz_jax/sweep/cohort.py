@@ -3,21 +3,20 @@
 import collections
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 
 import gpz_jax
 from gpz_jax import atomic, report, results
-from gpz_jax.attacks import inversion
-from gpz_jax.attacks.capture import Activations
 from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.attacks.specs import Attack, DecoderAttack
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import memory
 from gpz_jax.sweep.ahead import Ahead, Job
 from gpz_jax.sweep.attack import Context, Outcome, Sent
+from gpz_jax.sweep.keeper import WorkdirKeeper
 from gpz_jax.sweep.plan import Shape
 from gpz_jax.sweep.progress import format_seconds
 
@@ -66,37 +65,23 @@ class Cohort:
       index = [i for i, lane in enumerate(wave) if attack in wanted[lane]]
       if not index:
         continue
-      sent = sent or self._capture(wave, targets)
+      sent = sent or attack_lib.intercept(self.context, wave, targets)
       lanes = [wave[i] for i in index]
       intercepted = sent
       if len(index) < len(wave):
         chosen = np.array(index)
         intercepted = sent._replace(aux=sent.aux[chosen], test=sent.test[chosen])
-      rows = self._attack(attack, lanes, intercepted, targets, quality)
+      rows, keepers = self._attack(attack, lanes, intercepted, targets, quality)
       for lane in lanes:  # done: not again, should a later attack run out of memory
         wanted[lane] = [a for a in wanted[lane] if a is not attack]
       yield rows
+      for keeper in keepers:  # not before the rows are written
+        keeper.drop()
 
-  def _capture(self, wave: Sequence[AttackLane], targets) -> Sent:
-    place = memory.choose_place(self.plan, self.shape, len(wave))
-
-    def capture(name: str, images: np.ndarray) -> Activations:
-      return inversion.capture(
-        self.plan.model,
-        targets.best.variables,
-        wave,
-        images,
-        memory.activation_dtype(self.plan, self.shape),
-        engine=self.context.engine,
-        place=place,
-        path=self.context.workdir / 'activations' / f'{name}.npy',
-      )
-
-    task = self.plan.task
-    return Sent(capture('aux', task.aux.image), capture('test', task.test.image), place)
-
-  def _attack(self, attack, lanes, sent: Sent, targets, quality) -> list[results.Row]:
-    """Runs one attack on its lanes and saves what it leaves; returns the rows."""
+  def _attack(
+    self, attack, lanes, sent: Sent, targets, quality
+  ) -> tuple[list[results.Row], list[WorkdirKeeper]]:
+    """Runs one attack on its lanes and saves what it leaves; its rows and snapshots."""
     began = time.monotonic()
     if isinstance(attack, DecoderAttack):
       trainer = self.ahead.take(Job(self.shape, attack, len(lanes)))
@@ -120,13 +105,15 @@ class Cohort:
       'wave': len(lanes),
       'wall_seconds': seconds / len(lanes),
     }
-    return [
+    rows = [
       self._row(lane, outcome, i, quality) | common for i, lane in enumerate(lanes)
     ]
+    return rows, outcome.keepers
 
   def _common(self, attack: Attack, sent: Sent, outcome: Outcome) -> results.Row:
     """What the rows of one attack share."""
     config, task, engine = self.plan.config, self.plan.task, self.context.engine
+    changes = (self.context.changed, *(keeper.changed for keeper in outcome.keepers))
     return {
       'dataset': task.name,
       'aux_dataset': task.aux_name,
@@ -139,7 +126,7 @@ class Cohort:
       'n_test': outcome.n_test,
       'n_aux': outcome.n_aux,
       'device': jax.devices()[0].device_kind,
-      'changed': '; '.join(filter(None, (self.context.changed, outcome.changed))),
+      'changed': '; '.join(filter(None, changes)),
       'strategy': engine.strategy,
       'conv': engine.conv_name,
       'precision': engine.precision,
@@ -152,6 +139,7 @@ class Cohort:
   def _row(self, attack_lane: AttackLane, outcome: Outcome, i, quality) -> results.Row:
     """What is a lane's own."""
     lane = attack_lane.lane
+    is_alive = outcome.alive[i] and quality['alive'][attack_lane.target]
     return {
       'model': lane.model,
       'alpha': lane.alpha,
@@ -164,6 +152,6 @@ class Cohort:
       **{name: value[i] for name, value in outcome.scores.items()},
       'best_epoch': outcome.best_epoch[i],
       'steps': outcome.steps[i],
-      'status': 'done' if outcome.alive[i] else 'diverged',
+      'status': 'done' if is_alive else 'diverged',
       'lane_id': lane.lane_id,
     }

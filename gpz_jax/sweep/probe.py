@@ -1,6 +1,7 @@
 """The zone by the geometry of activations alone: minutes, where decoders take hours."""
 
 import contextlib
+import pathlib
 from typing import NamedTuple
 
 import tensorboardX
@@ -41,8 +42,9 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
     progress = stack.enter_context(Progress(quiet))
     stack.enter_context(interruption.handled())
     plan = make_plan(config)
-    workdir = workdir_lib.create(config)
-    stack.enter_context(workdir_lib.locked(workdir))
+    workdir = pathlib.Path(config.workdir)
+    stack.enter_context(workdir_lib.locked(workdir, progress.say))
+    workdir_lib.write_identity(config)
     events = stack.enter_context(
       contextlib.closing(tensorboardX.SummaryWriter(str(workdir / 'tb')))
     )

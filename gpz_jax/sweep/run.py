@@ -69,8 +69,12 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
       progress.say(f'left out {name}: {reason}')
     for line in memory.notes(plan):
       progress.say(line)
-    workdir = workdir_lib.create(config)
-    stack.enter_context(workdir_lib.locked(workdir))
+    interruption.check()
+    workdir = pathlib.Path(config.workdir)
+    stack.enter_context(workdir_lib.locked(workdir, progress.say))
+    # Until now another process may have written it.
+    plan = dataclasses.replace(plan, done=workdir_lib.check(config))
+    workdir_lib.write_identity(config)
     missing = plan.missing()
     progress.say(
       f'{len(plan.lanes)} targets, {plan.total} attacks at {len(plan.splits)} splits of'
@@ -84,6 +88,7 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
     results.write_parquet(workdir / 'results.parquet', rows)
     page = report.build(workdir)
     zone = zone_lib.golden_zone(rows)
+    workdir_lib.tidy(workdir)
     progress.say(f'done; peak memory {peak_gigabytes():.1f} GiB')
   return Results(results.read_parquet(workdir / 'results.parquet'), zone, workdir, page)
 
@@ -139,7 +144,7 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
 def _evaluate_targets(
   context: Context, targets: targets_lib.Targets
 ) -> dict[str, np.ndarray]:
-  """Accuracy [L] on val and test."""
+  """Accuracy [L] on val and test, and whether training went well [L], `alive`."""
   plan = context.plan
   quality = {
     subset: targets_lib.evaluate(
@@ -147,9 +152,12 @@ def _evaluate_targets(
     )['accuracy']
     for subset in ('val', 'test')
   }
-  for lane, accuracy in zip(plan.lanes, quality['test'], strict=True):
+  quality['alive'] = np.asarray(targets.alive)
+  for i, lane in enumerate(plan.lanes):
+    diverged = '' if quality['alive'][i] else '; it diverged'
     context.progress.say(
-      f'target alpha {lane.alpha:g} seed {lane.seed}: test accuracy {accuracy:.3f}'
+      f'target alpha {lane.alpha:g} seed {lane.seed}: test accuracy'
+      f' {quality["test"][i]:.3f}{diverged}'
     )
   return quality
 

@@ -1,10 +1,13 @@
 """The folder of a sweep: which run it belongs to, and what is in it already."""
 
 import contextlib
+import dataclasses
+import errno
 import fcntl
 import os
 import pathlib
 import platform
+import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,9 +20,36 @@ from gpz_jax.sweep.config import (
   TARGET_FIELDS,
   SweepConfig,
   target_lanes,
+  validate,
 )
 from gpz_jax.sweep.spelling import to_flags, to_json
 from gpz_jax.types import InputError
+
+# What a run leaves that is killed before it has written its config.
+_FIRST = {'lock', 'config.json.partial'}
+# What the disk says when it, and not the choice of the folder, is to blame.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def read_config(workdir: pathlib.Path) -> SweepConfig:
+  """The config of the sweep in a workdir, wherever that lies now.
+
+  Raises:
+    InputError: there is none, or it is no config of this version.
+  """
+  path = workdir / 'config.json'
+  if not path.is_file():
+    raise InputError(f'--workdir={workdir} holds no config.json; name that of a sweep')
+  values = results.read_object(path)
+  names = {field.name for field in dataclasses.fields(SweepConfig)}
+  if strange := sorted(names ^ set(values)):
+    raise InputError(f'{path} is of another version: it differs in {strange[0]}')
+  lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
+  values |= lists | {'workdir': str(workdir)}
+  try:
+    return validate(SweepConfig(**values))
+  except (InputError, TypeError) as error:
+    raise InputError(f'{path} is damaged: {error}') from error
 
 
 def check(config: SweepConfig) -> list[results.Row]:
@@ -43,7 +73,7 @@ def _check(config: SweepConfig, workdir: pathlib.Path) -> list[results.Row]:
     raise InputError(f'--workdir={workdir} is not a folder; name another')
   theirs = results.read_object(workdir / 'config.json')
   if not theirs:
-    if workdir.is_dir() and any(workdir.iterdir()):
+    if workdir.is_dir() and {path.name for path in workdir.iterdir()} - _FIRST:
       raise InputError(
         f'--workdir={workdir} holds files but no config.json; name an empty folder'
       )
@@ -85,29 +115,72 @@ def read_tuned(workdir: pathlib.Path) -> choices.Table | None:
 
 
 @contextlib.contextmanager
-def locked(workdir: pathlib.Path) -> Iterator[None]:
+def locked(workdir: pathlib.Path, say: checkpoints.Say) -> Iterator[None]:
   """Keeps every other process from writing the workdir; readers are free.
 
   The lock is the kernel's, on an open file: it ends with the process, however that
   ends, and holds between machines on a shared file system (NFS passes flock on).
 
+  Args:
+    workdir: made if absent.
+    say: told where the file system knows no locks.
+
   Raises:
-    InputError: another process has it, naming it.
+    InputError: another process has it, naming it, or the folder cannot be written.
   """
   path = workdir / 'lock'
-  with path.open('a+') as file:
+  with contextlib.ExitStack() as stack:
+    with _writing(workdir):
+      workdir.mkdir(parents=True, exist_ok=True)
+      file = stack.enter_context(path.open('a+'))
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-      holder = path.read_text().strip() or 'another process'
-      raise InputError(
-        f'--workdir={workdir} is being written by {holder}; wait for it, or name'
-        ' another'
-      ) from None
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {platform.node()}\n')
-    file.flush()
+    except BlockingIOError:
+      raise _in_use(workdir) from None
+    except OSError as error:
+      say(
+        f'warning: --workdir={workdir} cannot be locked ({error.strerror}); make sure'
+        ' that no other process writes it'
+      )
+    with _writing(workdir):
+      file.truncate(0)
+      file.write(f'process {os.getpid()} on {platform.node()}\n')
+      file.flush()
     yield
+
+
+def check_unlocked(workdir: pathlib.Path) -> None:
+  """Raises InputError, naming the process, where a sweep is writing the workdir."""
+  path = workdir / 'lock'
+  if not path.exists():
+    return
+  with path.open() as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise _in_use(workdir) from None
+    except OSError:
+      return  # no locks on this file system
+
+
+def _in_use(workdir: pathlib.Path) -> InputError:
+  holder = (workdir / 'lock').read_text().strip() or 'another process'
+  return InputError(
+    f'--workdir={workdir} is being written by {holder}; wait for it, or name another'
+  )
+
+
+@contextlib.contextmanager
+def _writing(workdir: pathlib.Path) -> Iterator[None]:
+  """Blames the choice of the folder for what cannot be written, but not a full disk."""
+  try:
+    yield
+  except OSError as error:
+    if error.errno in _DISK_ERRORS:
+      raise
+    raise InputError(
+      f'--workdir={workdir} cannot be written: {error.strerror}; name another'
+    ) from error
 
 
 def has_targets(config: SweepConfig) -> bool:
@@ -183,16 +256,17 @@ def _contrast(name: str, config: SweepConfig, theirs: dict[str, Any]) -> str:
   return f'{name} is {there!r} there and {to_json(config)[name]!r} here'
 
 
-def create(config: SweepConfig) -> pathlib.Path:
-  """Makes the folder and writes what identifies the run; returns the folder."""
+def write_identity(config: SweepConfig) -> None:
+  """Writes what identifies the run; the config first, by which a folder is known."""
   workdir = pathlib.Path(config.workdir)
-  try:
-    (workdir / 'samples').mkdir(parents=True, exist_ok=True)
+  with _writing(workdir):
+    atomic.write_json(workdir / 'config.json', to_json(config))
     atomic.write_text(workdir / 'run.flags', to_flags(config))
     atomic.write_json(workdir / 'env.json', results.provenance())
-    atomic.write_json(workdir / 'config.json', to_json(config))
-  except OSError as error:
-    raise InputError(
-      f'--workdir={workdir} cannot be written: {error.strerror}; name another'
-    ) from error
-  return workdir
+    (workdir / 'samples').mkdir(exist_ok=True)
+
+
+def tidy(workdir: pathlib.Path) -> None:
+  """Removes what only an unfinished sweep needs."""
+  for name in ('running', 'activations'):
+    shutil.rmtree(workdir / name, ignore_errors=True)

@@ -186,11 +186,13 @@ class Trainer:
         running = segment(running, scale, *feed.segment(order, masks, bounds), progress)
         jax.block_until_ready(running)
         report(epoch * steps + int(bounds[1]), epochs * steps, {})
-        if keeper is not None and (keeper.is_due() or interruption.requested()):
+        is_over = interruption.requested()  # looked at once: what is raised is saved
+        if keeper is not None and (is_over or keeper.is_due()):
           states = states.replace(train=running[0])
           kept, loss = lanes_lib.take((states, running[1]), slice(wanted))
           keeper.save(Snapshot(kept, loss, epoch, int(bounds[1]), _stack(history)))
-        interruption.check()
+        if is_over:
+          interruption.check()
       states = states.replace(train=running[0])
       states, values = end_epoch(
         states, feed.lanes, feed.shared, np.int32(epoch + 1), progress

@@ -11,7 +11,7 @@ PLAIN = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])
 
 
 def test_parse():
-  array = idx.parse(gzip.compress(PLAIN), 'x.gz')
+  array = idx.parse(gzip.compress(PLAIN, mtime=0), 'x.gz')
   assert array.dtype == np.uint8
   np.testing.assert_array_equal(array, [[1, 2, 3], [4, 5, 6]])
 
@@ -19,13 +19,16 @@ def test_parse():
 @pytest.mark.parametrize(
   ('data', 'message'),
   [
-    (gzip.compress(PLAIN)[:-9], 'x.gz is not a whole gzip file'),
+    (gzip.compress(PLAIN, mtime=0)[:-9], 'x.gz is not a whole gzip file'),
     (b'', 'x.gz holds|x.gz is not'),
     (PLAIN, 'x.gz is not a whole gzip file'),
-    (gzip.compress(b'<html>'), 'x.gz is not an idx file of bytes'),
-    (gzip.compress(PLAIN[:2] + bytes([13]) + PLAIN[3:]), 'not an idx file of bytes'),
-    (gzip.compress(PLAIN[:-1]), r'x.gz holds 17 bytes, not .* shape \(2, 3\)'),
-    (gzip.compress(PLAIN[:9]), 'x.gz holds 9 bytes'),
+    (gzip.compress(b'<html>', mtime=0), 'x.gz is not an idx file of bytes'),
+    (
+      gzip.compress(PLAIN[:2] + bytes([13]) + PLAIN[3:], mtime=0),
+      'not an idx file of bytes',
+    ),
+    (gzip.compress(PLAIN[:-1], mtime=0), r'x.gz holds 17 bytes, not .* shape \(2, 3\)'),
+    (gzip.compress(PLAIN[:9], mtime=0), 'x.gz holds 9 bytes'),
   ],
 )
 def test_damage_is_one_line(data, message):

@@ -1,0 +1,171 @@
+"""A training that is interrupted anywhere, and often, ends as if it was not."""
+
+import dataclasses
+import os
+import random
+import signal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gpz_jax import checkpoints, interruption
+from gpz_jax.sweep.keeper import WorkdirKeeper
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training import loop, step
+from gpz_jax.training.engine import Engine
+from gpz_jax.training.recipe import DECODER
+from gpz_jax.types import Mean
+
+EPOCHS, STEPS = 4, 4  # of 8 of 30 examples
+
+
+class Line(nn.Module):
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    return nn.Dense(1, name='line')(x)
+
+
+MODEL = Line()
+
+
+def loss(params, batch_stats, lane, shared, index, mask, key, progress):
+  found = MODEL.apply({'params': params}, shared['x'][index])[:, 0]
+  error = Mean.of((found - shared['y'][index]) ** 2, mask).compute()
+  return jnp.where(progress < lane['until'], error, jnp.nan), batch_stats
+
+
+def evaluate(variables, lane, shared):
+  error = (MODEL.apply(variables, shared['x'])[:, 0] - shared['y']) ** 2
+  return {'mse': Mean.of(error, jnp.ones_like(error))}
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+  """One step each."""
+  monkeypatch.setattr(loop, 'SEGMENT_SECONDS', 0.0)
+
+
+@pytest.fixture(scope='module', params=['map', 'vmap'])
+def trainer(request):
+  objective = step.Objective(MODEL, (3,), loss, evaluate, 'mse', 'mse')
+  recipe = dataclasses.replace(DECODER, epochs=EPOCHS, batch_size=8, learning_rate=0.1)
+  return loop.Trainer(objective, recipe, Engine(request.param).resolve())
+
+
+def fit(trainer, until=(2.0, 2.0, 2.0), **options):
+  x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+  shared = {'x': jnp.asarray(x), 'y': jnp.asarray(x @ [1.0, -2.0, 0.5])}
+  keys = jax.random.split(jax.random.key(0), 3)
+  lanes = {'key': keys, 'until': jnp.array(until, jnp.float32)}
+  return trainer.fit(lanes, shared, num_examples=30, order_seed=0, **options)
+
+
+def make_keeper(folder, trainer, said=None, seconds=1e9, **identity):
+  say = (said if said is not None else []).append
+  return WorkdirKeeper(folder / 'training', identity, trainer.engine, seconds, say)
+
+
+def assert_equal(found, expected):
+  assert checkpoints.checksums(found) == checkpoints.checksums(expected)
+
+
+def fit_in_pieces(trainer, folder, moments, **options):
+  """Trains with a signal after each of `moments` segments; the result, and how many."""
+  count = 0
+  while True:
+    left = next(moments, None)
+
+    def report(done, total, values, left=left):
+      nonlocal seen
+      seen += not values  # a segment, and not the end of an epoch
+      if seen == left:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    seen = 0
+    try:
+      with interruption.handled():
+        keeper = make_keeper(folder, trainer)
+        return fit(trainer, report=report, keeper=keeper, **options), count
+    except interruption.Interrupted:
+      count += 1
+
+
+def test_interrupted_after_every_single_step(trainer, tmp_path):
+  moments = iter([1] * 100)
+  found, count = fit_in_pieces(trainer, tmp_path, moments)
+  assert count == EPOCHS * STEPS  # after the last one too: its epoch was not evaluated
+  assert_equal(found, fit(trainer))
+
+
+def test_interrupted_at_random_with_a_lane_that_diverges(trainer, tmp_path):
+  rng = random.Random(0)
+  moments = iter(lambda: rng.randint(1, 6), None)
+  until = (2.0, 0.6, 2.0)  # the second lane's loss is NaN from the third epoch on
+  found, count = fit_in_pieces(trainer, tmp_path, moments, until=until)
+  assert count >= 3
+  assert_equal(found, fit(trainer, until=until))
+
+
+def test_a_lane_that_diverges_leaves_its_siblings_as_they_were(trainer):
+  (states, history), (healthy, _) = fit(trainer, (2.0, 0.6, 2.0)), fit(trainer)
+  np.testing.assert_array_equal(states.train.alive, [True, False, True])
+  np.testing.assert_array_equal(states.train.step, [16, 8, 16])
+  assert states.best.epoch[1] in (1, 2)  # of what was finite
+  assert np.isnan(history['loss'][2:, 1]).all()
+  assert np.isfinite(history['mse']).all()
+  for lane in (0, 2):
+    assert_equal(lanes_lib.take(states, lane), lanes_lib.take(healthy, lane))
+
+
+def test_a_lost_process_costs_what_came_after_the_last_snapshot(trainer, tmp_path):
+  class LostError(Exception):
+    pass
+
+  def report(done, total, values):
+    if done == 7:
+      raise LostError
+
+  with pytest.raises(LostError):
+    fit(trainer, report=report, keeper=make_keeper(tmp_path, trainer, seconds=0.0))
+  said, steps = [], []
+  found = fit(
+    trainer,
+    report=lambda done, total, values: steps.append(done),
+    keeper=make_keeper(tmp_path, trainer, said),
+  )
+  assert 1 < steps[0] <= 7
+  assert 'goes on after epoch' in said[0]
+  assert_equal(found, fit(trainer))
+
+
+def test_other_conditions_are_said_and_kept_in_mind(trainer, tmp_path):
+  fit_once(trainer, tmp_path)
+  engine = dataclasses.replace(trainer.engine, conv='lax')
+  other = loop.Trainer(trainer.objective, trainer.recipe, engine)
+  said = []
+  keeper = make_keeper(tmp_path, other, said)
+  fit(other, keeper=keeper)
+  assert keeper.changed == f'conv {trainer.engine.conv}, now lax'
+  assert keeper.changed in said[0]
+
+
+def test_a_snapshot_of_another_training_is_not_taken(trainer, tmp_path):
+  fit_once(trainer, tmp_path, lanes=['a'])
+  said = []
+  found = fit(trainer, keeper=make_keeper(tmp_path, trainer, said, lanes=['b']))
+  assert said == ['training: the snapshot is of another training; it begins again']
+  assert_equal(found, fit(trainer))
+
+
+def fit_once(trainer, folder, **identity):
+  """Trains until the second segment and leaves a snapshot."""
+
+  def report(done, total, values):
+    if done == 2:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  with interruption.handled(), pytest.raises(interruption.Interrupted):
+    fit(trainer, report=report, keeper=make_keeper(folder, trainer, **identity))
