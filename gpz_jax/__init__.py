@@ -13,6 +13,7 @@ The public API, in the order of one sweep:
   attacks.optimisation      images searched for through the edge; attacks.query_free
                             through a shadow of it
   attacks.specs.parse       an attack from text, as --attack takes it
+  theory.measure            the paper's quantities of one target, split by split
   zone.golden_zone          where inversion stops working; .recommend under limits;
                             .vote, .probe and .agreement: what the theory says of it
   sweep.run                 all of it: what `python -m experiments.sweep` does
