@@ -171,11 +171,9 @@ def test_the_gaussian_critic_s_scores_are_log_densities():
   x, z = jnp.ones((3, 2)), jnp.arange(6.0).reshape(3, 2)
   critic = critics.GaussianCritic(hidden=4, features=1)
   variables = filled(critic, 0.0, x, z)
-  variables['params']['Perceptron_0']['Dense_3']['bias'] = jnp.array(
-    [1.0, 2.0]
-  )  # means
+  variables['params']['Perceptron_0']['Dense_3']['bias'] = jnp.array([1.0, 2.0])
   scores = critic.apply(variables, x, z)
-  # log variance 0: -|z - (1, 2)|^2 / 2, by hand
+  # means (1, 2), log variances 0: -|z - (1, 2)|^2 / 2, by hand
   np.testing.assert_allclose(scores, [[-1.0, -1.0, -9.0]] * 3, rtol=1e-5)
 
 
