@@ -60,7 +60,8 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   if grid := figures.draw_reconstructions(findings, nearest_zero):
     figures.save_png(grid, folder / 'reconstructions.png')
   index = folder / 'index.html'
-  atomic.write_text(index, render(findings, curves))
+  text = render(findings, curves).encode(errors='replace')  # JSON may hold half of a
+  atomic.write_text(index, text.decode())  # character, which no file can
   return index
 
 
