@@ -67,7 +67,9 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   for name, figure in drawn.items():
     figures.save_png(figure, folder / f'{name}.png')
   index = folder / 'index.html'
-  atomic.write_text(index, render(findings, curves, theory, drawn))
+  # JSON may hold half of a character, which no file can.
+  text = render(findings, curves, theory, drawn).encode(errors='replace')
+  atomic.write_text(index, text.decode())
   return index
 
 

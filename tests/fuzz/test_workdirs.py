@@ -175,6 +175,12 @@ def test_samples_that_are_no_images(workdir, array, refused):
   assert 'remove the file' in message
 
 
+def test_half_a_character_in_the_settings(workdir):
+  content = json.loads((workdir / 'config.json').read_text()) | {'note': '\ud800'}
+  (workdir / 'config.json').write_text(json.dumps(content))
+  assert report.build(workdir).read_text(encoding='utf-8')
+
+
 def test_samples_that_claim_to_be_huge(workdir, refused):
   path = workdir / 'samples' / 'originals.npy'
   path.write_bytes(path.read_bytes().replace(b'(2, 8, 8, 3)', b'(2**9,9,9)  '))

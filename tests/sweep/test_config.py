@@ -1,7 +1,9 @@
 """SweepConfig: validation, recipes, flagfiles."""
 
 import dataclasses
+import pathlib
 
+import numpy as np
 import pytest
 
 from gpz_jax.sweep import SweepConfig
@@ -59,3 +61,48 @@ def test_recipes_follow_the_family_and_the_given_values():
 def test_model_options_are_literals_or_words():
   parsed = config_lib.parse_model_options(('width=0.25', 'head=torchvision'))
   assert parsed == {'width': 0.25, 'head': 'torchvision'}
+
+
+def test_values_become_plain_ones_of_their_type():
+  given = SweepConfig(
+    workdir=pathlib.Path('runs') / 'a',
+    alphas=[0, -0.0 + 1e-9, np.float32(0.5)],
+    seeds=[np.int64(3)],
+    data_dir='',
+    flip=np.bool_(True),
+  )
+  config = config_lib.validate(given)
+  assert repr((config.workdir, config.data_dir)) == "('runs/a', None)"
+  assert repr((config.alphas, config.seeds)) == '((0.0, 1e-09, 0.5), (3,))'
+  assert config.flip is True
+  # by hand: one lane, one name, however its numbers were spelled
+  ids = {
+    config_lib.target_lanes(config_lib.validate(SweepConfig(alphas=alphas)))[0].lane_id
+    for alphas in ((0.0,), (-0.0,), (0,), (np.float64(0),))
+  }
+  assert len(ids) == 1
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'splits': 'conv_1'}, '--splits=conv_1 is not allowed; give a tuple'),
+    ({'seeds': (True,)}, '--seeds=True is not allowed; give a whole number'),
+    ({'seeds': (1.0,)}, '--seeds=1.0 is not allowed; give a whole number'),
+    ({'seeds': (10**5000,)}, '--seeds=a number of more than 64 bits is not allowed'),
+    ({'alphas': ('0',)}, '--alphas=0 is not allowed; give a number'),
+    ({'flip': 1}, '--flip=1 is not allowed; give True or False'),
+    ({'note': 'a\n--seeds=3'}, r'--note=a\\n--seeds=3 is not allowed; give one line'),
+    ({'note': 'x' * 5000}, r'x\.\.\. is not allowed; give at most 4096 characters'),
+    ({'workdir': 'a '}, "--workdir='a ' is not allowed; give text without a space"),
+    (
+      {'splits': ('a,b',)},
+      "--splits='a,b' is not allowed; give entries without",
+    ),
+    ({'model': None}, '--model=None is not allowed; give text'),
+  ],
+)
+def test_values_of_another_type_are_refused(changes, message):
+  with pytest.raises(InputError, match=message) as caught:
+    config_lib.validate(dataclasses.replace(SweepConfig(), **changes))
+  assert len(str(caught.value)) < 500
