@@ -21,13 +21,15 @@ from gpz_jax import results
 
 PATIENCE = 600.0  # seconds that anything may take
 STARTED = 'rows are there already'  # said before anything is computed
-# What two runs of one sweep may differ in. `wave` is how many lanes ran side by side.
+# What two runs of one sweep may differ in.
 INCIDENTAL = ('wall_seconds', 'cache')
+# Two targets; two trainings of decoders, which are one program.
 TINY = {
   'image_size': 16,
-  'model': 'cnn',
-  'model_options': 'width=0.0625',
-  'splits': 'conv_1,conv_2',
+  'model': 'tiny:Branched',
+  'model_options': '',
+  'splits': 'stem,sum',
+  'attack': 'inversion:at=stem,inversion:at=sum',
   'alphas': '0,0.3',
   'train_limit': 32,
   'val_limit': 8,

@@ -16,12 +16,14 @@ from gpz_jax.sweep import verify
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.types import InputError
 
-ATTACKS = (
-  'inversion',
-  'rmle:steps=100:images=2:at=conv_1',
-  'rmle:steps=100:images=2:at=conv_2:tv=1',
+# Two activation shapes, and every kind of attack.
+LARGER = {
+  'model': 'cnn',
+  'model_options': 'width=0.0625',
+  'splits': 'conv_1,conv_2',
+  'attack': 'inversion,rmle:steps=100:images=2:at=conv_1,'
   'query_free:steps=100:images=2:at=conv_2',
-)
+}
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -43,15 +45,15 @@ def finished(tmp_path_factory) -> tuple[pathlib.Path, float]:
 
 
 def test_whatever_happens_the_rows_are_those_of_an_undisturbed_run(finished, tmp_path):
-  """Kills, terminations, a second sweep on the workdir and a full disk, in turn."""
+  """Killed and terminated in turn, at random moments."""
   undisturbed, seconds = finished
   workdir, rng, hurts = tmp_path / 'run', random.Random(0), 0
-  for number in 4 * (signal.SIGKILL, signal.SIGTERM):
-    status = harness.hurt(harness.sweep(workdir), number, rng, 0.1 * seconds)
+  for number in 3 * (signal.SIGKILL, signal.SIGTERM):
+    status = harness.hurt(harness.sweep(workdir), number, rng, 0.15 * seconds)
     hurts += status in (-9, 75)
     if status == 0:
       break
-  assert hurts >= 4
+  assert hurts >= 3
   run = harness.sweep(workdir)
   assert run.finish() == 0, run.error
   found = harness.metrics(workdir)
@@ -61,8 +63,8 @@ def test_whatever_happens_the_rows_are_those_of_an_undisturbed_run(finished, tmp
 
 
 @pytest.fixture
-def last_cohort_missing(finished, tmp_path) -> pathlib.Path:
-  """A finished sweep whose last two rows are lost: its targets and others are there."""
+def last_attack_missing(finished, tmp_path) -> pathlib.Path:
+  """A sweep that lacks the rows of its last attack; targets and the others are there."""
   workdir = tmp_path / 'run'
   shutil.copytree(finished[0], workdir)
   lines = (workdir / 'results.jsonl').read_text().splitlines(keepends=True)
@@ -72,40 +74,35 @@ def last_cohort_missing(finished, tmp_path) -> pathlib.Path:
   return workdir
 
 
-def test_a_second_sweep_is_refused_while_one_runs(finished, last_cohort_missing):
-  first = harness.sweep(last_cohort_missing)
+def test_refused_while_one_runs_then_killed_then_out_of_disk(
+  finished, last_attack_missing
+):
+  workdir = last_attack_missing
+  first = harness.sweep(workdir)
   assert first.wait_for(harness.STARTED)
-  before = (last_cohort_missing / 'config.json').stat().st_mtime_ns
-  second = harness.sweep(last_cohort_missing, strategy='vmap')
+  before = (workdir / 'config.json').stat().st_mtime_ns
+  second = harness.sweep(workdir, strategy='vmap')
   assert second.finish() == 2, second.error
-  assert f'--workdir={last_cohort_missing} is being written by process' in second.error
   assert second.error.count('\n') == 1
-  assert (last_cohort_missing / 'config.json').stat().st_mtime_ns == before
+  assert f'--workdir={workdir} is being written by process' in second.error
+  assert (workdir / 'config.json').stat().st_mtime_ns == before
   first.send(signal.SIGKILL)
   assert first.finish() in (-9, 0)
-  third = harness.sweep(last_cohort_missing)
-  assert third.finish() == 0, third.error
-  found = harness.metrics(last_cohort_missing)
+  third = harness.sweep(workdir, functools.partial(harness.limit_files, 16_384))
+  assert third.finish() == 74, third.error
+  assert third.error.count('\n') == 1
+  assert third.error.startswith('sweep: the disk is full')
+  assert len(results.read_rows(workdir / 'results.jsonl')) == 2
+  fourth = harness.sweep(workdir)
+  assert fourth.finish() == 0, fourth.error
+  found = harness.metrics(workdir)
   assert harness.differences(found, harness.metrics(finished[0])) == []
 
 
-def test_a_full_disk_is_one_line_and_costs_no_row(finished, last_cohort_missing):
-  full = functools.partial(harness.limit_files, 16_384)
-  run = harness.sweep(last_cohort_missing, full)
-  assert run.finish() == 74, run.error
-  assert run.error.startswith('sweep: the disk is full')
-  assert run.error.count('\n') == 1
-  assert len(results.read_rows(last_cohort_missing / 'results.jsonl')) == 2
-  run = harness.sweep(last_cohort_missing)
-  assert run.finish() == 0, run.error
-  found = harness.metrics(last_cohort_missing)
-  assert harness.differences(found, harness.metrics(finished[0])) == []
-
-
-def test_a_poisoned_lane_diverges_alone(finished, last_cohort_missing):
-  run = harness.sweep(last_cohort_missing, harness.poison_second_lane)
+def test_a_poisoned_lane_diverges_alone(finished, last_attack_missing):
+  run = harness.sweep(last_attack_missing, harness.poison_second_lane)
   assert run.finish() == 3, run.error
-  ours, theirs = harness.metrics(last_cohort_missing), harness.metrics(finished[0])
+  ours, theirs = harness.metrics(last_attack_missing), harness.metrics(finished[0])
   (lost,) = [i for i, row in enumerate(ours) if row['status'] == 'diverged']
   # What was drawn is what is left, and was evaluated at the end of the first epoch.
   assert (ours[lost]['steps'], ours[lost]['best_epoch']) == (0, 1)
@@ -135,7 +132,7 @@ def test_verify_says_where_a_number_was_changed(finished, tmp_path):
   results.append_rows(workdir / 'results.jsonl', rows)
   verdict = verify.verify(workdir, sample=0)
   assert verdict.problems == [
-    f'row conv_1 alpha 0.3 seed 0 inversion: test_mse is {true!r} in results.parquet'
+    f'row stem alpha 0.3 seed 0 inversion:at=stem: test_mse is {true!r} in results.parquet'
     f' and {rows[1]["test_mse"]!r} in results.jsonl'
   ]
   results.write_parquet(workdir / 'results.parquet', rows)
@@ -145,7 +142,7 @@ def test_verify_says_where_a_number_was_changed(finished, tmp_path):
     verdict.problems
     == told
     == [
-      f'row conv_1 alpha 0.3 seed 0 inversion: test_mse is {rows[1]["test_mse"]!r}, but'
+      f'row stem alpha 0.3 seed 0 inversion:at=stem: test_mse is {rows[1]["test_mse"]!r}, but'
       f' its decoder gives {true!r}'
     ]
   )
@@ -180,7 +177,11 @@ def test_verify_finds_a_flipped_byte_and_a_lost_decoder(finished, tmp_path):
       [0.0, 0.2],
       'row conv_1 alpha 0.3 seed 0 inversion is no lane of config',
     ),
-    ('attack', ['inversion:act=tanh'], "attack 'inversion' is not in config.json"),
+    (
+      'attack',
+      ['inversion:act=tanh'],
+      "attack 'inversion:at=sum' is not in config.json",
+    ),
     ('decoder_epochs', 9, 'config.json and run.flags are of different sweeps'),
   ],
 )
@@ -213,7 +214,7 @@ def test_what_cannot_be_verified_is_bad_input(finished, tmp_path):
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
 def test_twenty_five_interruptions(tmp_path, number):
   """With every kind of attack, at moments drawn over the length of a whole run."""
-  start = functools.partial(harness.sweep, attack=','.join(ATTACKS))
+  start = functools.partial(harness.sweep, **LARGER)
   for name in ('undisturbed', 'again'):  # the second with everything compiled
     began = time.monotonic()
     run = start(tmp_path / name)
