@@ -6,6 +6,7 @@ again, 130 interrupted by Ctrl-C where nothing was running yet.
 
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -46,6 +47,9 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
     # what schedulers send before the time is up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _report_unraisable
+    warnings.formatwarning = lambda message, *where: (
+      f'{name}: warning: {str(message).splitlines()[0]}\n'
+    )
     try:
       if len(argv) > 1:
         raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
