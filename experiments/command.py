@@ -7,6 +7,7 @@ again, 130 interrupted by Ctrl-C where nothing was running yet.
 import io
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -77,6 +78,9 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
     # what schedulers send before the time is up.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _report_unraisable
+    warnings.formatwarning = lambda message, *where: (
+      f'{name}: warning: {str(message).splitlines()[0]}\n'
+    )
     try:
       check_no_more(argv)
       return main(argv[1:])

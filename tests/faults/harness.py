@@ -11,6 +11,7 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 
@@ -21,13 +22,15 @@ from gpz_jax import results
 
 PATIENCE = 600.0  # seconds that anything may take
 STARTED = 'rows are there already'  # said before anything is computed
-# What two runs of one sweep may differ in. `wave` is how many lanes ran side by side.
+# What two runs of one sweep may differ in.
 INCIDENTAL = ('wall_seconds', 'cache')
+# Two targets; two trainings of decoders, which are one program.
 TINY = {
   'image_size': 16,
-  'model': 'cnn',
-  'model_options': 'width=0.0625',
-  'splits': 'conv_1,conv_2',
+  'model': 'tiny:Branched',
+  'model_options': '',
+  'splits': 'stem,sum',
+  'attack': 'inversion:at=stem,inversion:at=sum',
   'alphas': '0,0.3',
   'train_limit': 32,
   'val_limit': 8,
@@ -40,6 +43,8 @@ TINY = {
   'save_seconds': 0,
 }
 
+# Their own: a kill may leave a damaged program in it, of which jax warns ever after.
+_COMPILED = tempfile.TemporaryDirectory(prefix='gpz_jax_faults_')
 _context = multiprocessing.get_context('forkserver')
 _context.set_forkserver_preload(['experiments.sweep', 'experiments.verify'])
 
@@ -128,7 +133,7 @@ def sweep(workdir: pathlib.Path, prepare=None, **changes) -> Run:
 
 def flags(workdir: pathlib.Path, **changes) -> list[str]:
   """The command line of the tiny sweep."""
-  values = TINY | {'workdir': workdir} | changes
+  values = TINY | {'workdir': workdir, 'compile_cache': _COMPILED.name} | changes
   return [f'--{name}={value}' for name, value in values.items()]
 
 
@@ -154,6 +159,12 @@ def hurt(run: Run, number: int, rng: random.Random, longest: float) -> int:
     assert 'the same command goes on' in run.error
     assert 'Traceback' not in run.error
   return status
+
+
+def errors(run: Run) -> list[str]:
+  """The lines of stderr, without the warnings."""
+  lines = run.error.splitlines()
+  return [line for line in lines if not line.startswith('sweep: warning: ')]
 
 
 def metrics(workdir: pathlib.Path) -> list[dict]:
