@@ -45,7 +45,7 @@ class SeparableCritic(nn.Module):
     """x [B, dx], z [B, dz] -> scores [B, B]."""
     of_x = Perceptron(self.hidden, self.features + 1)(x)
     of_z = Perceptron(self.hidden, self.features + 1)(z)
-    inner = of_x[:, 1:] @ of_z[:, 1:].T / jnp.sqrt(self.features)
+    inner = _inner(of_x[:, 1:], of_z[:, 1:]) / jnp.sqrt(self.features)
     # Small: a critic that knows nothing is to report 0, not to have opinions.
     scale = self.param('scale', nn.initializers.constant(0.1), ())
     scores = scale * (inner + of_x[:, :1] + of_z[:, 0][None])
@@ -68,9 +68,14 @@ class GaussianCritic(nn.Module):
     raw = Perceptron(self.hidden, z.shape[1])(x)
     log_variance = LOG_VARIANCE * jnp.tanh(raw / LOG_VARIANCE)
     precision = jnp.exp(-log_variance)
-    square = precision @ (z**2).T - 2 * (precision * mean) @ z.T
+    square = _inner(precision, z**2) - 2 * _inner(precision * mean, z)
     own = jnp.sum(precision * mean**2 + log_variance, axis=1, keepdims=True)
     return -0.5 * (square + own)
+
+
+def _inner(a: jax.Array, b: jax.Array) -> jax.Array:
+  """[B, d], [B, d] -> [B, B], in full precision: scores are exponentiated."""
+  return jnp.matmul(a, b.T, precision='highest')
 
 
 class Bound(NamedTuple):

@@ -1,8 +1,10 @@
 """Bounds on I(x; z) from networks: trained on half of the pairs, valued on the rest.
 
 What is evaluated on pairs the network never saw is, for every network, a lower bound
-in expectation where the objective is one. All lanes are one compiled program, which is
-the same for all activations projected to as many coordinates.
+in expectation where the objective is one. It can be far below: of 3 nats between 2000
+linear-Gaussian pairs, small networks found 50 to 80% in 2 and 8 dimensions and a third
+in 32 (`python -m experiments.bench --suite=estimators`). All lanes are one compiled
+program, which is the same for all activations projected to as many coordinates.
 """
 
 import dataclasses
