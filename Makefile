@@ -6,7 +6,7 @@ RUN = $(VENV)/bin
 PARALLEL = -n auto --maxprocesses 8 --dist loadfile
 INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup test test-all lint format quickstart clean
+.PHONY: setup test test-all soak lint format quickstart clean
 
 setup: $(VENV)/.ready-$(EXTRAS)
 
@@ -28,6 +28,10 @@ test: setup
 
 test-all: setup
 	$(RUN)/python -m pytest -q $(PARALLEL) $(TESTS)
+
+# 200 random interruptions and corruptions, counted; not in CI.
+soak: setup
+	PYTHONPATH=tests $(RUN)/python tests/faults/soak.py --hurts=200
 
 lint: setup
 	$(RUN)/ruff check .

@@ -112,7 +112,9 @@ def checksums(tree: Tree) -> dict[str, str]:
 def _digest(leaf: Any) -> str:
   array = np.asarray(leaf)
   digest = hashlib.blake2b(f'{array.dtype}{array.shape}'.encode(), digest_size=16)
-  digest.update(np.ascontiguousarray(array).data)
+  digest.update(
+    np.ascontiguousarray(array).view(np.uint8).data
+  )  # bfloat16 has no .data
   return digest.hexdigest()
 
 

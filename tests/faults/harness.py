@@ -43,8 +43,10 @@ TINY = {
   'save_seconds': 0,
 }
 
-# Their own: a kill may leave a damaged program in it, of which jax warns ever after.
-_COMPILED = tempfile.TemporaryDirectory(prefix='gpz_jax_faults_')
+# Decoded images and compiled programs. Their own: a kill may leave a damaged program,
+# of which jax warns ever after.
+_CACHE = tempfile.TemporaryDirectory(prefix='gpz_jax_faults_')
+ENVIRONMENT = {'XDG_CACHE_HOME': _CACHE.name}
 _context = multiprocessing.get_context('forkserver')
 _context.set_forkserver_preload(['experiments.sweep', 'experiments.verify'])
 
@@ -72,7 +74,8 @@ class Run:
     self._out.touch()
     self._err.touch()
     self._process = _context.Process(
-      target=_enter, args=(command, list(flags), self._out, self._err, prepare)
+      target=_enter,
+      args=(command, list(flags), self._out, self._err, prepare, dict(ENVIRONMENT)),
     )
     self._process.start()
 
@@ -109,7 +112,7 @@ class Run:
     return self._process.exitcode
 
 
-def _enter(command: str, flags: list[str], out, err, prepare) -> None:
+def _enter(command: str, flags: list[str], out, err, prepare, environment) -> None:
   """In the new process: becomes the command."""
   from experiments import command as command_lib
   from experiments import sweep, verify
@@ -118,6 +121,7 @@ def _enter(command: str, flags: list[str], out, err, prepare) -> None:
     os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
   sys.stdout = os.fdopen(1, 'w', buffering=1, closefd=False)
   sys.stderr = os.fdopen(2, 'w', buffering=1, closefd=False)
+  os.environ.update(environment)  # the fork server's is older
   sys.argv = [command, *flags]
   if prepare is not None:
     prepare()
@@ -133,7 +137,9 @@ def sweep(workdir: pathlib.Path, prepare=None, **changes) -> Run:
 
 def flags(workdir: pathlib.Path, **changes) -> list[str]:
   """The command line of the tiny sweep."""
-  values = TINY | {'workdir': workdir, 'compile_cache': _COMPILED.name} | changes
+  values = (
+    TINY | {'workdir': workdir, 'compile_cache': f'{_CACHE.name}/compiled'} | changes
+  )
   return [f'--{name}={value}' for name, value in values.items()]
 
 
@@ -146,18 +152,21 @@ def _log(workdir: pathlib.Path) -> pathlib.Path:
   return workdir.with_name(f'{workdir.name}.log')
 
 
-def hurt(run: Run, number: int, rng: random.Random, longest: float) -> int:
-  """Sends a signal at a random moment of a run's work; its exit status."""
+def hurt(
+  workdir: pathlib.Path, number: int, rng: random.Random, longest: float, **changes
+) -> int:
+  """Runs the sweep and sends it a signal at a random moment; its exit status."""
+  run = sweep(workdir, **changes)
   if run.wait_for(STARTED):
     time.sleep(rng.uniform(0, longest))
     run.send(number)
   status = run.finish()
-  # After its last look for signals a sweep ends as if none had come.
-  allowed = {signal.SIGKILL: (-9, 0), signal.SIGTERM: (75, 0, -15)}[number]
-  assert status in allowed, (status, run.error)
   if status == 75:
+    assert number != signal.SIGKILL
     assert 'the same command goes on' in run.error
-    assert 'Traceback' not in run.error
+  elif status not in (0, -signal.SIGKILL):  # it came when all was done and written
+    assert (workdir / 'report' / 'index.html').exists(), (status, run.error)
+  assert 'Traceback' not in run.error
   return status
 
 

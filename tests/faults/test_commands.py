@@ -20,12 +20,11 @@ from gpz_jax.types import InputError
 ATTACKS = f'{harness.TINY["attack"]},query_free:steps=100:images=2:at=sum'
 
 
-@pytest.fixture(scope='module', autouse=True)
-def cache(tmp_path_factory):
-  """Decoded images, kept between the processes."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
-    yield
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+  """That of the processes, for what runs in this one."""
+  for name, value in harness.ENVIRONMENT.items():
+    monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +42,7 @@ def test_whatever_happens_the_rows_are_those_of_an_undisturbed_run(finished, tmp
   undisturbed, seconds = finished
   workdir, rng, hurts = tmp_path / 'run', random.Random(0), 0
   for number in 3 * (signal.SIGKILL, signal.SIGTERM):
-    status = harness.hurt(harness.sweep(workdir), number, rng, 0.05 * seconds)
+    status = harness.hurt(workdir, number, rng, 0.05 * seconds)
     hurts += status in (-9, 75)
     if status == 0:
       break
@@ -191,6 +190,24 @@ def test_what_cannot_be_verified_is_bad_input(finished, tmp_path):
 
 
 @pytest.mark.slow
+def test_other_conditions_are_said_and_stand_in_the_rows(finished, last_attack_missing):
+  run = harness.sweep(last_attack_missing, strategy='vmap')
+  assert run.finish() == 0, run.error
+  said = 'the targets were trained under other conditions (strategy map, now vmap)'
+  assert f'warning: {said}' in run.output
+  rows = harness.metrics(last_attack_missing)
+  changed = {(row['attack'], row['strategy']): row['changed'] for row in rows}
+  assert changed == {
+    ('inversion:at=stem', 'map'): '',
+    ('inversion:at=sum', 'vmap'): 'strategy map, now vmap',
+  }
+  run = harness.verify(last_attack_missing, '--sample=4')
+  assert run.finish() == 0, run.output
+  assert '2 of them within 0.001' in run.output
+  assert 'note: 2 of 4 rows were finished under other conditions' in run.output
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
 def test_twenty_five_interruptions(tmp_path, number):
   """With every kind of attack, at moments drawn over the length of a whole run."""
@@ -207,8 +224,8 @@ def test_twenty_five_interruptions(tmp_path, number):
   while hurts < 25:
     workdir = tmp_path / str(sweeps)
     status = None
-    while status not in (0, -15):
-      status = harness.hurt(start(workdir), number, rng, longest)
+    while status != 0:
+      status = harness.hurt(workdir, number, rng, longest, attack=ATTACKS)
       hurts += status in (-9, 75)
     assert harness.differences(harness.metrics(workdir), wanted) == []
     sweeps += 1

@@ -185,7 +185,7 @@ def mounted(folder, mount: str, *commands: str) -> subprocess.CompletedProcess:
   done = subprocess.run(
     ['unshare', '-rm', 'sh', '-c', inside],
     cwd=ROOT,
-    env=os.environ | {'PYTHONPATH': str(ROOT / 'tests')},
+    env=os.environ | harness.ENVIRONMENT | {'PYTHONPATH': str(ROOT / 'tests')},
     capture_output=True,
     text=True,
     check=False,

@@ -94,7 +94,7 @@ def test_the_workdir_holds_what_the_readme_says(finished):
   names = {path.name for path in workdir.iterdir()}
   assert names == {
     'config.json', 'run.flags', 'env.json', 'ladder.json', 'results.jsonl',
-    'results.parquet', 'targets', 'decoders', 'samples', 'tb', 'report',
+    'results.parquet', 'targets', 'decoders', 'samples', 'tb', 'report', 'lock',
   }  # fmt: skip
   assert not list(workdir.rglob('*.partial'))
   assert str(workdir / 'report' / 'index.html') in out
