@@ -20,7 +20,8 @@ def finished(tmp_path_factory):
   """A workdir with what passes for targets."""
   workdir = tmp_path_factory.mktemp('finished') / 'run'
   config = tiny.sweep_config(workdir)
-  workdir_lib.create(config)
+  workdir.mkdir(parents=True, exist_ok=True)
+  workdir_lib.write_identity(config)
   ids = [lane.lane_id for lane in config_lib.target_lanes(config)]
   meta = {'lanes': ids, 'environment': {}, 'changed': ''}
   checkpoints.save(workdir / 'targets', {'a': np.arange(6.0)}, meta)

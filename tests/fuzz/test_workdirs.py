@@ -44,7 +44,8 @@ def config(workdir) -> sweep.SweepConfig:
 def finished(tmp_path_factory):
   """The files of a finished sweep, with made-up numbers."""
   workdir = tmp_path_factory.mktemp('finished') / 'run'
-  workdir_lib.create(config(workdir))
+  workdir.mkdir()
+  workdir_lib.write_identity(config(workdir))
   rows = [
     row | {'model': 'cnn', 'dataset': 'shapes', 'aux_dataset': 'shapes'}
     for alpha in ALPHAS
