@@ -53,23 +53,37 @@ def test_the_gram_s_coordinates_give_what_all_give(bound, monkeypatch):
   assert bound(clean, labels, NOISE, components=2).value == pytest.approx(found)
 
 
-def test_held_out_it_is_the_cross_entropy_by_dense_algebra():
-  clean = sample(6, 40)
-  fit, rest = clean[:20], clean[20:]
+def cross_entropy(fit, rest, share):
+  """E[-ln N(z + e; m, C)] - h(e) by dense algebra, the expectation over e by hand."""
+  d = fit.shape[1]
   S = np.cov(fit.T, bias=True)
   square, trace = np.trace(S @ S), np.trace(S)
-  # Oracle approximating shrinkage, Chen et al. 2010, equation 23, p = 6, n = 20.
-  rho = (2 / 3 * square + trace**2) / ((21 - 2 / 6) * (square - trace**2 / 6))
-  C = (1 - rho) * S + (rho * trace / 6 + NOISE) * np.eye(6)
+  # Oracle approximating shrinkage, Chen et al. 2010, equation 23.
+  rho = (1 - 2 / d) * square + trace**2
+  rho /= (len(fit) + 1 - 2 / d) * (square - trace**2 / d)
+  rho = share * min(rho, 1)
+  C = (1 - rho) * S + (rho * trace / d + NOISE) * np.eye(d)
   y = rest - fit.mean(axis=0)
   quadratic = np.einsum('ni,ij,nj->n', y, np.linalg.inv(C), y).mean()
-  # E[-ln N(z + e; m, C)] - h(e), the expectation over e taken by hand
-  expected = 0.5 * (
-    np.linalg.slogdet(C / NOISE)[1] + quadratic + NOISE * np.trace(np.linalg.inv(C)) - 6
-  )
-  assert rho < 1
+  logdet = np.linalg.slogdet(C / NOISE)[1]
+  return 0.5 * (logdet + quadratic + NOISE * np.trace(np.linalg.inv(C)) - d)
+
+
+@pytest.mark.parametrize('share', [1.0, 0.1, 0.0])
+def test_held_out_it_is_the_cross_entropy_by_dense_algebra(share, monkeypatch):
+  clean = sample(6, 40)
+  monkeypatch.setattr(module, 'SHARES', np.array([share]))
   found = mixture(clean, np.zeros(40), NOISE, components=1)
-  assert found.value == pytest.approx(expected)
+  assert found.value == pytest.approx(cross_entropy(clean[:20], clean[20:], share))
+
+
+def test_the_shrinkage_is_chosen_by_the_first_half():
+  rng = np.random.default_rng(0)
+  low_rank = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 100))
+  found = mixture(low_rank, np.zeros(200), NOISE, components=1).value
+  by_share = [cross_entropy(low_rank[:100], low_rank[100:], s) for s in module.SHARES]
+  assert found == pytest.approx(min(by_share))
+  assert found < by_share[0] - 0.5
 
 
 @pytest.mark.parametrize(
