@@ -131,7 +131,7 @@ def test_missing_rows_are_filled_in_from_the_saved_targets(finished, monkeypatch
   assert not calls
   lost = next(r for r in found.rows if results.row_key(r) == results.row_key(whole[-1]))
   for name, value in whole[-1].items():
-    if name != 'wall_seconds':
+    if name not in ('wall_seconds', 'wave'):  # alone now
       assert lost[name] == value, name
 
 
