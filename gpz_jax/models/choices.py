@@ -19,7 +19,16 @@ import jax
 from gpz_jax.types import check_known
 
 DENSE = ('lax', 'canonical', 'taps', 'gemm', 'scatter')
-UPSAMPLE = ('lax', 'subpixel', 'canonical', 'taps', 'gemm', 'phases', 'scatter')
+UPSAMPLE = (
+  'lax',
+  'subpixel',
+  'canonical',
+  'taps',
+  'gemm',
+  'phases',
+  'scatter',
+  'winograd',
+)
 KNOWN = {'dense': DENSE, 'upsample': UPSAMPLE}
 SETTINGS = ('auto', *DENSE)  # what a user can ask for; every name serves both kinds
 _MEASURED = pathlib.Path(__file__).with_name('choices.json')

@@ -8,13 +8,15 @@ y[2m + i - 1] = sum of x[m] w[i] over the four taps i and all m. Beside the ways
   phases     one 2x2 convolution for each of the four output phases: nothing is cropped,
              which matters on small maps
   scatter    one product to all sixteen taps, interleaved and summed
+  winograd   36 products where the others take 64, see `winograd`
 """
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gpz_jax.models import choices, convolutions
+from gpz_jax.models import choices, convolutions, winograd
+from gpz_jax.models.winograd import interleave
 
 
 def upsample_convolve(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -38,6 +40,8 @@ def upsample(x: jax.Array, w: jax.Array, implementation: str) -> jax.Array:
     return _phases(x, w)
   if implementation == 'scatter':
     return _scatter(x, w)
+  if implementation == 'winograd':
+    return winograd.upsample(x, w)
   return _subpixel(x, w, implementation.replace('subpixel', 'lax'))
 
 
@@ -50,12 +54,6 @@ def _dilated(x: jax.Array, w: jax.Array) -> jax.Array:
     lhs_dilation=(2, 2),
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
   )
-
-
-def _interleave(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
-  """even[0], odd[0], even[1], odd[1], ... along `axis`."""
-  both = jnp.stack([even, odd], axis + 1)
-  return both.reshape(*even.shape[:axis], 2 * even.shape[axis], *even.shape[axis + 1 :])
 
 
 def _subpixel(x: jax.Array, w: jax.Array, implementation: str) -> jax.Array:
@@ -72,8 +70,8 @@ def _subpixel(x: jax.Array, w: jax.Array, implementation: str) -> jax.Array:
   y = convolutions.convolve(x, kernel, ((1, 1), (1, 1)), implementation)
   y = y.reshape(batch, height + 1, width + 1, 2, 2, c_out)
   # After the crop row 2i is phase 1 of window i, row 2i + 1 is phase 0 of window i + 1.
-  y = _interleave(y[:, :-1, :, 1], y[:, 1:, :, 0], axis=1)
-  return _interleave(y[:, :, :-1, 1], y[:, :, 1:, 0], axis=2)
+  y = interleave([y[:, :-1, :, 1], y[:, 1:, :, 0]], axis=1)
+  return interleave([y[:, :, :-1, 1], y[:, :, 1:, 0]], axis=2)
 
 
 def _phases(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -85,8 +83,8 @@ def _phases(x: jax.Array, w: jax.Array) -> jax.Array:
     kernel = w[jnp.array(taps_h)][:, jnp.array(taps_w)]
     return convolutions.convolve(x, kernel, (pad_h, pad_w), 'taps')
 
-  rows = [_interleave(phase(row, 0), phase(row, 1), axis=2) for row in (0, 1)]
-  return _interleave(*rows, axis=1)
+  rows = [interleave([phase(row, 0), phase(row, 1)], axis=2) for row in (0, 1)]
+  return interleave(rows, axis=1)
 
 
 @jax.custom_vjp
@@ -109,7 +107,7 @@ def _overlap(
 
   even = tap_1 + move(tap_3, 1, -1)
   odd = tap_2 + move(tap_0, -1, 1)
-  return _interleave(even, odd, axis)
+  return interleave([even, odd], axis)
 
 
 def _scatter_forward(x, w):

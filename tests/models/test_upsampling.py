@@ -44,6 +44,25 @@ def test_gradients_equal_those_jax_derives_of_the_dilated_form(implementation):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('implementation', choices.UPSAMPLE)
+@pytest.mark.parametrize(('dtype', 'most'), [('float32', 1e-4), ('bfloat16', 2e-2)])
+def test_results_are_near_those_of_float64(dtype, most, implementation):
+  arrays = normal(0, 2, 8, 8, 32), normal(1, 4, 4, 32, 16), normal(2, 2, 16, 16, 16)
+  arrays = tuple(a.astype(dtype) for a in arrays)  # rounded the same for both
+
+  def results(name, dtype):
+    x, w, dy = (a.astype(dtype) for a in arrays)
+    y, pull = jax.vjp(lambda x, w: upsampling.upsample(x, w, name), x, w)
+    return jax.device_get([a.astype(dtype) for a in (y, *pull(dy))])
+
+  found = results(implementation, dtype)
+  with jax.enable_x64(True):
+    expected = results('lax', 'float64')
+  for ours, exact in zip(found, expected, strict=True):
+    error = np.linalg.norm(ours.astype(np.float64) - exact) / np.linalg.norm(exact)
+    assert error < most
+
+
 def test_gradients_match_finite_differences():
   x, w = normal(0, 1, 3, 3, 2), normal(1, 4, 4, 2, 2)
 
