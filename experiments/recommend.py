@@ -7,6 +7,7 @@ hold where no flag replaces them; inf lifts one. Exit status 2: bad input.
 """
 
 import functools
+import math
 import os
 import pathlib
 
@@ -49,12 +50,15 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
     raise InputError(f'--workdir={workdir} is not a folder; name that of a sweep')
   rows, is_final = results.read_workdir(workdir)
   theory_rows, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)
-  found = zone.recommend(rows, **_with_those_of(workdir, limits))
+  bounds = _with_those_of(workdir, limits)
+  found = zone.recommend(rows, **bounds)
   if not is_final:
     print(f'The sweep is not finished: {len(rows)} rows so far.')
   print(found.sentence())
   if found.alternatives:
-    among = 'all cuts' if found.split is None else 'those within the limits'
+    is_limited = any(bound not in (None, math.inf) for bound in bounds.values())
+    of_all = found.split is None or not is_limited
+    among = 'all cuts' if of_all else 'those within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
     print(zone.format_cuts(found))
   ladder = results.read_ladder(workdir)
