@@ -108,7 +108,7 @@ def train(
     model=model,
     sample_shape=task.image_shape,
     loss=_make_loss(model, recipe, task.num_classes, convention, engine),
-    evaluate=_make_evaluate(model, len(task.val), engine),
+    evaluate=make_evaluate(_classify(model, engine), len(task.val)),
     plateau_on='nll',
     select_on='error',
     eligible=lambda lane, progress: (
@@ -170,7 +170,7 @@ def evaluate(
 ) -> dict[str, np.ndarray]:
   """Accuracy and cross-entropy (nats) of each target on a subset: name -> [L]."""
   engine = engine.resolve()
-  one = _make_evaluate(model, len(dataset), engine)
+  one = make_evaluate(_classify(model, engine), len(dataset))
   run = engine.over_lanes(lambda best, shared: one(best.variables, {}, shared))
   shared = {'held_out': (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
   means = jax.device_get(jax.jit(run)(targets.best, shared))
@@ -204,7 +204,19 @@ def _make_loss(
   return loss
 
 
-def _make_evaluate(model, num_examples: int, engine: Engine):
+def make_evaluate(
+  classify: Callable[[Any, Any, jax.Array], jax.Array], num_examples: int
+) -> Callable[[Any, Any, Any], dict[str, Mean]]:
+  """An `Objective.evaluate` for classifiers.
+
+  Args:
+    classify: variables, lane and images [B, H, W, C] in [0, 1] -> logits [B, K].
+    num_examples: N, of the held-out examples.
+
+  Returns:
+    The function of variables, lane and shared, whose `held_out` is images [N, ...]
+    uint8 and labels [N], to the means of nll (nats) and error.
+  """
   index, masks = eval_order(num_examples, EVAL_BATCH)
 
   def evaluate(variables, lane, shared) -> dict[str, Mean]:
@@ -212,7 +224,7 @@ def _make_evaluate(model, num_examples: int, engine: Engine):
 
     def body(means, batch):
       index, mask = batch
-      logits = engine.apply(model, variables, pixels(images, index), train=False)
+      logits = classify(variables, lane, pixels(images, index))
       label = labels[index]
       nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
       wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
@@ -223,3 +235,11 @@ def _make_evaluate(model, num_examples: int, engine: Engine):
     return lax.scan(body, zero, (jnp.asarray(index), jnp.asarray(masks)))[0]
 
   return evaluate
+
+
+def _classify(model: nn.Module, engine: Engine):
+  def classify(variables, lane, images):
+    del lane
+    return engine.apply(model, variables, images, train=False)
+
+  return classify

@@ -3,13 +3,33 @@
 #
 #   sbatch --array=0-2 launch/slurm_array.sh --flagfile=experiments/flagfiles/cifar10_small.cfg --data_dir=DIR
 #
-# RUNS names the folder of the workdirs (default: runs). Submitting the same line again
-# goes on with the rows that are missing.
+# RUNS names the folder of the workdirs (default: runs). A task that is preempted or out
+# of time saves and is queued again, by Slurm or by this script; one that is cancelled
+# saves. Submitting the same line again goes on where it was.
 #SBATCH --job-name=gpz_jax
 #SBATCH --gres=gpu:1
 #SBATCH --cpus-per-task=8
-#SBATCH --signal=INT@60
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
 set -euo pipefail
 : "${SLURM_ARRAY_TASK_ID:?submit with sbatch --array=FIRST-LAST: the number is the seed}"
-exec python -m experiments.sweep "$@" \
-  --seeds="$SLURM_ARRAY_TASK_ID" --workdir="${RUNS:-runs}/seed_$SLURM_ARRAY_TASK_ID"
+again=75  # what a sweep ends with that was interrupted
+
+python -m experiments.sweep "$@" \
+  --seeds="$SLURM_ARRAY_TASK_ID" --workdir="${RUNS:-runs}/seed_$SLURM_ARRAY_TASK_ID" &
+sweep=$!
+signalled=''
+for signal in USR1 TERM; do
+  trap "signalled=$signal; kill -USR1 $sweep 2>/dev/null || true" "$signal"
+done
+status=0
+wait "$sweep" || status=$?
+if [[ $signalled ]]; then # the signal ended that wait, not the sweep
+  status=0
+  wait "$sweep" || status=$?
+fi
+if [[ $signalled == USR1 ]] && ((status == again)); then # TERM is Slurm's own affair
+  scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+fi
+exit "$status"

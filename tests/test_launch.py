@@ -1,7 +1,9 @@
-"""The cluster script, with a stand-in for python that prints what it was told."""
+"""The cluster scripts, with stand-ins for python that print what they were told."""
 
 import pathlib
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -41,6 +43,40 @@ def test_outside_of_an_array_it_says_how_to_submit(environment):
   done = launch(environment)
   assert done.returncode != 0
   assert '--array=FIRST-LAST' in done.stderr
+
+
+@pytest.mark.parametrize(
+  ('sent', 'status', 'again'),
+  [
+    (signal.SIGUSR1, 75, ['requeue 7_2']),
+    (signal.SIGUSR1, 3, []),
+    (signal.SIGTERM, 75, []),
+  ],
+)
+def test_a_signal_reaches_the_sweep_and_what_ran_out_of_time_is_queued_again(
+  environment, tmp_path, sent, status, again
+):
+  (tmp_path / 'python').write_text(f"""#!/bin/bash
+trap 'echo saved; exit {status}' USR1
+echo started
+while :; do sleep 0.05; done
+""")
+  queue = tmp_path / 'scontrol'
+  queue.write_text('#!/bin/sh\necho "$@"\n')
+  queue.chmod(0o755)
+  task = subprocess.Popen(
+    ['bash', SCRIPT],
+    env=environment | {'SLURM_ARRAY_TASK_ID': '2', 'SLURM_ARRAY_JOB_ID': '7'},
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  assert task.stdout is not None
+  assert task.stdout.readline() == 'started\n'
+  time.sleep(0.2)  # until the script waits
+  task.send_signal(sent)
+  out, _ = task.communicate(timeout=30)
+  assert out.splitlines() == ['saved', *again]
+  assert task.returncode == status
 
 
 def bench(environment, *arguments):

@@ -16,13 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
 
 from gpz_jax import partition
-from gpz_jax.attacks.inversion import EVAL_BATCH, AttackLane
+from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.attacks.optimisation import by_split
-from gpz_jax.data import eval_order
-from gpz_jax.targets import pixels
+from gpz_jax.targets import make_evaluate, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import Report, Trainer
@@ -89,7 +87,7 @@ def train(
       model=model,
       sample_shape=image_shape,
       loss=_make_loss(model, split, engine),
-      evaluate=_make_evaluate(model, split, len(choose_on), engine),
+      evaluate=make_evaluate(_classify(model, split, engine), len(choose_on)),
       plateau_on='nll',
       select_on='error',
     )
@@ -178,25 +176,12 @@ def _make_loss(model: nn.Module, split: str, engine: Engine):
   return loss
 
 
-def _make_evaluate(model: nn.Module, split: str, num_examples: int, engine: Engine):
-  order = tuple(map(jnp.asarray, eval_order(num_examples, EVAL_BATCH)))
-
+def _classify(model: nn.Module, split: str, engine: Engine):
   @engine.traced
-  def evaluate(variables, lane, shared) -> dict[str, Mean]:
-    images, labels = shared['held_out']
+  def classify(variables, lane, images):
+    sent = partition.edge(model, variables, images, split)
+    return partition.cloud(
+      model, lane['target'], sent, split, image_shape=images.shape[1:]
+    )
 
-    def body(means, batch):
-      index, mask = batch
-      activation = partition.edge(model, variables, pixels(images, index), split)
-      logits = partition.cloud(
-        model, lane['target'], activation, split, image_shape=images.shape[1:]
-      )
-      label = labels[index]
-      nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
-      wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
-      found = {'nll': Mean.of(nll, mask), 'error': Mean.of(wrong, mask)}
-      return {name: means[name].merge(m) for name, m in found.items()}, None
-
-    return lax.scan(body, {'nll': Mean.zero(), 'error': Mean.zero()}, order)[0]
-
-  return evaluate
+  return classify

@@ -10,7 +10,7 @@ import numpy as np
 from gpz_jax import partition
 from gpz_jax.targets import CONVENTIONS
 from gpz_jax.theory.brackets import Activations, Examined
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known
 
 LabelsFrom = Literal['true', 'predicted']
 LABELS_FROM: tuple[LabelsFrom, ...] = get_args(LabelsFrom)
@@ -135,12 +135,8 @@ def check(
       f'splits {splits} leave no cloud to differentiate; name one or more before the '
       'logits'
     )
-  for name, value, known in (
-    ('convention', convention, CONVENTIONS),
-    ('labels_from', labels_from, LABELS_FROM),
-  ):
-    if value not in known:
-      raise InputError(f"{name} '{value}' is not known{hint(value, known)}")
+  check_known('convention', convention, CONVENTIONS)
+  check_known('labels_from', labels_from, LABELS_FROM)
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> None:
