@@ -154,6 +154,36 @@ def test_a_streamed_segment_holds_the_rows_of_its_steps():
   np.testing.assert_array_equal(mask[0], masks[3])
 
 
+def test_rows_are_gathered_ahead_and_anew_where_another_step_comes(monkeypatch):
+  gathered = []
+  gather = feed.Feed._gather
+
+  def note(self, order, start):
+    gathered.append(start)
+    return gather(self, order, start)
+
+  monkeypatch.setattr(feed.Feed, '_gather', note)
+  far = np.arange(2 * 8).reshape(2, 8)
+  lanes = {'key': np.zeros(2), 'train': far}
+  feeding = feed.Feed(lanes, {'train': np.arange(8)}, batch_size=2, devices=1)
+  feeding.most_steps = 2
+  masks = np.ones((4, 2), np.float32)
+
+  def taken(order, start, stop):
+    near, _, local, _, bounds = feeding.segment(order, masks, np.array([start, stop]))
+    steps = slice(*bounds)
+    np.testing.assert_array_equal(
+      near['train'][:, local[steps]], far[:, order[start:stop]]
+    )
+
+  one, other = np.arange(8).reshape(4, 2), np.arange(8)[::-1].reshape(4, 2)
+  taken(one, 0, 2)
+  taken(one, 2, 3)  # foreseen
+  taken(one, 1, 2)  # not
+  taken(other, 2, 4)  # of another epoch
+  assert sorted(gathered) == [0, 1, 2, 2, 2, 3]
+
+
 def test_a_lane_over_the_budget_is_told_of(config, tmp_path):
   small = dataclasses.replace(
     config, workdir=str(tmp_path / 'small'), cache_budget_gb=1e-5
