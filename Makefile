@@ -27,7 +27,7 @@ test: setup
 	$(RUN)/python -m pytest -q $(PARALLEL) -m 'not slow' $(TESTS)
 
 test-all: setup
-	$(RUN)/python -m pytest -q $(PARALLEL) $(TESTS)
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN)/python -m pytest -q $(PARALLEL) $(TESTS)
 
 # 200 random interruptions and corruptions, counted; not in CI.
 soak: setup

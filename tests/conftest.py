@@ -10,6 +10,9 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 _CACHE = tempfile.TemporaryDirectory(prefix='gpz_jax_compiled_')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+# Nor better than needed: most programs run for less time than it takes to optimise
+# them. `make test-all` optimises, and here those tests do that ask for `optimized`.
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 
 import jax  # noqa: E402 the settings above must come first
 import pytest  # noqa: E402 as jax
@@ -17,6 +20,15 @@ import pytest  # noqa: E402 as jax
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 REAL_DATA = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'tfds'
+
+
+@pytest.fixture(scope='module')
+def optimized():
+  """Programs of the module are compiled as users have them."""
+  before = jax.config.jax_disable_most_optimizations
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', before)
 
 
 @pytest.fixture(scope='session')
