@@ -57,6 +57,7 @@ class Examined(NamedTuple):
   brackets: Brackets  # [S, B] each
   gradient_mean: Any  # [K] |mean of g over the class|^2
   label: Any  # [S, B] int32, the class each example was counted in
+  between: Any  # [] |mu_c - mu|^2 summed over the examples
 
 
 class Classes(NamedTuple):
@@ -211,7 +212,12 @@ def examine(
     return sums + class_sums(gradient, label, mask, num_classes), found
 
   sums, found = lax.scan(body, zero, batches)
-  return Examined(found, squares(class_means(sums, labels, masks)), labels)
+  return Examined(
+    found,
+    squares(class_means(sums, labels, masks)),
+    labels,
+    between_classes(centres, labels, masks),
+  )
 
 
 def class_sums(
@@ -227,13 +233,27 @@ def class_means(sums: jax.Array, labels: jax.Array, masks: jax.Array) -> jax.Arr
 
   Labels and masks may have any shape, the same.
   """
-  counts = jnp.zeros(len(sums)).at[labels.ravel()].add(masks.ravel())
+  counts = _counts(len(sums), labels, masks)
   return sums / jnp.maximum(counts, 1.0).reshape(-1, *(1,) * (sums.ndim - 1))
+
+
+def between_classes(
+  centres: jax.Array, labels: jax.Array, masks: jax.Array
+) -> jax.Array:
+  """|mu_c - mu|^2 of centres [K, ...], summed over the real examples."""
+  counts = _counts(len(centres), labels, masks)
+  mean = jnp.einsum('k,k...->...', counts / counts.sum(), centres, precision='highest')
+  return counts @ squares(centres - mean[None])
 
 
 def squares(x: jax.Array) -> jax.Array:
   """Squared length of each: [B, ...] -> [B]."""
   return _dot(x, x)
+
+
+def _counts(num_classes: int, labels: jax.Array, masks: jax.Array) -> jax.Array:
+  """Real examples of each class: [K]."""
+  return jnp.zeros(num_classes).at[labels.ravel()].add(masks.ravel())
 
 
 def _dot(x: jax.Array, y: jax.Array) -> jax.Array:

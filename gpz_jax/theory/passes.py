@@ -100,6 +100,24 @@ def class_average(values: np.ndarray, label: np.ndarray) -> tuple[float, float]:
   return mean, math.sqrt(variance) / len(groups)
 
 
+def radius_share(distance: np.ndarray, label: np.ndarray, between: float) -> float:
+  """R_c^2 over the total variance, both unbiased: no scale moves it.
+
+  Args:
+    distance: [n] squared distance of each example to its class centre.
+    label: [n].
+    between: squared distances of the class centres to the mean, summed over examples.
+
+  Returns:
+    As `radius.measure` has it; NaN where every class was met only once.
+  """
+  groups = [group for k in np.unique(label) if len(group := distance[label == k]) > 1]
+  variance = (distance.sum() + float(between)) / (len(distance) - 1)
+  if not groups or not variance:
+    return math.nan
+  return float(np.mean([g.sum() / (len(g) - 1) for g in groups]) / variance)
+
+
 def capture(
   model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
 ) -> tuple[jax.Array, Activations]:

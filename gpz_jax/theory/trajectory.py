@@ -31,6 +31,7 @@ EXAMPLE_MEANS = (
   'gradient_norm',
 )
 CLASS_MEANS = ('radius', 'radius_change_first', 'radius_change_second')
+NAMES = (*CLASS_MEANS, 'radius_share', *EXAMPLE_MEANS)
 
 
 class _Program(NamedTuple):
@@ -74,8 +75,9 @@ def snapshot(
     engine: how lanes are computed; always in float32.
 
   Returns:
-    {split: {name: [L] float64}}: those of CLASS_MEANS, means over the classes met, and
-    of EXAMPLE_MEANS, over examples; named as in `gradients.measure`.
+    {split: {name: [L] float64}} for NAMES: those of CLASS_MEANS are means over the
+    classes met, those of EXAMPLE_MEANS over examples; named as in `gradients.measure`
+    and `radius.measure`.
 
   Raises:
     InputError: a split, convention, label or shape cannot be used.
@@ -117,6 +119,7 @@ def _summarise(examined: Examined, masks: np.ndarray, gamma: float) -> dict[str,
   label = examined.label[masks == 1]
   return {
     **{name: passes.class_average(terms[name], label)[0] for name in CLASS_MEANS},
+    'radius_share': passes.radius_share(terms['radius'], label, examined.between),
     **{name: float(values[name].mean()) for name in EXAMPLE_MEANS},
   }
 
@@ -147,7 +150,12 @@ def _examine(program: _Program, lanes: Any, shared: Any) -> dict[str, Examined]:
     sums, found = lax.scan(body, zero, batches)
     means = _divide(sums, labels, shared['masks'])
     return {
-      split: Examined(found[split], brackets.squares(means[split]), labels)
+      split: Examined(
+        found[split],
+        brackets.squares(means[split]),
+        labels,
+        brackets.between_classes(centres[split], labels, shared['masks']),
+      )
       for split in program.splits
     }
 

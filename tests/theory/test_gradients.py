@@ -10,7 +10,7 @@ import pytest
 from tiny import random_variables
 
 from gpz_jax import partition
-from gpz_jax.theory import gradients, trajectory
+from gpz_jax.theory import capture, gradients, radius, trajectory
 from gpz_jax.training import lanes
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
@@ -215,16 +215,19 @@ def test_one_program_serves_all_epochs_and_alphas(epochs):
   assert first == second > 0
 
 
-def test_a_snapshot_is_what_measure_says(measured, epochs):
+def test_a_snapshot_is_what_measure_says(problem, measured, epochs):
   first = epochs[0][0]
   assert tuple(first) == SPLITS
   for values in first.values():
-    assert {*values} == {*trajectory.CLASS_MEANS, *trajectory.EXAMPLE_MEANS}
+    assert {*values} == {*trajectory.NAMES}
     assert {found.shape for found in values.values()} == {(2,)}
     one_hot, smooth = values['bracket_one_hot'], values['bracket_smooth']
     assert one_hot[0] == smooth[0]  # alpha = 0
+  model, targets, images, labels = problem
+  (sent,) = capture(model, take(targets, 1), images, ('stem',)).values()
+  expected = measured | by_name(radius.measure(sent, labels))
   for name, (_, found) in first['stem'].items():
-    np.testing.assert_allclose(found, measured[name].value, rtol=1e-4, err_msg=name)
+    np.testing.assert_allclose(found, expected[name].value, rtol=1e-4, err_msg=name)
   assert first['stem']['bracket_one_hot'][1] != first['stem']['bracket_smooth'][1]
 
 

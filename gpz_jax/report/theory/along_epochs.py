@@ -17,6 +17,7 @@ PREDICTED = 'radius_change_first'
 SECOND: Any = {'linestyle': '--', 'markerfacecolor': 'white'}
 ROWS = (  # of panels
   '$R_c^2$',
+  '$R_c^2$ / tr $S$',
   'mean bracket, nats',
   'change of $R_c^2$, scaled',
   'gradient norm',
@@ -51,7 +52,7 @@ def draw_epochs(theory: Theory) -> Figure | None:
   if not splits:
     return None
   with mpl.rc_context(STYLE):
-    size = (max(2.9 * len(splits), 6.5), 9.4)
+    size = (max(2.9 * len(splits), 6.5), 11.6)
     figure = Figure(figsize=size, layout='constrained')
     grid = figure.subplots(len(ROWS), len(splits), squeeze=False, sharex=True)
     for column, split in zip(grid.T, splits, strict=True):
@@ -129,16 +130,27 @@ def changes(theory: Theory, alpha: float, split: str) -> tuple[np.ndarray, np.nd
 
 
 def _count(theory: Theory, alpha: float, begin: int, end: int, sign: int) -> str:
-  """At how many splits R_c^2 moved that way between two epochs, and by what."""
-  trails = [theory.trail('radius', alpha, split) for split in theory.splits]
-  moved = [t[end] / t[begin] - 1 for t in trails if t[begin] > 0 and t[end] >= 0]
+  """At how many splits R_c^2 moved that way between two epochs, and by what.
+
+  Its share of the total variance beside it, which the scale of a layer does not move.
+  """
+
+  def changes_of(name):
+    trails = [theory.trail(name, alpha, split) for split in theory.splits]
+    return [t[end] / t[begin] - 1 for t in trails if t[begin] > 0 and t[end] >= 0]
+
+  def count(moved):
+    return f'at {sum(sign * share > 0 for share in moved)} of {len(moved)} splits'
+
+  moved, shares = changes_of('radius'), changes_of('radius_share')
   if not moved:
     return f'was not measured with alpha {alpha:g}'
   verb = 'grew' if sign > 0 else 'shrank'
-  return (
-    f'{verb} at {sum(sign * share > 0 for share in moved)} of {len(moved)} splits with '
-    f'alpha {alpha:g} (median change {np.median(moved):+.1%})'
-  )
+  text = f'{verb} {count(moved)} with alpha {alpha:g}'
+  text += f' (median change {np.median(moved):+.1%}'
+  if shares:
+    text += f'; its share of the variance {count(shares)}, {np.median(shares):+.1%}'
+  return f'{text})'
 
 
 def _draw_column(column, theory: Theory, split: str) -> None:
@@ -146,17 +158,18 @@ def _draw_column(column, theory: Theory, split: str) -> None:
   for alpha, look in alpha_looks(theory.alphas).items():
     for axes, name, style in (
       (column[0], 'radius', {}),
-      (column[1], 'bracket_one_hot', {}),
-      (column[1], 'bracket_smooth', SECOND),
-      (column[3], 'gradient_norm', {}),
+      (column[1], 'radius_share', {}),
+      (column[2], 'bracket_one_hot', {}),
+      (column[2], 'bracket_smooth', SECOND),
+      (column[4], 'gradient_norm', {}),
     ):
       _draw(axes, theory, theory.trail(name, alpha, split), look | style)
-  _draw_changes(column[2], theory, split)
+  _draw_changes(column[3], theory, split)
   for axes in column:
     axes.grid(axis='y', color=GRID, linewidth=0.8)
     axes.tick_params(labelsize=9.5)
     axes.locator_params(axis='x', integer=True, nbins=6)
-  for axes in column[1:3]:
+  for axes in column[2:4]:
     axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
   column[-1].set_xlabel('epoch')
 
