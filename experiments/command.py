@@ -5,6 +5,7 @@ again, 130 interrupted by Ctrl-C where nothing was running yet.
 """
 
 import io
+import os
 import signal
 import sys
 import warnings
@@ -83,7 +84,9 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
     )
     try:
       check_no_more(argv)
-      return main(argv[1:])
+      status = main(argv[1:])
+      sys.stdout.flush()
+      return status
     except InputError as error:
       fail(error)
     except Interrupted as signal_received:
@@ -98,6 +101,9 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
         file=sys.stderr,
       )
       return 130
+    except BrokenPipeError:  # whoever read the output has seen enough, as head has
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      return 128 + signal.SIGPIPE
     except Exception as error:
       reason = explain_failure(error)
       if reason is None:

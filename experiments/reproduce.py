@@ -39,7 +39,7 @@ SMALL_SPLITS = {
 def define_flags() -> None:
   """The flags of this command."""
   flags.DEFINE_string('table', None, 'Number of a table: 2, 3, 4 or 5.')
-  flags.DEFINE_string('figure', None, 'Number of a figure: 2, 4, 5, 7, 8 or 10.')
+  flags.DEFINE_string('figure', None, 'Number of a figure: 2 to 5, 7, 8 or 10.')
   flags.DEFINE_string('scale', 'full', 'full: as published; small: for two cores.')
   flags.DEFINE_string('root', 'runs/reproduce', 'Folder of the runs.')
   flags.DEFINE_string('data_dir', None, 'TFDS folder, see the sweep.')

@@ -1,6 +1,8 @@
 """python -m experiments.recommend on a made-up workdir."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -114,3 +116,16 @@ def test_damaged_files_are_named(workdir):
   done = run(f'--workdir={workdir}')
   assert (done.returncode, done.stdout) == (2, '')
   assert done.stderr.startswith('recommend: cannot read theory ')
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(workdir):
+  reading, writing = os.pipe()
+  os.close(reading)
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.recommend', f'--workdir={workdir}'],
+    stdout=writing,
+    stderr=subprocess.PIPE,
+    check=False,
+  )
+  os.close(writing)
+  assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b'')
