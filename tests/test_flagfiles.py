@@ -3,9 +3,8 @@
 import csv
 import pathlib
 import re
-import subprocess
-import sys
 
+import forked
 import pytest
 
 from experiments import reproduce
@@ -87,12 +86,7 @@ def test_every_published_number_and_claim_has_a_lane(is_small):
   ],
 )
 def test_reproduce_refuses_what_it_has_not(arguments, message):
-  done = subprocess.run(
-    [sys.executable, '-m', 'experiments.reproduce', *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  done = forked.run('reproduce', *arguments)
   assert (done.returncode, done.stdout) == (2, '')
   assert message in done.stderr
   assert done.stderr.count('\n') == 1

@@ -1,8 +1,7 @@
+import functools
 import importlib.util
-import pathlib
-import subprocess
-import sys
 
+import forked
 import PIL.Image
 import pytest
 
@@ -10,11 +9,7 @@ from experiments import prepare_data
 from gpz_jax import types
 from gpz_jax.data.builders.shapes import shapes_dataset_builder
 
-
-def run(*arguments: str) -> subprocess.CompletedProcess:
-  command = [sys.executable, '-m', 'experiments.prepare_data', *arguments]
-  root = pathlib.Path(__file__).parents[1]
-  return subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+run = functools.partial(forked.run, 'prepare_data')
 
 
 @pytest.fixture

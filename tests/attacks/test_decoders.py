@@ -165,7 +165,18 @@ def _data(shape):
   return x, rng.uniform(size=(4, 8, 8, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize('options', CASES, ids=lambda o: '-'.join(o.values()))
+# Long to compile, of parts that others train alone.
+SLOW = (
+  {'attention': 'lsk_published+msca_published'},
+  {'kind': 'inversion4', 'attention': 'aac+se'},
+)
+
+
+@pytest.mark.parametrize(
+  'options',
+  [pytest.param(o, marks=[pytest.mark.slow] if o in SLOW else []) for o in CASES],
+  ids=lambda options: '-'.join(options.values()),
+)
 def test_every_option_trains_two_steps(options):
   x, image = _data((2, 2, 4) if 'inversion4' in options.values() else (4, 4, 4))
   module = decoders.make(x.shape[1:], image.shape[1:], **options)

@@ -1,26 +1,17 @@
-"""Sweeps in processes of their own, to be hurt.
+"""Sweeps in processes of their own, to be hurt."""
 
-A fork server imports the command once, so that a process costs a second, not ten. What
-runs in it is the command as a shell starts it: its flags, its signals, its exit status.
-"""
-
-import multiprocessing
-import os
 import pathlib
 import random
 import resource
 import signal
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 
 import numpy as np
-from absl import flags as absl_flags
+from forked import Run
 
 from gpz_jax import results
 
-PATIENCE = 600.0  # seconds that anything may take
 STARTED = 'rows are there already'  # said before anything is computed
 # What two runs of one sweep may differ in.
 INCIDENTAL = ('wall_seconds', 'cache')
@@ -47,92 +38,11 @@ TINY = {
 # of which jax warns ever after.
 _CACHE = tempfile.TemporaryDirectory(prefix='gpz_jax_faults_')
 ENVIRONMENT = {'XDG_CACHE_HOME': _CACHE.name}
-_context = multiprocessing.get_context('forkserver')
-_context.set_forkserver_preload(['experiments.sweep', 'experiments.verify'])
-
-
-class Run:
-  """A command in a process of its own.
-
-  Args:
-    command: `sweep` or `verify`.
-    flags: its arguments.
-    folder: for what it prints.
-    prepare: called in the process before the command is.
-  """
-
-  def __init__(
-    self,
-    command: str,
-    flags: Sequence[str],
-    folder: pathlib.Path,
-    prepare: Callable[[], None] | None = None,
-  ):
-    folder.mkdir(parents=True, exist_ok=True)
-    number = len(list(folder.glob('*.out')))
-    self._out, self._err = (folder / f'{number}.{kind}' for kind in ('out', 'err'))
-    self._out.touch()
-    self._err.touch()
-    self._process = _context.Process(
-      target=_enter,
-      args=(command, list(flags), self._out, self._err, prepare, dict(ENVIRONMENT)),
-    )
-    self._process.start()
-
-  @property
-  def output(self) -> str:
-    return self._out.read_text()
-
-  @property
-  def error(self) -> str:
-    return self._err.read_text()
-
-  def wait_for(self, text: str) -> bool:
-    """Waits until it has printed `text`; False if it ended without."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-      is_running = self._process.is_alive()  # before looking: it may print and end
-      if text in self.output:
-        return True
-      if not is_running:
-        return False
-      time.sleep(0.02)
-    raise TimeoutError(f'{text!r} is not printed: {self.output}')
-
-  def send(self, number: int) -> None:
-    if self._process.is_alive():
-      os.kill(self._process.pid, number)
-
-  def finish(self) -> int:
-    """Waits for its end; the exit status, -9 where it was killed."""
-    self._process.join(PATIENCE)
-    if self._process.exitcode is None:
-      self._process.kill()
-      raise TimeoutError('it does not end')
-    return self._process.exitcode
-
-
-def _enter(command: str, flags: list[str], out, err, prepare, environment) -> None:
-  """In the new process: becomes the command."""
-  from experiments import command as command_lib
-  from experiments import sweep, verify
-
-  for number, path in ((1, out), (2, err)):
-    os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
-  sys.stdout = os.fdopen(1, 'w', buffering=1, closefd=False)
-  sys.stderr = os.fdopen(2, 'w', buffering=1, closefd=False)
-  os.environ.update(environment)  # the fork server's is older
-  sys.argv = [command, *flags]
-  if prepare is not None:
-    prepare()
-  module = {'sweep': sweep, 'verify': verify}[command]
-  module.define_flags(absl_flags.FLAGS)
-  command_lib.run(command, module.main)
 
 
 def sweep(workdir: pathlib.Path, prepare=None, **changes) -> Run:
   """Starts the tiny sweep, or goes on with it."""
-  return Run('sweep', flags(workdir, **changes), _log(workdir), prepare)
+  return Run('sweep', flags(workdir, **changes), _log(workdir), ENVIRONMENT, prepare)
 
 
 def flags(workdir: pathlib.Path, **changes) -> list[str]:
@@ -145,7 +55,7 @@ def flags(workdir: pathlib.Path, **changes) -> list[str]:
 
 def verify(workdir: pathlib.Path, *options: str) -> Run:
   """Starts a verification."""
-  return Run('verify', [f'--workdir={workdir}', *options], _log(workdir))
+  return Run('verify', [f'--workdir={workdir}', *options], _log(workdir), ENVIRONMENT)
 
 
 def _log(workdir: pathlib.Path) -> pathlib.Path:

@@ -1,8 +1,8 @@
+import functools
 import json
 import math
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pytest
 from pages import read_page
@@ -263,10 +263,4 @@ def test_a_bad_workdir_is_one_line_and_status_2(arguments, complaint):
   assert done.stderr.count('\n') == 1
 
 
-def run_command(*arguments):
-  return subprocess.run(
-    [sys.executable, '-m', 'experiments.report', *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+run_command = functools.partial(forked.run, 'report')

@@ -176,7 +176,16 @@ SPARSE = {
 }
 
 
-@pytest.mark.parametrize('theory_rows', SPARSE.values(), ids=SPARSE.keys())
+SLOW = ('one quantity', 'more than was attacked')
+
+
+@pytest.mark.parametrize(
+  'theory_rows',
+  [
+    pytest.param(rows, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name, rows in SPARSE.items()
+  ],
+)
 def test_a_running_sweep_shows_what_it_has(tmp_path, theory_rows):
   write(tmp_path, make_rows(ERRORS[:3]), theory_rows, is_final=False)
   text, parser = read_page(tmp_path)

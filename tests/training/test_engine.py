@@ -163,29 +163,30 @@ import test_inversion
 from gpz_jax.training.engine import Engine
 
 assert jax.local_device_count() == 8
-for lanes in (3, 9):
-  _, one, history, *_ = test_inversion.train(lanes, Engine('map', devices=1))
-  decoder, many, same, activation, image = test_inversion.train(
-    lanes, Engine('map', devices=8)
-  )
-  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
-    np.testing.assert_array_equal(a, b)
-  np.testing.assert_array_equal(history['mse'], same['mse'])
-  assert same['mse'].shape == (3, lanes)
-  scores = [
-    test_inversion.inversion.evaluate(
-      decoder, many, activation, image, engine=Engine('map', devices=devices)
-    )['mse']
-    for devices in (1, 8)
-  ]
-  np.testing.assert_array_equal(*scores)
+lanes = int(sys.argv[1])
+_, one, history, *_ = test_inversion.train(lanes, Engine('map', devices=1))
+decoder, many, same, activation, image = test_inversion.train(
+  lanes, Engine('map', devices=8)
+)
+for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
+  np.testing.assert_array_equal(a, b)
+np.testing.assert_array_equal(history['mse'], same['mse'])
+assert same['mse'].shape == (3, lanes)
+scores = [
+  test_inversion.inversion.evaluate(
+    decoder, many, activation, image, engine=Engine('map', devices=devices)
+  )['mse']
+  for devices in (1, 8)
+]
+np.testing.assert_array_equal(*scores)
 print('equal')
 """
 
 
-def test_lanes_over_devices_equal_one_device():
+@pytest.mark.parametrize('lanes', [9, pytest.param(3, marks=pytest.mark.slow)])
+def test_lanes_over_devices_equal_one_device(lanes):
   found = subprocess.run(
-    [sys.executable, '-c', OVER_DEVICES],
+    [sys.executable, '-c', OVER_DEVICES, str(lanes)],
     env=os.environ
     | {
       'XLA_FLAGS': '--xla_force_host_platform_device_count=8',

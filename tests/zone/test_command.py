@@ -1,11 +1,13 @@
 """python -m experiments.recommend on a made-up workdir."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 
+import forked
 import pytest
 from made_up import make_rows, make_theory
 
@@ -17,13 +19,7 @@ LADDER = {
 }
 
 
-def run(*arguments):
-  return subprocess.run(
-    [sys.executable, '-m', 'experiments.recommend', *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+run = functools.partial(forked.run, 'recommend')
 
 
 @pytest.fixture
