@@ -14,6 +14,7 @@ import functools
 import itertools
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterator
 
 import jax
@@ -101,6 +102,10 @@ def run(values: flags.FlagValues) -> int:
       for record in SUITES[suite](options):
         found.append(record)
         print(records.format_table([record]).splitlines()[1], flush=True)
+  except KeyboardInterrupt:
+    kept = f'; what was measured is in {values.json}' if values.json and found else ''
+    print(f'bench: interrupted{kept}', file=sys.stderr)
+    return 130
   finally:
     if peer is not None:
       peer.close()

@@ -7,6 +7,7 @@
 # DIR/choices.json is the table of convolutions for gpz_jax/models/choices.json;
 # DIR/status.txt says how every stage ended (124: out of time). With --data_dir, prepared
 # CIFAR-10, float32 and bfloat16 are compared on real images. The peer needs PyTorch.
+# On two CPU cores it takes SHARE=4 (forty minutes) for every stage to end.
 set -uo pipefail
 out='' data=''
 for argument in "$@"; do
@@ -19,7 +20,7 @@ done
 [[ $out ]] || { echo 'gpu_bench: --out is missing; give the folder for the results' >&2; exit 2; }
 mkdir -p "$out" || exit 2
 cd "$(dirname "$0")/.."
-share=${SHARE:-1}  # of the ten minutes; below 1 for a shorter visit
+share=${SHARE:-1}  # of the ten minutes
 : >"$out/status.txt"
 
 stage() { # name, seconds, command...
@@ -39,23 +40,24 @@ bench() { # name, seconds, flags...
 
 stage machine 20 bash -c 'uname -a; lscpu; nvidia-smi; python -c "import jax; print(jax.__version__, jax.devices())"'
 export JAX_COMPILATION_CACHE_DIR=$out/programs
-stage tests 90 python -m pytest -q -x tests/training/test_engine.py tests/training/test_lanes.py tests/models/test_upsampling.py
+stage tests 80 python -m pytest -q -x tests/training/test_engine.py tests/training/test_lanes.py tests/models/test_upsampling.py
 if python -c 'import jax, sys; sys.exit(jax.default_backend() != "cpu")'; then
   lanes=1 strategies=map precisions=float32
 else
   lanes=1,9 strategies=map,vmap precisions=float32,bfloat16
 fi
-bench conv 130 --suite=conv --lanes="$lanes" --strategy="$strategies" --precision="$precisions" --steps=2 --repeats=3 --choices="$out/choices.json"
-bench step 120 --suite=step --lanes="$lanes" --strategy="$strategies" --precision="$precisions" --steps=4 --repeats=3
+bench conv 130 --suite=conv --lanes="${lanes##*,}" --strategy="${strategies##*,}" --precision="$precisions" --steps=2 --repeats=3 --choices="$out/choices.json"
+bench step 90 --suite=step --lanes="$lanes" --strategy="$strategies" --precision="$precisions" --steps=4 --repeats=3
 peer=none
 python -c 'import torch' 2>/dev/null && peer=torch
 bench sweep 100 --suite=sweep --precision="$precisions" --peer="$peer" --steps=2 --repeats=3
 [[ $peer == torch ]] && bench sweep_compiled 60 --suite=sweep --models=vgg19 --peer=torch_compile --steps=2 --repeats=3
 if [[ $data ]]; then
-  for precision in float32 bfloat16; do
-    stage "real_$precision" 60 python -m experiments.sweep --flagfile=experiments/flagfiles/cifar10_small.cfg \
-      --data_dir="$data" --precision="$precision" --target_epochs=2 --decoder_epochs=3 --aux_limit=1000 \
-      --workdir="$out/real_$precision"
-  done
+  real() { # precision, flags...
+    stage "real_$1" 60 python -m experiments.sweep --flagfile=experiments/flagfiles/cifar10_small.cfg --data_dir="$data" \
+      --splits=feat_7,feat_18,fc_1 --target_epochs=1 --precision="$1" --workdir="$out/real_$1" "${@:2}"
+  }
+  real float32
+  real bfloat16 --targets_from="$out/real_float32" # the same targets
 fi
 rm -rf "$out/programs"

@@ -101,7 +101,7 @@ def test_a_visit_runs_every_stage_and_says_how_it_ended(environment, tmp_path):
   ]
   assert f'--choices={out}/choices.json' in (out / 'conv.txt').read_text()
   assert '--peer=torch' in (out / 'sweep.txt').read_text()
-  assert '--data_dir=/data' in (out / 'real_bfloat16.txt').read_text()
+  assert f'--targets_from={out}/real_float32' in (out / 'real_bfloat16.txt').read_text()
 
 
 def test_a_stage_out_of_time_is_ended_and_the_next_one_runs(environment, tmp_path):

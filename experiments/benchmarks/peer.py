@@ -25,6 +25,7 @@ class Peer:
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       text=True,
+      start_new_session=True,  # Ctrl-C is ours to handle
     )
 
   def seconds(self, **request: Any) -> dict[str, float]:
@@ -41,5 +42,5 @@ class Peer:
 
   def close(self) -> None:
     """Ends the process."""
-    with self._process:  # closes the pipes, which ends it, and waits
-      pass
+    with self._process:  # closes the pipes and waits
+      self._process.kill()
