@@ -30,20 +30,27 @@ from gpz_jax.data.builders import (
 )
 from gpz_jax.data.sources import base, names, prepared
 
-_DATASET = flags.DEFINE_string(
-  'dataset',
-  None,
-  'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a, or '
-  'any TFDS name or name/config.',
-)
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', None, 'The TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets if unset.'
-)
-_MANUAL_DIR = flags.DEFINE_string(
-  'manual_dir', None, 'Folder with files fetched by hand, under their published names.'
-)
-
 _BY_HAND = {'kuzushiji49': kuzushiji49.Builder, 'facescrub': facescrub.Builder}
+
+
+def define_flags() -> None:
+  """The flags of this command."""
+  flags.DEFINE_string(
+    'dataset',
+    None,
+    'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a,'
+    ' or any TFDS name or name/config.',
+  )
+  flags.DEFINE_string(
+    'data_dir',
+    None,
+    'The TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets if unset.',
+  )
+  flags.DEFINE_string(
+    'manual_dir',
+    None,
+    'Folder with files fetched by hand, under their published names.',
+  )
 
 
 def prepare(name: str, data_dir: pathlib.Path, manual_dir: str | None) -> pathlib.Path:
@@ -158,14 +165,16 @@ def _by_hand_hint(name: str) -> str:
 def main(argv: list[str]) -> None:
   """Prints one line that says what is there now."""
   del argv
-  if not _DATASET.value:
+  values = flags.FLAGS
+  if not values.dataset:
     raise types.InputError('--dataset is missing')
   data_dir = sources.default_dir()
-  if _DATA_DIR.value:
-    data_dir = sources.expand('--data_dir', _DATA_DIR.value)
-  folder = prepare(_DATASET.value, data_dir, _MANUAL_DIR.value)
-  print(summary(names.canonical_name(_DATASET.value), folder))
+  if values.data_dir:
+    data_dir = sources.expand('--data_dir', values.data_dir)
+  folder = prepare(values.dataset, data_dir, values.manual_dir)
+  print(summary(names.canonical_name(values.dataset), folder))
 
 
 if __name__ == '__main__':
+  define_flags()
   command.run('prepare_data', main)
