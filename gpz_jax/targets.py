@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
 
-from gpz_jax.data import eval_order
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.evaluation import Evaluation, Evaluator, Means
 from gpz_jax.training.loop import Report, Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshot import History, Keeper
@@ -108,7 +107,7 @@ def train(
     model=model,
     sample_shape=task.image_shape,
     loss=_make_loss(model, recipe, task.num_classes, convention, engine),
-    evaluate=make_evaluate(_classify(model, engine), len(task.val)),
+    evaluation=make_evaluation(_classify(model, engine), len(task.val)),
     plateau_on='nll',
     select_on='error',
     eligible=lambda lane, progress: (
@@ -168,15 +167,22 @@ def from_variables(variables: Any) -> Targets:
 def evaluate(
   model: nn.Module, targets: Targets, dataset: Dataset, *, engine: Engine = AUTO
 ) -> dict[str, np.ndarray]:
-  """Accuracy and cross-entropy (nats) of each target on a subset: name -> [L]."""
+  """Accuracy and cross-entropy (nats) of each target on a subset: name -> [L].
+
+  Raises:
+    Interrupted: a signal came.
+  """
   engine = engine.resolve()
-  one = make_evaluate(_classify(model, engine), len(dataset))
-  run = engine.over_lanes(lambda best, shared: one(best.variables, {}, shared))
+  evaluation = make_evaluation(_classify(model, engine), len(dataset))
   shared = {'held_out': (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
-  means = jax.device_get(jax.jit(run)(targets.best, shared))
+  evaluator = Evaluator(evaluation, engine)
+  means = jax.device_get(evaluator.run(targets.best.variables, {}, shared))
   for mean in means.values():
     assert (mean.count == len(dataset)).all(), 'examples seen != size of the subset'
-  return {'accuracy': 1 - means['error'].compute(), 'nll': means['nll'].compute()}
+  return {
+    'accuracy': np.asarray(1 - means['error'].compute()),
+    'nll': np.asarray(means['nll'].compute()),
+  }
 
 
 def _make_loss(
@@ -204,37 +210,28 @@ def _make_loss(
   return loss
 
 
-def make_evaluate(
+def make_evaluation(
   classify: Callable[[Any, Any, jax.Array], jax.Array], num_examples: int
-) -> Callable[[Any, Any, Any], dict[str, Mean]]:
-  """An `Objective.evaluate` for classifiers.
+) -> Evaluation:
+  """How classifiers are evaluated.
 
   Args:
     classify: variables, lane and images [B, H, W, C] in [0, 1] -> logits [B, K].
     num_examples: N, of the held-out examples.
 
   Returns:
-    The function of variables, lane and shared, whose `held_out` is images [N, ...]
-    uint8 and labels [N], to the means of nll (nats) and error.
+    The evaluation on `held_out` of what lanes share, images [N, ...] uint8 and labels
+    [N]: the means of nll (nats) and error.
   """
-  index, masks = eval_order(num_examples, EVAL_BATCH)
 
-  def evaluate(variables, lane, shared) -> dict[str, Mean]:
+  def evaluate(variables, lane, shared, index, mask) -> Means:
     images, labels = shared['held_out']
+    logits, label = classify(variables, lane, pixels(images, index)), labels[index]
+    nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
+    wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
+    return {'nll': Mean.of(nll, mask), 'error': Mean.of(wrong, mask)}
 
-    def body(means, batch):
-      index, mask = batch
-      logits = classify(variables, lane, pixels(images, index))
-      label = labels[index]
-      nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
-      wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
-      batch_means = {'nll': Mean.of(nll, mask), 'error': Mean.of(wrong, mask)}
-      return {name: means[name].merge(m) for name, m in batch_means.items()}, None
-
-    zero = {'nll': Mean.zero(), 'error': Mean.zero()}
-    return lax.scan(body, zero, (jnp.asarray(index), jnp.asarray(masks)))[0]
-
-  return evaluate
+  return Evaluation(evaluate, num_examples, EVAL_BATCH)
 
 
 def _classify(model: nn.Module, engine: Engine):

@@ -25,7 +25,7 @@ REAL_DATA = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'tfds'
 @pytest.fixture(scope='module')
 def optimized():
   """Programs of the module are compiled as users have them."""
-  before = jax.config.jax_disable_most_optimizations
+  before = jax.config.read('jax_disable_most_optimizations')
   jax.config.update('jax_disable_most_optimizations', False)
   yield
   jax.config.update('jax_disable_most_optimizations', before)

@@ -23,8 +23,7 @@ from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
 
-CAPTURE_BATCH = 128
-CHUNK = 512  # examples the host hands over at a time
+CHUNK = 128  # examples the host hands over at a time
 HOST_SHARE = 0.5  # of the host's memory that activations may take
 Place = Literal['device', 'host', 'disk']
 PLACES: tuple[Place, ...] = get_args(Place)
@@ -107,26 +106,30 @@ def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
   return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5))
 def _capture_chunk(model, targets, images, places, dtype, engine) -> jax.Array:
   """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
-  used = sorted({target for target, _ in places})
-  splits = tuple(dict.fromkeys(split for _, split in places))
+  wanted: dict[int, dict[str, None]] = {}
+  for target, split in places:
+    wanted.setdefault(target, {})[split] = None
+  found = {}
+  for target, splits in wanted.items():
+    interruption.check()
+    one = _run_edge(model, targets, target, images, tuple(splits), dtype, engine)
+    found[target] = jax.block_until_ready(one)
+  return jnp.stack([found[target][split] for target, split in places])
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4, 5, 6))
+def _run_edge(model, targets, target, images, splits, dtype, engine):
+  """Split -> [CHUNK, ...], of one of the targets."""
 
   @engine.traced
-  def batch(variables, rows):
-    _, found = partition.capture(
-      model, variables, rows.astype(jnp.float32) / 255, splits
-    )
+  def run(variables, images):
+    images = images.astype(jnp.float32) / 255
+    _, found = partition.capture(model, variables, images, splits)
     return {split: value.astype(dtype) for split, value in found.items()}
 
-  def one(variables):
-    rows = images.reshape(-1, CAPTURE_BATCH, *images.shape[1:])
-    found = lax.map(functools.partial(batch, variables), rows)
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
-
-  found = lax.map(one, lanes_lib.take(targets, np.array(used)))
-  return jnp.stack([found[split][used.index(target)] for target, split in places])
+  return run(lanes_lib.take(targets, target), images)
 
 
 def chunks(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -5,12 +5,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gpz_jax import metrics
-from gpz_jax.data import eval_order
 from gpz_jax.targets import pixels
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.evaluation import Evaluation, Means
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.step import Objective
@@ -75,7 +74,7 @@ def make_objective(
     model=decoder,
     sample_shape=activation,
     loss=_make_loss(decoder, engine),
-    evaluate=_make_evaluate(decoder, num_held_out, engine),
+    evaluation=_make_evaluation(decoder, num_held_out, engine),
     plateau_on='mse',
     select_on='mse',
   )
@@ -98,19 +97,14 @@ def _make_loss(decoder: nn.Module, engine: Engine):
   return loss
 
 
-def _make_evaluate(decoder: nn.Module, num_examples: int, engine: Engine):
-  index, masks = eval_order(num_examples, EVAL_BATCH)
+def _make_evaluation(
+  decoder: nn.Module, num_examples: int, engine: Engine
+) -> Evaluation:
+  def evaluate(variables, lane, shared, index, mask) -> Means:
+    reconstruction = engine.apply(
+      decoder, variables, lane['held_out'][index], train=False
+    )
+    errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
+    return {'mse': Mean.of(errors, mask)}
 
-  def evaluate(variables, lane, shared) -> dict[str, Mean]:
-    def body(total, batch):
-      index, mask = batch
-      reconstruction = engine.apply(
-        decoder, variables, lane['held_out'][index], train=False
-      )
-      errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
-      return total.merge(Mean.of(errors, mask)), None
-
-    batches = (jnp.asarray(index), jnp.asarray(masks))
-    return {'mse': lax.scan(body, Mean.zero(), batches)[0]}
-
-  return evaluate
+  return Evaluation(evaluate, num_examples, EVAL_BATCH)

@@ -20,7 +20,7 @@ import optax
 from gpz_jax import partition
 from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.attacks.optimisation import by_split
-from gpz_jax.targets import make_evaluate, pixels
+from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import Report, Trainer
@@ -87,7 +87,7 @@ def train(
       model=model,
       sample_shape=image_shape,
       loss=_make_loss(model, split, engine),
-      evaluate=make_evaluate(_classify(model, split, engine), len(choose_on)),
+      evaluation=make_evaluation(_classify(model, split, engine), len(choose_on)),
       plateau_on='nll',
       select_on='error',
     )

@@ -1,12 +1,12 @@
 """Epochs of many lanes as compiled segments.
 
-Two programs are compiled for a cohort: `segment`, which takes any number of steps, and
-`end_epoch`, which evaluates on held-out data, moves the plateau and keeps the best
-variables. The host sees one small array per epoch.
+Three programs are compiled for a cohort: `segment`, which takes any number of steps,
+the evaluation on held-out data, likewise, and `end_epoch`, which moves the plateau and
+keeps the best variables. The host sees one small array per epoch.
 """
 
-import time
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,14 +19,15 @@ from gpz_jax.data import epoch_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
+from gpz_jax.training.evaluation import Evaluator
 from gpz_jax.training.feed import Feed
+from gpz_jax.training.pace import Pace
 from gpz_jax.training.recipe import Recipe, make_optimizer
 from gpz_jax.training.snapshot import History, Keeper, Snapshot
 from gpz_jax.training.state import Best, FitState, create_fit_state
 from gpz_jax.training.step import Lane, Objective, Shared, train_step
 from gpz_jax.types import Mean
 
-SEGMENT_SECONDS = 5.0  # how long the host waits at most before it looks up
 Values = dict[str, np.ndarray]  # name -> [L], at the end of an epoch
 Report = Callable[[int, int, Values], None]  # steps done, steps in all, values or {}
 
@@ -39,6 +40,7 @@ class Trainer:
     self.recipe = recipe
     self.engine = engine
     self.tx = make_optimizer(recipe)
+    self.evaluator = Evaluator(objective.evaluation, engine)
     self.traces = 0  # of `segment`; one a cohort
     # Drawing the parameters runs once: what it costs is its compilation.
     quick = {'xla_backend_optimization_level': 0}
@@ -46,8 +48,8 @@ class Trainer:
     self._create_one = jax.jit(self._create, compiler_options=options)
     self._stack = jax.jit(lambda *states: lanes_lib.stack(states))
 
-    def end_epoch(states, lanes, *shared):
-      return engine.over_lanes(self._end_epoch)((states, lanes), *shared)
+    def end_epoch(states, means, lanes, *shared):
+      return engine.over_lanes(self._end_epoch)((states, means, lanes), *shared)
 
     self.end_epoch = jax.jit(end_epoch, donate_argnums=(0,))
 
@@ -59,7 +61,7 @@ class Trainer:
     self._compiled: dict[str, Any] = {}
 
   def compile(self, lanes: Lane, shared: Shared, num_examples: int) -> None:
-    """Compiles both programs ahead of `fit`, which may be on another thread.
+    """Compiles all programs ahead of `fit`, which may be on another thread.
 
     Args:
       lanes: shapes and dtypes of what `fit` will be given, with L in front.
@@ -72,12 +74,15 @@ class Trainer:
     order, masks = epoch_order(0, 0, num_examples, batch_size)
     bounds = np.zeros(2, np.int32)
     carry = (states.train, loss), states.plateau.scale, lanes
+    variables = states.train.variables
+    means = self.evaluator.nothing(variables, lanes, shared)
     self._compiled = {
       'segment': self.segment.lower(
         *carry, shared, order, masks, bounds, np.float32(0)
       ).compile(),
+      'evaluate': self.evaluator.compile(variables, lanes, shared),
       'end_epoch': self.end_epoch.lower(
-        states, lanes, shared, np.int32(0), np.float32(0)
+        states, means, lanes, np.int32(0), np.float32(0)
       ).compile(),
     }
 
@@ -122,10 +127,9 @@ class Trainer:
 
     return lax.fori_loop(bounds[0], bounds[1], body, running)
 
-  def _end_epoch(self, carry, shared, epoch, progress):
-    """Held-out evaluation, plateau and choice of the best epoch, for one lane."""
-    fit, lane = carry
-    means = self.objective.evaluate(fit.train.variables, lane, shared)
+  def _end_epoch(self, carry, epoch, progress):
+    """Plateau and choice of the best epoch, for one lane."""
+    fit, means, lane = carry
     values = {name: mean.compute() for name, mean in means.items()}
     plateau = fit.plateau.update(
       values[self.objective.plateau_on],
@@ -176,28 +180,40 @@ class Trainer:
     segment = self._compiled.get('segment', self.segment)
     end_epoch = self._compiled.get('end_epoch', self.end_epoch)
     steps = -(-num_examples // batch_size)
-    pace = _Pace(feed.most_steps)
+    pace = Pace(feed.most_steps)
     states, loss, first, begun, history = self._begin(lanes['key'], keeper)
+
+    def keep_if_due(states: FitState, loss: Mean, epoch: int, step: int) -> None:
+      is_over = interruption.requested()  # looked at once: what is raised is saved
+      if keeper is not None and (is_over or keeper.is_due()):
+        kept, total = lanes_lib.take((states, loss), slice(wanted))
+        keeper.save(Snapshot(kept, total, epoch, step, _stack(history)))
+      if is_over:
+        interruption.check()
+
     for epoch in range(first, epochs):
       order, masks = epoch_order(order_seed, epoch, num_examples, batch_size)
       progress = np.float32((epoch + 1) / epochs)
-      running, scale = (states.train, loss), states.plateau.scale
       for bounds in pace.segments(begun, steps):
-        running = segment(running, scale, *feed.segment(order, masks, bounds), progress)
-        jax.block_until_ready(running)
+        train, loss = segment(
+          (states.train, loss),
+          states.plateau.scale,
+          *feed.segment(order, masks, bounds),
+          progress,
+        )
+        states = states.replace(train=jax.block_until_ready(train))
         report(epoch * steps + int(bounds[1]), epochs * steps, {})
-        is_over = interruption.requested()  # looked at once: what is raised is saved
-        if keeper is not None and (is_over or keeper.is_due()):
-          states = states.replace(train=running[0])
-          kept, loss = lanes_lib.take((states, running[1]), slice(wanted))
-          keeper.save(Snapshot(kept, loss, epoch, int(bounds[1]), _stack(history)))
-        if is_over:
-          interruption.check()
-      states = states.replace(train=running[0])
-      states, values = end_epoch(
-        states, feed.lanes, feed.shared, np.int32(epoch + 1), progress
+        keep_if_due(states, loss, epoch, int(bounds[1]))
+      means = self.evaluator.run(
+        states.train.variables,
+        feed.lanes,
+        feed.shared,
+        functools.partial(keep_if_due, states, loss, epoch, steps),
       )
-      values = jax.device_get(values | {'loss': running[1].compute()})
+      states, values = end_epoch(
+        states, means, feed.lanes, np.int32(epoch + 1), progress
+      )
+      values = jax.device_get(values | {'loss': loss.compute()})
       history.append({name: value[:wanted] for name, value in values.items()})
       loss, begun = Mean(*jnp.zeros((2, feed.num_lanes))), 0
       report((epoch + 1) * steps, epochs * steps, history[-1])
@@ -223,26 +239,3 @@ def _stack(history: list[Values]) -> History:
   """Values of each epoch -> name -> [epochs, L]."""
   names = history[0] if history else ()
   return {name: np.stack([values[name] for values in history]) for name in names}
-
-
-class _Pace:
-  """Cuts epochs into segments that take about SEGMENT_SECONDS.
-
-  Where a segment ends does not change what is computed, so wall-clock may decide.
-  """
-
-  def __init__(self, most: int):
-    self.steps = 1
-    self.most = most
-
-  def segments(self, start: int, steps: int) -> Iterator[np.ndarray]:
-    """Yields [start, stop] int32 until all `steps` of an epoch are covered."""
-    while start < steps:
-      stop = min(start + self.steps, steps)
-      began = time.perf_counter()
-      yield np.array([start, stop], np.int32)
-      seconds = time.perf_counter() - began
-      rate = (stop - start) / max(seconds, 1e-9)  # the compile makes the first one slow
-      wanted = min(int(rate * SEGMENT_SECONDS), 4 * self.steps, self.most)
-      self.steps = max(1, wanted)
-      start = stop

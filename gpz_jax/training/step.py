@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.state import TrainState
 from gpz_jax.types import Mean
 
@@ -29,9 +30,8 @@ class Objective:
   # (params, batch_stats, lane, shared, index [B], mask [B], key, progress)
   #   -> (loss, batch_stats)
   loss: Callable[..., tuple[jax.Array, Any]]
-  # (variables, lane, shared) -> {name: Mean} over all held-out examples
-  evaluate: Callable[..., dict[str, Mean]]
-  plateau_on: str  # names in what `evaluate` returns; lower is better
+  evaluation: Evaluation  # on held-out examples, at the end of an epoch
+  plateau_on: str  # names in what it returns; lower is better
   select_on: str
   # (lane, progress) -> [] bool: may this epoch be chosen?
   eligible: Callable[..., jax.Array] = lambda lane, progress: jnp.ones((), bool)

@@ -13,6 +13,7 @@ from gpz_jax.attacks import decoders, inversion, objective
 from gpz_jax.attacks.inversion import AttackLane
 from gpz_jax.training import loop, step
 from gpz_jax.training.engine import Engine
+from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Lane
 
@@ -221,7 +222,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
       decoder,
       shape,
       objective._make_loss(decoder, MAP.resolve()),
-      lambda *a: {},
+      Evaluation(lambda *a: {}, 1, 1),
       'mse',
       'mse',
     ),

@@ -14,8 +14,9 @@ import pytest
 from gpz_jax import checkpoints, interruption
 from gpz_jax.sweep.keeper import WorkdirKeeper
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training import loop, step
+from gpz_jax.training import loop, pace, step
 from gpz_jax.training.engine import Engine
+from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Mean
 
@@ -37,20 +38,22 @@ def loss(params, batch_stats, lane, shared, index, mask, key, progress):
   return jnp.where(progress < lane['until'], error, jnp.nan), batch_stats
 
 
-def evaluate(variables, lane, shared):
-  error = (MODEL.apply(variables, shared['x'])[:, 0] - shared['y']) ** 2
-  return {'mse': Mean.of(error, jnp.ones_like(error))}
+def evaluate(variables, lane, shared, index, mask):
+  error = (MODEL.apply(variables, shared['x'][index])[:, 0] - shared['y'][index]) ** 2
+  return {'mse': Mean.of(error, mask)}
 
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch):
   """One step each."""
-  monkeypatch.setattr(loop, 'SEGMENT_SECONDS', 0.0)
+  monkeypatch.setattr(pace, 'SEGMENT_SECONDS', 0.0)
 
 
 @pytest.fixture(scope='module', params=['map', 'vmap'])
 def trainer(request):
-  objective = step.Objective(MODEL, (3,), loss, evaluate, 'mse', 'mse')
+  objective = step.Objective(
+    MODEL, (3,), loss, Evaluation(evaluate, 30, 8), 'mse', 'mse'
+  )
   recipe = dataclasses.replace(DECODER, epochs=EPOCHS, batch_size=8, learning_rate=0.1)
   return loop.Trainer(objective, recipe, Engine(request.param).resolve())
 
@@ -98,6 +101,30 @@ def test_interrupted_after_every_single_step(trainer, tmp_path):
   found, count = fit_in_pieces(trainer, tmp_path, moments)
   assert count == EPOCHS * STEPS  # after the last one too: its epoch was not evaluated
   assert_equal(found, fit(trainer))
+
+
+def test_interrupted_within_every_evaluation(trainer, tmp_path, monkeypatch):
+  expected = fit(trainer)
+  run, count = trainer.evaluator.run, 0
+
+  def signalled(variables, lanes, shared, between):
+    nonlocal count
+    pieces = 0
+
+    def then():
+      nonlocal pieces
+      pieces += 1
+      if pieces == 2 and count % 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+      between()
+
+    count += 1  # every other one: each epoch's first, as the second follows a resume
+    return run(variables, lanes, shared, then)
+
+  monkeypatch.setattr(trainer.evaluator, 'run', signalled)
+  found, interruptions = fit_in_pieces(trainer, tmp_path, iter(()))
+  assert (interruptions, count) == (EPOCHS, 2 * EPOCHS)
+  assert_equal(found, expected)
 
 
 def test_interrupted_at_random_with_a_lane_that_diverges(trainer, tmp_path):

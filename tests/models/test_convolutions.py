@@ -8,6 +8,8 @@ from jax import lax
 
 from gpz_jax.models import choices, convolutions
 
+pytestmark = pytest.mark.usefixtures('optimized')
+
 
 def normal(seed, *shape):
   return jax.random.normal(jax.random.key(seed), shape)

@@ -7,6 +7,7 @@ from jax import lax
 from gpz_jax.models import convolutions
 
 NUMBERS = ('NHWC', 'HWIO', 'NHWC')
+pytestmark = pytest.mark.usefixtures('optimized')
 
 
 def _normal(*shape):

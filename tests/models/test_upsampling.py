@@ -10,6 +10,8 @@ from jax import test_util
 
 from gpz_jax.models import choices, upsampling
 
+pytestmark = pytest.mark.usefixtures('optimized')
+
 
 def normal(seed, *shape):
   return jax.random.normal(jax.random.key(seed), shape)

@@ -18,6 +18,14 @@ ATTACK = 'inversion:enhance=normalize_input'
 MADE_BY_THE_RUN = ('wall_seconds', 'cache', 'wave')
 
 
+@pytest.fixture(scope='module', autouse=True)
+def several_chunks():
+  """The 50 images of aux are captured in two pieces, the 20 of test in one."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(capture, 'CHUNK', 32)
+    yield
+
+
 @pytest.fixture(scope='module')
 def config(tmp_path_factory):
   return tiny.sweep_config(
@@ -49,7 +57,6 @@ def test_where_activations_are_kept_does_not_change_a_row(
   # slabs of two steps, so that the five batches of an epoch take three of them
   row = 4 * 2 * 4 * 4 * 8
   monkeypatch.setattr(feed, 'SLAB_BYTES', 2 * 8 * row)
-  monkeypatch.setattr(capture, 'CHUNK', 128)
   elsewhere = dataclasses.replace(
     config, workdir=str(tmp_path / place), cache=place, targets_from=config.workdir
   )

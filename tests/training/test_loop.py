@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax.training import loop, step
+from gpz_jax.training import loop, pace, step
 from gpz_jax.training.engine import Engine
+from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
 from gpz_jax.types import Mean
 
@@ -27,13 +28,15 @@ def loss(params, batch_stats, lane, shared, index, mask, key, progress):
   return Mean.of((found - shared['y'][index]) ** 2, mask).compute(), batch_stats
 
 
-def evaluate(variables, lane, shared):
-  error = (MODEL.apply(variables, shared['x'])[:, 0] - shared['y']) ** 2
-  return {'mse': Mean.of(error, jnp.ones_like(error))}
+def evaluate(variables, lane, shared, index, mask):
+  error = (MODEL.apply(variables, shared['x'][index])[:, 0] - shared['y'][index]) ** 2
+  return {'mse': Mean.of(error, mask)}
 
 
 def make_trainer(**changes):
-  objective = step.Objective(MODEL, (3,), loss, evaluate, 'mse', 'mse')
+  objective = step.Objective(
+    MODEL, (3,), loss, Evaluation(evaluate, 30, 8), 'mse', 'mse'
+  )
   recipe = dataclasses.replace(DECODER, epochs=4, batch_size=8, **changes)
   return loop.Trainer(objective, recipe, Engine('map').resolve())
 
@@ -59,7 +62,7 @@ def test_where_segments_end_does_not_change_the_result(monkeypatch):
   lanes, shared = problem()
 
   def fit(seconds):
-    monkeypatch.setattr(loop, 'SEGMENT_SECONDS', seconds)
+    monkeypatch.setattr(pace, 'SEGMENT_SECONDS', seconds)
     reports = []
     states, history = make_trainer(learning_rate=0.1).fit(
       lanes,
