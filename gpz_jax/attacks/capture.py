@@ -73,9 +73,9 @@ def capture(
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
   places = tuple(places)
   kept: Any = None
-  for chunk, numbers in chunks(images):
-    found = _capture_chunk(model, targets, chunk, places, dtype, engine)
-    start, count = int(numbers[0]), int((numbers >= 0).sum())
+  for rows, mask in chunks(len(images)):
+    found = _capture_chunk(model, targets, images[rows], places, dtype, engine)
+    start, count = int(rows[0]), int(mask.sum())
     if kept is None:
       shape = (len(places), len(images), *found.shape[2:])
       kept = _make_store(shape, dtype, place, path)
@@ -132,30 +132,31 @@ def _run_edge(model, targets, target, images, splits, dtype, engine):
   return run(lanes_lib.take(targets, target), images)
 
 
-def chunks(images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def chunks(num_examples: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Equal pieces, so that one compiled program serves every subset.
 
   Yields:
-    Images [CHUNK, H, W, C], the last piece filled up, and their numbers [CHUNK] in
-    the subset, -1 for filling.
+    Rows [CHUNK] of the subset, the last piece filled up with others, and their mask
+    [CHUNK] float32, 0 for filling.
 
   Raises:
     Interrupted: a signal came.
   """
-  index, masks = eval_order(len(images), CHUNK)
-  for rows, mask in zip(index, masks, strict=True):
+  for rows, mask in zip(*eval_order(num_examples, CHUNK), strict=True):
     interruption.check()
-    yield images[rows], np.where(mask == 1, rows, -1)
+    yield rows, mask
 
 
-def read(activations: Activations, rows: np.ndarray) -> tuple[Activations, np.ndarray]:
-  """What a compiled program needs to see `rows`: an array, and where they are in it.
-
-  On the device that is all of them, else only these rows.
-  """
+def read(activations: Activations, rows: np.ndarray) -> Activations:
+  """The activations [L, n, ...] of rows [n]."""
   if isinstance(activations, jax.Array):
-    return activations, rows
-  return activations[:, rows], np.arange(len(rows))
+    return _read(activations, rows)
+  return activations[:, rows]
+
+
+@jax.jit
+def _read(activations: jax.Array, rows: jax.Array) -> jax.Array:
+  return activations[:, rows]
 
 
 def convert(

@@ -14,10 +14,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from gpz_jax import metrics
 from gpz_jax.attacks import capture as capture_lib
+from gpz_jax.attacks import scores
 from gpz_jax.attacks.capture import Activations
 from gpz_jax.attacks.objective import make_arguments, make_trainer
 from gpz_jax.training.engine import AUTO, Engine
@@ -28,7 +27,6 @@ from gpz_jax.training.state import Best
 from gpz_jax.types import Dataset, Lane, Task, stable_hash
 
 HELD_OUT_SHARE = 0.1  # of aux, for the plateau and the choice of the epoch
-EVAL_BATCH = metrics.PAPER_BATCH
 Selection = Literal['aux', 'test']
 
 
@@ -160,20 +158,22 @@ def reconstruct(
   activations: Activations,
   *,
   engine: Engine = AUTO,
-) -> jax.Array:
-  """The images each lane's decoder makes of its activations [L, B, ...].
+) -> np.ndarray:
+  """The images each lane's decoder makes of its activations [L, N, ...].
 
   Returns:
-    [L, B, H, W, C] float32 in [0, 1].
+    [L, N, H, W, C] float32 in [0, 1].
+
+  Raises:
+    Interrupted: a signal came.
   """
-
   engine = engine.resolve()
-
-  def one(lane):
-    best, activation = lane
-    return engine.apply(decoder, best.variables, activation, train=False)
-
-  return jax.jit(engine.over_lanes(one))((decoders.best, activations))
+  made = []
+  for rows, mask in capture_lib.chunks(activations.shape[1]):
+    sent = capture_lib.read(activations, rows)
+    chunk = np.asarray(_decode(decoder, decoders.best, sent, engine))
+    made.append(chunk[:, mask == 1])
+  return np.concatenate(made, axis=1)
 
 
 def evaluate(
@@ -195,42 +195,25 @@ def evaluate(
 
   Returns:
     mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
+
+  Raises:
+    Interrupted: a signal came.
   """
   engine = engine.resolve()
-  means = None
-  for chunk, numbers in capture_lib.chunks(images):
-    sent, index = capture_lib.read(activations, numbers)
-    order = (index, np.float32(numbers >= 0))
-    found = _evaluate_chunk(decoder, decoders.best, sent, chunk, order, engine)
-    found = jax.device_get(found)
-    means = found if means is None else {k: m.merge(found[k]) for k, m in means.items()}
-  assert means is not None, 'a subset has at least one example'
-  seen = means['mse'].count
-  assert (seen == len(images)).all(), 'examples seen != size of the subset'
-  values = {name: mean.compute() for name, mean in means.items()}
-  return values | {'mse_paper': metrics.paper_mse(values['mse'], images.shape[-1])}
-
-
-@functools.partial(jax.jit, static_argnums=(0, 5))
-def _evaluate_chunk(decoder, best, activations, images, order, engine):
-  """Means [L] over the examples of one chunk."""
-  split = functools.partial(
-    jax.tree.map, lambda a: a.reshape(-1, EVAL_BATCH, *a.shape[1:])
+  return scores.evaluate(
+    images,
+    lambda rows: _decode(
+      decoder, decoders.best, capture_lib.read(activations, rows), engine
+    ),
   )
-  batches = split((images, *order))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _decode(decoder, best, activations, engine) -> jax.Array:
+  """[L, n, ...] -> [L, n, H, W, C]."""
 
   def one(lane):
     best, activation = lane
-
-    def batch(batch):
-      images, index, mask = batch
-      reconstruction = engine.apply(
-        decoder, best.variables, activation[index], train=False
-      )
-      return metrics.evaluate_batch(
-        images.astype(jnp.float32) / 255, reconstruction, mask
-      )
-
-    return jax.tree.map(lambda sums: sums.sum(axis=0), lax.map(batch, batches))
+    return engine.apply(decoder, best.variables, activation, train=False)
 
   return engine.over_lanes(one)((best, activations))

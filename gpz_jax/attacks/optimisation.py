@@ -18,17 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax import interruption, metrics, partition
-from gpz_jax.attacks.inversion import EVAL_BATCH, Activations, AttackLane
+from gpz_jax import interruption, partition
+from gpz_jax.attacks import scores
+from gpz_jax.attacks.inversion import Activations, AttackLane
 from gpz_jax.data import eval_order
 from gpz_jax.models import layers
-from gpz_jax.targets import pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import Report
-from gpz_jax.types import Mean
 
 SEGMENT_STEPS = 50  # of the search, between two looks at the clock
+IMAGES_AT_A_TIME = 32
 B1, B2, EPSILON = 0.9, 0.999, 1e-3  # Adam; so large an epsilon damps flat pixels
 
 
@@ -122,7 +122,7 @@ def reconstruct(
   """
   engine = engine.resolve()
   num_images = activations.shape[1]
-  index, _ = eval_order(num_images, min(num_images, EVAL_BATCH))
+  index, _ = eval_order(num_images, min(num_images, IMAGES_AT_A_TIME))
   splits = by_split(lanes)
   total = len(splits) * len(index) * search.steps
   images = np.zeros((*activations.shape[:2], *image_shape), np.float32)
@@ -195,35 +195,17 @@ def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
   return run
 
 
-def evaluate(
-  reconstructions: np.ndarray,
-  images: np.ndarray,
-  *,
-  names: Sequence[str] = ('mse', 'psnr', 'ssim', 'cosine', 'psnr_paper'),
-) -> dict[str, np.ndarray]:
+def evaluate(reconstructions: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
   """Scores reconstructions as `inversion.evaluate` does, in batches of 32.
 
   Args:
     reconstructions: [L, N, H, W, C] float32 in [0, 1].
     images: [N, H, W, C] uint8, what was to be rebuilt.
-    names: of the metrics, see `metrics.evaluate_batch`.
 
   Returns:
-    name -> [L], and mse_paper where mse is asked for.
+    mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
+
+  Raises:
+    Interrupted: a signal came.
   """
-  order = tuple(map(jnp.asarray, eval_order(len(images), EVAL_BATCH)))
-
-  def one(lane, images):
-    def body(means, batch):
-      index, mask = batch
-      found = metrics.evaluate_batch(pixels(images, index), lane[index], mask)
-      return {name: means[name].merge(found[name]) for name in names}, None
-
-    return lax.scan(body, {name: Mean.zero() for name in names}, order)[0]
-
-  run = jax.jit(lanes_lib.over_lanes(one, 'map'))
-  means = jax.device_get(run(jnp.asarray(reconstructions), jnp.asarray(images)))
-  values = {name: mean.compute() for name, mean in means.items()}
-  if 'mse' in values:
-    values['mse_paper'] = metrics.paper_mse(values['mse'], images.shape[-1])
-  return values
+  return scores.evaluate(images, lambda rows: reconstructions[:, rows])

@@ -44,10 +44,10 @@ class Evaluator:
     self._pace = Pace()
     self._zero: Means | None = None
 
-    def segment(lanes, *shared):
+    def evaluate(lanes, *shared):
       return engine.over_lanes(self._segment)(lanes, *shared)
 
-    self._lazy = jax.jit(segment)
+    self._lazy = jax.jit(evaluate)
     self._run: Callable[..., Means] = self._lazy
 
   def compile(self, variables: Any, lanes: Any, shared: Any) -> Any:

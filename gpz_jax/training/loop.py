@@ -46,7 +46,9 @@ class Trainer:
     quick = {'xla_backend_optimization_level': 0}
     options = quick if jax.default_backend() == 'cpu' else None
     self._create_one = jax.jit(self._create, compiler_options=options)
-    self._stack = jax.jit(lambda *states: lanes_lib.stack(states))
+    self._stack = jax.jit(
+      lambda *states: lanes_lib.stack(states), compiler_options=options
+    )
 
     def end_epoch(states, means, lanes, *shared):
       return engine.over_lanes(self._end_epoch)((states, means, lanes), *shared)

@@ -72,7 +72,7 @@ def test_search_recovers_images_behind_an_early_split(attack):
   start = optimisation.Search(steps=1)
   first = optimisation.reconstruct(model, targets, lanes, activations, SHAPE, start)
   assert (found.errors < 0.1 * first.errors).all()
-  mse = {name: optimisation.evaluate(value.reconstructions, images, names=('mse',))
+  mse = {name: optimisation.evaluate(value.reconstructions, images)
          for name, value in {'start': first, 'found': found}.items()}  # fmt: skip
   assert (mse['found']['mse'] < 0.5 * mse['start']['mse']).all()
   # the error that is reported is that of the activation of the reconstruction

@@ -1,0 +1,57 @@
+"""How near reconstructions come to their images, for many lanes, piece by piece."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gpz_jax import metrics
+from gpz_jax.attacks.capture import chunks
+
+
+def evaluate(
+  images: np.ndarray, reconstruct: Callable[[np.ndarray], jax.Array | np.ndarray]
+) -> dict[str, np.ndarray]:
+  """The scores of each lane on a subset, in batches of 32.
+
+  Args:
+    images: [N, H, W, C] uint8, what was to be rebuilt.
+    reconstruct: rows [n] of the subset -> [L, n, H, W, C] float32 in [0, 1].
+
+  Returns:
+    mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
+
+  Raises:
+    Interrupted: a signal came.
+  """
+  means = None
+  for rows, mask in chunks(len(images)):
+    found = jax.device_get(_evaluate_chunk(images[rows], reconstruct(rows), mask))
+    means = found if means is None else {k: m.merge(found[k]) for k, m in means.items()}
+  assert means is not None, 'a subset has at least one example'
+  assert (means['mse'].count == len(images)).all(), (
+    'examples seen != size of the subset'
+  )
+  values = {name: mean.compute() for name, mean in means.items()}
+  return values | {'mse_paper': metrics.paper_mse(values['mse'], images.shape[-1])}
+
+
+@jax.jit
+def _evaluate_chunk(images, reconstructions, mask):
+  """Means [L] over the examples of one chunk."""
+
+  def in_batches(array):
+    return array.reshape(-1, metrics.PAPER_BATCH, *array.shape[1:])
+
+  def one(reconstruction):
+    def batch(arguments):
+      images, reconstruction, mask = arguments
+      image = images.astype(jnp.float32) / 255
+      return metrics.evaluate_batch(image, reconstruction, mask)
+
+    batches = tuple(map(in_batches, (images, reconstruction, mask)))
+    return jax.tree.map(lambda sums: sums.sum(axis=0), lax.map(batch, batches))
+
+  return lax.map(one, reconstructions)
