@@ -32,6 +32,8 @@ from gpz_jax.sweep.progress import (
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError
 
+_CACHE = ('jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_secs')
+
 
 @dataclasses.dataclass(frozen=True)
 class Results:
@@ -100,8 +102,8 @@ def _observed(config: SweepConfig) -> Iterator[None]:
     for name in ('compile_cache', 'profile'):
       _make_folder(name, getattr(config, name))
     if config.compile_cache:
-      stack.callback(_cache_programs, jax.config.values['jax_compilation_cache_dir'])
-      _cache_programs(config.compile_cache)
+      stack.callback(_cache_programs, *(jax.config.values[key] for key in _CACHE))
+      _cache_programs(config.compile_cache, 0.0)  # hundreds of small ones, 0.1 s each
     if config.profile:
       stack.enter_context(jax.profiler.trace(config.profile))
     yield
@@ -119,8 +121,9 @@ def _make_folder(name: str, folder: str | None) -> None:
     ) from error
 
 
-def _cache_programs(folder: str | None) -> None:
-  jax.config.update('jax_compilation_cache_dir', folder)
+def _cache_programs(folder: str | None, least_seconds: float) -> None:
+  for key, value in zip(_CACHE, (folder, least_seconds), strict=True):
+    jax.config.update(key, value)
   compilation_cache.reset_cache()  # it looks at its folder once
 
 

@@ -42,7 +42,7 @@ class Trainer:
     self.tx = make_optimizer(recipe)
     self.evaluator = Evaluator(objective.evaluation, engine)
     self.traces = 0  # of `segment`; one a cohort
-    # Drawing the parameters runs once: what it costs is its compilation.
+    # What runs once, or once an epoch without the model, costs its compilation most.
     quick = {'xla_backend_optimization_level': 0}
     options = quick if jax.default_backend() == 'cpu' else None
     self._create_one = jax.jit(self._create, compiler_options=options)
@@ -53,7 +53,7 @@ class Trainer:
     def end_epoch(states, means, lanes, *shared):
       return engine.over_lanes(self._end_epoch)((states, means, lanes), *shared)
 
-    self.end_epoch = jax.jit(end_epoch, donate_argnums=(0,))
+    self.end_epoch = jax.jit(end_epoch, donate_argnums=(0,), compiler_options=options)
 
     def segment(running, scale, lanes, *shared):
       self.traces += 1
