@@ -107,9 +107,9 @@ def run(values: flags.FlagValues) -> int:
     print(f'bench: interrupted{kept}', file=sys.stderr)
     return 130
   finally:
+    _write(values, found)
     if peer is not None:
       peer.close()
-    _write(values, found)
   if not found:
     raise InputError(f'--case={values.case} is in the name of no case; leave it out')
   print(f'\n{records.format_table(found)}')

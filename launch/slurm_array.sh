@@ -20,15 +20,18 @@ python -m experiments.sweep "$@" \
   --seeds="$SLURM_ARRAY_TASK_ID" --workdir="${RUNS:-runs}/seed_$SLURM_ARRAY_TASK_ID" &
 sweep=$!
 signalled=''
-for signal in USR1 TERM; do
-  trap "signalled=$signal; kill -USR1 $sweep 2>/dev/null || true" "$signal"
-done
-status=0
-wait "$sweep" || status=$?
-if [[ $signalled ]]; then # the signal ended that wait, not the sweep
+hand_on() { # the first one only: a second ends the sweep at once
+  [[ $signalled ]] && return
+  signalled=$1
+  kill -USR1 "$sweep" 2>/dev/null || true
+}
+trap 'hand_on USR1' USR1
+trap 'hand_on TERM' TERM
+while true; do
   status=0
   wait "$sweep" || status=$?
-fi
+  kill -0 "$sweep" 2>/dev/null || break # a signal ends a wait, not the sweep
+done
 if [[ $signalled == USR1 ]] && ((status == again)); then # TERM is Slurm's own affair
   scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
 fi

@@ -4,6 +4,7 @@ While it is not asked it waits on a pipe, so that both sides have the machine to
 themselves. The client below knows nothing of torch; `torch_peer` is the other end.
 """
 
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -33,14 +34,17 @@ class Peer:
     stdin, stdout = self._process.stdin, self._process.stdout
     assert stdin is not None
     assert stdout is not None
-    stdin.write(json.dumps({**request, 'compile': self._compile}) + '\n')
-    stdin.flush()
-    line = stdout.readline()
+    line = ''
+    with contextlib.suppress(BrokenPipeError):
+      stdin.write(json.dumps({**request, 'compile': self._compile}) + '\n')
+      stdin.flush()
+      line = stdout.readline()
     if not line:
       raise RuntimeError('the torch process ended; its message is above')
     return json.loads(line)
 
   def close(self) -> None:
     """Ends the process."""
-    with self._process:  # closes the pipes and waits
-      self._process.kill()
+    self._process.kill()
+    with contextlib.suppress(BrokenPipeError), self._process:
+      pass  # closes the pipes and waits

@@ -14,7 +14,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
+from gpz_jax import metrics
 from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks import scores
 from gpz_jax.attacks.capture import Activations
@@ -26,6 +28,7 @@ from gpz_jax.training.snapshot import History, Keeper
 from gpz_jax.training.state import Best
 from gpz_jax.types import Dataset, Lane, Task, stable_hash
 
+EVAL_BATCH = metrics.PAPER_BATCH
 HELD_OUT_SHARE = 0.1  # of aux, for the plateau and the choice of the epoch
 Selection = Literal['aux', 'test']
 
@@ -205,15 +208,20 @@ def evaluate(
     lambda rows: _decode(
       decoder, decoders.best, capture_lib.read(activations, rows), engine
     ),
+    engine,
   )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _decode(decoder, best, activations, engine) -> jax.Array:
-  """[L, n, ...] -> [L, n, H, W, C]."""
+  """[L, n, ...] -> [L, n, H, W, C], a batch at a time as in training."""
 
   def one(lane):
     best, activation = lane
-    return engine.apply(decoder, best.variables, activation, train=False)
+    batches = activation.reshape(-1, EVAL_BATCH, *activation.shape[1:])
+    made = lax.map(
+      lambda batch: engine.apply(decoder, best.variables, batch, train=False), batches
+    )
+    return made.reshape(-1, *made.shape[2:])
 
   return engine.over_lanes(one)((best, activations))

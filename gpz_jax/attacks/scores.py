@@ -1,5 +1,6 @@
 """How near reconstructions come to their images, for many lanes, piece by piece."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -9,16 +10,20 @@ from jax import lax
 
 from gpz_jax import metrics
 from gpz_jax.attacks.capture import chunks
+from gpz_jax.training.engine import AUTO, Engine
 
 
 def evaluate(
-  images: np.ndarray, reconstruct: Callable[[np.ndarray], jax.Array | np.ndarray]
+  images: np.ndarray,
+  reconstruct: Callable[[np.ndarray], jax.Array | np.ndarray],
+  engine: Engine = AUTO,
 ) -> dict[str, np.ndarray]:
   """The scores of each lane on a subset, in batches of 32.
 
   Args:
     images: [N, H, W, C] uint8, what was to be rebuilt.
     reconstruct: rows [n] of the subset -> [L, n, H, W, C] float32 in [0, 1].
+    engine: how lanes are computed.
 
   Returns:
     mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
@@ -26,9 +31,10 @@ def evaluate(
   Raises:
     Interrupted: a signal came.
   """
-  means = None
+  engine, means = engine.resolve(), None
   for rows, mask in chunks(len(images)):
-    found = jax.device_get(_evaluate_chunk(images[rows], reconstruct(rows), mask))
+    made = reconstruct(rows)
+    found = jax.device_get(_evaluate_chunk(engine, made, images[rows], mask))
     means = found if means is None else {k: m.merge(found[k]) for k, m in means.items()}
   assert means is not None, 'a subset has at least one example'
   assert (means['mse'].count == len(images)).all(), (
@@ -38,14 +44,14 @@ def evaluate(
   return values | {'mse_paper': metrics.paper_mse(values['mse'], images.shape[-1])}
 
 
-@jax.jit
-def _evaluate_chunk(images, reconstructions, mask):
+@functools.partial(jax.jit, static_argnums=0)
+def _evaluate_chunk(engine, reconstructions, images, mask):
   """Means [L] over the examples of one chunk."""
 
   def in_batches(array):
     return array.reshape(-1, metrics.PAPER_BATCH, *array.shape[1:])
 
-  def one(reconstruction):
+  def one(reconstruction, images, mask):
     def batch(arguments):
       images, reconstruction, mask = arguments
       image = images.astype(jnp.float32) / 255
@@ -54,4 +60,4 @@ def _evaluate_chunk(images, reconstructions, mask):
     batches = tuple(map(in_batches, (images, reconstruction, mask)))
     return jax.tree.map(lambda sums: sums.sum(axis=0), lax.map(batch, batches))
 
-  return lax.map(one, reconstructions)
+  return engine.over_lanes(one)(reconstructions, images, mask)

@@ -42,7 +42,7 @@ class Evaluator:
       evaluation.num_examples, evaluation.batch_size
     )
     self._pace = Pace()
-    self._zero: Means | None = None
+    self._zero: Means = {}
 
     def evaluate(lanes, *shared):
       return engine.over_lanes(self._segment)(lanes, *shared)
@@ -77,13 +77,13 @@ class Evaluator:
     for bounds in self._pace.segments(0, len(self._index)):
       arguments = (means, variables, lanes)
       means = self._run(arguments, shared, self._index, self._masks, bounds)
-      jax.block_until_ready(means)
+      means = jax.device_get(means)  # each segment's lie on one device, as the first's
       between()
     return means
 
   def nothing(self, variables: Any, lanes: Any, shared: Any) -> Means:
-    """The means [L] over no examples yet; shapes will do as arguments."""
-    if self._zero is None:
+    """On the host, the means [L] over no examples yet; shapes will do as arguments."""
+    if not self._zero:
 
       def first(variables, lanes, shared):
         lane = lanes_lib.take((variables, lanes), 0)
@@ -91,7 +91,7 @@ class Evaluator:
 
       names = jax.eval_shape(first, variables, lanes, shared)
       zeros = jnp.zeros(lanes_lib.count(variables))
-      self._zero = {name: Mean(zeros, zeros) for name in names}
+      self._zero = jax.device_get({name: Mean(zeros, zeros) for name in names})
     return self._zero
 
   def _segment(self, carry, shared, index, masks, bounds) -> Means:

@@ -184,12 +184,16 @@ class Trainer:
     steps = -(-num_examples // batch_size)
     pace = Pace(feed.most_steps)
     states, loss, first, begun, history = self._begin(lanes['key'], keeper)
+    kept = first, begun
 
     def keep_if_due(states: FitState, loss: Mean, epoch: int, step: int) -> None:
+      nonlocal kept
       is_over = interruption.requested()  # looked at once: what is raised is saved
-      if keeper is not None and (is_over or keeper.is_due()):
-        kept, total = lanes_lib.take((states, loss), slice(wanted))
-        keeper.save(Snapshot(kept, total, epoch, step, _stack(history)))
+      is_new = (epoch, step) != kept  # an evaluation takes no steps
+      if keeper is not None and is_new and (is_over or keeper.is_due()):
+        some, total = lanes_lib.take((states, loss), slice(wanted))
+        keeper.save(Snapshot(some, total, epoch, step, _stack(history)))
+        kept = epoch, step
       if is_over:
         interruption.check()
 

@@ -103,6 +103,20 @@ def test_interrupted_after_every_single_step(trainer, tmp_path):
   assert_equal(found, fit(trainer))
 
 
+def test_an_evaluation_saves_nothing_that_is_saved_already(trainer, tmp_path):
+  saved = []
+
+  class Eager(WorkdirKeeper):
+    def is_due(self):
+      return True
+
+    def save(self, snapshot):
+      saved.append((snapshot.epoch, snapshot.step))
+
+  fit(trainer, keeper=Eager(tmp_path / 'training', {}, trainer.engine, 0, print))
+  assert saved == [(e, s + 1) for e in range(EPOCHS) for s in range(STEPS)]
+
+
 def test_interrupted_within_every_evaluation(trainer, tmp_path, monkeypatch):
   expected = fit(trainer)
   run, count = trainer.evaluator.run, 0
