@@ -11,7 +11,7 @@
 | `neural.estimate`: vclub | upper where q(z\\|x) fits | projections, noise |
 | `neural.estimate`: mine, nwj, infonce | lower; infonce <= ln B | projections, noise |
 | `neural.estimate`: smile | neither | projections, noise |
-| `neighbours.ksg` | neither, biased towards 0 | at most 4 dimensions |
+| `neighbours.ksg` | neither, biased towards 0 | at most 8 dimensions |
 | `gaussian.gaussian_information` | neither, exact for Gaussians | projections, noise |
 
 `kinds.direction` and `kinds.ceiling` say the same to programs; `measure` gathers all

@@ -117,6 +117,16 @@ def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
   )
 
 
+def covariance_information(covariance: np.ndarray, dx: int) -> float:
+  """I(x; z) in nats of Gaussian pairs with this covariance [dx + dz, dx + dz].
+
+  Infinite, or NaN, where a coordinate is a combination of others.
+  """
+  parts = covariance[:dx, :dx], covariance[dx:, dx:], covariance
+  of_x, of_z, of_both = (_logdet(part) for part in parts)
+  return 0.5 * (of_x + of_z - of_both)
+
+
 def _logdet(matrix: np.ndarray) -> float:
   sign, logdet = np.linalg.slogdet(matrix)
   return float(logdet) if sign > 0 else -math.inf
