@@ -14,7 +14,7 @@ from gpz_jax import results
 
 STARTED = 'rows are there already'  # said before anything is computed
 # What two runs of one sweep may differ in.
-INCIDENTAL = ('wall_seconds', 'cache')
+INCIDENTAL = ('wall_seconds', 'cache', 'wave')  # a row computed alone has wave 1
 # Two targets; two trainings of decoders, which are one program.
 TINY = {
   'image_size': 16,
