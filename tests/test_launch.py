@@ -45,19 +45,10 @@ def test_outside_of_an_array_it_says_how_to_submit(environment):
   assert '--array=FIRST-LAST' in done.stderr
 
 
-@pytest.mark.parametrize(
-  ('sent', 'status', 'again'),
-  [
-    (signal.SIGUSR1, 75, ['requeue 7_2']),
-    (signal.SIGUSR1, 3, []),
-    (signal.SIGTERM, 75, []),
-  ],
-)
-def test_a_signal_reaches_the_sweep_and_what_ran_out_of_time_is_queued_again(
-  environment, tmp_path, sent, status, again
-):
+def interrupted(environment, tmp_path, on_signal, *signals):
+  """What a task prints, line by line, and its status, whose sweep does `on_signal`."""
   (tmp_path / 'python').write_text(f"""#!/bin/bash
-trap 'echo saved; exit {status}' USR1
+trap '{on_signal}' USR1
 echo started
 while :; do sleep 0.05; done
 """)
@@ -72,11 +63,33 @@ while :; do sleep 0.05; done
   )
   assert task.stdout is not None
   assert task.stdout.readline() == 'started\n'
-  time.sleep(0.2)  # until the script waits
-  task.send_signal(sent)
+  for each in signals:
+    time.sleep(0.2)  # until the script waits
+    task.send_signal(each)
   out, _ = task.communicate(timeout=30)
-  assert out.splitlines() == ['saved', *again]
-  assert task.returncode == status
+  return out.splitlines(), task.returncode
+
+
+@pytest.mark.parametrize(
+  ('sent', 'status', 'again'),
+  [
+    (signal.SIGUSR1, 75, ['requeue 7_2']),
+    (signal.SIGUSR1, 3, []),
+    (signal.SIGTERM, 75, []),
+  ],
+)
+def test_a_signal_reaches_the_sweep_and_what_ran_out_of_time_is_queued_again(
+  environment, tmp_path, sent, status, again
+):
+  found = interrupted(environment, tmp_path, f'echo saved; exit {status}', sent)
+  assert found == (['saved', *again], status)
+
+
+def test_a_second_signal_does_not_end_a_sweep_that_saves(environment, tmp_path):
+  saving = 'echo signalled; (sleep 1); echo saved; exit 75'
+  signals = (signal.SIGUSR1, signal.SIGTERM)
+  found = interrupted(environment, tmp_path, saving, *signals)
+  assert found == (['signalled', 'saved', 'requeue 7_2'], 75)
 
 
 def bench(environment, *arguments):
