@@ -21,9 +21,10 @@ python -m experiments.sweep "$@" \
 sweep=$!
 signalled=''
 hand_on() { # the first one only: a second ends the sweep at once
-  [[ $signalled ]] && return
-  signalled=$1
-  kill -USR1 "$sweep" 2>/dev/null || true
+  if [[ ! $signalled ]]; then
+    signalled=$1
+    kill -USR1 "$sweep" 2>/dev/null || true
+  fi
 }
 trap 'hand_on USR1' USR1
 trap 'hand_on TERM' TERM
