@@ -20,7 +20,7 @@ from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import memory
 from gpz_jax.sweep.keeper import WorkdirKeeper
 from gpz_jax.sweep.plan import Plan
-from gpz_jax.sweep.progress import Progress, write_events
+from gpz_jax.sweep.progress import Events, Progress
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
@@ -38,7 +38,7 @@ class Context:
   engine: Engine
   workdir: pathlib.Path
   progress: Progress
-  events: Any  # a tensorboardX writer
+  events: Events
   changed: str = ''  # conditions that changed since the targets were trained
 
   def keeper(self, name: str, **identity: Any) -> WorkdirKeeper:
@@ -157,7 +157,7 @@ def train_decoders(
       keeper=keeper,
     )
   scores = score(context.plan, decoder, decoders, sent, engine)
-  write_events(context.events, f'decoder {attack.text}', ids, history)
+  context.events.write(f'decoder {attack.text}', ids, history)
   checkpoints.save(context.workdir / 'decoders' / folder, decoders, meta)
   params = jax.tree.leaves(decoders.best.params)
   return Outcome(

@@ -4,8 +4,6 @@ import contextlib
 import pathlib
 from typing import NamedTuple
 
-import tensorboardX
-
 from gpz_jax import interruption, results, theory, zone
 from gpz_jax.sweep import theory as sweep_theory
 from gpz_jax.sweep import tuning
@@ -13,7 +11,7 @@ from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.attack import Context
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import make_plan
-from gpz_jax.sweep.progress import Progress
+from gpz_jax.sweep.progress import Events, Progress
 from gpz_jax.sweep.run import obtain_targets
 from gpz_jax.training import lanes as lanes_lib
 
@@ -45,9 +43,7 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
     workdir = pathlib.Path(config.workdir)
     stack.enter_context(workdir_lib.locked(workdir, progress.say))
     workdir_lib.write_identity(config)
-    events = stack.enter_context(
-      contextlib.closing(tensorboardX.SummaryWriter(str(workdir / 'tb')))
-    )
+    events = stack.enter_context(contextlib.closing(Events(workdir / 'tb')))
     engine = tuning.make_engine(plan, workdir, progress)
     context = Context(plan, engine, workdir, progress, events)
     targets, _ = obtain_targets(context)

@@ -1,16 +1,21 @@
 """What a running sweep says: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
+import pathlib
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import rich.console
 import rich.progress
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2
+from tensorboardX.summary import scalar
+
+from gpz_jax.training.snapshot import History
 
 PLAIN_SECONDS = 15.0  # between two plain lines of one phase
 
@@ -89,9 +94,30 @@ class Progress:
       self._bar.remove_task(task)
 
 
-def write_events(events: Any, kind: str, ids: list[str], history) -> None:
-  """Curves over epochs, one line a lane, for TensorBoard."""
-  for name, rows in history.items():
-    for epoch, values in enumerate(rows, 1):
-      for lane, value in zip(ids, values, strict=True):
-        events.add_scalar(f'{kind}/{name}/{lane}', float(value), epoch)
+class Events:
+  """Curves over epochs for TensorBoard, in one file a process.
+
+  Written in this thread, so that a full disk is an error like any other.
+  """
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder
+    self._writer: EventsWriter | None = None
+
+  def write(self, kind: str, ids: list[str], history: History) -> None:
+    """One line a lane: values are [epochs, L]."""
+    if self._writer is None:
+      self._folder.mkdir(parents=True, exist_ok=True)
+      self._writer = EventsWriter(str(self._folder / 'events'))
+    for name, rows in history.items():
+      for epoch, values in enumerate(rows, 1):
+        for lane, value in zip(ids, values, strict=True):
+          point = scalar(f'{kind}/{name}/{lane}', float(value))
+          event = event_pb2.Event(wall_time=time.time(), step=epoch, summary=point)  # pyright: ignore[reportAttributeAccessIssue] made when imported
+          self._writer.write_event(event)
+    self._writer.flush()
+
+  def close(self) -> None:
+    """Closes the file, if there is one."""
+    if self._writer is not None:
+      self._writer.close()

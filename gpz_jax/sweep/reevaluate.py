@@ -21,7 +21,7 @@ from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import tuning
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Plan, make_plan
-from gpz_jax.sweep.progress import Progress
+from gpz_jax.sweep.progress import Events, Progress
 from gpz_jax.training.engine import Engine
 
 # Least relative difference that is reported where the machine, a version or the way
@@ -71,7 +71,9 @@ def reevaluate(
   with tempfile.TemporaryDirectory(prefix='gpz_jax_verify_') as scratch:
     progress = Progress(quiet=True)
     engine = tuning.make_engine(plan, workdir, progress)
-    context = attack_lib.Context(plan, engine, pathlib.Path(scratch), progress, None)
+    folder = pathlib.Path(scratch)
+    events = Events(folder / 'tb')
+    context = attack_lib.Context(plan, engine, folder, progress, events)
     targets = _load_targets(plan, workdir)
     if targets is None:
       yield 'targets/ has no intact checkpoint'

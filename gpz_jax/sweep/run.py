@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-import tensorboardX
 from jax.experimental.compilation_cache import compilation_cache
 
 from gpz_jax import atomic, checkpoints, interruption, metrics, report, results
@@ -24,10 +23,10 @@ from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.keeper import contrast, environment
 from gpz_jax.sweep.plan import Plan, make_plan
 from gpz_jax.sweep.progress import (
+  Events,
   Progress,
   format_seconds,
   peak_gigabytes,
-  write_events,
 )
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError
@@ -82,7 +81,7 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
       f'{len(plan.lanes)} targets, {plan.total} attacks at {len(plan.splits)} splits of'
       f' {config.model}; {len(plan.done)} rows are there already'
     )
-    with contextlib.closing(tensorboardX.SummaryWriter(str(workdir / 'tb'))) as events:
+    with contextlib.closing(Events(workdir / 'tb')) as events:
       wants_theory = config.theory and theory.missing(plan, workdir)
       if missing or wants_theory:
         _fill_in(plan, missing, workdir, progress, events)
@@ -238,7 +237,7 @@ def _train_targets(context: Context, ids: list[str], keeper) -> targets_lib.Targ
       each_epoch=theory.follow(context),
     )
   jax.block_until_ready(targets)
-  write_events(context.events, 'target', ids, history)
+  context.events.write('target', ids, history)
   context.progress.say(f'targets trained in {format_seconds(time.monotonic() - began)}')
   return targets
 
