@@ -24,7 +24,7 @@ $(VENV)/.ready-$(EXTRAS): pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.ready
 
 test: setup
-	$(RUN)/python -m pytest -q $(PARALLEL) -m 'not slow' $(TESTS)
+	$(RUN)/python -m pytest -q $(PARALLEL) --durations=20 -m 'not slow' $(TESTS)
 
 test-all: setup
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN)/python -m pytest -q $(PARALLEL) $(TESTS)

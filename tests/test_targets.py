@@ -88,6 +88,7 @@ def test_seeds_differ():
   assert not np.allclose(kernels[0], kernels[1])
 
 
+@pytest.mark.slow
 def test_training_is_finite_without_xla_optimisations():
   # There XLA recomputes a max-pool's input with other rounding than its maximum has;
   # a gradient that counts the positions equal to the maximum is then 0/0.

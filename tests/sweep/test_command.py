@@ -174,6 +174,7 @@ def test_bad_flags_end_in_one_line_and_status_2(images, tmp_path, changes, messa
   assert not workdir.exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_saves_and_asks_to_be_run_again(
   images, tmp_path, finished
 ):

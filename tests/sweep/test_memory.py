@@ -50,7 +50,9 @@ def comparable(rows):
   return [{k: v for k, v in r.items() if k not in MADE_BY_THE_RUN} for r in rows]
 
 
-@pytest.mark.parametrize('place', ['host', 'disk'])
+@pytest.mark.parametrize(
+  'place', [pytest.param('host', marks=pytest.mark.slow), 'disk']
+)
 def test_where_activations_are_kept_does_not_change_a_row(
   config, on_device, place, monkeypatch, tmp_path
 ):

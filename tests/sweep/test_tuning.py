@@ -18,11 +18,15 @@ def config(tmp_path, monkeypatch):
     tmp_path / 'run',
     tune=True,
     compile_cache=str(tmp_path / 'programs'),
-    profile=str(tmp_path / 'trace'),
   )
 
 
-def test_a_tuned_sweep_measures_once_and_says_so(config, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize('traced', [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_tuned_sweep_measures_once_and_says_so(
+  config, traced, monkeypatch, tmp_path, capsys
+):
+  if traced:
+    config = dataclasses.replace(config, profile=str(tmp_path / 'trace'))
   measured = []
 
   def measure(site, engine, lanes, batch):
@@ -38,7 +42,7 @@ def test_a_tuned_sweep_measures_once_and_says_so(config, monkeypatch, tmp_path, 
   tuned = json.loads((tmp_path / 'run' / 'tuned.json').read_text())
   assert tuned == dict.fromkeys(measured, 'gemm')
   assert 'gemm 1000.0 ms, taps 2000.0 ms' in capsys.readouterr().out
-  assert list((tmp_path / 'trace').rglob('*.xplane.pb'))
+  assert bool(list(tmp_path.rglob('*.xplane.pb'))) == traced
   assert list((tmp_path / 'programs').iterdir())
   assert jax.config.values['jax_compilation_cache_dir'] == before
   another = dataclasses.replace(config, workdir=str(tmp_path / 'another'), profile=None)
