@@ -176,7 +176,7 @@ def evaluate(
   evaluation = make_evaluation(_classify(model, engine), len(dataset))
   shared = {'held_out': (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
   evaluator = Evaluator(evaluation, engine)
-  means = jax.device_get(evaluator.run(targets.best.variables, {}, shared))
+  means = evaluator.run(targets.best.variables, {}, shared)
   for mean in means.values():
     assert (mean.count == len(dataset)).all(), 'examples seen != size of the subset'
   return {

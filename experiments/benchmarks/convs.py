@@ -2,10 +2,7 @@
 
 import itertools
 import math
-import time
 from collections.abc import Iterator
-
-import jax
 
 from experiments.benchmarks import records, work
 from experiments.benchmarks.options import ACTIVATIONS, Options, make_record
@@ -25,8 +22,9 @@ def measure(options: Options) -> Iterator[Record]:
   cases = list(itertools.product(known, options.lanes, options.engines))
   for ways in (tune.likely_ways, tune.unlikely_ways):  # who stops early has the first
     for site, lanes, engine in cases:
-      is_asked = [way for way in ways(site.kind) if engine.conv in ('auto', way)]
-      for way in is_asked:
+      for way in ways(site.kind):
+        if engine.conv not in ('auto', way):
+          continue
         best = fastest.get((site, lanes, engine), math.inf)
         record = _conv_record(options, site, lanes, engine, way, tune.HOPELESS * best)
         fastest[site, lanes, engine] = min(best, record.seconds)
@@ -40,10 +38,7 @@ def _conv_record(
   function = tune.make_step(site, way, engine)
   arguments = tune.make_lanes(site, engine, lanes, options.batch)
   program = records.compile_program(function, arguments, options.steps)
-  jax.block_until_ready(program.run(arguments, 1))  # the first is slower
-  began = time.perf_counter()
-  jax.block_until_ready(program.run(arguments, 1))
-  once = time.perf_counter() - began
+  once = records.alternate(lambda: program.run(arguments, 1), None, 1).seconds
   if once > hopeless:
     timing = records.Timing(options.steps * once, 0.0, None, 1)
   else:

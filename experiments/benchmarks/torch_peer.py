@@ -100,8 +100,7 @@ class Job:
     batch = request['batch']
     layout = torch.channels_last
     self.decoder = make_decoder(request['activation'], request['image'])
-    # torch's stubs lack this overload of Module.to
-    self.decoder = self.decoder.to(memory_format=layout)  # pyright: ignore
+    self.decoder = self.decoder.to(memory_format=layout)  # pyright: ignore[reportCallIssue] its stubs lack this overload
     self.optimizer = torch.optim.Adam(
       self.decoder.parameters(), lr=2e-4, betas=(0.5, 0.999), amsgrad=True
     )
@@ -109,8 +108,7 @@ class Job:
     self.edge = None
     if request.get('model'):
       self.edge = make_edge[request['model']](request['split']).eval()
-      # as above
-      self.edge = self.edge.to(memory_format=layout)  # pyright: ignore
+      self.edge = self.edge.to(memory_format=layout)  # pyright: ignore[reportCallIssue] its stubs lack this overload
     size, _, colours = request['image']
     self.image = torch.rand(batch, colours, size, size).to(memory_format=layout)
     sent = torch.randn(batch, channels, height, width)

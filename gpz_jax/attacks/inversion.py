@@ -16,11 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax import metrics
 from gpz_jax.attacks import capture as capture_lib
 from gpz_jax.attacks import scores
 from gpz_jax.attacks.capture import Activations
-from gpz_jax.attacks.objective import make_arguments, make_trainer
+from gpz_jax.attacks.objective import EVAL_BATCH, make_arguments, make_trainer
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import Report, Trainer
 from gpz_jax.training.recipe import Recipe
@@ -28,7 +27,6 @@ from gpz_jax.training.snapshot import History, Keeper
 from gpz_jax.training.state import Best
 from gpz_jax.types import Dataset, Lane, Task, stable_hash
 
-EVAL_BATCH = metrics.PAPER_BATCH
 HELD_OUT_SHARE = 0.1  # of aux, for the plateau and the choice of the epoch
 Selection = Literal['aux', 'test']
 
@@ -173,9 +171,8 @@ def reconstruct(
   engine = engine.resolve()
   made = []
   for rows, mask in capture_lib.chunks(activations.shape[1]):
-    sent = capture_lib.read(activations, rows)
-    chunk = np.asarray(_decode(decoder, decoders.best, sent, engine))
-    made.append(chunk[:, mask == 1])
+    chunk = _decode_rows(decoder, decoders, activations, engine, rows)
+    made.append(np.asarray(chunk)[:, mask == 1])
   return np.concatenate(made, axis=1)
 
 
@@ -203,13 +200,14 @@ def evaluate(
     Interrupted: a signal came.
   """
   engine = engine.resolve()
-  return scores.evaluate(
-    images,
-    lambda rows: _decode(
-      decoder, decoders.best, capture_lib.read(activations, rows), engine
-    ),
-    engine,
-  )
+  decode = functools.partial(_decode_rows, decoder, decoders, activations, engine)
+  return scores.evaluate(images, decode, engine)
+
+
+def _decode_rows(decoder, decoders, activations, engine, rows) -> jax.Array:
+  """The reconstructions [L, n, H, W, C] of rows [n]."""
+  sent = capture_lib.read(activations, rows)
+  return _decode(decoder, decoders.best, sent, engine)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))

@@ -42,7 +42,7 @@ class Evaluator:
       evaluation.num_examples, evaluation.batch_size
     )
     self._pace = Pace()
-    self._zero: Means = {}
+    self._names: tuple[str, ...] = ()
 
     def evaluate(lanes, *shared):
       return engine.over_lanes(self._segment)(lanes, *shared)
@@ -65,7 +65,7 @@ class Evaluator:
     shared: Any,
     between: Callable[[], None] = interruption.check,
   ) -> Means:
-    """The means [L] over all examples.
+    """On the host, the means [L] over all examples.
 
     Args:
       variables: [L].
@@ -83,16 +83,15 @@ class Evaluator:
 
   def nothing(self, variables: Any, lanes: Any, shared: Any) -> Means:
     """On the host, the means [L] over no examples yet; shapes will do as arguments."""
-    if not self._zero:
+    if not self._names:
 
       def first(variables, lanes, shared):
         lane = lanes_lib.take((variables, lanes), 0)
         return self.evaluation.batch(*lane, shared, self._index[0], self._masks[0])
 
-      names = jax.eval_shape(first, variables, lanes, shared)
-      zeros = jnp.zeros(lanes_lib.count(variables))
-      self._zero = jax.device_get({name: Mean(zeros, zeros) for name in names})
-    return self._zero
+      self._names = tuple(jax.eval_shape(first, variables, lanes, shared))
+    zero = Mean(*jnp.zeros((2, lanes_lib.count(variables))))
+    return jax.device_get(dict.fromkeys(self._names, zero))
 
   def _segment(self, carry, shared, index, masks, bounds) -> Means:
     """Batches bounds[0] .. bounds[1] - 1, for one lane."""
