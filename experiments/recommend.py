@@ -60,7 +60,7 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
     of_all = found.split is None or not is_limited
     among = 'all cuts' if of_all else 'those within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
-    print(zone.format_cuts(found))
+    print(zone.format_candidates(found))
   ladder = results.read_ladder(workdir)
   print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
 

@@ -14,7 +14,7 @@ from absl import flags
 
 from experiments import command
 from gpz_jax import results, sweep, zone
-from gpz_jax.sweep import values as values_lib
+from gpz_jax.study import fields as fields_lib
 from gpz_jax.types import InputError
 
 
@@ -22,7 +22,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """One flag for each field of SweepConfig."""
   hints = get_type_hints(sweep.SweepConfig)
   for field in dataclasses.fields(sweep.SweepConfig):
-    kind = values_lib.scalar_kind(hints[field.name])
+    kind = fields_lib.scalar_kind(hints[field.name])
     default: Any = field.default
     text = field.metadata['help']
     if field.metadata['allowed']:
@@ -51,7 +51,7 @@ def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConf
   fields = {}
   for name, hint in hints.items():
     value = values[name].value
-    kind = values_lib.scalar_kind(hint)
+    kind = fields_lib.scalar_kind(hint)
     is_list = get_origin(kind) is tuple
     fields[name] = (
       _parse_list(name, value or '', get_args(kind)[0]) if is_list else value

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax import liveness
+from gpz_jax import jaxpr_costs
 from gpz_jax.types import InputError, hint
 
 Variables = dict[str, Any]
@@ -265,7 +265,7 @@ def split_costs(
     raise InputError(
       f'the model returns logits of shape {logits.shape[1:]}, expected ({num_classes},)'
     )
-  whole, *edges = liveness.used_params_and_flops(outputs, variables, image)
+  whole, *edges = jaxpr_costs.used_params_and_flops(outputs, variables, image)
   return {
     split: {
       'edge_params': params,

@@ -13,9 +13,9 @@ from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import Evaluation, Evaluator, Means
-from gpz_jax.training.loop import Report, Trainer
+from gpz_jax.training.loop import OnProgress, Trainer
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.training.snapshot import History, Keeper
+from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best, FitState
 from gpz_jax.training.step import Objective
 from gpz_jax.types import Dataset, Lane, Mean, Task
@@ -32,7 +32,7 @@ class Targets(NamedTuple):
   """Trained targets, stacked over lanes."""
 
   best: Best  # [L] the chosen epoch's variables
-  alive: jax.Array  # [L] bool
+  is_finite: jax.Array  # [L] bool
 
 
 def smooth_labels(
@@ -50,7 +50,7 @@ def smooth_labels(
   Returns:
     [B, K] float32.
 
-  Source: spec D3. `code` at a is `standard` at a K / (K - 1).
+  Source: docs/paper.md#label-smoothing. `code` at a is `standard` at a K / (K - 1).
   """
   onehot = jax.nn.one_hot(labels, num_classes)
   if convention == 'standard':
@@ -80,8 +80,8 @@ def train(
   convention: Convention = 'standard',
   engine: Engine = AUTO,
   order_seed: int = 0,
-  report: Report = lambda done, total, values: None,
-  keeper: Keeper | None = None,
+  on_progress: OnProgress = lambda done, total, values: None,
+  snapshots: Snapshots | None = None,
   each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
 ) -> tuple[Targets, History]:
   """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
@@ -94,8 +94,8 @@ def train(
     convention: of the smoothed labels.
     engine: how lanes are computed.
     order_seed: of the order of examples, shared by all lanes.
-    report: progress, see `Trainer.fit`.
-    keeper: of snapshots, likewise.
+    on_progress: progress, see `Trainer.fit`.
+    snapshots: where snapshots are kept, likewise.
     each_epoch: likewise.
 
   Returns:
@@ -126,18 +126,18 @@ def train(
     shared,
     num_examples=len(task.train),
     order_seed=order_seed,
-    report=report,
-    keeper=keeper,
+    on_progress=on_progress,
+    snapshots=snapshots,
     each_epoch=each_epoch,
   )
-  return Targets(states.best, states.train.alive), history
+  return Targets(states.best, states.train.is_finite), history
 
 
 def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
   """The arrays of target lanes: key [L] and alpha [L]."""
   return {
     'key': jnp.stack([lane.key() for lane in lanes]),
-    'alpha': jnp.array([lane.alpha for lane in lanes], jnp.float32),
+    'alpha': jnp.array([lane.treatment.alpha for lane in lanes], jnp.float32),
   }
 
 

@@ -1,4 +1,4 @@
-"""The words every other module speaks: batches, datasets, tasks, lanes, means.
+"""The words every other module speaks: datasets, tasks, treatments, lanes, means.
 
 Letters in shapes: N examples, B batch, L lanes, K classes, (H, W, C) image,
 (h, w, c) activation. Images and activations are channels last. A pytree whose name
@@ -9,8 +9,8 @@ is written for one lane, has singular names and no lane axis.
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import flax.struct
 import jax
@@ -56,14 +56,6 @@ class InputError(ValueError):
 def one_line(text: str) -> str:
   """The text with each character that would not be printed spelled out, as in repr."""
   return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text.strip())
-
-
-class Batch(NamedTuple):
-  """Examples on the device."""
-
-  image: jax.Array  # [B, H, W, C] float32 in [0, 1]
-  label: jax.Array  # [B] int32
-  mask: jax.Array  # [B] float32, 1 = a real example, 0 = padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,20 +114,67 @@ def stable_hash(text: str) -> int:
   return int.from_bytes(digest[:4], 'big') >> 1
 
 
+@dataclasses.dataclass(frozen=True, order=True)
+class Treatment:
+  """What distinguishes one target from another, beside its seed.
+
+  Rows of results are grouped by it: each field is a column of every row. A field that
+  is added later must have a default that leaves the target as it was, because defaults
+  are left out of the text and of the identity: the names and the random keys of the
+  lanes there are stay the same.
+
+  Attributes:
+    alpha: label smoothing, in (-1, 1); 0 trains on one-hot labels.
+  """
+
+  alpha: float = 0.0
+
+  @classmethod
+  def of(cls, row: Mapping[str, Any]) -> 'Treatment':
+    """The treatment of the target that a row of results is about."""
+    return cls(**{field.name: row[field.name] for field in dataclasses.fields(cls)})
+
+  @property
+  def columns(self) -> dict[str, Any]:
+    """The treatment as columns of a row."""
+    return dataclasses.asdict(self)
+
+  @property
+  def identity(self) -> str:
+    """What the names of lanes are made of: the alpha, and all that is no default."""
+    return '|'.join([repr(self.alpha), *(f'{n}={v!r}' for n, v in self._extras())])
+
+  def __str__(self) -> str:
+    return ', '.join(
+      [f'alpha {self.alpha:g}', *(f'{n} {v}' for n, v in self._extras())]
+    )
+
+  def _extras(self) -> list[tuple[str, Any]]:
+    """The names and values of the fields beside alpha that are no defaults."""
+    return [
+      (field.name, getattr(self, field.name))
+      for field in dataclasses.fields(self)
+      if field.name != 'alpha' and getattr(self, field.name) != field.default
+    ]
+
+
 @dataclasses.dataclass(frozen=True)
 class Lane:
   """One independent training, by the plain values that name it."""
 
   model: str
   dataset: str
-  alpha: float
+  treatment: Treatment
   seed: int
 
   @property
   def lane_id(self) -> str:
     """A stable name: equal for equal lanes, in every process and version."""
-    text = f'{self.model}|{self.dataset}|{self.alpha!r}|{self.seed}'
+    text = f'{self.model}|{self.dataset}|{self.treatment.identity}|{self.seed}'
     return f'{stable_hash(text):08x}'
+
+  def __str__(self) -> str:
+    return f'{self.treatment} seed {self.seed}'
 
   def key(self) -> jax.Array:
     """The random key every draw of this lane is folded in from."""

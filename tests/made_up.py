@@ -3,7 +3,7 @@
 import math
 
 from gpz_jax import results
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 
 SPLITS = ('a', 'b', 'c', 'd', 'e', 'f')
 
@@ -20,7 +20,7 @@ def make_rows(errors, *, alpha=0.0, seed=0, accuracy=0.9):
     make_row(
       alpha=alpha,
       seed=seed,
-      lane_id=Lane('x', 'x', alpha, seed).lane_id,
+      lane_id=Lane('x', 'x', Treatment(alpha), seed).lane_id,
       split=SPLITS[index],
       split_index=index,
       status='done',
@@ -37,9 +37,9 @@ def make_rows(errors, *, alpha=0.0, seed=0, accuracy=0.9):
 
 def make_theory(values, *, quantity='radius_share', width=math.nan, **changes):
   """Rows of one lane with the given values, and intervals `width` wide."""
-  lane = Lane('x', 'x', changes.get('alpha', 0.0), changes.get('seed', 0))
+  lane = Lane('x', 'x', Treatment(changes.get('alpha', 0.0)), changes.get('seed', 0))
   common = {
-    'alpha': lane.alpha,
+    **lane.treatment.columns,
     'seed': lane.seed,
     'lane_id': lane.lane_id,
     'epoch': 0,

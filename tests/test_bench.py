@@ -10,7 +10,7 @@ from absl import flags
 from experiments import bench
 from experiments.benchmarks import estimators, options, records
 from gpz_jax import models, partition
-from gpz_jax.attacks import decoders
+from gpz_jax.attacks.activation import decoders
 from gpz_jax.types import InputError
 
 

@@ -10,7 +10,7 @@ import pytest
 from experiments import reproduce
 from experiments import sweep as sweep_flags
 from gpz_jax import models, sweep
-from gpz_jax.attacks import specs
+from gpz_jax.attacks.activation import specs
 from gpz_jax.report.comparison import Cell, plain
 from gpz_jax.sweep import config as config_lib
 

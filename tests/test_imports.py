@@ -11,7 +11,7 @@ LEVELS = {
   'atomic': 0,
   'filenames': 0,
   'interruption': 0,
-  'liveness': 1,
+  'jaxpr_costs': 1,
   'metrics': 1,
   'data': 1,
   'models': 1,
@@ -26,6 +26,7 @@ LEVELS = {
   'checkpoints': 4,
   'results': 4,
   'report': 5,
+  'study': 5,
   'sweep': 5,
 }
 FILES = sorted((ROOT / 'gpz_jax').rglob('*.py'))

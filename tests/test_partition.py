@@ -107,7 +107,9 @@ def test_the_prediction_is_a_cut_behind_the_last_layer(small_vgg):
 def test_costs_are_the_published_ones():
   model = models.make('vgg19', num_classes=10, head='torchvision')
   costs = partition.split_costs(model, (64, 64, 3), 10, ('feat_13', 'feat_30'))
-  assert costs['feat_13']['edge_params'] == 260_928  # spec 2.2
+  assert (
+    costs['feat_13']['edge_params'] == 260_928
+  )  # docs/paper.md#target-architectures
   assert costs['feat_30']['edge_params'] == 3_509_568
   assert round(costs['feat_30']['edge_params_share'], 4) == 0.0251
   assert costs['feat_30']['payload_bytes'] == 4 * 32_768

@@ -13,7 +13,7 @@ import tiny
 from gpz_jax import models, targets
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import IR
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 
 RECIPE = dataclasses.replace(IR, epochs=8, batch_size=16, learning_rate=3e-3)
 
@@ -21,7 +21,7 @@ RECIPE = dataclasses.replace(IR, epochs=8, batch_size=16, learning_rate=3e-3)
 @pytest.mark.parametrize(
   ('convention', 'on', 'off'),
   [
-    # K = 10, alpha = 0.3, by hand from spec D3
+    # K = 10, alpha = 0.3, by hand from docs/paper.md#label-smoothing
     ('standard', 0.73, 0.03),
     ('code', 0.7, 0.3 / 9),
     ('table1', 0.7, 0.03),
@@ -58,7 +58,7 @@ def fit(lanes, **options):
 
 
 def test_targets_learn_and_alone_equals_together_under_map():
-  lanes = [Lane('cnn', 'tiny', alpha, 0) for alpha in (0.0, 0.3, -0.05)]
+  lanes = [Lane('cnn', 'tiny', Treatment(alpha), 0) for alpha in (0.0, 0.3, -0.05)]
   task, model, together, history = fit(lanes, engine=Engine('map'))
   scores = targets.evaluate(model, together, task.test, engine=Engine('map'))
   assert scores['accuracy'].min() > 0.9
@@ -74,7 +74,7 @@ def test_targets_learn_and_alone_equals_together_under_map():
 
 
 def test_smoothing_lowers_confidence():
-  lanes = [Lane('cnn', 'tiny', alpha, 0) for alpha in (0.0, 0.5)]
+  lanes = [Lane('cnn', 'tiny', Treatment(alpha), 0) for alpha in (0.0, 0.5)]
   *_, history = fit(lanes)
   nll = history['nll'][-1]
   assert nll[1] > 10 * nll[0]  # a smoothed target keeps probability elsewhere
@@ -83,7 +83,7 @@ def test_smoothing_lowers_confidence():
 
 
 def test_seeds_differ():
-  _, _, found, _ = fit([Lane('cnn', 'tiny', 0.0, seed) for seed in (0, 1)])
+  _, _, found, _ = fit([Lane('cnn', 'tiny', Treatment(), seed) for seed in (0, 1)])
   kernels = found.best.params['conv_1']['Conv_0']['kernel']
   assert not np.allclose(kernels[0], kernels[1])
 
@@ -97,12 +97,12 @@ import dataclasses, tiny
 from gpz_jax import models, targets
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import IR
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 model = models.make('cnn', num_classes=3, width=0.0625)
 recipe = dataclasses.replace(IR, epochs=1, batch_size=16, learning_rate=3e-3)
-lanes = [Lane('cnn', 'tiny', 0.0, 0)]
+lanes = [Lane('cnn', 'tiny', Treatment(), 0)]
 found, _ = targets.train(model, tiny.task(train=48), lanes, recipe)
-assert found.alive.all()
+assert found.is_finite.all()
 """
   slow = {'XLA_FLAGS': '--xla_backend_optimization_level=0'}
   path = {'PYTHONPATH': os.pathsep.join(sys.path)}

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.types import Dataset, Lane, Mean
+from gpz_jax.types import Dataset, Lane, Mean, Treatment
 
 
 def test_mean_ignores_masked_values_and_merges():
@@ -14,13 +14,13 @@ def test_mean_ignores_masked_values_and_merges():
 
 
 def test_lane_id_is_stable_and_tells_lanes_apart():
-  lane = Lane('vgg11', 'cifar10', 0.3, 1)
+  lane = Lane('vgg11', 'cifar10', Treatment(0.3), 1)
   assert lane.lane_id == '28bfdb7e'  # printed once; a change would orphan every row
   others = [
-    Lane('vgg13', 'cifar10', 0.3, 1),
-    Lane('vgg11', 'mnist', 0.3, 1),
-    Lane('vgg11', 'cifar10', -0.3, 1),
-    Lane('vgg11', 'cifar10', 0.3, 2),
+    Lane('vgg13', 'cifar10', Treatment(0.3), 1),
+    Lane('vgg11', 'mnist', Treatment(0.3), 1),
+    Lane('vgg11', 'cifar10', Treatment(-0.3), 1),
+    Lane('vgg11', 'cifar10', Treatment(0.3), 2),
   ]
   assert len({lane.lane_id, *(other.lane_id for other in others)}) == 5
   assert all((lane.key() != other.key()).any() for other in others)

@@ -10,8 +10,8 @@ import numpy as np
 from experiments.benchmarks import records, work
 from experiments.benchmarks.options import ACTIVATIONS, IMAGE, Options, make_record
 from experiments.benchmarks.records import Record
-from gpz_jax.attacks import decoders
-from gpz_jax.attacks.objective import make_objective
+from gpz_jax.attacks.activation import decoders
+from gpz_jax.attacks.activation.objective import make_objective
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import DECODER

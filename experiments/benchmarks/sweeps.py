@@ -14,10 +14,10 @@ from experiments.benchmarks import records, steps, work
 from experiments.benchmarks.options import IMAGE, Options
 from experiments.benchmarks.records import Record
 from gpz_jax import models, partition
-from gpz_jax.attacks import capture, inversion
-from gpz_jax.attacks.inversion import AttackLane
+from gpz_jax.attacks.activation import capture, inversion
+from gpz_jax.attacks.activation.inversion import AttackLane
 from gpz_jax.training.engine import Engine
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 
 # A published sweep: epochs, the attacker's images, test images.
 EPOCHS, AUX, TEST = 100, 10_000, 10_000
@@ -108,7 +108,7 @@ def _capture_seconds(
   variables = partition.arbitrary_variables(model, IMAGE)
   targets = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], variables)
   lanes: Sequence[AttackLane] = [
-    AttackLane(0, Lane('bench', 'bench', 0.0, 0), split) for split in shapes
+    AttackLane(0, Lane('bench', 'bench', Treatment(), 0), split) for split in shapes
   ]
   cohorts = [
     [lane for lane in lanes if shapes[lane.split] == shape]

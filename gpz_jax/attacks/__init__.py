@@ -1,1 +1,1 @@
-"""What an adversary does with an activation."""
+"""The attacks, one package for each of the questions that the project asks."""

@@ -28,7 +28,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
   'resnet50': functools.partial(ResNet, depth=50),
   'vit6': functools.partial(ViT, depth=6),
 }
-# The splits the paper attacks (spec 7: E5, E7, E8).
+# The splits that the paper attacks, see docs/paper.md#experiments.
 PAPER_SPLITS: dict[str, tuple[str, ...]] = {
   'ir152': tuple(f'unit_{n}' for n in (3, 8, 25, 40, 48, 49, 50, 51)),
   'vgg19': tuple(f'feat_{n}' for n in (13, 17, 26, 30, 39, 43, 52)),

@@ -1,4 +1,7 @@
-"""The four-convolution CNN of the paper's code base (spec 2.4, `Classifier_4`)."""
+"""The four-convolution CNN of the paper's code base, there called `Classifier_4`.
+
+Source: docs/paper.md#target-architectures.
+"""
 
 import flax.linen as nn
 import jax

@@ -1,4 +1,6 @@
-"""IR-50, IR-100, IR-152: face.evoLVe's backbone, with a 64-pixel stem (spec 2.1).
+"""IR-50, IR-100, IR-152: face.evoLVe's backbone, with a 64-pixel stem.
+
+Source: docs/paper.md#target-architectures.
 
 Splits carry the paper's numbers: input_layer is 1, the residual units are unit_2,
 unit_3, ... In IR-152 unit_49 is the first at 4x4.

@@ -124,7 +124,10 @@ class UpsampleConv(nn.Module):
 
 
 class Upsample(nn.Module):
-  """Transposed convolution k4 s2 p1, batch norm, activation (spec 3.2)."""
+  """Transposed convolution k4 s2 p1, batch norm, activation.
+
+  Source: docs/paper.md#decoders.
+  """
 
   features: int
   activation: Callable[[], Callable[[jax.Array], jax.Array]]

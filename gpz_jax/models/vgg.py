@@ -1,4 +1,4 @@
-"""VGG with batch norm: 11, 13, 16 and 19 layers (spec 2.2).
+"""VGG with batch norm: 11, 13, 16 and 19 layers (docs/paper.md#target-architectures).
 
 Split `feat_k` is the output of torchvision's first k `features` modules, where k falls
 on a ReLU; pools lie between the blocks. The two heads differ in what feeds the first

@@ -1,8 +1,10 @@
-"""A small vision transformer: six pre-norm blocks on 4x4 patches (spec 2.3).
+"""A small vision transformer: six pre-norm blocks on 4x4 patches.
+
+Source: docs/paper.md#target-architectures.
 
 Split block_k is the residual stream after block k, before the final norm. The paper
 states 10 heads, its released code uses 8 heads of 16; `heads` and `head_dim` take
-either reading (spec 0, D1).
+either reading (docs/paper.md#disagreements).
 """
 
 import flax.linen as nn

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from gpz_jax.attacks import enhance, inputs, inversion
-from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.objective import make_trainer
-from gpz_jax.attacks.specs import Attack, DecoderAttack
+from gpz_jax.attacks.activation import enhance, inputs, inversion
+from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.objective import make_trainer
+from gpz_jax.attacks.activation.specs import Attack, DecoderAttack
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import memory
 from gpz_jax.sweep.plan import Plan, Shape
@@ -30,11 +30,11 @@ class Job(NamedTuple):
 def list_jobs(
   plan: Plan, missing: dict[Shape, dict[AttackLane, list[Attack]]]
 ) -> Iterator[Job]:
-  """What will be trained for the missing rows, in order, if all waves fit."""
+  """What will be trained for the missing rows, in order, if all chunks fit."""
   for shape, wanted in missing.items():
-    for wave in memory.waves(plan, shape, list(wanted)):
+    for lane_chunk in memory.lane_chunks(plan, shape, list(wanted)):
       for attack in plan.attacked:
-        count = sum(attack in wanted[lane] for lane in wave)
+        count = sum(attack in wanted[lane] for lane in lane_chunk)
         if count and isinstance(attack, DecoderAttack):
           yield Job(shape, attack, count)
 

@@ -11,16 +11,22 @@ import jax
 import numpy as np
 
 from gpz_jax import checkpoints, filenames
-from gpz_jax.attacks import capture as capture_lib
-from gpz_jax.attacks import enhance, inputs, inversion, optimisation, query_free
-from gpz_jax.attacks.capture import Activations
-from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.specs import DecoderAttack, SearchAttack
+from gpz_jax.attacks.activation import capture as capture_lib
+from gpz_jax.attacks.activation import (
+  enhance,
+  inputs,
+  inversion,
+  optimisation,
+  query_free,
+)
+from gpz_jax.attacks.activation.capture import Activations
+from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.specs import DecoderAttack, SearchAttack
+from gpz_jax.study.progress import Events, Progress
+from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import memory
-from gpz_jax.sweep.keeper import WorkdirKeeper
 from gpz_jax.sweep.plan import Plan
-from gpz_jax.sweep.progress import Events, Progress
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
@@ -41,11 +47,11 @@ class Context:
   events: Events
   changed: str = ''  # conditions that changed since the targets were trained
 
-  def keeper(self, name: str, **identity: Any) -> WorkdirKeeper:
+  def snapshots(self, name: str, **identity: Any) -> SnapshotStore:
     """Of the snapshots of one training."""
     folder = self.workdir / 'running' / name
     seconds = self.plan.config.save_seconds
-    return WorkdirKeeper(folder, identity, self.engine, seconds, self.progress.say)
+    return SnapshotStore(folder, identity, self.engine, seconds, self.progress.say)
 
 
 class Sent(NamedTuple):
@@ -65,10 +71,12 @@ class Outcome(NamedTuple):
   epochs: int
   steps: Any  # [L]
   best_epoch: Any  # [L]
-  alive: Any  # [L] bool
+  is_finite: Any  # [L] bool
   n_test: int
   n_aux: int
-  keepers: list[WorkdirKeeper]  # of its trainings; to be dropped once rows are written
+  snapshots: list[
+    SnapshotStore
+  ]  # of its trainings; to be dropped once rows are written
   samples: Any  # [L, n, H, W, C] in [0, 1]
 
 
@@ -140,7 +148,7 @@ def train_decoders(
   ids = [f'{lane.lane.lane_id}-{lane.split}' for lane in lanes]
   folder = decoder_folder(name, ids[0], attack.text)
   meta = {'lanes': ids, 'attack': attack.text}
-  keeper = context.keeper(folder, **meta, sent=fingerprint(fit[0]))
+  snapshots = context.snapshots(folder, **meta, sent=fingerprint(fit[0]))
   title = f'{name} {attack.text}: {len(lanes)} decoders'
   with context.progress.phase(title) as phase:
     decoders, history = inversion.train(
@@ -153,8 +161,8 @@ def train_decoders(
       engine=engine,
       trainer=trainer,
       order_seed=config.data_seed,
-      report=phase,
-      keeper=keeper,
+      on_progress=phase,
+      snapshots=snapshots,
     )
   scores = score(context.plan, decoder, decoders, sent, engine)
   context.events.write(f'decoder {attack.text}', ids, history)
@@ -167,10 +175,10 @@ def train_decoders(
     epochs=recipe.epochs,
     steps=decoders.step,
     best_epoch=decoders.best.epoch,
-    alive=decoders.alive,
+    is_finite=decoders.is_finite,
     n_test=len(task.test),
     n_aux=len(fit_on),
-    keepers=[keeper],
+    snapshots=[snapshots],
     samples=inversion.reconstruct(
       decoder, decoders, sent.test[:, :NUM_SAMPLES], engine=engine
     ),
@@ -185,18 +193,18 @@ def search(
   name = cohort_name(sent.test.shape[2:])
   rows = np.array([lane.target for lane in lanes])
   edges = lanes_lib.take(targets.best.variables, rows)
-  alive, best_epoch = np.ones(len(lanes), bool), np.zeros(len(lanes), int)
+  is_finite, best_epoch = np.ones(len(lanes), bool), np.zeros(len(lanes), int)
   title = f'{name} {attack.text}: {len(lanes)}'
   fit_on, choose_on = inversion.subsets(task, config.selection)
-  keepers = {}
+  snapshots = {}
   if attack.shadow:
 
-    def make_keeper(split: str) -> WorkdirKeeper:
+    def make_snapshots(split: str) -> SnapshotStore:
       here = [lane.lane.lane_id for lane in lanes if lane.split == split]
       folder = shadow_folder(split, attack.text)
       sent_here = fingerprint(sent.test)
-      keepers[split] = context.keeper(folder, lanes=here, sent=sent_here)
-      return keepers[split]
+      snapshots[split] = context.snapshots(folder, lanes=here, sent=sent_here)
+      return snapshots[split]
 
     with context.progress.phase(f'{title} shadow edges') as phase:
       shadows, _ = query_free.train(
@@ -208,10 +216,10 @@ def search(
         config_lib.target_recipe(config),
         engine=engine,
         order_seed=config.data_seed,
-        report=phase,
-        make_keeper=make_keeper,
+        on_progress=phase,
+        make_snapshots=make_snapshots,
       )
-    edges, alive = shadows.best.variables, np.asarray(shadows.alive)
+    edges, is_finite = shadows.best.variables, np.asarray(shadows.is_finite)
     best_epoch = shadows.best.epoch
   wanted = task.test.image[: attack.images]
   with context.progress.phase(f'{title} searches') as phase:
@@ -223,7 +231,7 @@ def search(
       task.image_shape,
       attack.search,
       engine=engine,
-      report=phase,
+      on_progress=phase,
     )
   scores = optimisation.evaluate(found.reconstructions, wanted)
   nothing = np.full(len(lanes), math.nan)  # the search learns from no images
@@ -235,10 +243,10 @@ def search(
     epochs=attack.steps,
     steps=np.full(len(lanes), attack.steps),
     best_epoch=best_epoch,
-    alive=alive & np.isfinite(found.errors).all(axis=1),
+    is_finite=is_finite & np.isfinite(found.errors).all(axis=1),
     n_test=len(wanted),
     n_aux=len(fit_on) if attack.shadow else 0,
-    keepers=list(keepers.values()),
+    snapshots=list(snapshots.values()),
     samples=found.reconstructions[:, :NUM_SAMPLES],
   )
 

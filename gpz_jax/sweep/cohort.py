@@ -10,19 +10,19 @@ import numpy as np
 
 import gpz_jax
 from gpz_jax import atomic, report, results
-from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.specs import Attack, DecoderAttack
+from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.specs import Attack, DecoderAttack
+from gpz_jax.study.progress import format_seconds
+from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import memory
 from gpz_jax.sweep.ahead import Ahead, Job
 from gpz_jax.sweep.attack import Context, Outcome, Sent
-from gpz_jax.sweep.keeper import WorkdirKeeper
 from gpz_jax.sweep.plan import Shape
-from gpz_jax.sweep.progress import format_seconds
 
 
 class Cohort:
-  """Lanes of one activation shape, attacked wave by wave."""
+  """Lanes of one activation shape, attacked chunk by chunk."""
 
   def __init__(self, context: Context, shape: Shape, ahead: Ahead):
     self.context, self.plan = context, context.plan
@@ -34,53 +34,57 @@ class Cohort:
   ) -> Iterator[list[results.Row]]:
     """Attacks every lane as wanted; yields the rows of each attack as they are there.
 
-    Activations are captured once for all attacks, in waves that fit the budget.
+    Activations are captured once for all attacks, in chunks that fit the budget.
     """
-    waves = collections.deque(memory.waves(self.plan, self.shape, list(wanted)))
+    chunks = collections.deque(memory.lane_chunks(self.plan, self.shape, list(wanted)))
     try:
-      yield from self._run_waves(waves, wanted, targets, quality)
+      yield from self._run_lane_chunks(chunks, wanted, targets, quality)
     finally:
       shutil.rmtree(self.context.workdir / 'activations', ignore_errors=True)
 
-  def _run_waves(self, waves, wanted, targets, quality) -> Iterator[list[results.Row]]:
-    """One wave after another; one that is too much for the device is halved."""
-    while waves:
-      wave = waves.popleft()
+  def _run_lane_chunks(
+    self, chunks, wanted, targets, quality
+  ) -> Iterator[list[results.Row]]:
+    """One chunk after another; one that is too much for the device is halved."""
+    while chunks:
+      chunk = chunks.popleft()
       try:
-        yield from self._attack_wave(wave, wanted, targets, quality)
+        yield from self._attack_lane_chunk(chunk, wanted, targets, quality)
       except (memory.TooLargeError, jax.errors.JaxRuntimeError) as error:
         is_large = isinstance(error, memory.TooLargeError) or memory.is_exhausted(error)
-        if not is_large or len(wave) == 1:
+        if not is_large or len(chunk) == 1:
           raise
-        half = len(wave) // 2
+        half = len(chunk) // 2
         self.context.progress.say(
-          f'{self.name}: {len(wave)} lanes do not fit the device; {half} at a time'
+          f'{self.name}: {len(chunk)} lanes do not fit the device; {half} at a time'
         )
-        waves.extendleft((wave[half:], wave[:half]))
+        chunks.extendleft((chunk[half:], chunk[:half]))
 
-  def _attack_wave(self, wave, wanted, targets, quality) -> Iterator[list[results.Row]]:
+  def _attack_lane_chunk(
+    self, chunk, wanted, targets, quality
+  ) -> Iterator[list[results.Row]]:
     """Every attack wanted of lanes that fit at a time."""
     sent = None
     for attack in self.plan.attacked:
-      index = [i for i, lane in enumerate(wave) if attack in wanted[lane]]
+      index = [i for i, lane in enumerate(chunk) if attack in wanted[lane]]
       if not index:
         continue
-      sent = sent or attack_lib.intercept(self.context, wave, targets)
-      lanes = [wave[i] for i in index]
+      sent = sent or attack_lib.intercept(self.context, chunk, targets)
+      lanes = [chunk[i] for i in index]
       intercepted = sent
-      if len(index) < len(wave):
+      if len(index) < len(chunk):
         chosen = np.array(index)
         intercepted = sent._replace(aux=sent.aux[chosen], test=sent.test[chosen])
-      rows, keepers = self._attack(attack, lanes, intercepted, targets, quality)
+      rows, stores = self._attack(attack, lanes, intercepted, targets, quality)
       for lane in lanes:  # done: not again, should a later attack run out of memory
         wanted[lane] = [a for a in wanted[lane] if a is not attack]
       yield rows
-      for keeper in keepers:  # not before the rows are written
-        keeper.drop()
+      for store in stores:  # not before the rows are written
+        store.drop()
 
   def _attack(
     self, attack, lanes, sent: Sent, targets, quality
-  ) -> tuple[list[results.Row], list[WorkdirKeeper]]:
+  ) -> tuple[list[results.Row], list[SnapshotStore]]:
     """Runs one attack on its lanes and saves what it leaves; its rows and snapshots."""
     began = time.monotonic()
     if isinstance(attack, DecoderAttack):
@@ -108,12 +112,15 @@ class Cohort:
     rows = [
       self._row(lane, outcome, i, quality) | common for i, lane in enumerate(lanes)
     ]
-    return rows, outcome.keepers
+    return rows, outcome.snapshots
 
   def _common(self, attack: Attack, sent: Sent, outcome: Outcome) -> results.Row:
     """What the rows of one attack share."""
     config, task, engine = self.plan.config, self.plan.task, self.context.engine
-    changes = (self.context.changed, *(keeper.changed for keeper in outcome.keepers))
+    changes = (
+      self.context.changed,
+      *(store.changed for store in outcome.snapshots),
+    )
     return {
       'dataset': task.name,
       'aux_dataset': task.aux_name,
@@ -139,10 +146,10 @@ class Cohort:
   def _row(self, attack_lane: AttackLane, outcome: Outcome, i, quality) -> results.Row:
     """What is a lane's own."""
     lane = attack_lane.lane
-    is_alive = outcome.alive[i] and quality['alive'][attack_lane.target]
+    is_done = outcome.is_finite[i] and quality['is_finite'][attack_lane.target]
     return {
       'model': lane.model,
-      'alpha': lane.alpha,
+      **lane.treatment.columns,
       'seed': lane.seed,
       'split': attack_lane.split,
       'split_index': list(self.plan.shapes).index(attack_lane.split),
@@ -152,6 +159,6 @@ class Cohort:
       **{name: value[i] for name, value in outcome.scores.items()},
       'best_epoch': outcome.best_epoch[i],
       'steps': outcome.steps[i],
-      'status': 'done' if is_alive else 'diverged',
+      'status': 'done' if is_done else 'diverged',
       'lane_id': lane.lane_id,
     }

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_type_hints
 
 from gpz_jax import models, targets
-from gpz_jax.attacks import specs
-from gpz_jax.attacks.capture import PLACES
+from gpz_jax.attacks.activation import specs
+from gpz_jax.attacks.activation.capture import PLACES
 from gpz_jax.models import choices
-from gpz_jax.sweep import values
+from gpz_jax.study import fields as values
 from gpz_jax.training import lanes
 from gpz_jax.training.engine import PRECISIONS, Engine
 from gpz_jax.training.recipe import DECODER, TARGET_RECIPES, Recipe
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 
 
 def _field(default: Any, text: str, allowed: Sequence[str] = ()) -> Any:
@@ -295,6 +295,6 @@ def _override(recipe: Recipe, config: SweepConfig, kind: str) -> Recipe:
 def target_lanes(config: SweepConfig) -> tuple[Lane, ...]:
   """The lanes of the targets: every alpha with every seed."""
   return tuple(
-    Lane(config.model, config.dataset, alpha, seed)
+    Lane(config.model, config.dataset, Treatment(alpha), seed)
     for alpha, seed in itertools.product(config.alphas, config.seeds)
   )

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax.attacks import capture, inputs, inversion
-from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.specs import DecoderAttack
+from gpz_jax.attacks.activation import capture, inputs, inversion
+from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.specs import DecoderAttack
 from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training import programs
@@ -31,7 +31,7 @@ def budget_bytes(plan: Plan) -> float:
   return plan.config.cache_budget_gb * 2**30
 
 
-def waves(
+def lane_chunks(
   plan: Plan, shape: Shape, lanes: Sequence[AttackLane]
 ) -> Iterator[Sequence[AttackLane]]:
   """Cuts a cohort's lanes so that each part fits the budget."""

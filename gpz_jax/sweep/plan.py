@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import data, models, partition, results
-from gpz_jax.attacks import inversion, specs
-from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.specs import Attack, DecoderAttack, SearchAttack
+from gpz_jax.attacks.activation import inversion, specs
+from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.specs import Attack, DecoderAttack, SearchAttack
 from gpz_jax.interop import torch as interop
 from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep import config as config_lib

@@ -5,13 +5,13 @@ import pathlib
 from typing import NamedTuple
 
 from gpz_jax import interruption, results, theory, zone
+from gpz_jax.study.progress import Events, Progress
 from gpz_jax.sweep import theory as sweep_theory
 from gpz_jax.sweep import tuning
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.attack import Context
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import make_plan
-from gpz_jax.sweep.progress import Events, Progress
 from gpz_jax.sweep.run import obtain_targets
 from gpz_jax.training import lanes as lanes_lib
 
@@ -55,12 +55,10 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
         lanes_lib.take(targets.best.variables, i),
         sweep_theory.splits(plan),
         dataset,
-        alpha=lane.alpha,
+        alpha=lane.treatment.alpha,
         families=('geometry',),
         engine=engine,
       )
       rows += sweep_theory.make_rows(plan, lane, found, len(dataset))
-      progress.say(
-        f'alpha {lane.alpha:g} seed {lane.seed}: {len(found)} splits measured'
-      )
+      progress.say(f'{lane}: {len(found)} splits measured')
   return Probed(rows, zone.probe(rows))

@@ -14,14 +14,14 @@ import numpy as np
 import gpz_jax
 from gpz_jax import checkpoints, results
 from gpz_jax import targets as targets_lib
-from gpz_jax.attacks import inputs, inversion
-from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.specs import DecoderAttack
+from gpz_jax.attacks.activation import inputs, inversion
+from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.specs import DecoderAttack
+from gpz_jax.study.progress import Events, Progress
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import tuning
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Plan, make_plan
-from gpz_jax.sweep.progress import Events, Progress
 from gpz_jax.training.engine import Engine
 
 # Least relative difference that is reported where the machine, a version or the way

@@ -13,6 +13,13 @@ from jax.experimental.compilation_cache import compilation_cache
 from gpz_jax import atomic, checkpoints, interruption, metrics, report, results
 from gpz_jax import targets as targets_lib
 from gpz_jax import zone as zone_lib
+from gpz_jax.study.progress import (
+  Events,
+  Progress,
+  format_seconds,
+  peak_gigabytes,
+)
+from gpz_jax.study.snapshots import contrast, environment
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import memory, theory, tuning
 from gpz_jax.sweep import workdir as workdir_lib
@@ -20,14 +27,7 @@ from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES, Context
 from gpz_jax.sweep.cohort import Cohort
 from gpz_jax.sweep.config import SweepConfig
-from gpz_jax.sweep.keeper import contrast, environment
 from gpz_jax.sweep.plan import Plan, make_plan
-from gpz_jax.sweep.progress import (
-  Events,
-  Progress,
-  format_seconds,
-  peak_gigabytes,
-)
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError
 
@@ -146,7 +146,7 @@ def _fill_in(plan: Plan, missing, workdir: pathlib.Path, progress, events) -> No
 def _evaluate_targets(
   context: Context, targets: targets_lib.Targets
 ) -> dict[str, np.ndarray]:
-  """Accuracy [L] on val and test, and whether training went well [L], `alive`."""
+  """Accuracy [L] on val and test, and whether training went well [L], `is_finite`."""
   plan = context.plan
   quality = {
     subset: targets_lib.evaluate(
@@ -154,12 +154,11 @@ def _evaluate_targets(
     )['accuracy']
     for subset in ('val', 'test')
   }
-  quality['alive'] = np.asarray(targets.alive)
+  quality['is_finite'] = np.asarray(targets.is_finite)
   for i, lane in enumerate(plan.lanes):
-    diverged = '' if quality['alive'][i] else '; it diverged'
+    diverged = '' if quality['is_finite'][i] else '; it diverged'
     context.progress.say(
-      f'target alpha {lane.alpha:g} seed {lane.seed}: test accuracy'
-      f' {quality["test"][i]:.3f}{diverged}'
+      f'target {lane}: test accuracy {quality["test"][i]:.3f}{diverged}'
     )
   return quality
 
@@ -198,12 +197,12 @@ def obtain_targets(context: Context) -> tuple[targets_lib.Targets, str]:
     meta = {'lanes': ids, 'environment': conditions, 'changed': ''}
     checkpoints.save(folder, targets, meta)  # the rest of the rows need them
     return targets, ''
-  keeper = context.keeper('targets', lanes=ids)
-  targets = _train_targets(context, ids, keeper)
-  meta = {'lanes': ids, 'environment': conditions, 'changed': keeper.changed}
+  snapshots = context.snapshots('targets', lanes=ids)
+  targets = _train_targets(context, ids, snapshots)
+  meta = {'lanes': ids, 'environment': conditions, 'changed': snapshots.changed}
   checkpoints.save(folder, targets, meta)
-  keeper.drop()
-  return targets, keeper.changed
+  snapshots.drop()
+  return targets, snapshots.changed
 
 
 def _borrow(context: Context) -> targets_lib.Targets:
@@ -221,7 +220,7 @@ def _borrow(context: Context) -> targets_lib.Targets:
   return lanes_lib.take(found[0], plan.borrowed)
 
 
-def _train_targets(context: Context, ids: list[str], keeper) -> targets_lib.Targets:
+def _train_targets(context: Context, ids: list[str], snapshots) -> targets_lib.Targets:
   plan, began = context.plan, time.monotonic()
   with context.progress.phase('targets') as phase:
     targets, history = targets_lib.train(
@@ -232,8 +231,8 @@ def _train_targets(context: Context, ids: list[str], keeper) -> targets_lib.Targ
       convention=plan.config.smoothing,
       engine=context.engine,
       order_seed=plan.config.data_seed,
-      report=phase,
-      keeper=keeper,
+      on_progress=phase,
+      snapshots=snapshots,
       each_epoch=theory.follow(context),
     )
   jax.block_until_ready(targets)

@@ -11,10 +11,10 @@ import gpz_jax
 from gpz_jax import atomic, interruption, report, results, theory
 from gpz_jax import targets as targets_lib
 from gpz_jax.partition import PREDICTION
+from gpz_jax.study.progress import format_seconds
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep.attack import Context
 from gpz_jax.sweep.plan import Plan
-from gpz_jax.sweep.progress import format_seconds
 from gpz_jax.theory import embedding, trajectory
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training import lanes as lanes_lib
@@ -62,7 +62,7 @@ def run(context: Context, targets: targets_lib.Targets) -> None:
       lanes_lib.take(targets.best.variables, i),
       splits(plan),
       dataset,
-      alpha=lane.alpha,
+      alpha=lane.treatment.alpha,
       convention=plan.config.smoothing,
       errors=_errors(context, lane),
       engine=context.engine,
@@ -71,8 +71,7 @@ def run(context: Context, targets: targets_lib.Targets) -> None:
     results.append_rows(path, rows, results.THEORY)
     seconds = format_seconds(time.monotonic() - began)
     context.progress.say(
-      f'theory of alpha {lane.alpha:g} seed {lane.seed}: {len(rows)} quantities at'
-      f' {len(found)} splits in {seconds}'
+      f'theory of {lane}: {len(rows)} quantities at {len(found)} splits in {seconds}'
     )
   _embed(context, targets, dataset)
   parquet = context.workdir / 'theory.parquet'
@@ -106,7 +105,7 @@ def follow(context: Context) -> Callable[[int, FitState], None]:
     if all((lane_id, epoch) in done for lane_id in ids):
       return  # of an epoch that was interrupted behind this one
     states = lanes_lib.take(states, slice(len(ids)))
-    alphas = jnp.array([lane.alpha for lane in plan.lanes])
+    alphas = jnp.array([lane.treatment.alpha for lane in plan.lanes])
     progress = jnp.array(epoch / epochs)
     found = trajectory.snapshot(
       plan.model,
@@ -173,7 +172,7 @@ def _row(
   return {
     'model': lane.model,
     'dataset': plan.task.name,
-    'alpha': lane.alpha,
+    **lane.treatment.columns,
     'seed': lane.seed,
     'lane_id': lane.lane_id,
     'split': split,

@@ -4,13 +4,13 @@ import dataclasses
 import pathlib
 
 from gpz_jax import atomic
-from gpz_jax.attacks import inputs
-from gpz_jax.attacks.specs import DecoderAttack
+from gpz_jax.attacks.activation import inputs
+from gpz_jax.attacks.activation.specs import DecoderAttack
 from gpz_jax.models.choices import Site, Table
+from gpz_jax.study.progress import Progress
 from gpz_jax.sweep import config as config_lib
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.plan import Plan
-from gpz_jax.sweep.progress import Progress
 from gpz_jax.training import tune
 from gpz_jax.training.engine import Engine
 
@@ -37,7 +37,7 @@ def make_engine(plan: Plan, workdir: pathlib.Path, progress: Progress) -> Engine
 def _measure(plan: Plan, engine: Engine, progress: Progress) -> Table:
   config, cache = plan.config, tune.default_cache()
 
-  def report(site: Site, seconds: dict[str, float]) -> None:
+  def on_progress(site: Site, seconds: dict[str, float]) -> None:
     found = ', '.join(
       f'{way} {1e3 * took:.1f} ms'
       for way, took in sorted(seconds.items(), key=lambda item: item[1])
@@ -46,7 +46,7 @@ def _measure(plan: Plan, engine: Engine, progress: Progress) -> Table:
 
   def measure(sites: list[Site], lanes: int, batch: int) -> Table:
     return tune.tune(
-      sites, engine, lanes=lanes, batch=batch, cache=cache, report=report
+      sites, engine, lanes=lanes, batch=batch, cache=cache, on_progress=on_progress
     )
 
   batch = config_lib.target_recipe(config).batch_size

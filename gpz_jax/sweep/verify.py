@@ -5,11 +5,11 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from gpz_jax import checkpoints, results
+from gpz_jax.study.serialization import to_flags
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.sweep.config import SweepConfig, target_lanes
 from gpz_jax.sweep.reevaluate import Recomputed, describe, reevaluate
-from gpz_jax.sweep.spelling import to_flags
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 
 Tell = Callable[[str], None]
 
@@ -144,8 +144,8 @@ def _check_rows(config: SweepConfig, rows: list[results.Row]) -> Iterator[str]:
     lane = lanes.get(row['lane_id'])
     if lane is None:
       yield f'{describe(row)} is no lane of config.json'
-    elif (lane.alpha, lane.seed) != (row['alpha'], row['seed']):
-      yield f'{describe(row)}: lane_id is that of alpha {lane.alpha:g} seed {lane.seed}'
+    elif (lane.treatment, lane.seed) != (Treatment.of(row), row['seed']):
+      yield f'{describe(row)}: lane_id is that of {lane}'
     for column, allowed in (
       ('model', (config.model,)),
       ('attack', config.attack),

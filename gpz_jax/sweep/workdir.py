@@ -15,6 +15,7 @@ import numpy as np
 
 from gpz_jax import atomic, checkpoints, results
 from gpz_jax.models import choices
+from gpz_jax.study.serialization import to_flags, to_json
 from gpz_jax.sweep.config import (
   NOT_IDENTITY,
   TARGET_FIELDS,
@@ -22,7 +23,6 @@ from gpz_jax.sweep.config import (
   target_lanes,
   validate,
 )
-from gpz_jax.sweep.spelling import to_flags, to_json
 from gpz_jax.types import InputError
 
 # What a run leaves that is killed before it has written its config.

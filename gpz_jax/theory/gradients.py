@@ -14,11 +14,11 @@ from jax import lax
 from gpz_jax import partition
 from gpz_jax.data import eval_order
 from gpz_jax.targets import Convention, pixels, smooth_labels
-from gpz_jax.theory import brackets, jacobian, passes
+from gpz_jax.theory import brackets, jacobian, summaries
 from gpz_jax.theory.brackets import Examined
 from gpz_jax.theory.jacobian import SigmaMin
-from gpz_jax.theory.passes import LabelsFrom
 from gpz_jax.theory.quantity import Quantity
+from gpz_jax.theory.summaries import LabelsFrom
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import InputError
 
@@ -96,7 +96,7 @@ def measure(
 
   Source: Eq 6, 7, 8 and App. D of the paper.
   """
-  passes.check((split,), images, labels, convention, labels_from)
+  summaries.check((split,), images, labels, convention, labels_from)
   if jacobians < 1:
     raise InputError(f'jacobians={jacobians} is not allowed; at least 1')
   program = _Program(model, split, engine.resolve())
@@ -106,12 +106,12 @@ def measure(
     _examine(program, convention, labels_from, variables, shared, alpha, gamma)
   )
   num_classes = len(examined.gradient_mean)
-  passes.check_labels(labels, num_classes)
+  summaries.check_labels(labels, num_classes)
   if steps is None and num_classes > EXPLICIT_CLASSES:
     steps = STEPS
   spectrum = _find_spectrum(program, steps, variables, images, jacobians)
   labelled = f'{labels_from} labels, {convention} smoothing at alpha={alpha:g}'
-  values = passes.example_values(examined, masks)
+  values = summaries.example_values(examined, masks)
   return [
     *_describe_examples(values, labelled),
     *_describe_radius(examined, masks, gamma, labelled),
@@ -158,7 +158,7 @@ def _examine(
 
 def _capture(program: _Program, variables: Any, images: jax.Array):
   """Logits [B, K] and the activation [B, ...] at the split."""
-  logits, sent = passes.capture(program.model, variables, images, (program.split,))
+  logits, sent = summaries.capture(program.model, variables, images, (program.split,))
   return logits, sent[program.split]
 
 
@@ -236,8 +236,8 @@ def _describe_radius(
   label = examined.label[masks == 1]
   assumes = f'{assumes}; gamma={gamma:g}, {len(np.unique(label))} classes met'
   quantities = []
-  for name, terms in passes.radius_terms(examined, masks, gamma).items():
-    value, error = passes.class_average(terms, label)
+  for name, terms in summaries.radius_terms(examined, masks, gamma).items():
+    value, error = summaries.class_average(terms, label)
     quantities.append(
       Quantity(
         name,

@@ -16,9 +16,9 @@ from jax import lax
 
 from gpz_jax.data import eval_order
 from gpz_jax.targets import Convention, pixels, smooth_labels
-from gpz_jax.theory import brackets, passes
+from gpz_jax.theory import brackets, summaries
 from gpz_jax.theory.brackets import Activations, Classes, Examined
-from gpz_jax.theory.passes import LabelsFrom
+from gpz_jax.theory.summaries import LabelsFrom
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import InputError
@@ -87,7 +87,7 @@ def snapshot(
   """
   alphas = jnp.asarray(alphas, jnp.float32)
   program = _Program(model, tuple(splits), convention, labels_from, engine.resolve())
-  passes.check(program.splits, images, labels, convention, labels_from)
+  summaries.check(program.splits, images, labels, convention, labels_from)
   if alphas.shape != (num_lanes := lanes_lib.count(targets),):
     raise InputError(
       f'alphas must be one for each of {num_lanes} targets, got shape {alphas.shape}'
@@ -104,7 +104,7 @@ def snapshot(
   examined = jax.device_get(_examine(program, lanes, shared))
   found = {}
   for split in program.splits:
-    passes.check_labels(labels, examined[split].gradient_mean.shape[-1])
+    summaries.check_labels(labels, examined[split].gradient_mean.shape[-1])
     rows = [
       _summarise(lanes_lib.take(examined[split], lane), masks, gamma)
       for lane in range(num_lanes)
@@ -114,12 +114,12 @@ def snapshot(
 
 
 def _summarise(examined: Examined, masks: np.ndarray, gamma: float) -> dict[str, float]:
-  values = passes.example_values(examined, masks)
-  terms = passes.radius_terms(examined, masks, gamma)
+  values = summaries.example_values(examined, masks)
+  terms = summaries.radius_terms(examined, masks, gamma)
   label = examined.label[masks == 1]
   return {
-    **{name: passes.class_average(terms[name], label)[0] for name in CLASS_MEANS},
-    'radius_share': passes.radius_share(terms['radius'], label, examined.between),
+    **{name: summaries.class_average(terms[name], label)[0] for name in CLASS_MEANS},
+    'radius_share': summaries.radius_share(terms['radius'], label, examined.between),
     **{name: float(values[name].mean()) for name in EXAMPLE_MEANS},
   }
 
@@ -170,7 +170,7 @@ def _find_centres(
 
   def capture(index):
     images = pixels(shared['images'], index)
-    return passes.capture(program.model, variables, images, program.splits)
+    return summaries.capture(program.model, variables, images, program.splits)
 
   def add(sums, batch):
     index, label, mask = batch

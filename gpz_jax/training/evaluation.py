@@ -17,7 +17,7 @@ from gpz_jax import interruption
 from gpz_jax.data import eval_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
-from gpz_jax.training.pace import Pace
+from gpz_jax.training.segments import Segmenter
 from gpz_jax.types import Mean
 
 Means = dict[str, Mean]
@@ -41,7 +41,7 @@ class Evaluator:
     self._index, self._masks = eval_order(
       evaluation.num_examples, evaluation.batch_size
     )
-    self._pace = Pace()
+    self._segmenter = Segmenter()
     self._names: tuple[str, ...] = ()
 
     def evaluate(lanes, *shared):
@@ -74,7 +74,7 @@ class Evaluator:
       between: called after each segment; what it raises ends the evaluation.
     """
     means = self.nothing(variables, lanes, shared)
-    for bounds in self._pace.segments(0, len(self._index)):
+    for bounds in self._segmenter.segments(0, len(self._index)):
       arguments = (means, variables, lanes)
       means = self._run(arguments, shared, self._index, self._masks, bounds)
       means = jax.device_get(means)  # each segment's lie on one device, as the first's

@@ -20,16 +20,17 @@ from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluator
-from gpz_jax.training.feed import Feed
-from gpz_jax.training.pace import Pace
 from gpz_jax.training.recipe import Recipe, make_optimizer
-from gpz_jax.training.snapshot import History, Keeper, Snapshot
+from gpz_jax.training.segments import Segmenter
+from gpz_jax.training.snapshots import History, Snapshot, Snapshots
 from gpz_jax.training.state import Best, FitState, create_fit_state
 from gpz_jax.training.step import Lane, Objective, Shared, train_step
+from gpz_jax.training.streaming import Stream
 from gpz_jax.types import Mean
 
 Values = dict[str, np.ndarray]  # name -> [L], at the end of an epoch
-Report = Callable[[int, int, Values], None]  # steps done, steps in all, values or {}
+# (steps done, steps in all, the epoch's values or {})
+OnProgress = Callable[[int, int, Values], None]
 
 
 class Trainer:
@@ -154,8 +155,8 @@ class Trainer:
     *,
     num_examples: int,
     order_seed: int,
-    report: Report = lambda done, total, values: None,
-    keeper: Keeper | None = None,
+    on_progress: OnProgress = lambda done, total, values: None,
+    snapshots: Snapshots | None = None,
     each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
   ) -> tuple[FitState, History]:
     """Trains all lanes for the recipe's epochs, or what a kept snapshot lacks of them.
@@ -165,34 +166,34 @@ class Trainer:
       shared: what all lanes read.
       num_examples: N, in the training subset; batches index into it.
       order_seed: of the order of examples, the same for all lanes.
-      report: called after each segment with the steps done, the steps in all, and, at
-        the end of an epoch, its values [L] (else nothing).
-      keeper: of snapshots, where the training may be interrupted.
+      on_progress: called after each segment with the steps done, the steps in all and,
+        at the end of an epoch, its values [L] (else nothing).
+      snapshots: where snapshots are kept; None where the training cannot be resumed.
       each_epoch: called with the number of each epoch, from 1, and the states after it.
 
     Returns:
       The final states [L] and the values of every epoch, name -> [epochs, L].
 
     Raises:
-      Interrupted: a signal came; the keeper has a snapshot.
+      Interrupted: a signal came; a snapshot was saved to `snapshots`.
     """
     wanted = lanes_lib.count(lanes)
     epochs, batch_size = self.recipe.epochs, self.recipe.batch_size
-    feed = Feed(lanes, shared, batch_size, self.engine.devices)
+    stream = Stream(lanes, shared, batch_size, self.engine.devices)
     segment = self._compiled.get('segment', self.segment)
     end_epoch = self._compiled.get('end_epoch', self.end_epoch)
     steps = -(-num_examples // batch_size)
-    pace = Pace(feed.most_steps)
-    states, loss, first, begun, history = self._begin(lanes['key'], keeper)
+    segmenter = Segmenter(stream.most_steps)
+    states, loss, first, begun, history = self._begin(lanes['key'], snapshots)
     kept = first, begun
 
     def keep_if_due(states: FitState, loss: Mean, epoch: int, step: int) -> None:
       nonlocal kept
       is_over = interruption.requested()  # looked at once: what is raised is saved
       is_new = (epoch, step) != kept  # an evaluation takes no steps
-      if keeper is not None and is_new and (is_over or keeper.is_due()):
+      if snapshots is not None and is_new and (is_over or snapshots.is_due()):
         some, total = lanes_lib.take((states, loss), slice(wanted))
-        keeper.save(Snapshot(some, total, epoch, step, _stack(history)))
+        snapshots.save(Snapshot(some, total, epoch, step, _stack(history)))
         kept = epoch, step
       if is_over:
         interruption.check()
@@ -200,37 +201,37 @@ class Trainer:
     for epoch in range(first, epochs):
       order, masks = epoch_order(order_seed, epoch, num_examples, batch_size)
       progress = np.float32((epoch + 1) / epochs)
-      for bounds in pace.segments(begun, steps):
+      for bounds in segmenter.segments(begun, steps):
         train, loss = segment(
           (states.train, loss),
           states.plateau.scale,
-          *feed.segment(order, masks, bounds),
+          *stream.segment(order, masks, bounds),
           progress,
         )
         states = states.replace(train=jax.block_until_ready(train))
-        report(epoch * steps + int(bounds[1]), epochs * steps, {})
+        on_progress(epoch * steps + int(bounds[1]), epochs * steps, {})
         keep_if_due(states, loss, epoch, int(bounds[1]))
       means = self.evaluator.run(
         states.train.variables,
-        feed.lanes,
-        feed.shared,
+        stream.lanes,
+        stream.shared,
         functools.partial(keep_if_due, states, loss, epoch, steps),
       )
       states, values = end_epoch(
-        states, means, feed.lanes, np.int32(epoch + 1), progress
+        states, means, stream.lanes, np.int32(epoch + 1), progress
       )
       values = jax.device_get(values | {'loss': loss.compute()})
       history.append({name: value[:wanted] for name, value in values.items()})
-      loss, begun = Mean(*jnp.zeros((2, feed.num_lanes))), 0
-      report((epoch + 1) * steps, epochs * steps, history[-1])
+      loss, begun = Mean(*jnp.zeros((2, stream.num_lanes))), 0
+      on_progress((epoch + 1) * steps, epochs * steps, history[-1])
       each_epoch(epoch + 1, states)
-    if wanted < feed.num_lanes:
+    if wanted < stream.num_lanes:
       states = lanes_lib.take(states, slice(wanted))
     return states, _stack(history)
 
-  def _begin(self, keys: jax.Array, keeper: Keeper | None):
+  def _begin(self, keys: jax.Array, snapshots: Snapshots | None):
     """States and loss of all lanes, padded; epochs and steps done; values of epochs."""
-    snapshot = keeper.load(self._shapes(keys)) if keeper is not None else None
+    snapshot = snapshots.load(self._shapes(keys)) if snapshots is not None else None
     if snapshot is None:
       keys = lanes_lib.pad(keys, self.engine.devices)
       return self.create(keys), Mean(*jnp.zeros((2, len(keys)))), 0, 0, []

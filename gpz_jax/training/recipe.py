@@ -28,7 +28,7 @@ class Recipe:
   jitter: float = 0.0  # brightness, contrast, saturation and hue amplitude
 
 
-# Spec 2, "Common recipe" (the released train_classifier.py): 300 epochs, batch 128.
+# Source: docs/paper.md#target-training; 300 epochs, batch 128.
 IR = Recipe(300, weight_decay=1e-4, plateau_patience=15)
 VIT = IR
 VGG = Recipe(300, b1=0.5, weight_decay=5e-4, plateau_patience=10)
@@ -49,7 +49,7 @@ TARGET_RECIPES = {
   'vgg_adamw': VGG_ADAMW,
   'vit_adamw': VIT_ADAMW,
 }
-# Spec 3: paper and released code; patience 8.
+# Source: docs/paper.md#decoders; the paper and its released code have patience 8.
 DECODER = Recipe(100, learning_rate=2e-4, b1=0.5, plateau_patience=8)
 
 

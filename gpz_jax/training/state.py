@@ -20,7 +20,7 @@ class TrainState(flax.struct.PyTreeNode):
   params: Any
   batch_stats: Any  # {} without batch norm
   opt_state: Any
-  alive: jax.Array  # [] bool; False froze the lane at its first non-finite step
+  is_finite: jax.Array  # [] bool; False froze the lane at its first non-finite step
 
   @property
   def variables(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def create_fit_state(
     params=params,
     batch_stats=batch_stats,
     opt_state=tx.init(params),
-    alive=jnp.ones((), bool),
+    is_finite=jnp.ones((), bool),
   )
   best = Best(jnp.full((), jnp.inf), jnp.zeros((), jnp.int32), params, batch_stats)
   return FitState(train, Plateau.create(), best)

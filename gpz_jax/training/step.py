@@ -81,7 +81,7 @@ def train_step(
     opt_state=opt_state,
   )
   finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
-  alive = state.alive & finite
-  kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), proposed, state)
+  is_finite = state.is_finite & finite
+  kept = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), proposed, state)
   examples = jnp.sum(mask)
-  return kept.replace(alive=alive), Mean(loss * examples, examples)
+  return kept.replace(is_finite=is_finite), Mean(loss * examples, examples)

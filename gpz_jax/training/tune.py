@@ -96,7 +96,7 @@ def tune(
   lanes: int,
   batch: int,
   cache: pathlib.Path | None = None,
-  report: Callable[[Site, dict[str, float]], None] = lambda site, seconds: None,
+  on_progress: Callable[[Site, dict[str, float]], None] = lambda site, seconds: None,
 ) -> Table:
   """The fastest implementation of each convolution, measured.
 
@@ -106,7 +106,8 @@ def tune(
     lanes: how many run together; where lanes run in turn one is enough.
     batch: examples of a step.
     cache: JSON file of earlier measurements on this machine; read and added to.
-    report: called with each site measured and the seconds of a step, by implementation.
+    on_progress: called with each site measured and the seconds of a step by each
+      implementation.
 
   Returns:
     (site, implementation) of every site.
@@ -129,7 +130,7 @@ def tune(
   for site in dict.fromkeys(sites):
     if chosen.get(site.text) not in choices.KNOWN[site.kind]:
       seconds = _measure(site, engine, lanes, batch)
-      report(site, seconds)
+      on_progress(site, seconds)
       chosen[site.text] = min(seconds, key=seconds.__getitem__)
       if cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,12 @@ prediction is no place to cut: sending it leaves nothing for the cloud.
   agreement     how often the probe named the attack's split
 """
 
+from gpz_jax.zone.candidates import Candidate, pareto_front
 from gpz_jax.zone.comparison import Agreement, agreement
-from gpz_jax.zone.cuts import Cut, pareto_front
-from gpz_jax.zone.jumps import AlphaZone, Zone, golden_zone
+from gpz_jax.zone.golden_zone import AlphaZone, Zone, golden_zone
 from gpz_jax.zone.limits import LIMITS
 from gpz_jax.zone.recommendation import SAME, Recommendation, recommend
-from gpz_jax.zone.tables import format_cuts, format_votes
+from gpz_jax.zone.tables import format_candidates, format_votes
 from gpz_jax.zone.voters import probe, vote
 from gpz_jax.zone.votes import AlphaVotes, Vote, Votes
 
@@ -26,13 +26,13 @@ __all__ = [
   'Agreement',
   'AlphaVotes',
   'AlphaZone',
-  'Cut',
+  'Candidate',
   'Recommendation',
   'Vote',
   'Votes',
   'Zone',
   'agreement',
-  'format_cuts',
+  'format_candidates',
   'format_votes',
   'golden_zone',
   'pareto_front',

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpz_jax.results import Row
 from gpz_jax.zone import rules
-from gpz_jax.zone.jumps import METRIC, check_metric
+from gpz_jax.zone.golden_zone import METRIC, check_metric
 from gpz_jax.zone.rows import check_together, order_splits, without_prediction
 from gpz_jax.zone.voters import Voter, attack_voter, finished, probe_voters
 

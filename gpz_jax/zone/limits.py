@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from gpz_jax.types import InputError
-from gpz_jax.zone.cuts import Cut
+from gpz_jax.zone.candidates import Candidate
 
 # Arguments of `recommend`, and fields of a sweep's config, with the column they bound.
 _COLUMNS = {
@@ -34,19 +34,19 @@ class Limit:
     """Whether less than the bound is refused, rather than more."""
     return self.name.startswith('min_')
 
-  def admits(self, cut: Cut) -> bool:
+  def admits(self, cut: Candidate) -> bool:
     """Whether the cut keeps to the bound; not where its number is missing."""
     value = self.value(cut)
     return value >= self.bound if self.is_least else value <= self.bound
 
-  def excess(self, cut: Cut) -> float:
+  def excess(self, cut: Candidate) -> float:
     """By which share of the bound the cut breaks it; 0 where it keeps to it."""
     if self.admits(cut):
       return 0.0
     off = abs(self.value(cut) - self.bound)
     return off / self.bound if self.bound > 0 and math.isfinite(off) else math.inf
 
-  def exclusion(self, cuts: Sequence[Cut]) -> str | None:
+  def exclusion(self, cuts: Sequence[Candidate]) -> str | None:
     """What the bound excludes and how near the nearest cut comes."""
     excluded = [cut for cut in cuts if not self.admits(cut)]
     if not excluded:
@@ -60,7 +60,7 @@ class Limit:
     word = 'highest' if self.is_least else 'lowest'
     return f'{text} ({word} {format_number(self.value(closest))}, {closest})'
 
-  def value(self, cut: Cut) -> float:
+  def value(self, cut: Candidate) -> float:
     """The number that is bound."""
     return getattr(cut, self.column)
 
@@ -92,17 +92,17 @@ def make_limits(bounds: dict[str, float | None]) -> list[Limit]:
   return limits
 
 
-def nearest_cut(cuts: Sequence[Cut], limits: Sequence[Limit]) -> Cut:
+def nearest_candidate(cuts: Sequence[Candidate], limits: Sequence[Limit]) -> Candidate:
   """The cut whose worst excess over the limits is least, then their sum, then costs."""
 
-  def distance(cut: Cut) -> tuple[float, ...]:
+  def distance(cut: Candidate) -> tuple[float, ...]:
     excesses = [limit.excess(cut) for limit in limits]
     return max(excesses), sum(excesses), *cut.costs, -cut.test_mse
 
   return min(cuts, key=distance)
 
 
-def binding_limit(cut: Cut, limits: Sequence[Limit]) -> Limit:
+def binding_limit(cut: Candidate, limits: Sequence[Limit]) -> Limit:
   """The limit that the cut breaks by the largest share of its bound."""
   return max(limits, key=lambda limit: limit.excess(cut))
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
-from gpz_jax.zone.cuts import Cut, list_cuts, pareto_front
-from gpz_jax.zone.jumps import golden_zone
+from gpz_jax.zone.candidates import Candidate, list_candidates, pareto_front
+from gpz_jax.zone.golden_zone import golden_zone
 from gpz_jax.zone.limits import (
   Limit,
   binding_limit,
   format_number,
   make_limits,
-  nearest_cut,
+  nearest_candidate,
 )
 from gpz_jax.zone.rows import check_sweep, without_prediction
 
@@ -37,8 +37,8 @@ class Recommendation:
   split: str | None
   alpha: float | None
   reason: str
-  alternatives: tuple[Cut, ...] = ()
-  nearest: Cut | None = None
+  alternatives: tuple[Candidate, ...] = ()
+  nearest: Candidate | None = None
   binding: str | None = None
 
   def sentence(self) -> str:
@@ -87,7 +87,7 @@ def recommend(
   rows = without_prediction(results.strongest(rows))
   if not rows:
     return Recommendation(None, None, 'only the prediction was attacked, and no split')
-  cuts = list_cuts(rows)
+  cuts = list_candidates(rows)
   if not cuts:
     return Recommendation(None, None, 'no results')
   fitting = [cut for cut in cuts if all(limit.admits(cut) for limit in limits)]
@@ -101,8 +101,8 @@ def recommend(
   return Recommendation(choice.split, choice.alpha, reason, pareto_front(fitting))
 
 
-def _decline(cuts: list[Cut], limits: list[Limit]) -> Recommendation:
-  nearest = nearest_cut(cuts, limits)
+def _decline(cuts: list[Candidate], limits: list[Limit]) -> Recommendation:
+  nearest = nearest_candidate(cuts, limits)
   binding = binding_limit(nearest, limits)
   reasons = [limit.exclusion(cuts) for limit in limits]
   others = [
@@ -124,7 +124,7 @@ def _decline(cuts: list[Cut], limits: list[Limit]) -> Recommendation:
   )
 
 
-def _praise(choice: Cut, limits: list[Limit]) -> str:
+def _praise(choice: Candidate, limits: list[Limit]) -> str:
   within = f'within {", ".join(map(str, limits))}' if limits else 'of all cuts'
   return (
     f'the highest reconstruction error {within} (MSE {choice.test_mse:.3g} per '
@@ -136,7 +136,7 @@ def _praise(choice: Cut, limits: list[Limit]) -> str:
   )
 
 
-def _place(choice: Cut, rows: list[Row]) -> str:
+def _place(choice: Candidate, rows: list[Row]) -> str:
   """Where the choice lies against the golden zone of its alpha."""
   zone = next(z for z in golden_zone(rows).alphas if z.alpha == choice.alpha)
   if zone.start_index is None:

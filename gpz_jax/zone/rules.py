@@ -44,7 +44,7 @@ def first_jump(
   Returns:
     The split and the factor; None where no split meets the rule.
 
-  Source: spec 6.4, the rule after the fact; threshold of the golden partition zone.
+  Source: docs/paper.md#partition-rule, the rule after the fact, with its threshold.
   """
   for before, after in _steps(errors):
     if is_jump(errors[before], errors[after], ratio, threshold):
@@ -78,7 +78,7 @@ def largest_drop(values: Sequence[float], wide: float = WIDE) -> Start | None:
     The split of the largest drop and its share, and the second where it is a range;
     None where the values drop nowhere.
 
-  Source: golden partition zone, third version; spec 6.4.
+  Source: docs/paper.md#partition-rule, the third version of the paper.
   """
   drops = {
     after: (values[before] - values[after]) / values[before]

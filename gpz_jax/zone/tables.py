@@ -4,18 +4,18 @@ import math
 from collections.abc import Sequence
 
 from gpz_jax import results
-from gpz_jax.zone.cuts import Cut
+from gpz_jax.zone.candidates import Candidate
 from gpz_jax.zone.recommendation import Recommendation
 from gpz_jax.zone.votes import Vote, Votes
 
 
-def format_cuts(found: Recommendation) -> str:
+def format_candidates(found: Recommendation) -> str:
   """The alternatives of a recommendation, one a line, a star at the one to take."""
   header = ['', 'split', 'alpha', 'MSE', 'PSNR', 'edge params', 'share']
   header += ['edge FLOPs', 'share', 'payload', 'accuracy']
   choice = (found.split, found.alpha)
   table = [
-    ['*' if (cut.split, cut.alpha) == choice else '', *_format_cut(cut)]
+    ['*' if (cut.split, cut.alpha) == choice else '', *_format_candidate(cut)]
     for cut in found.alternatives
   ]
   return '\n'.join(results.align([header, *table]))
@@ -34,7 +34,7 @@ def format_votes(votes: Votes) -> str:
   return '\n'.join(results.align(table))
 
 
-def _format_cut(cut: Cut) -> Sequence[str]:
+def _format_candidate(cut: Candidate) -> Sequence[str]:
   return (
     cut.split,
     f'{cut.alpha:g}',

@@ -9,8 +9,8 @@
   from log-determinants, falls most (`rules.largest_fall`). With the trace bounds that
   difference is the logarithm of R_c^2 / tr(S_total), no vote of its own.
 
-What the last two cannot do (spec 6.1). They look at the activation alone: neither the
-scatter nor its entropy bounds what a decoder rebuilds. The entropy vote subtracts an
+What the last two cannot do (docs/paper.md#class-radius). They look at the activation
+alone: neither the scatter nor its entropy bounds what a decoder rebuilds. The entropy vote subtracts an
 upper bound from an upper bound, which bounds neither the gap nor its sign; it is
 differential entropy, without the D ln(1/Delta) of a quantised activation; dividing by D
 hides that fewer dimensions carry less; and where a class has fewer examples than D, the
@@ -28,7 +28,7 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError
 from gpz_jax.zone import rules
-from gpz_jax.zone.jumps import METRIC, check_metric, worth
+from gpz_jax.zone.golden_zone import METRIC, check_metric, worth
 from gpz_jax.zone.profiles import (
   Profile,
   attack_profile,
@@ -115,7 +115,7 @@ def probe(
     InputError: no rows, rows of several sweeps, no row of that epoch, or fewer than
       one resample.
 
-  Source: golden partition zone, third version; spec 6.4.
+  Source: docs/paper.md#partition-rule, the third version of the paper.
   """
   check_theory(theory_rows)
   chosen = finished(theory_rows, epoch)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gpz_jax.attacks import attention
+from gpz_jax.attacks.activation import attention
 from gpz_jax.types import InputError
 
 
@@ -157,7 +157,8 @@ def test_plan_puts_wide_kernels_last():
   assert attention.plan('none', 2) == ((), ())
   assert attention.plan('mha', 2) == (('mha',), ('mha',))
   every = ('aac', 'se')
-  full = 'aac+se+lsk+msca'  # the placement of spec 3.4, for 4 and for 3 upsamplings
+  # The placement of docs/paper.md#attention, for 4 and for 3 upsamplings.
+  full = 'aac+se+lsk+msca'
   assert attention.plan(full, 4) == (every, every, (*every, 'lsk'), (*every, 'msca'))
   assert attention.plan(full, 3) == (every, (*every, 'lsk'), (*every, 'msca'))
   assert attention.plan('lka+msca_published', 1) == (('lka', 'msca_published'),)

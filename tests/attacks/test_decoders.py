@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.attacks import attention, decoders, enhance
+from gpz_jax.attacks.activation import attention, decoders, enhance
 from gpz_jax.types import InputError
 
 IMAGE = (64, 64, 3)
@@ -26,7 +26,7 @@ def _count(activation_shape, image_shape=IMAGE, **options):
 
 @pytest.mark.parametrize(
   ('shape', 'expected'),
-  [  # spec 3.1 and 3.2, from the released code's modules
+  [  # docs/paper.md#decoders, from the released code's modules
     ((32, 32, 64), 33_728),
     ((32, 32, 128), 132_992),
     ((16, 16, 128), 164_993),
@@ -37,7 +37,10 @@ def _count(activation_shape, image_shape=IMAGE, **options):
     ((10,), 2_840_387),
     ((128,), 3_807_043),
     ((257, 128), 164_993),  # patches of a ViT on their grid
-    ((256 * 128,), 271_193_923),  # spec 5: the paper's flattened patches
+    (
+      (256 * 128,),
+      271_193_923,
+    ),  # docs/paper.md#decoder-inputs: the paper's flattened patches
   ],
 )
 def test_parameter_counts(shape, expected):
@@ -46,7 +49,7 @@ def test_parameter_counts(shape, expected):
 
 @pytest.mark.parametrize(
   ('name', 'expected'),
-  [  # spec 3.4, on the (4, 4, 512) decoder of 64 pixels
+  [  # docs/paper.md#attention, on the (4, 4, 512) decoder of 64 pixels
     ('mha', 544_768),
     ('aac', 102_912),
     ('aac+se', 114_176),
@@ -67,7 +70,8 @@ FIRST_UP = 16 * 512 * 256  # more weights where the first upsampling reads 2c ch
 
 @pytest.mark.parametrize(
   ('name', 'expected'),
-  [  # spec 3.3: the enhancer has 2,622,464 at 512 channels; the rest by hand
+  [  # docs/paper.md#enhancement: the enhancer has 2,622,464 at 512 channels;
+    # the rest by hand
     ('fft_residual', 0),
     ('fft_concat', FIRST_UP),
     ('normalize_input', 0),
@@ -81,11 +85,12 @@ def test_enhancement_adds_exactly(name, expected):
 
 
 def test_reversed_ir_counts():
-  assert _count((4, 4, 512), kind='reversed_ir') == 5_850_676  # spec 3.4
+  assert _count((4, 4, 512), kind='reversed_ir') == 5_850_676  # docs/paper.md#decoders
 
 
 def test_inversion4_counts():
-  # by hand, spec 3.2: upsamplings 512-256-128-64 of 16ab + 3b, then 16 * 64 * 3 + 3
+  # By hand from docs/paper.md#decoders: upsamplings 512-256-128-64 of 16ab + 3b, then
+  # 16 * 64 * 3 + 3.
   ups = sum(16 * 2 * b * b + 3 * b for b in (256, 128, 64))
   assert _count((4, 4, 512), kind='inversion4') == ups + 3_075
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.attacks import enhance
+from gpz_jax.attacks.activation import enhance
 from gpz_jax.types import InputError
 
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.attacks import inputs
+from gpz_jax.attacks.activation import inputs
 from gpz_jax.types import InputError
 
 LOGITS = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.9, 0.1, 1e-30]]))
@@ -56,7 +56,7 @@ def test_tokens_are_read_where_they_lie():
 
 @pytest.mark.parametrize(
   ('name', 'source', 'expected'),
-  [  # spec 5: 257 tokens of 128
+  [  # docs/paper.md#decoder-inputs: 257 tokens of 128
     ('activation', (4, 4, 512), (4, 4, 512)),
     ('prediction', (10,), (10,)),
     ('prediction_log', (10,), (10,)),

@@ -9,8 +9,8 @@ import pytest
 import tiny
 
 from gpz_jax import metrics, models, partition
-from gpz_jax.attacks import decoders, inversion, objective
-from gpz_jax.attacks.inversion import AttackLane
+from gpz_jax.attacks.activation import decoders, inversion, objective
+from gpz_jax.attacks.activation.inversion import AttackLane
 from gpz_jax.training import loop, step
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluation
@@ -109,7 +109,7 @@ def test_a_lane_that_goes_non_finite_freezes_alone():
     )[0]
 
   clean, found = fit(activation), fit(poisoned)
-  assert found.alive.tolist() == [True, False, True]
+  assert found.is_finite.tolist() == [True, False, True]
   assert found.step[1] < found.step[0]
   for a, b in zip(
     jax.tree.leaves(clean.best), jax.tree.leaves(found.best), strict=True

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gpz_jax import partition
-from gpz_jax.attacks import inversion, optimisation
+from gpz_jax.attacks.activation import inversion, optimisation
 from gpz_jax.models import layers
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import Lane
@@ -65,7 +65,7 @@ def test_search_recovers_images_behind_an_early_split(attack):
   seen = []
   found = optimisation.reconstruct(
     model, targets, lanes, activations, SHAPE, search,
-    report=lambda done, total, values: seen.append((done, total)),
+    on_progress=lambda done, total, values: seen.append((done, total)),
   )  # fmt: skip
   assert found.reconstructions.shape == (2, 4, *SHAPE)
   assert seen == [(50, 150), (100, 150), (150, 150)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpz_jax.attacks import optimisation, specs
+from gpz_jax.attacks.activation import optimisation, specs
 from gpz_jax.types import InputError
 
 

@@ -111,7 +111,7 @@ def limit_files(size: int) -> None:
 
 def poison_second_lane() -> None:
   """Has the second of the lanes trained side by side see NaN."""
-  from gpz_jax.attacks import inversion
+  from gpz_jax.attacks.activation import inversion
 
   train = inversion.train
 

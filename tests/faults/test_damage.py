@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from gpz_jax import checkpoints
-from gpz_jax.attacks.inversion import Decoders
-from gpz_jax.sweep.keeper import WorkdirKeeper
+from gpz_jax.attacks.activation.inversion import Decoders
+from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.targets import Targets
 from gpz_jax.training.engine import Engine
-from gpz_jax.training.snapshot import Snapshot
+from gpz_jax.training.snapshots import Snapshot
 from gpz_jax.training.state import Best, FitState, Plateau, TrainState
 from gpz_jax.types import Mean
 
@@ -55,7 +55,7 @@ def save_snapshots(folder):
   """Of a running training, two of them."""
   saved = {}
   engine = Engine('map').resolve()
-  keeper = WorkdirKeeper(folder, {}, engine, 0.0, say=lambda text: None)
+  snapshots = SnapshotStore(folder, {}, engine, 0.0, say=lambda text: None)
   for count in (1, 2):
     moments = jax.tree.map(jnp.square, params(count))
     train = TrainState(
@@ -64,7 +64,7 @@ def save_snapshots(folder):
     plateau = Plateau(jnp.ones(2), jnp.ones(2), jnp.zeros(2, int))
     states = FitState(train, plateau, best(count))
     loss = Mean(jnp.ones(2), jnp.full(2, count))
-    keeper.save(Snapshot(states, loss, 0, count, {}))
+    snapshots.save(Snapshot(states, loss, 0, count, {}))
     saved[count] = (states, loss)
   return saved
 

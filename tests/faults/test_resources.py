@@ -15,7 +15,7 @@ from made_up import make_rows
 from PIL import Image
 
 from gpz_jax import results, sweep
-from gpz_jax.attacks import capture
+from gpz_jax.attacks.activation import capture
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.types import InputError
 
@@ -113,7 +113,7 @@ def test_activations_that_do_not_fit_the_disk_do_not_crash_later(tmp_path):
   done = limited(
     100_000,
     'import pathlib\n'
-    'from gpz_jax.attacks import capture\n'
+    'from gpz_jax.attacks.activation import capture\n'
     f'path = pathlib.Path({str(tmp_path)!r}) / "aux.npy"\n'
     'try:\n'
     '  capture._make_store((2, 100, 64, 4), "float32", "disk", path)\n'

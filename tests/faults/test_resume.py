@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from gpz_jax import checkpoints, interruption
-from gpz_jax.sweep.keeper import WorkdirKeeper
+from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training import loop, pace, step
+from gpz_jax.training import loop, segments, step
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
@@ -46,7 +46,7 @@ def evaluate(variables, lane, shared, index, mask):
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch):
   """One step each."""
-  monkeypatch.setattr(pace, 'SEGMENT_SECONDS', 0.0)
+  monkeypatch.setattr(segments, 'SEGMENT_SECONDS', 0.0)
 
 
 @pytest.fixture(scope='module', params=['map', 'vmap'])
@@ -66,9 +66,9 @@ def fit(trainer, until=(2.0, 2.0, 2.0), **options):
   return trainer.fit(lanes, shared, num_examples=30, order_seed=0, **options)
 
 
-def make_keeper(folder, trainer, said=None, seconds=1e9, **identity):
+def make_snapshots(folder, trainer, said=None, seconds=1e9, **identity):
   say = (said if said is not None else []).append
-  return WorkdirKeeper(folder / 'training', identity, trainer.engine, seconds, say)
+  return SnapshotStore(folder / 'training', identity, trainer.engine, seconds, say)
 
 
 def assert_equal(found, expected):
@@ -81,7 +81,7 @@ def fit_in_pieces(trainer, folder, moments, **options):
   while True:
     left = next(moments, None)
 
-    def report(done, total, values, left=left):
+    def on_progress(done, total, values, left=left):
       nonlocal seen
       seen += not values  # a segment, and not the end of an epoch
       if seen == left:
@@ -90,8 +90,10 @@ def fit_in_pieces(trainer, folder, moments, **options):
     seen = 0
     try:
       with interruption.handled():
-        keeper = make_keeper(folder, trainer)
-        return fit(trainer, report=report, keeper=keeper, **options), count
+        snapshots = make_snapshots(folder, trainer)
+        return fit(
+          trainer, on_progress=on_progress, snapshots=snapshots, **options
+        ), count
     except interruption.Interrupted:
       count += 1
 
@@ -106,14 +108,14 @@ def test_interrupted_after_every_single_step(trainer, tmp_path):
 def test_an_evaluation_saves_nothing_that_is_saved_already(trainer, tmp_path):
   saved = []
 
-  class Eager(WorkdirKeeper):
+  class Eager(SnapshotStore):
     def is_due(self):
       return True
 
     def save(self, snapshot):
       saved.append((snapshot.epoch, snapshot.step))
 
-  fit(trainer, keeper=Eager(tmp_path / 'training', {}, trainer.engine, 0, print))
+  fit(trainer, snapshots=Eager(tmp_path / 'training', {}, trainer.engine, 0, print))
   assert saved == [(e, s + 1) for e in range(EPOCHS) for s in range(STEPS)]
 
 
@@ -152,7 +154,7 @@ def test_interrupted_at_random_with_a_lane_that_diverges(trainer, tmp_path):
 
 def test_a_lane_that_diverges_leaves_its_siblings_as_they_were(trainer):
   (states, history), (healthy, _) = fit(trainer, (2.0, 0.6, 2.0)), fit(trainer)
-  np.testing.assert_array_equal(states.train.alive, [True, False, True])
+  np.testing.assert_array_equal(states.train.is_finite, [True, False, True])
   np.testing.assert_array_equal(states.train.step, [16, 8, 16])
   assert states.best.epoch[1] in (1, 2)  # of what was finite
   assert np.isnan(history['loss'][2:, 1]).all()
@@ -165,17 +167,21 @@ def test_a_lost_process_costs_what_came_after_the_last_snapshot(trainer, tmp_pat
   class LostError(Exception):
     pass
 
-  def report(done, total, values):
+  def on_progress(done, total, values):
     if done == 7:
       raise LostError
 
   with pytest.raises(LostError):
-    fit(trainer, report=report, keeper=make_keeper(tmp_path, trainer, seconds=0.0))
+    fit(
+      trainer,
+      on_progress=on_progress,
+      snapshots=make_snapshots(tmp_path, trainer, seconds=0.0),
+    )
   said, steps = [], []
   found = fit(
     trainer,
-    report=lambda done, total, values: steps.append(done),
-    keeper=make_keeper(tmp_path, trainer, said),
+    on_progress=lambda done, total, values: steps.append(done),
+    snapshots=make_snapshots(tmp_path, trainer, said),
   )
   assert 1 < steps[0] <= 7
   assert 'goes on after epoch' in said[0]
@@ -187,16 +193,16 @@ def test_other_conditions_are_said_and_kept_in_mind(trainer, tmp_path):
   engine = dataclasses.replace(trainer.engine, conv='lax')
   other = loop.Trainer(trainer.objective, trainer.recipe, engine)
   said = []
-  keeper = make_keeper(tmp_path, other, said)
-  fit(other, keeper=keeper)
-  assert keeper.changed == f'conv {trainer.engine.conv}, now lax'
-  assert keeper.changed in said[0]
+  snapshots = make_snapshots(tmp_path, other, said)
+  fit(other, snapshots=snapshots)
+  assert snapshots.changed == f'conv {trainer.engine.conv}, now lax'
+  assert snapshots.changed in said[0]
 
 
 def test_a_snapshot_of_another_training_is_not_taken(trainer, tmp_path):
   fit_once(trainer, tmp_path, lanes=['a'])
   said = []
-  found = fit(trainer, keeper=make_keeper(tmp_path, trainer, said, lanes=['b']))
+  found = fit(trainer, snapshots=make_snapshots(tmp_path, trainer, said, lanes=['b']))
   assert said == ['training: the snapshot is of another training; it begins again']
   assert_equal(found, fit(trainer))
 
@@ -204,9 +210,13 @@ def test_a_snapshot_of_another_training_is_not_taken(trainer, tmp_path):
 def fit_once(trainer, folder, **identity):
   """Trains until the second segment and leaves a snapshot."""
 
-  def report(done, total, values):
+  def on_progress(done, total, values):
     if done == 2:
       os.kill(os.getpid(), signal.SIGTERM)
 
   with interruption.handled(), pytest.raises(interruption.Interrupted):
-    fit(trainer, report=report, keeper=make_keeper(folder, trainer, **identity))
+    fit(
+      trainer,
+      on_progress=on_progress,
+      snapshots=make_snapshots(folder, trainer, **identity),
+    )

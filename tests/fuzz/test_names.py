@@ -12,7 +12,7 @@ import tiny
 from gpz_jax import filenames, partition, report, results
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.training.engine import Engine
-from gpz_jax.types import InputError, Lane
+from gpz_jax.types import InputError, Lane, Treatment
 
 NAMES = (
   *('../../x', '..', '.', '', '/', '/etc', '/etc/passwd', '~', 'a/../../b', '\\..\\x'),
@@ -150,10 +150,10 @@ def test_snapshots_and_decoders_stay_in_the_workdir(tmp_path):
     events=None,
   )
   for name in NAMES:
-    lane = Lane('cnn', 'shapes', 0.0, 0)
+    lane = Lane('cnn', 'shapes', Treatment(), 0)
     folder = attack_lib.decoder_folder('4x4x2', f'{lane.lane_id}-{name}', name)
-    keeper = context.keeper(attack_lib.shadow_folder(name, name))
-    for path in (tmp_path / 'decoders' / folder, keeper._folder):
+    snapshots = context.snapshots(attack_lib.shadow_folder(name, name))
+    for path in (tmp_path / 'decoders' / folder, snapshots._folder):
       assert path.resolve().parent.parent == tmp_path.resolve()
 
 

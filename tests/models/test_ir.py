@@ -30,7 +30,7 @@ def splits(ir152):
   return partition.list_splits(ir152, IMAGE_SHAPE)
 
 
-# spec 2.1, table: split, (h, w, c), parameters up to and with it
+# docs/paper.md#target-architectures: split, (h, w, c), parameters up to and with it
 TABLE = [
   (3, (32, 32, 64), 150_016),
   (8, (16, 16, 128), 1_340_864),
@@ -45,7 +45,7 @@ TABLE = [
 
 def test_ir152_splits_and_edge_params(ir152, splits):
   params = _params_of_children(ir152)
-  assert sum(params.values()) == 62_091_978  # spec 2.1, K = 10
+  assert sum(params.values()) == 62_091_978  # K = 10
   names = list(splits)
   assert names[0] == 'input_layer'
   assert names[1:51] == [f'unit_{k}' for k in range(2, 52)]
@@ -53,7 +53,7 @@ def test_ir152_splits_and_edge_params(ir152, splits):
     assert names[k - 1] == f'unit_{k}'  # the paper's number is the place in the list
     assert splits[f'unit_{k}'].shape == shape
     assert sum(params[name] for name in names[:k]) == edge_params
-  # spec 0.1 (b)
+  # docs/paper.md#target-architectures
   assert round(100 * sum(params[name] for name in names[:49]) / 62_091_978, 2) == 78.03
 
 

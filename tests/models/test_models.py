@@ -20,7 +20,9 @@ def count(model, size=64):
   ('head', 'expected'), [('compact', 45_250_378), ('torchvision', 139_622_218)]
 )
 def test_vgg19_has_the_published_number_of_parameters(head, expected):
-  assert count(models.make('vgg19', num_classes=10, head=head)) == expected  # spec 2.2
+  assert (
+    count(models.make('vgg19', num_classes=10, head=head)) == expected
+  )  # docs/paper.md#target-architectures
 
 
 def test_cnn_splits_halve_the_image():
@@ -52,7 +54,9 @@ def test_errors_list_what_is_known():
 def test_adaptive_pool_enlarges_as_torch_does():
   x = jnp.arange(4.0).reshape(1, 2, 2, 1)
   rows = vgg.adaptive_average_pool(x, 7)[0, :, 0, 0]
-  np.testing.assert_allclose(rows, [0, 0, 0, 1, 2, 2, 2])  # spec 10: row 3 averages
+  np.testing.assert_allclose(
+    rows, [0, 0, 0, 1, 2, 2, 2]
+  )  # row 3 averages, as torch 2.x does
 
 
 def test_max_pool_takes_the_maximum_and_drops_an_odd_edge():

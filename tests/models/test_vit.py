@@ -18,7 +18,7 @@ def _params_of_children(model, image_shape=(64, 64, 3)):
   }
 
 
-# spec 2.3
+# docs/paper.md#target-architectures
 @pytest.mark.parametrize(
   ('options', 'expected'),
   [({}, 1_230_474), ({'heads': 10, 'head_dim': 64}, 2_801_034)],
@@ -36,7 +36,7 @@ def test_splits_and_edge_shares():
   assert all(splits[name].shape == (257, 128) for name in blocks)
   params = _params_of_children(model)
   edge = np.cumsum([params[name] for name in ('tokens', *blocks)])[1:]
-  # spec 2.3, in percent
+  # in percent, docs/paper.md#target-architectures
   np.testing.assert_allclose(
     100 * edge / 1_230_474, [19.3, 35.4, 51.5, 67.6, 83.8, 99.9], atol=0.05
   )

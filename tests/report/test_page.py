@@ -9,7 +9,7 @@ from pages import read_page
 
 from gpz_jax import report, results
 from gpz_jax.report import figures, formats, page
-from gpz_jax.types import InputError, Lane
+from gpz_jax.types import InputError, Lane, Treatment
 
 SPLITS = ('block_1', 'block_2', 'block_3', 'block_4', '<script>alert(1)</script>')
 ALPHAS = (-0.05, 0.0, 0.3)
@@ -35,7 +35,7 @@ def make_rows():
         }
         row |= {'edge_params_share': rng.uniform(), 'payload_bytes': 65536 >> index}
         row |= {'selection': 'aux'}
-        row['lane_id'] = Lane('vgg<b>11', 'a & b', alpha, seed).lane_id
+        row['lane_id'] = Lane('vgg<b>11', 'a & b', Treatment(alpha), seed).lane_id
         rows.append(row)
   return rows
 

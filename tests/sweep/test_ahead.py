@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from gpz_jax import sweep
-from gpz_jax.attacks import inversion
+from gpz_jax.attacks.activation import inversion
 from gpz_jax.sweep import ahead as ahead_lib
 from gpz_jax.sweep.ahead import Ahead
 from gpz_jax.sweep.plan import make_plan

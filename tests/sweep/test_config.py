@@ -52,10 +52,17 @@ def test_bad_fields_are_named_with_their_value(changes, message):
 def test_recipes_follow_the_family_and_the_given_values():
   config = SweepConfig(model='vgg19', target_epochs=7, flip=True)
   recipe = config_lib.target_recipe(config)
-  assert (recipe.b1, recipe.weight_decay) == (0.5, 5e-4)  # spec 2, VGG
+  assert (recipe.b1, recipe.weight_decay) == (
+    0.5,
+    5e-4,
+  )  # docs/paper.md#target-training
   assert (recipe.epochs, recipe.flip, recipe.learning_rate) == (7, True, 3e-4)
   decoder = config_lib.decoder_recipe(SweepConfig(amsgrad=False))
-  assert (decoder.epochs, decoder.b1, decoder.amsgrad) == (100, 0.5, False)  # spec 3
+  assert (decoder.epochs, decoder.b1, decoder.amsgrad) == (
+    100,
+    0.5,
+    False,
+  )  # docs/paper.md#decoders
 
 
 def test_model_options_are_literals_or_words():

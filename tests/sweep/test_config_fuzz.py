@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from experiments import sweep as sweep_flags
 from gpz_jax import data, partition
-from gpz_jax.attacks import attention, decoders, inputs, specs
+from gpz_jax.attacks.activation import attention, decoders, inputs, specs
 from gpz_jax.data import exclusions, sources
 from gpz_jax.models import choices
 from gpz_jax.sweep import SweepConfig, spelling, values

@@ -8,10 +8,10 @@ import pytest
 import tiny
 
 from gpz_jax import sweep
-from gpz_jax.attacks import capture, inversion
+from gpz_jax.attacks.activation import capture, inversion
 from gpz_jax.sweep import ahead, memory
 from gpz_jax.sweep.plan import make_plan
-from gpz_jax.training import feed, programs
+from gpz_jax.training import programs, streaming
 from gpz_jax.training.engine import Engine
 
 ATTACK = 'inversion:enhance=normalize_input'
@@ -58,7 +58,7 @@ def test_where_activations_are_kept_does_not_change_a_row(
 ):
   # slabs of two steps, so that the five batches of an epoch take three of them
   row = 4 * 2 * 4 * 4 * 8
-  monkeypatch.setattr(feed, 'SLAB_BYTES', 2 * 8 * row)
+  monkeypatch.setattr(streaming, 'SLAB_BYTES', 2 * 8 * row)
   elsewhere = dataclasses.replace(
     config, workdir=str(tmp_path / place), cache=place, targets_from=config.workdir
   )
@@ -69,7 +69,7 @@ def test_where_activations_are_kept_does_not_change_a_row(
   assert not (tmp_path / place / 'activations').exists()
 
 
-def test_a_wave_that_is_too_large_is_halved(
+def test_a_chunk_that_is_too_large_is_halved(
   config, on_device, monkeypatch, tmp_path, capsys
 ):
   train, sizes = inversion.train, []
@@ -113,12 +113,12 @@ def test_programs_that_say_they_do_not_fit_are_not_run(
 @pytest.mark.parametrize(
   ('budget', 'sizes'), [(1e9, [5]), (250, [2, 2, 1]), (1, [1] * 5)]
 )
-def test_waves_fit_the_budget(monkeypatch, budget, sizes):
+def test_chunks_fit_the_budget(monkeypatch, budget, sizes):
   monkeypatch.setattr(memory, 'budget_bytes', lambda plan: budget)
   monkeypatch.setattr(memory, 'bytes_per_lane', lambda plan, shape: 100)
-  waves = list(memory.waves(None, (4, 4, 8), list(range(5))))
-  assert [len(wave) for wave in waves] == sizes
-  assert [lane for wave in waves for lane in wave] == list(range(5))
+  lane_chunks = list(memory.lane_chunks(None, (4, 4, 8), list(range(5))))
+  assert [len(lane_chunk) for lane_chunk in lane_chunks] == sizes
+  assert [lane for lane_chunk in lane_chunks for lane in lane_chunk] == list(range(5))
 
 
 def test_other_errors_of_the_device_are_not_hidden(config, monkeypatch, tmp_path):
@@ -149,7 +149,7 @@ def test_a_streamed_segment_holds_the_rows_of_its_steps():
   far = np.arange(2 * 10).reshape(2, 10)
   lanes = {'key': np.zeros(2), 'train': far}
   images = np.arange(10)
-  feeding = feed.Feed(lanes, {'train': images}, batch_size=3, devices=1)
+  feeding = streaming.Stream(lanes, {'train': images}, batch_size=3, devices=1)
   feeding.most_steps = 2
   order = np.array([[9, 1, 2], [3, 4, 5], [6, 7, 0], [8, 9, 1]], np.int32)
   masks = np.array([[1, 1, 1]] * 3 + [[1, 0, 0]], np.float32)
@@ -165,16 +165,16 @@ def test_a_streamed_segment_holds_the_rows_of_its_steps():
 
 def test_rows_are_gathered_ahead_and_anew_where_another_step_comes(monkeypatch):
   gathered = []
-  gather = feed.Feed._gather
+  gather = streaming.Stream._gather
 
   def note(self, order, start):
     gathered.append(start)
     return gather(self, order, start)
 
-  monkeypatch.setattr(feed.Feed, '_gather', note)
+  monkeypatch.setattr(streaming.Stream, '_gather', note)
   far = np.arange(2 * 8).reshape(2, 8)
   lanes = {'key': np.zeros(2), 'train': far}
-  feeding = feed.Feed(lanes, {'train': np.arange(8)}, batch_size=2, devices=1)
+  feeding = streaming.Stream(lanes, {'train': np.arange(8)}, batch_size=2, devices=1)
   feeding.most_steps = 2
   masks = np.ones((4, 2), np.float32)
 

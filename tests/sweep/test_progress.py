@@ -1,14 +1,17 @@
 """What a running sweep says."""
 
-from gpz_jax.sweep import progress as progress_lib
+from gpz_jax.study import progress as progress_lib
 
 
 def test_a_phase_may_start_over(capsys, monkeypatch):
   monkeypatch.setattr(progress_lib, 'PLAIN_SECONDS', -1.0)
-  with progress_lib.Progress() as progress, progress.phase('shadow edges') as report:
+  with (
+    progress_lib.Progress() as progress,
+    progress.phase('shadow edges') as on_progress,
+  ):
     for _ in range(2):  # one training after another, as query_free does
-      report(1, 2, {})
-      report(2, 2, {'mse': None})
+      on_progress(1, 2, {})
+      on_progress(2, 2, {'mse': None})
   lines = capsys.readouterr().out.splitlines()
   assert len(lines) == 4
   assert [line.split()[4] for line in lines] == ['1/2', '2/2', '1/2', '2/2']
@@ -17,6 +20,6 @@ def test_a_phase_may_start_over(capsys, monkeypatch):
 def test_quiet_says_nothing(capsys):
   with progress_lib.Progress(quiet=True) as progress:
     progress.say('a line')
-    with progress.phase('a phase') as report:
-      report(1, 1, {})
+    with progress.phase('a phase') as on_progress:
+      on_progress(1, 1, {})
   assert capsys.readouterr().out == ''

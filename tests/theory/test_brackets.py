@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpz_jax.targets import CONVENTIONS, smooth_labels
-from gpz_jax.theory import brackets, passes
+from gpz_jax.theory import brackets, summaries
 from gpz_jax.theory.brackets import Classes
 from gpz_jax.theory.jacobian import linearise
 from gpz_jax.types import InputError
@@ -98,7 +98,7 @@ def test_the_change_of_the_radius_by_hand():
     )
   )
   np.testing.assert_allclose(found.gradient_mean, [0.5, 0.0], rtol=1e-5)
-  values = passes.radius_terms(found, masks, gamma)
+  values = summaries.radius_terms(found, masks, gamma)
   changes = {
     'radius': 2 * H**2,
     'radius_change_first': -gamma * H,
@@ -107,7 +107,7 @@ def test_the_change_of_the_radius_by_hand():
   }
   assert values.keys() == changes.keys()
   for name, change in changes.items():
-    mean, _ = passes.class_average(values[name], labels[0])
+    mean, _ = summaries.class_average(values[name], labels[0])
     np.testing.assert_allclose(mean, change, rtol=2e-5)
 
 
@@ -161,21 +161,23 @@ def test_both_orders_are_the_change_of_the_moved_activations(convention):
     cloud, z[0], Classes(labels[0], soft), jnp.zeros((K, 2, 3)), gamma
   )
   before, after = radius(z[0], labels[0]), radius(z[0] - gamma * g, labels[0])
-  terms = passes.radius_terms(found, masks, gamma)
+  terms = summaries.radius_terms(found, masks, gamma)
   for name, expected in (
     ('radius', np.mean(before)),
     ('radius_change_second', np.mean(after) - np.mean(before)),
     ('radius_change_measured', np.mean(after) - np.mean(before)),
   ):
-    value, _ = passes.class_average(terms[name], labels[0])
+    value, _ = summaries.class_average(terms[name], labels[0])
     np.testing.assert_allclose(value, expected, rtol=1e-4)
 
 
 def test_the_first_order_is_what_a_small_step_leaves():
   cloud, examples, gamma = make_cloud(), make_examples(), 1e-2
-  terms = passes.radius_terms(examine(cloud, examples, gamma=gamma), examples[2], gamma)
+  terms = summaries.radius_terms(
+    examine(cloud, examples, gamma=gamma), examples[2], gamma
+  )
   first, both = (
-    passes.class_average(terms[f'radius_change_{name}'], examples[1][0])[0]
+    summaries.class_average(terms[f'radius_change_{name}'], examples[1][0])[0]
     for name in ('first', 'measured')
   )
   assert abs(first) > 1e-3  # not by being nothing
@@ -184,7 +186,7 @@ def test_the_first_order_is_what_a_small_step_leaves():
 
 
 def test_a_linear_cloud_narrows_whatever_the_labels():
-  # Spec 6.1.4: J is constant, so sum_i T_k,i = 0 and y' drops out of the sum.
+  # docs/paper.md#class-radius: J is constant, so sum_i T_k,i = 0 and y' drops out of the sum.
   cloud, (z, labels, masks) = make_linear(), make_examples()
   of_class = np.eye(3)[labels[0]]  # [N, classes met]
   centres = np.stack([z[0][labels[0] == k].mean(0) for k in range(3)])
@@ -204,12 +206,12 @@ def test_a_linear_cloud_narrows_whatever_the_labels():
   assert (sums > 1e-2).all()
   for lane in range(len(alphas)):
     examined = jax.tree.map(lambda x, lane=lane: x[lane], found)
-    terms = passes.radius_terms(examined, masks, 0.1)
+    terms = summaries.radius_terms(examined, masks, 0.1)
     assert (terms['radius_change_first'] @ of_class < 0).all()
 
 
 def test_the_smoothed_gradient_vanishes_where_the_prediction_is_the_label():
-  # Spec 6.1.5
+  # docs/paper.md#class-radius
   label = jnp.array([1, 2], jnp.int32)
   soft = smooth_labels(label, 0.3, K, 'standard')
   matrix = make_linear()(jnp.eye(6).reshape(6, 2, 3))
@@ -234,7 +236,7 @@ def test_padded_examples_do_not_count():
   padded[0][padded[2] == 0] = 100.0  # what fills the last batch is of no consequence
   threes = examine(cloud, padded)
   np.testing.assert_allclose(threes.gradient_mean, ones.gradient_mean, rtol=1e-5)
-  for values in (passes.example_values, lambda *a: passes.radius_terms(*a, 0.1)):
+  for values in (summaries.example_values, lambda *a: summaries.radius_terms(*a, 0.1)):
     expected = values(ones, whole[2])
     for name, found in values(threes, padded[2]).items():
       assert found.shape == (N,)
@@ -269,11 +271,11 @@ def test_an_example_on_its_centre_has_no_direction():
 def test_class_average_and_its_error():
   label = np.array([0, 0, 5, 5, 5, 5])
   values = np.array([1.0, 3.0, 0.0, 0.0, 2.0, 2.0])
-  mean, error = passes.class_average(values, label)
+  mean, error = summaries.class_average(values, label)
   assert mean == 1.5  # of 2 and 1
   # by hand: variances 2 and 4/3 over 2 and 4 examples
   np.testing.assert_allclose(error, np.sqrt(2 / 2 + 4 / 3 / 4) / 2)
-  assert np.isnan(passes.class_average(values[1:], label[1:])[1])
+  assert np.isnan(summaries.class_average(values[1:], label[1:])[1])
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def test_a_snapshot_is_what_measure_says(problem, measured, epochs):
 
 
 def test_behind_the_last_nonlinearity_the_classes_can_only_narrow(epochs):
-  # Spec 6.1.4, and by another way than the jvp
+  # docs/paper.md#class-radius, and by another way than the jvp
   for found in epochs[0]:
     assert (found['hidden']['radius_change_first'] < 0).all()
     np.testing.assert_allclose(found['hidden']['t_corr'], 0, atol=1e-6)

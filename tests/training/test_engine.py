@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.attacks import decoders
+from gpz_jax.attacks.activation import decoders
 from gpz_jax.models import choices
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import InputError

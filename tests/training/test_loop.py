@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax.training import loop, pace, step
+from gpz_jax.training import loop, segments, step
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
@@ -62,14 +62,14 @@ def test_where_segments_end_does_not_change_the_result(monkeypatch):
   lanes, shared = problem()
 
   def fit(seconds):
-    monkeypatch.setattr(pace, 'SEGMENT_SECONDS', seconds)
+    monkeypatch.setattr(segments, 'SEGMENT_SECONDS', seconds)
     reports = []
     states, history = make_trainer(learning_rate=0.1).fit(
       lanes,
       shared,
       num_examples=30,
       order_seed=0,
-      report=lambda done, total, values: reports.append((done, total)),
+      on_progress=lambda done, total, values: reports.append((done, total)),
     )
     assert reports[-1] == (16, 16)  # 4 epochs of ceil(30 / 8) steps
     return states, history, len(reports)

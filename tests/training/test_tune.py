@@ -34,7 +34,7 @@ def test_the_fastest_is_chosen_and_hopeless_ones_are_timed_once(clock):
     ENGINE,
     lanes=2,
     batch=4,
-    report=lambda site, seconds: told.append((site, seconds)),
+    on_progress=lambda site, seconds: told.append((site, seconds)),
   )
   assert table == ((SITE.text, 'gemm'),)
   assert [site for site, _ in told] == [SITE]

@@ -149,7 +149,7 @@ def test_a_single_split_is_its_own_recommendation():
   assert [cut.split for cut in found.alternatives] == ['a']
 
 
-CUT = zone.Cut('a', 0, 0.0, 0.1, 10.0, 0.9, 1, 0.1, 1, 0.1, 1)
+CUT = zone.Candidate('a', 0, 0.0, 0.1, 10.0, 0.9, 1, 0.1, 1, 0.1, 1)
 cuts = st.lists(
   st.builds(
     lambda mse, params, flops, payload: dataclasses.replace(
@@ -187,7 +187,7 @@ def test_the_choice_is_on_the_front_also_among_ties():
 
 def test_the_table_of_cuts_marks_the_choice(two_alphas):
   found = zone.recommend(two_alphas, max_edge_params=300)
-  header, *lines = zone.format_cuts(found).splitlines()
+  header, *lines = zone.format_candidates(found).splitlines()
   assert header.split()[:4] == ['split', 'alpha', 'MSE', 'PSNR']
   assert [line.startswith('*') for line in lines] == [False, False, True]
   assert lines[2].split()[:4] == ['*', 'c', '0.3', '0.15000']

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from gpz_jax.report.figures import GRID, MUTED, STYLE
 from gpz_jax.report.theory.findings import Theory
-from gpz_jax.report.theory.looks import alpha_handles, alpha_looks
+from gpz_jax.report.theory.styles import alpha_handles, alpha_styles
 
 PREDICTED = 'radius_change_first'
 # What is drawn beside another line of the same alpha.
@@ -63,8 +63,8 @@ def draw_epochs(theory: Theory) -> Figure | None:
     figure.align_ylabels(grid[:, 0])
     kinds = {'one-hot bracket; true change': {}, 'smoothed bracket; predicted': SECOND}
     lines = [
-      Line2D([], [], color=MUTED, marker='o', label=label, **look)
-      for label, look in kinds.items()
+      Line2D([], [], color=MUTED, marker='o', label=label, **style)
+      for label, style in kinds.items()
     ]
     figure.legend(
       handles=[*alpha_handles(theory.alphas), *lines],
@@ -155,7 +155,7 @@ def _count(theory: Theory, alpha: float, begin: int, end: int, sign: int) -> str
 
 def _draw_column(column, theory: Theory, split: str) -> None:
   """The panels of one split."""
-  for alpha, look in alpha_looks(theory.alphas).items():
+  for alpha, style in alpha_styles(theory.alphas).items():
     for axes, name, style in (
       (column[0], 'radius', {}),
       (column[1], 'radius_share', {}),
@@ -163,7 +163,7 @@ def _draw_column(column, theory: Theory, split: str) -> None:
       (column[2], 'bracket_smooth', SECOND),
       (column[4], 'gradient_norm', {}),
     ):
-      _draw(axes, theory, theory.trail(name, alpha, split), look | style)
+      _draw(axes, theory, theory.trail(name, alpha, split), style | style)
   _draw_changes(column[3], theory, split)
   for axes in column:
     axes.grid(axis='y', color=GRID, linewidth=0.8)
@@ -174,20 +174,20 @@ def _draw_column(column, theory: Theory, split: str) -> None:
   column[-1].set_xlabel('epoch')
 
 
-def _draw(axes: Axes, theory: Theory, trail: np.ndarray, look: dict) -> None:
+def _draw(axes: Axes, theory: Theory, trail: np.ndarray, style: dict) -> None:
   known = np.isfinite(trail)
   epochs = np.array(theory.epochs)[: len(trail)]
   style = {'linewidth': 1.6, 'markersize': 4.5, 'zorder': 3}
-  axes.plot(epochs[known], trail[known], **style | look)
+  axes.plot(epochs[known], trail[known], **style | style)
 
 
 def _draw_changes(axes: Axes, theory: Theory, split: str) -> None:
   """True and predicted, each over its largest absolute value in the panel."""
-  looks = alpha_looks(theory.alphas)
-  pairs = [changes(theory, alpha, split) for alpha in looks]
+  styles = alpha_styles(theory.alphas)
+  pairs = [changes(theory, alpha, split) for alpha in styles]
   for kind, style in enumerate((SECOND, {})):  # predicted, true
     every = np.concatenate([pair[kind] for pair in pairs])
     largest = np.max(np.abs(every[np.isfinite(every)]), initial=0.0) or 1.0
-    for pair, look in zip(pairs, looks.values(), strict=True):
-      _draw(axes, theory, pair[kind] / largest, look | style)
+    for pair, style in zip(pairs, styles.values(), strict=True):
+      _draw(axes, theory, pair[kind] / largest, style | style)
   axes.set_ylim(-1.1, 1.1)

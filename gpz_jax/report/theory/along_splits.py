@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from gpz_jax.report.figures import MUTED, RUNGS, STYLE, label_splits
 from gpz_jax.report.theory.findings import ATTACK, ENTROPY_VOTE, Theory, interval
-from gpz_jax.report.theory.looks import alpha_handles, alpha_looks
+from gpz_jax.report.theory.styles import alpha_handles, alpha_styles
 from gpz_jax.zone import Vote
 from gpz_jax.zone.profiles import Profile
 
@@ -100,25 +100,25 @@ def compare_shallow(theory: Theory) -> str:
 
 
 def _draw_vote(axes: Axes, theory: Theory, name: str, voter: str) -> None:
-  for i, (alpha, look) in enumerate(alpha_looks(theory.alphas).items()):
+  for i, (alpha, style) in enumerate(alpha_styles(theory.alphas).items()):
     profile = theory.profile(name, alpha)
     shift = _shift(i, len(theory.alphas))
-    _draw_profile(axes, profile, shift, look)
+    _draw_profile(axes, profile, shift, style)
     vote = theory.votes_of(alpha).by(voter)
     if vote and vote.split:
       place = theory.splits.index(vote.split)
       ring = {'marker': 'o', 'markersize': 15, 'markerfacecolor': 'none'}
-      axes.plot([place + shift], profile.mean()[place], **look | ring)
+      axes.plot([place + shift], profile.mean()[place], **style | ring)
   label_splits(axes, theory.splits, room=36 if len(theory.splits) <= FEW else 90)
 
 
 def _draw_information(axes: Axes, theory: Theory) -> None:
-  for i, (alpha, look) in enumerate(alpha_looks(theory.alphas).items()):
+  for i, (alpha, style) in enumerate(alpha_styles(theory.alphas).items()):
     shift = _shift(i, len(theory.alphas))
     lower = _at_least_0(theory.profile(LOWER, alpha))
-    _draw_profile(axes, theory.profile(UPPER, alpha), shift, look | {'marker': 'v'})
+    _draw_profile(axes, theory.profile(UPPER, alpha), shift, style | {'marker': 'v'})
     dashed = {'marker': '^', 'linestyle': '--'}
-    _draw_profile(axes, lower, shift, look | dashed)
+    _draw_profile(axes, lower, shift, style | dashed)
   axes.set_yscale('symlog', linthresh=1)
   axes.set_ylim(bottom=-0.1)
   axes.set_title('Information: between two bounds')
@@ -139,7 +139,7 @@ def _at_least_0(profile: Profile) -> Profile:
   return Profile(profile.splits, profile.seeds, value, value - low, high - value)
 
 
-def _draw_profile(axes: Axes, profile: Profile, shift: float, look: dict) -> None:
+def _draw_profile(axes: Axes, profile: Profile, shift: float, style: dict) -> None:
   mean = profile.mean()
   known = np.isfinite(mean)
   low, high = (np.where(np.isnan(end), mean, end) for end in interval(profile))
@@ -153,7 +153,7 @@ def _draw_profile(axes: Axes, profile: Profile, shift: float, look: dict) -> Non
     elinewidth=1.1,
     capsize=2.5,
     zorder=3,
-    **look,
+    **style,
   )
 
 

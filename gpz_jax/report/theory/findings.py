@@ -12,7 +12,7 @@ from gpz_jax.report.theory import embeddings
 from gpz_jax.report.theory.embeddings import Embedding
 from gpz_jax.results import Row
 from gpz_jax.zone import Agreement, AlphaVotes, Votes, agreement, vote
-from gpz_jax.zone.jumps import METRIC
+from gpz_jax.zone.golden_zone import METRIC
 from gpz_jax.zone.profiles import (
   Profile,
   attack_profile,
@@ -23,7 +23,7 @@ from gpz_jax.zone.rows import order_splits, without_prediction
 from gpz_jax.zone.voters import finished
 
 ATTACK = METRIC  # as a name of `Theory.profile`
-ENTROPY_VOTE = 'entropy_vote'  # likewise: what the entropy vote looks at
+ENTROPY_VOTE = 'entropy_vote'  # likewise: what the entropy vote styles at
 RESAMPLES = 1000
 
 

@@ -31,7 +31,7 @@ def decoder_entropy(mse, dimension: int) -> Quantity:
     InputError: a negative error, or a dimension below 1.
 
   Source: the Gaussian has the most entropy for its variance (Barber and Agakov 2003
-  with a Gaussian decoder); spec 6.3.
+  with a Gaussian decoder); docs/paper.md#information-bounds.
   """
   mean, error = _mean(mse)
   _check_dimension(dimension)
@@ -70,7 +70,8 @@ def mse_floor(entropy: float, dimension: int) -> Quantity:
   Returns:
     exp(2 h / D) / (2 pi e), in squared units of x.
 
-  Source: conditional entropy maximisation (CEM), arXiv 2503.00383; spec 6.3.
+  Source: conditional entropy maximisation (CEM), arXiv 2503.00383;
+  docs/paper.md#information-bounds.
   """
   _check_dimension(dimension)
   value = math.exp(2 * entropy / dimension) / TWO_PI_E

@@ -51,7 +51,8 @@ def mixture_plug_in(
   Raises:
     InputError: shapes that do not match, no noise, or components below 1.
 
-  Source: conditional entropy maximisation (CEM), arXiv 2503.00383; spec 6.3.
+  Source: conditional entropy maximisation (CEM), arXiv 2503.00383;
+  docs/paper.md#information-bounds.
   """
   z = check_clean(clean, noise_variance)
   total = 0.0

@@ -20,7 +20,7 @@ class Snapshot(NamedTuple):
   history: History  # of the epochs finished
 
 
-class Keeper(Protocol):
+class Snapshots(Protocol):
   """Keeps snapshots of one training where a dead process cannot lose them."""
 
   def load(self, like: tuple[FitState, Mean]) -> Snapshot | None:

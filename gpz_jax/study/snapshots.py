@@ -11,10 +11,10 @@ import numpy as np
 import gpz_jax
 from gpz_jax import checkpoints
 from gpz_jax.training.engine import Engine
-from gpz_jax.training.snapshot import Snapshot
+from gpz_jax.training.snapshots import Snapshot
 
 MOST_SHARE = 0.05  # of the time that may go into saving
-MOST_STEPS = 10**9  # of an epoch: numbers of snapshots grow with time
+MOST_STEPS = 10**9  # of an epoch: makes the numbers of snapshots increase monotonically
 
 
 def environment(engine: Engine) -> dict[str, str]:
@@ -39,7 +39,7 @@ def contrast(before: dict[str, str], now: dict[str, str]) -> str:
   )
 
 
-class WorkdirKeeper:
+class SnapshotStore:
   """Keeps the snapshots of one training.
 
   Args:

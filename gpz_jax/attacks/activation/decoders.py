@@ -1,8 +1,9 @@
 """Decoders: activation in, image out; the architecture follows the activation's shape.
 
-Spec 3.1 (vectors, Yang et al. 2019), 3.2 (feature maps, the released code of the golden
-partition zone), 3.4 (attention in the decoder, the reversed IR-152). Called as
-`decoder(activation, *, train=False)`.
+A decoder is called as `decoder(activation, *, train=False)`.
+
+Source: docs/paper.md#decoders: of vectors after Yang et al. 2019, of feature maps and
+the reversed IR-152 after the paper's released code; docs/paper.md#attention.
 """
 
 import functools
@@ -13,9 +14,9 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
-from gpz_jax.attacks import attention as attention_lib
-from gpz_jax.attacks import enhance as enhance_lib
-from gpz_jax.attacks import inputs
+from gpz_jax.attacks.activation import attention as attention_lib
+from gpz_jax.attacks.activation import enhance as enhance_lib
+from gpz_jax.attacks.activation import inputs
 from gpz_jax.models import layers
 from gpz_jax.types import InputError, check_known
 
@@ -32,7 +33,9 @@ OutConv = functools.partial(
 
 
 def activation_of(act: Act, stage: int) -> Callable[[], Callable]:
-  """The activation after upsampling `stage` (0 = the first), per spec D5.
+  """The activation after upsampling `stage` (0 = the first).
+
+  Source: docs/paper.md#decoders.
 
   `code` is what the released code does: Tanh after the first, PReLU after the others.
   """

@@ -1,4 +1,4 @@
-"""How an alpha looks in the figures of the theory: as in the other figures."""
+"""How an alpha styles in the figures of the theory: as in the other figures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from gpz_jax.report.figures import MARKERS, alpha_colours
 
 
-def alpha_looks(alphas: Sequence[float]) -> dict[float, dict[str, Any]]:
+def alpha_styles(alphas: Sequence[float]) -> dict[float, dict[str, Any]]:
   """Colour and marker of each alpha."""
   colours = alpha_colours(list(alphas))
   return {
@@ -19,5 +19,5 @@ def alpha_looks(alphas: Sequence[float]) -> dict[float, dict[str, Any]]:
 
 def alpha_handles(alphas: Sequence[float]) -> list[Line2D]:
   """Entries of a legend, one an alpha."""
-  looks = alpha_looks(alphas).items()
-  return [Line2D([], [], label=f'alpha {alpha:g}', **look) for alpha, look in looks]
+  styles = alpha_styles(alphas).items()
+  return [Line2D([], [], label=f'alpha {alpha:g}', **style) for alpha, style in styles]

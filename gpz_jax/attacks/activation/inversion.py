@@ -16,14 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax.attacks import capture as capture_lib
-from gpz_jax.attacks import scores
-from gpz_jax.attacks.capture import Activations
-from gpz_jax.attacks.objective import EVAL_BATCH, make_arguments, make_trainer
+from gpz_jax.attacks.activation import capture as capture_lib
+from gpz_jax.attacks.activation import scores
+from gpz_jax.attacks.activation.capture import Activations
+from gpz_jax.attacks.activation.objective import (
+  EVAL_BATCH,
+  make_arguments,
+  make_trainer,
+)
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import Report, Trainer
+from gpz_jax.training.loop import OnProgress, Trainer
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.training.snapshot import History, Keeper
+from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best
 from gpz_jax.types import Dataset, Lane, Task, stable_hash
 
@@ -48,7 +52,7 @@ class Decoders(NamedTuple):
   """Trained decoders, stacked over lanes."""
 
   best: Best  # [L] the chosen epoch's variables
-  alive: jax.Array  # [L] bool
+  is_finite: jax.Array  # [L] bool
   step: jax.Array  # [L] int32, steps taken
 
 
@@ -66,7 +70,8 @@ def subsets(task: Task, selection: Selection) -> tuple[Dataset, Dataset]:
   """The attacker's training data, and what chooses the epoch.
 
   `aux` keeps the last tenth of aux for the choice; `test` trains on all of aux and
-  chooses on the test subset, as the published numbers do (spec D7).
+  chooses on the test subset, as the published numbers do
+  (docs/paper.md#choice-of-the-epoch).
   """
   if selection == 'test':
     return task.aux, task.test
@@ -101,8 +106,8 @@ def train(
   engine: Engine = AUTO,
   trainer: Trainer | None = None,
   order_seed: int = 0,
-  report: Report = lambda done, total, values: None,
-  keeper: Keeper | None = None,
+  on_progress: OnProgress = lambda done, total, values: None,
+  snapshots: Snapshots | None = None,
 ) -> tuple[Decoders, History]:
   """Trains one decoder per lane by the per-element squared error.
 
@@ -116,8 +121,8 @@ def train(
     engine: how lanes are computed.
     trainer: of `make_trainer` for the same shapes; made here where None.
     order_seed: of the order of examples, shared by all lanes.
-    report: progress, see `Trainer.fit`.
-    keeper: of snapshots, likewise.
+    on_progress: progress, see `Trainer.fit`.
+    snapshots: where snapshots are kept, likewise.
 
   Returns:
     The decoders [L] at their best epoch, and the history: loss and mse.
@@ -130,10 +135,10 @@ def train(
     jax.device_put(shared),
     num_examples=len(fit_on[1]),
     order_seed=order_seed,
-    report=report,
-    keeper=keeper,
+    on_progress=on_progress,
+    snapshots=snapshots,
   )
-  return Decoders(states.best, states.train.alive, states.train.step), history
+  return Decoders(states.best, states.train.is_finite, states.train.step), history
 
 
 def blank(

@@ -18,14 +18,14 @@ import numpy as np
 import optax
 
 from gpz_jax import partition
-from gpz_jax.attacks.inversion import AttackLane
-from gpz_jax.attacks.optimisation import by_split
+from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.optimisation import by_split
 from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import Report, Trainer
+from gpz_jax.training.loop import OnProgress, Trainer
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.training.snapshot import History, Keeper
+from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best
 from gpz_jax.training.step import Objective
 from gpz_jax.types import Dataset, InputError, Mean
@@ -35,7 +35,7 @@ class Shadows(NamedTuple):
   """Shadow edges, stacked over lanes. The variables behind the split mean nothing."""
 
   best: Best  # [L]
-  alive: jax.Array  # [L] bool
+  is_finite: jax.Array  # [L] bool
 
 
 def train(
@@ -48,8 +48,8 @@ def train(
   *,
   engine: Engine = AUTO,
   order_seed: int = 0,
-  report: Report = lambda done, total, values: None,
-  make_keeper: Callable[[str], Keeper | None] = lambda split: None,
+  on_progress: OnProgress = lambda done, total, values: None,
+  make_snapshots: Callable[[str], Snapshots | None] = lambda split: None,
 ) -> tuple[Shadows, History]:
   """Trains a fresh edge in front of each target's frozen cloud to classify aux data.
 
@@ -63,8 +63,8 @@ def train(
     recipe: how to train.
     engine: how lanes are computed; shadows train in float32 always.
     order_seed: of the order of examples, shared by all lanes.
-    report: progress, see `Trainer.fit`; starts again for every split.
-    make_keeper: of snapshots, for the training at a split.
+    on_progress: progress, see `Trainer.fit`; starts again for every split.
+    make_snapshots: where the training at a split keeps its snapshots.
 
   Returns:
     The shadows [L] at their epoch of lowest error, and the history: loss, nll, error.
@@ -97,10 +97,10 @@ def train(
       shared,
       num_examples=len(fit_on),
       order_seed=order_seed,
-      report=report,
-      keeper=make_keeper(split),
+      on_progress=on_progress,
+      snapshots=make_snapshots(split),
     )
-    shadows.append(Shadows(states.best, states.train.alive))
+    shadows.append(Shadows(states.best, states.train.is_finite))
     histories.append(history)
     order.extend(rows)
   back = np.argsort(order)

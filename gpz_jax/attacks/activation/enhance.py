@@ -2,7 +2,9 @@
 
 An enhancement is named by its parts, joined with '+', first to last:
 'normalize_input+nn_concat'. Each part replaces the activation (`input`), is added to
-it (`residual`) or stands beside it (`concat`). Spec 3.3, Table 4.
+it (`residual`) or stands beside it (`concat`).
+
+Source: docs/paper.md#enhancement, Table 4 of the paper.
 """
 
 import dataclasses
@@ -12,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.attacks.capture import Activations
+from gpz_jax.attacks.activation.capture import Activations
 from gpz_jax.models import layers
 from gpz_jax.types import InputError, hint
 

@@ -1,7 +1,9 @@
 """What of an intercepted activation, or of the prediction, a decoder is given.
 
 Each input is a pure function applied once, when the attacker's data are collected; the
-decoder's architecture then follows the shape of its result (spec 3.1, 4, 5).
+decoder's architecture then follows the shape of its result.
+
+Source: docs/paper.md#decoder-inputs.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""Attention blocks that may follow the upsamplings of a decoder (spec 3.4, Table 5).
+"""Attention blocks that may follow the upsamplings of a decoder (Table 5).
+
+Source: docs/paper.md#attention.
 
 All of it sits in the attacker's model; the target is left alone. A decoder's attention
 is named by its blocks, joined with '+': 'aac+se+lsk+msca'. Blocks act after every

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gpz_jax import liveness
+from gpz_jax import jaxpr_costs
 
 VARIABLES = {
   'params': {'a': jnp.ones((4, 5)), 'b': jnp.ones((5, 6)), 'unused': jnp.ones(7)},
@@ -17,7 +17,7 @@ def test_each_output_is_charged_what_it_depends_on():
     hidden = x @ variables['params']['a'] + variables['batch_stats']['mean'][None]
     return [hidden, jnp.tanh(hidden) @ variables['params']['b']]
 
-  found = liveness.used_params_and_flops(function, VARIABLES, jnp.ones((2, 4)))
+  found = jaxpr_costs.used_params_and_flops(function, VARIABLES, jnp.ones((2, 4)))
   first = 2 * (2 * 4 * 5)
   assert found == [(20, first), (20 + 30, first + 2 * (2 * 5 * 6))]
 
@@ -31,7 +31,7 @@ def test_a_loop_counts_every_iteration_and_a_jitted_call_its_body():
 
     return [lax.scan(body, x, length=3)[0]]
 
-  ((params, flops),) = liveness.used_params_and_flops(
+  ((params, flops),) = jaxpr_costs.used_params_and_flops(
     function, VARIABLES, jnp.ones((2, 4))
   )
   assert params == 20
@@ -48,7 +48,7 @@ def test_a_grouped_convolution_is_cheaper_by_the_number_of_groups():
       )
     ]
 
-  ((_, flops),) = liveness.used_params_and_flops(
+  ((_, flops),) = jaxpr_costs.used_params_and_flops(
     function, VARIABLES, jnp.ones((1, 5, 5, 4))
   )
   assert flops == 2 * 5 * 5 * 8 * 9 * 2

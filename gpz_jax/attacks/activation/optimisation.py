@@ -19,13 +19,13 @@ import numpy as np
 from jax import lax
 
 from gpz_jax import interruption, partition
-from gpz_jax.attacks import scores
-from gpz_jax.attacks.inversion import Activations, AttackLane
+from gpz_jax.attacks.activation import scores
+from gpz_jax.attacks.activation.inversion import Activations, AttackLane
 from gpz_jax.data import eval_order
 from gpz_jax.models import layers
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import Report
+from gpz_jax.training.loop import OnProgress
 
 SEGMENT_STEPS = 50  # of the search, between two looks at the clock
 IMAGES_AT_A_TIME = 32
@@ -100,7 +100,7 @@ def reconstruct(
   search: Search = WHITE_BOX,
   *,
   engine: Engine = AUTO,
-  report: Report = lambda done, total, values: None,
+  on_progress: OnProgress = lambda done, total, values: None,
 ) -> Found:
   """Searches for the images behind intercepted activations.
 
@@ -115,7 +115,7 @@ def reconstruct(
     image_shape: (H, W, C).
     search: how.
     engine: how lanes are computed; searches run in float32 always.
-    report: called with the steps done and the steps in all.
+    on_progress: called with the steps done and the steps in all.
 
   Raises:
     Interrupted: a signal came; a search starts over.
@@ -139,7 +139,7 @@ def reconstruct(
         steps = min(SEGMENT_STEPS, search.steps - start)
         state = jax.block_until_ready(run((state, these, wanted), steps))
         done += steps
-        report(done, total, {})
+        on_progress(done, total, {})
         interruption.check()
       # the last batch is padded with repeated examples: written twice, equal
       images[np.ix_(rows, batch)] = jnp.clip(_to_pixels(state.guess), 0, 1)

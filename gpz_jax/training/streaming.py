@@ -17,7 +17,7 @@ SLAB_BYTES = 2**28  # most of what is handed over at a time
 STREAMED = 'train'  # the entry of lanes, and of what they share, that may be streamed
 
 
-class Feed:
+class Stream:
   """Hands the arguments of each segment over.
 
   Args:

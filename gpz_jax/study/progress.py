@@ -15,7 +15,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 from tensorboardX.summary import scalar
 
-from gpz_jax.training.snapshot import History
+from gpz_jax.training.snapshots import History
 
 PLAIN_SECONDS = 15.0  # between two plain lines of one phase
 
@@ -68,12 +68,12 @@ class Progress:
   def phase(
     self, name: str
   ) -> Iterator[Callable[[int, int, dict[str, np.ndarray]], None]]:
-    """Gives a `Trainer.fit` report that shows this phase; it may start over."""
+    """Gives a `Trainer.fit` callback that shows this phase; it may start over."""
     task = self._bar.add_task(name, total=None, status='')
     began = last = time.monotonic()
     before = 0
 
-    def report(done: int, total: int, values: dict[str, np.ndarray]) -> None:
+    def on_progress(done: int, total: int, values: dict[str, np.ndarray]) -> None:
       nonlocal began, before, last
       del values
       now = time.monotonic()
@@ -89,7 +89,7 @@ class Progress:
         self.say(f'{name}: {status}')
 
     try:
-      yield report
+      yield on_progress
     finally:
       self._bar.remove_task(task)
 

@@ -8,7 +8,7 @@ import numpy as np
 SEGMENT_SECONDS = 5.0  # how long the host waits at most before it looks up
 
 
-class Pace:
+class Segmenter:
   """Cuts a count of steps into segments that take about SEGMENT_SECONDS.
 
   Where a segment ends does not change what is computed, so wall-clock may decide.

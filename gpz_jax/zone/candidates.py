@@ -10,7 +10,7 @@ from gpz_jax.results import Row
 
 
 @dataclasses.dataclass(frozen=True)
-class Cut:
+class Candidate:
   """A split and an alpha; names and units are those of the columns of results.
 
   Scores are means over seeds; a cut has a finite `test_mse`.
@@ -42,7 +42,7 @@ _FIXED = ('split_index', 'edge_params', 'edge_params_share')
 _FIXED += ('edge_flops', 'edge_flops_share', 'payload_bytes')
 
 
-def list_cuts(rows: Sequence[Row]) -> list[Cut]:
+def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
   """One cut for each split and alpha that has a result, in forward order.
 
   Args:
@@ -58,11 +58,11 @@ def list_cuts(rows: Sequence[Row]) -> list[Cut]:
         for name in _SCORES
       }
       if math.isfinite(means['test_mse']):
-        cuts.append(Cut(split=split, alpha=alpha, **fixed, **means))
+        cuts.append(Candidate(split=split, alpha=alpha, **fixed, **means))
   return cuts
 
 
-def pareto_front(cuts: Iterable[Cut]) -> tuple[Cut, ...]:
+def pareto_front(cuts: Iterable[Candidate]) -> tuple[Candidate, ...]:
   """The cuts that no other outdoes, in the order given.
 
   One cut outdoes another where it is no worse in resistance to inversion (`test_mse`,
@@ -74,7 +74,7 @@ def pareto_front(cuts: Iterable[Cut]) -> tuple[Cut, ...]:
   return tuple(cut for cut in cuts if not any(outdoes(c, cut) for c in cuts))
 
 
-def outdoes(cut: Cut, other: Cut) -> bool:
+def outdoes(cut: Candidate, other: Candidate) -> bool:
   """Whether `cut` is at least as good as `other` in everything and better somewhere."""
   ours, theirs = (-cut.test_mse, *cut.costs), (-other.test_mse, *other.costs)
   return ours != theirs and all(a <= b for a, b in zip(ours, theirs, strict=True))

@@ -5,7 +5,7 @@ from made_up import make_rows
 
 from gpz_jax import zone
 from gpz_jax.types import InputError
-from gpz_jax.zone.jumps import worth
+from gpz_jax.zone.golden_zone import worth
 
 
 def test_the_zone_starts_where_error_jumps_over_the_threshold():

@@ -15,10 +15,10 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import flax.linen as nn
 
-from gpz_jax.attacks import attention as attention_lib
-from gpz_jax.attacks import decoders, inputs
-from gpz_jax.attacks import enhance as enhance_lib
-from gpz_jax.attacks.optimisation import QUERY_FREE, WHITE_BOX, Search
+from gpz_jax.attacks.activation import attention as attention_lib
+from gpz_jax.attacks.activation import decoders, inputs
+from gpz_jax.attacks.activation import enhance as enhance_lib
+from gpz_jax.attacks.activation.optimisation import QUERY_FREE, WHITE_BOX, Search
 from gpz_jax.types import InputError, check_known, hint
 
 ActOrAuto = Literal['auto', 'code', 'tanh', 'prelu']
