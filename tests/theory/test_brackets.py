@@ -186,7 +186,8 @@ def test_the_first_order_is_what_a_small_step_leaves():
 
 
 def test_a_linear_cloud_narrows_whatever_the_labels():
-  # docs/paper.md#class-radius: J is constant, so sum_i T_k,i = 0 and y' drops out of the sum.
+  # docs/paper.md#class-radius: J is constant, so sum_i T_k,i = 0 and y' drops out of
+  # the sum.
   cloud, (z, labels, masks) = make_linear(), make_examples()
   of_class = np.eye(3)[labels[0]]  # [N, classes met]
   centres = np.stack([z[0][labels[0] == k].mean(0) for k in range(3)])
