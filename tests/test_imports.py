@@ -10,6 +10,7 @@ LEVELS = {
   'types': 0,
   'atomic': 0,
   'filenames': 0,
+  'intervals': 0,
   'interruption': 0,
   'jaxpr_costs': 1,
   'metrics': 1,

@@ -12,10 +12,10 @@
 What the last two cannot do (docs/paper.md#class-radius). They look at the activation
 alone: neither the scatter nor its entropy bounds what a decoder rebuilds. The entropy
 vote subtracts an upper bound from an upper bound, which bounds neither the gap nor its
-sign; it is differential entropy, without the D ln(1/Delta) of a quantised activation; dividing by D
-hides that fewer dimensions carry less; and where a class has fewer examples than D, the
-noise or shrinkage named in `assumes` decides much of it. And there is always a largest
-drop: a vote of these two does not say that there is a zone.
+sign; it is differential entropy, without the D ln(1/Delta) of a quantised activation;
+dividing by D hides that fewer dimensions carry less; and where a class has fewer
+examples than D, the noise or shrinkage named in `assumes` decides much of it. And there
+is always a largest drop: a vote of these two does not say that there is a zone.
 """
 
 import dataclasses
