@@ -7,56 +7,24 @@ the same command continues an interrupted sweep. Exit status: 0 done, 2 bad inpu
 3 a lane diverged, 74 the machine failed (disk, memory), 75 interrupted: run it again.
 """
 
-import dataclasses
-from typing import Any, get_args, get_origin, get_type_hints
-
 from absl import flags
 
-from experiments import command
+from experiments import command, config_flags
 from gpz_jax import results, sweep, zone
-from gpz_jax.study import fields as fields_lib
-from gpz_jax.types import InputError
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """One flag for each field of SweepConfig."""
-  hints = get_type_hints(sweep.SweepConfig)
-  for field in dataclasses.fields(sweep.SweepConfig):
-    kind = fields_lib.scalar_kind(hints[field.name])
-    default: Any = field.default
-    text = field.metadata['help']
-    if field.metadata['allowed']:
-      text += f' One of: {", ".join(field.metadata["allowed"])}.'
-    if get_origin(kind) is tuple:
-      default = ','.join(map(str, default))
-      flags.DEFINE_string(
-        field.name, default, f'{text} Separated by commas.', flag_values=values
-      )
-    elif kind is bool:
-      flags.DEFINE_bool(field.name, default, text, flag_values=values)
-    else:
-      define = {str: flags.DEFINE_string, int: flags.DEFINE_integer}
-      define.get(kind, flags.DEFINE_float)(
-        field.name, default, text, flag_values=values
-      )
+  config_flags.define(sweep.SweepConfig, values)
 
 
 def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConfig:
   """The config that the parsed flags spell.
 
   Raises:
-    InputError: an entry of a list is not a number.
+    InputError: A value is not allowed.
   """
-  hints = get_type_hints(sweep.SweepConfig)
-  fields = {}
-  for name, hint in hints.items():
-    value = values[name].value
-    kind = fields_lib.scalar_kind(hint)
-    is_list = get_origin(kind) is tuple
-    fields[name] = (
-      _parse_list(name, value or '', get_args(kind)[0]) if is_list else value
-    )
-  return sweep.SweepConfig(**fields)
+  return config_flags.read(sweep.SweepConfig, values)
 
 
 def parse_config(arguments: list[str]) -> sweep.SweepConfig:
@@ -69,16 +37,6 @@ def parse_config(arguments: list[str]) -> sweep.SweepConfig:
   define_flags(values)
   command.check_no_more(command.parse_flags(values, ['sweep', *arguments]))
   return config_from_flags(values)
-
-
-def _parse_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
-  entries = [entry.strip() for entry in text.split(',') if entry.strip()]
-  try:
-    return tuple(kind(entry) for entry in entries)
-  except ValueError:
-    raise InputError(
-      f'--{name}={text} is not allowed; give {kind.__name__} values separated by commas'
-    ) from None
 
 
 def main(argv: list[str]) -> int:

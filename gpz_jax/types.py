@@ -6,6 +6,7 @@ is plural (`targets`, `decoders`) carries the lane axis L first; the body of a s
 is written for one lane, has singular names and no lane axis.
 """
 
+import ast
 import dataclasses
 import difflib
 import hashlib
@@ -33,6 +34,14 @@ def check_known(what: str, value: str, known: Iterable[str]) -> None:
   known = list(known)
   if value not in known:
     raise InputError(f"{what} '{value}' is not known{hint(value, known)}")
+
+
+def literal_or_word(text: str) -> Any:
+  """The Python literal that a text spells; the text itself where it spells none."""
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+    return text
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

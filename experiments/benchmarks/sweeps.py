@@ -14,8 +14,8 @@ from experiments.benchmarks import records, steps, work
 from experiments.benchmarks.options import IMAGE, Options
 from experiments.benchmarks.records import Record
 from gpz_jax import models, partition
-from gpz_jax.attacks.activation import capture, inversion
-from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation import interception
+from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import Lane, Treatment
 
@@ -44,7 +44,7 @@ def _sweep_records(options: Options, name: str, engine: Engine) -> Iterator[Reco
     if split in models.PAPER_SPLITS[name]
   }
   count = EPOCHS * math.ceil(AUX / options.batch)
-  edge = _capture_seconds(options, model, shapes, engine) * (AUX + TEST)
+  edge = _intercept_seconds(options, model, shapes, engine) * (AUX + TEST)
   timed = {
     shape: _timed_decoder(options, shape, engine)
     for shape in dict.fromkeys(shapes.values())
@@ -99,11 +99,11 @@ def _timed_decoder(options: Options, shape: tuple[int, ...], engine: Engine):
   return records.alternate(run, None, options.repeats), program
 
 
-def _capture_seconds(
+def _intercept_seconds(
   options: Options, model: nn.Module, shapes: dict[str, Any], engine: Engine
 ) -> float:
   """Seconds an image takes for the activations of all splits together."""
-  count = capture.CHUNK
+  count = interception.CHUNK
   images = np.random.default_rng(0).integers(0, 256, (count, *IMAGE)).astype(np.uint8)
   variables = partition.arbitrary_variables(model, IMAGE)
   targets = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], variables)
@@ -117,7 +117,7 @@ def _capture_seconds(
 
   def run() -> Any:
     return [
-      inversion.capture(model, targets, cohort, images, engine=engine)
+      interception.intercept(model, targets, cohort, images, engine=engine)
       for cohort in cohorts
     ]
 

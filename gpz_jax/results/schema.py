@@ -1,6 +1,7 @@
 """What the rows of one kind of file look like."""
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,14 @@ class Schema:
   columns: tuple[Column, ...]
   order: tuple[str, ...]
   allowed: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+
+  def lines_path(self, workdir: pathlib.Path) -> pathlib.Path:
+    """The file that rows are appended to while a study runs."""
+    return workdir / f'{self.name}.jsonl'
+
+  def table_path(self, workdir: pathlib.Path) -> pathlib.Path:
+    """The file of all rows, written when a study is done."""
+    return workdir / f'{self.name}.parquet'
 
   @property
   def types(self) -> dict[str, type]:

@@ -1,18 +1,137 @@
-"""Values of the fields of a config: of the declared type, in plain Python.
+"""Fields of a config: what each one means, and values of the declared type.
+
+A field says everything about itself where it is declared: its default, its help, the
+values it may have, and its scope, which is what a change of it changes. The command
+line, the checks, the identity of a workdir and the sharing of targets follow from that.
 
 A programmatic caller may hand over anything, and what a config holds must survive the
-way through run.flags, a line a field and commas between entries.
+way through run.flags: one line for each field, commas between entries.
 """
 
+import dataclasses
+import math
 import numbers
 import os
 import types
 import unicodedata
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from gpz_jax.types import InputError
+
+# What a change of a field changes.
+#   targets  the trained targets, and with them everything else
+#   rows     which rows there are, or what is in them, but not the targets
+#   speed    where and how fast it is computed, and at most the last bits of a number
+#   report   what is measured beside the rows, recommended or shown
+# A workdir belongs to one choice of `targets` and `rows`. Targets can be shared by
+# studies that agree in `targets`.
+Scope = Literal['targets', 'rows', 'speed', 'report']
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+class Range(NamedTuple):
+  """Numbers from `least` on and below `below`; above `least` where it is excluded."""
+
+  least: float
+  below: float = math.inf
+  excludes_least: bool = False
+
+  def admits(self, value: float) -> bool:
+    """Whether a finite number lies in the range."""
+    is_low = value <= self.least if self.excludes_least else value < self.least
+    return math.isfinite(value) and not is_low and value < self.below
+
+  def __str__(self) -> str:
+    if self.excludes_least:
+      return f'numbers between {self.least:g} and {self.below:g}'
+    end = f' and below {self.below:g}' if self.below < COUNT.below else ''
+    return f'at least {self.least:g}{end}'
+
+
+COUNT = Range(1, 2**31)
+AMOUNT = Range(0.0)
+SEED = Range(0, 2**31)
+SHARE = Range(0.0, 1.0)
+
+
+class Meaning(NamedTuple):
+  """What a field of a config means; it stands in the field's metadata."""
+
+  help: str
+  scope: Scope
+  choices: Sequence[str] = ()
+  range: Range | None = None
+  is_set: bool = False  # at least one entry, none of them twice
+
+
+def field(
+  default: Any,
+  help: str,
+  scope: Scope,
+  *,
+  choices: Sequence[str] = (),
+  range: Range | None = None,
+  is_set: bool = False,
+) -> Any:
+  """Declares a field of a config.
+
+  Args:
+    default: Value of the field where nothing is given.
+    help: Text of the flag, in full sentences.
+    scope: What a change of the field changes, see `Scope`.
+    choices: All values that are allowed; empty where any text is.
+    range: Numbers that are allowed; of a tuple, each entry must be in it.
+    is_set: Whether a tuple must have an entry and none of them twice.
+  """
+  if scope not in SCOPES:
+    raise ValueError(f'scope {scope!r} is none of {SCOPES}')
+  meaning = Meaning(help, scope, choices, range, is_set)
+  return dataclasses.field(default=default, metadata={'meaning': meaning})
+
+
+def meanings(config_type: type) -> dict[str, Meaning]:
+  """What each field of a config means, by name and in order."""
+  fields = dataclasses.fields(config_type)
+  return {each.name: each.metadata['meaning'] for each in fields}
+
+
+def in_scope(config_type: type, *scopes: Scope) -> tuple[str, ...]:
+  """The names of the fields with one of these scopes, in order."""
+  found = meanings(config_type).items()
+  return tuple(name for name, meaning in found if meaning.scope in scopes)
+
+
+def checked(config: Any) -> dict[str, Any]:
+  """The values of a config in plain Python, each of its declared type and allowed.
+
+  Args:
+    config: Instance of a dataclass whose fields were declared by `field`.
+
+  Raises:
+    InputError: A value is of another type or not allowed. The message names the first
+      such field, its value and what is allowed.
+  """
+  hints = get_type_hints(type(config))
+  known = meanings(type(config))
+  values = {n: convert(n, getattr(config, n), hints[n]) for n in known}
+  for name, meaning in known.items():
+    _check(name, values[name], meaning)
+  return values
+
+
+def _check(name: str, value: Any, meaning: Meaning) -> None:
+  if meaning.choices and value not in meaning.choices:
+    refuse(name, value, f'one of {", ".join(meaning.choices)}')
+  if meaning.is_set and (not value or len(set(value)) != len(value)):
+    refuse(name, value, 'at least one value, none of them twice')
+  if meaning.range is not None:
+    for item in value if isinstance(value, tuple) else (value,):
+      if item is not None and not meaning.range.admits(item):
+        refuse(name, item, str(meaning.range))
+
 
 MOST_TEXT = 4096  # characters; what a path may have
 _SHOWN = 200  # characters of a refused value
@@ -34,16 +153,17 @@ def convert(name: str, value: Any, hint: Any) -> Any:
   """The value as the plain Python one of the declared type.
 
   Integers pass for floats, NumPy's numbers for Python's, lists for tuples, paths for
-  text; an empty text where None is allowed is None, so that a flag can take back what
-  a flagfile set.
+  text. An empty text is None where None is allowed, so that a flag can take back what a
+  flagfile set.
 
   Args:
-    name: of the field.
-    value: anything.
-    hint: the field's declared type.
+    name: Name of the field.
+    value: Anything.
+    hint: Declared type of the field.
 
   Raises:
-    InputError: it is of another type, or is text that cannot be written on one line.
+    InputError: The value is of another type, or is text that cannot be written on one
+      line.
   """
   kind = scalar_kind(hint)
   is_optional = types.NoneType in get_args(hint)

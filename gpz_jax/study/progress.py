@@ -1,4 +1,4 @@
-"""What a running sweep says: a bar on a terminal, plain lines elsewhere."""
+"""What a running study says: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import pathlib
@@ -33,7 +33,7 @@ def peak_gigabytes() -> float:
 
 
 class Progress:
-  """Phases of a sweep, each with its rate and the time left."""
+  """Phases of a study, each with its rate and the time left."""
 
   def __init__(self, quiet: bool = False):
     self._console = rich.console.Console(quiet=quiet, highlight=False, soft_wrap=True)

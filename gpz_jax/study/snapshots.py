@@ -5,11 +5,10 @@ import shutil
 import time
 from typing import Any
 
-import jax
 import numpy as np
 
-import gpz_jax
 from gpz_jax import checkpoints
+from gpz_jax.study import conditions
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.snapshots import Snapshot
 
@@ -17,37 +16,19 @@ MOST_SHARE = 0.05  # of the time that may go into saving
 MOST_STEPS = 10**9  # of an epoch: makes the numbers of snapshots increase monotonically
 
 
-def environment(engine: Engine) -> dict[str, str]:
-  """What bit-for-bit equality depends on."""
-  return {
-    'strategy': engine.strategy,
-    'conv': engine.conv_name,
-    'precision': engine.precision,
-    'devices': str(engine.devices),
-    'device kind': jax.devices()[0].device_kind,
-    'jax': jax.__version__,
-    'gpz_jax': gpz_jax.__version__,
-  }
-
-
-def contrast(before: dict[str, str], now: dict[str, str]) -> str:
-  """What differs, as `strategy vmap, now map`; empty where nothing does."""
-  return '; '.join(
-    f'{name} {before.get(name)}, now {value}'
-    for name, value in now.items()
-    if before.get(name) != value
-  )
-
-
 class SnapshotStore:
   """Keeps the snapshots of one training.
 
+  Two snapshots are kept. If the newer one is damaged, the older one is used; if both
+  are, the training begins again and says so.
+
   Args:
-    folder: for this training alone.
-    identity: JSON values; a snapshot of another training is not taken.
-    engine: how lanes are computed.
-    seconds: least time between two snapshots.
-    say: told what is found.
+    folder: Folder for this training alone.
+    identity: JSON values that tell this training from others. A snapshot with another
+      identity is not used.
+    engine: How lanes are computed.
+    seconds: Least time in seconds between two snapshots.
+    say: Told what is found.
   """
 
   def __init__(
@@ -60,7 +41,7 @@ class SnapshotStore:
   ):
     self.changed = ''  # what the training began under and no longer runs under
     self._folder, self._identity, self._say = folder, identity, say
-    self._environment = environment(engine)
+    self._environment = conditions.environment(engine)
     self._seconds, self._last, self._cost = seconds, time.monotonic(), 0.0
 
   def load(self, like: Any) -> Snapshot | None:
@@ -73,7 +54,13 @@ class SnapshotStore:
       return self._begin_again('no intact snapshot')
     (states, loss), meta = found
     self.changed = '; '.join(
-      filter(None, (meta['changed'], contrast(meta['environment'], self._environment)))
+      filter(
+        None,
+        (
+          meta['changed'],
+          conditions.contrast(meta['environment'], self._environment),
+        ),
+      )
     )
     if self.changed:
       self._say(

@@ -1,41 +1,31 @@
 """Compiling what is trained next while something else runs."""
 
 import concurrent.futures
-import functools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import jax
-import numpy as np
-
-from gpz_jax.attacks.activation import enhance, inputs, inversion
-from gpz_jax.attacks.activation.inversion import AttackLane
-from gpz_jax.attacks.activation.objective import make_trainer
-from gpz_jax.attacks.activation.specs import Attack, DecoderAttack
-from gpz_jax.sweep import config as config_lib
+from gpz_jax.attacks.activation.cohorts import subsets
+from gpz_jax.attacks.activation.protocol import Attack, Dimensions
 from gpz_jax.sweep import memory
-from gpz_jax.sweep.plan import Plan, Shape
+from gpz_jax.sweep.plan import Missing, Plan, Shape
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 
 
 class Job(NamedTuple):
-  """The training of the decoders of some lanes."""
+  """One attack on some lanes."""
 
   shape: Shape  # of the activation
-  attack: DecoderAttack
+  attack: Attack
   num_lanes: int
 
 
-def list_jobs(
-  plan: Plan, missing: dict[Shape, dict[AttackLane, list[Attack]]]
-) -> Iterator[Job]:
-  """What will be trained for the missing rows, in order, if all chunks fit."""
+def list_jobs(plan: Plan, missing: Missing) -> Iterator[Job]:
+  """What will be run for the missing rows, in order, if all chunks fit the device."""
   for shape, wanted in missing.items():
-    for lane_chunk in memory.lane_chunks(plan, shape, list(wanted)):
+    for chunk in memory.lane_chunks(plan, shape, list(wanted)):
       for attack in plan.attacked:
-        count = sum(attack in wanted[lane] for lane in lane_chunk)
-        if count and isinstance(attack, DecoderAttack):
+        if count := sum(attack in wanted[lane] for lane in chunk):
           yield Job(shape, attack, count)
 
 
@@ -43,22 +33,23 @@ class Ahead:
   """Compiles one job ahead, on a thread of its own.
 
   Args:
-    plan: of the sweep.
-    engine: how lanes are computed.
-    jobs: in the order in which they will be asked for.
+    plan: What the sweep does.
+    engine: How lanes are computed.
+    jobs: All jobs, in the order in which they will be asked for.
   """
 
   def __init__(self, plan: Plan, engine: Engine, jobs: Iterable[Job]):
     self._plan, self._engine, self._jobs = plan, engine, list(dict.fromkeys(jobs))
     self._pool = concurrent.futures.ThreadPoolExecutor(1)
-    self._begun: dict[Job, concurrent.futures.Future[Trainer]] = {}
+    self._begun: dict[Job, concurrent.futures.Future[Trainer | None]] = {}
     self._begin_next()
 
   def take(self, job: Job) -> Trainer | None:
-    """The job's trainer, compiled; then the next job begins to compile.
+    """The job's programs, compiled; then the next job begins to compile.
 
-    None where it has to be compiled as it runs: lanes over several devices, whose
-    layout only a run decides, and activations outside the device.
+    None where they have to be compiled as they run: for an attack that compiles nothing
+    ahead, for lanes over several devices, whose layout only a run decides, and for
+    activations outside the device.
     """
     if not self._may(job):
       return None
@@ -86,28 +77,15 @@ class Ahead:
     return place == 'device' and self._engine.devices == 1
 
 
-def compile_job(plan: Plan, engine: Engine, job: Job) -> Trainer:
-  """The compiled trainer of a job."""
-  config, task, lanes = plan.config, plan.task, job.num_lanes
-  fit_on, choose_on = inversion.subsets(task, config.selection)
-  read = inputs.make(job.attack.input)
-  dtype = memory.activation_dtype(plan, job.shape)
-
-  def shapes(count: int):
-    sent = jax.ShapeDtypeStruct((lanes, count, *job.shape), dtype)
-    if job.attack.input != 'activation':
-      sent = jax.eval_shape(jax.vmap(read), sent)
-    return sent, jax.ShapeDtypeStruct((count, *task.image_shape), np.uint8)
-
-  fit, choose = shapes(len(fit_on)), shapes(len(choose_on))
-  return make_trainer(
-    job.attack.make(job.shape, task.image_shape),
-    fit,
-    choose,
-    config_lib.decoder_recipe(config),
-    constants=jax.eval_shape(
-      functools.partial(enhance.constants, job.attack.enhance), fit[0]
-    ),
-    engine=engine,
-    ahead=True,
+def compile_job(plan: Plan, engine: Engine, job: Job) -> Trainer | None:
+  """The compiled programs of a job; None where its attack compiles as it runs."""
+  train, held_out = subsets(plan.task, plan.config.selection)
+  dimensions = Dimensions(
+    job.shape,
+    plan.task.image_shape,
+    memory.activation_dtype(plan, job.shape),
+    job.num_lanes,
+    len(train),
+    len(held_out),
   )
+  return job.attack.compile_ahead(dimensions, plan.config.make_decoder_recipe(), engine)

@@ -3,150 +3,151 @@
 import collections
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
-import gpz_jax
-from gpz_jax import atomic, report, results
-from gpz_jax.attacks.activation.inversion import AttackLane
-from gpz_jax.attacks.activation.specs import Attack, DecoderAttack
+from gpz_jax import atomic, results
+from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.attacks.activation.interception import Intercepted
+from gpz_jax.attacks.activation.protocol import Attack, Outcome
+from gpz_jax.study.conditions import conditions
 from gpz_jax.study.progress import format_seconds
-from gpz_jax.study.snapshots import SnapshotStore
+from gpz_jax.study.session import Session
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import memory
 from gpz_jax.sweep.ahead import Ahead, Job
-from gpz_jax.sweep.attack import Context, Outcome, Sent
-from gpz_jax.sweep.plan import Shape
+from gpz_jax.sweep.plan import Plan, Shape
+
+Wanted = dict[AttackLane, list[Attack]]
 
 
 class Cohort:
   """Lanes of one activation shape, attacked chunk by chunk."""
 
-  def __init__(self, context: Context, shape: Shape, ahead: Ahead):
-    self.context, self.plan = context, context.plan
+  def __init__(self, session: Session[Plan], shape: Shape, ahead: Ahead):
+    self.session, self.plan = session, session.plan
     self.shape, self.ahead = shape, ahead
     self.name = attack_lib.cohort_name(shape)
 
-  def run(
-    self, wanted: dict[AttackLane, list[Attack]], targets, quality
-  ) -> Iterator[list[results.Row]]:
+  def run(self, wanted: Wanted, targets, quality) -> Iterator[list[results.Row]]:
     """Attacks every lane as wanted; yields the rows of each attack as they are there.
 
     Activations are captured once for all attacks, in chunks that fit the budget.
     """
     chunks = collections.deque(memory.lane_chunks(self.plan, self.shape, list(wanted)))
     try:
-      yield from self._run_lane_chunks(chunks, wanted, targets, quality)
+      yield from self._run_chunks(chunks, wanted, targets, quality)
     finally:
-      shutil.rmtree(self.context.workdir / 'activations', ignore_errors=True)
+      shutil.rmtree(self.session.workdir.activations, ignore_errors=True)
 
-  def _run_lane_chunks(
-    self, chunks, wanted, targets, quality
+  def _run_chunks(
+    self, chunks: collections.deque, wanted: Wanted, targets, quality
   ) -> Iterator[list[results.Row]]:
     """One chunk after another; one that is too much for the device is halved."""
     while chunks:
       chunk = chunks.popleft()
       try:
-        yield from self._attack_lane_chunk(chunk, wanted, targets, quality)
+        yield from self._attack_chunk(chunk, wanted, targets, quality)
       except (memory.TooLargeError, jax.errors.JaxRuntimeError) as error:
         is_large = isinstance(error, memory.TooLargeError) or memory.is_exhausted(error)
         if not is_large or len(chunk) == 1:
           raise
         half = len(chunk) // 2
-        self.context.progress.say(
+        self.session.say(
           f'{self.name}: {len(chunk)} lanes do not fit the device; {half} at a time'
         )
         chunks.extendleft((chunk[half:], chunk[:half]))
 
-  def _attack_lane_chunk(
-    self, chunk, wanted, targets, quality
+  def _attack_chunk(
+    self, chunk: Sequence[AttackLane], wanted: Wanted, targets, quality
   ) -> Iterator[list[results.Row]]:
-    """Every attack wanted of lanes that fit at a time."""
-    sent = None
+    """Every attack wanted of lanes that fit the device together."""
+    intercepted = None
     for attack in self.plan.attacked:
       index = [i for i, lane in enumerate(chunk) if attack in wanted[lane]]
       if not index:
         continue
-      sent = sent or attack_lib.intercept(self.context, chunk, targets)
+      if intercepted is None:  # an attack may be all that is missing, or none
+        intercepted = attack_lib.intercept(self.session, chunk, targets)
       lanes = [chunk[i] for i in index]
-      intercepted = sent
-      if len(index) < len(chunk):
-        chosen = np.array(index)
-        intercepted = sent._replace(aux=sent.aux[chosen], test=sent.test[chosen])
-      rows, stores = self._attack(attack, lanes, intercepted, targets, quality)
-      for lane in lanes:  # done: not again, should a later attack run out of memory
-        wanted[lane] = [a for a in wanted[lane] if a is not attack]
+      is_part = len(index) < len(chunk)
+      seen = intercepted.take(np.array(index)) if is_part else intercepted
+      run = attack_lib.Run(self.session, attack, self.shape)
+      rows = self._attack(run, lanes, seen, targets, quality)
+      for lane in lanes:  # not again, should a later attack run out of memory
+        wanted[lane] = [other for other in wanted[lane] if other is not attack]
       yield rows
-      for store in stores:  # not before the rows are written
-        store.drop()
+      run.drop_snapshots()  # not before the rows are written
 
   def _attack(
-    self, attack, lanes, sent: Sent, targets, quality
-  ) -> tuple[list[results.Row], list[SnapshotStore]]:
-    """Runs one attack on its lanes and saves what it leaves; its rows and snapshots."""
-    began = time.monotonic()
-    if isinstance(attack, DecoderAttack):
-      trainer = self.ahead.take(Job(self.shape, attack, len(lanes)))
-      if trainer is not None:
-        memory.check_fits(trainer)
-      outcome = attack_lib.train_decoders(self.context, attack, lanes, sent, trainer)
-    else:
-      outcome = attack_lib.search(self.context, attack, lanes, sent, targets)
-    for lane, images in zip(lanes, np.asarray(outcome.samples), strict=True):
-      path = report.sample_path(
-        self.context.workdir, lane.lane.lane_id, lane.split, attack.text
-      )
+    self,
+    run: attack_lib.Run,
+    lanes: Sequence[AttackLane],
+    intercepted: Intercepted,
+    targets,
+    quality,
+  ) -> list[results.Row]:
+    """Runs one attack on its lanes and writes what it leaves, but for its rows."""
+    began, attack = time.monotonic(), run.attack
+    trainer = self.ahead.take(Job(self.shape, attack, len(lanes)))
+    if trainer is not None:
+      memory.check_fits(trainer)
+    outcome, scores, samples = run.run(lanes, intercepted, targets, trainer)
+    for lane, images in zip(lanes, samples, strict=True):
+      path = self.session.workdir.sample(lane.lane.lane_id, lane.split, attack.text)
       atomic.write_array(path, np.round(255 * images).astype(np.uint8))
     seconds = time.monotonic() - began
-    errors = ' '.join(f'{mse:.4f}' for mse in outcome.scores['test_mse'])
-    self.context.progress.say(
+    errors = ' '.join(f'{mse:.4f}' for mse in scores['test_mse'])
+    self.session.say(
       f'{self.name} {attack.text}: {len(lanes)} lanes in {format_seconds(seconds)};'
       f' test MSE {errors}'
     )
-    common = self._common(attack, sent, outcome) | {
+    per_lane = {
+      **scores,
+      'best_epoch': np.broadcast_to(outcome.best_epoch, len(lanes)),
+      'steps': np.broadcast_to(outcome.steps, len(lanes)),
+    }
+    common = self._common(run, intercepted, outcome) | {
       'wave': len(lanes),
       'wall_seconds': seconds / len(lanes),
     }
-    rows = [
-      self._row(lane, outcome, i, quality) | common for i, lane in enumerate(lanes)
+    return [
+      self._row(lane, quality, bool(outcome.is_finite[i]))
+      | {name: value[i] for name, value in per_lane.items()}
+      | common
+      for i, lane in enumerate(lanes)
     ]
-    return rows, outcome.snapshots
 
-  def _common(self, attack: Attack, sent: Sent, outcome: Outcome) -> results.Row:
+  def _common(
+    self, run: attack_lib.Run, intercepted: Intercepted, outcome: Outcome
+  ) -> results.Row:
     """What the rows of one attack share."""
-    config, task, engine = self.plan.config, self.plan.task, self.context.engine
-    changes = (
-      self.context.changed,
-      *(store.changed for store in outcome.snapshots),
-    )
-    return {
+    config, task = self.plan.config, self.plan.task
+    return conditions(self.session.engine) | {
       'dataset': task.name,
       'aux_dataset': task.aux_name,
-      'attack': attack.text,
-      'decoder': outcome.decoder,
+      'attack': run.attack.text,
+      'decoder': outcome.architecture,
       'selection': config.selection,
       'activation_shape': self.name,
-      'decoder_params': outcome.decoder_params,
+      'decoder_params': outcome.num_params,
       'epochs': outcome.epochs,
       'n_test': outcome.n_test,
-      'n_aux': outcome.n_aux,
-      'device': jax.devices()[0].device_kind,
-      'changed': '; '.join(filter(None, changes)),
-      'strategy': engine.strategy,
-      'conv': engine.conv_name,
-      'precision': engine.precision,
-      'devices': engine.devices,
+      'n_aux': outcome.n_train,
+      'changed': '; '.join(filter(None, (self.session.changed, *run.changed))),
       'activation_dtype': memory.activation_dtype(self.plan, self.shape).name,
-      'cache': sent.place,
-      'version': gpz_jax.__version__,
+      'cache': intercepted.place,
     }
 
-  def _row(self, attack_lane: AttackLane, outcome: Outcome, i, quality) -> results.Row:
-    """What is a lane's own."""
-    lane = attack_lane.lane
-    is_done = outcome.is_finite[i] and quality['is_finite'][attack_lane.target]
+  def _row(
+    self, attack_lane: AttackLane, quality: dict[str, Any], is_finite: bool
+  ) -> results.Row:
+    """What a lane is, what its split costs and how good its target is."""
+    lane, target = attack_lane.lane, attack_lane.target
+    is_done = is_finite and quality['is_finite'][target]
     return {
       'model': lane.model,
       **lane.treatment.columns,
@@ -154,11 +155,8 @@ class Cohort:
       'split': attack_lane.split,
       'split_index': list(self.plan.shapes).index(attack_lane.split),
       **self.plan.costs[attack_lane.split],
-      'target_accuracy': quality['test'][attack_lane.target],
-      'target_val_accuracy': quality['val'][attack_lane.target],
-      **{name: value[i] for name, value in outcome.scores.items()},
-      'best_epoch': outcome.best_epoch[i],
-      'steps': outcome.steps[i],
+      'target_accuracy': quality['test'][target],
+      'target_val_accuracy': quality['val'][target],
       'status': 'done' if is_done else 'diverged',
       'lane_id': lane.lane_id,
     }

@@ -4,13 +4,12 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax.attacks.activation import capture, inputs, inversion
-from gpz_jax.attacks.activation.inversion import AttackLane
-from gpz_jax.attacks.activation.specs import DecoderAttack
+from gpz_jax.attacks.activation import interception
+from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
+from gpz_jax.attacks.activation.protocol import Attack
 from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training import programs
@@ -53,27 +52,33 @@ def activation_dtype(plan: Plan, shape: Shape) -> np.dtype:
   return jnp.dtype('float32' if may_be_logits else plan.config.activation_dtype)
 
 
-def choose_place(plan: Plan, shape: Shape, num_lanes: int) -> capture.Place:
+def choose_place(plan: Plan, shape: Shape, num_lanes: int) -> interception.Place:
   """Where the activations of so many lanes of a cohort are kept."""
   if plan.config.cache != 'auto':
     return plan.config.cache
   needed = num_lanes * activation_bytes(plan, shape)
-  return capture.choose_place(needed, budget_bytes(plan))
+  return interception.choose_place(needed, budget_bytes(plan))
 
 
 def bytes_per_lane(plan: Plan, shape: Shape) -> int:
   """Bytes one lane of a cohort needs at a time.
 
-  Its activations, aux and test, and the largest decoder that attacks it: parameters,
-  gradient, three moments and the best so far.
+  That is its activations, aux and test, and what the hungriest attack needs beside.
   """
-  decoders = [
-    _decoder_parameters(attack, shape, plan.task.image_shape)
+  beside = [
+    _bytes_beside(attack, shape, plan.task.image_shape)
     for attack, places in plan.attacked.items()
-    if isinstance(attack, DecoderAttack)
-    and any(plan.shapes[split].shape == shape for split in places)
+    if any(plan.shapes[split].shape == shape for split in places)
   ]
-  return activation_bytes(plan, shape) + 6 * 4 * max(decoders, default=0)
+  return activation_bytes(plan, shape) + max(beside, default=0)
+
+
+@functools.cache
+def _bytes_beside(
+  attack: Attack, shape: Shape, image_shape: tuple[int, int, int]
+) -> int:
+  """Cached, because it traces a network, and every chunk of lanes asks for it."""
+  return attack.bytes_per_lane(shape, image_shape)
 
 
 def activation_bytes(plan: Plan, shape: Shape) -> int:
@@ -82,20 +87,10 @@ def activation_bytes(plan: Plan, shape: Shape) -> int:
   return (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
 
 
-@functools.cache
-def _decoder_parameters(
-  attack: DecoderAttack, shape: Shape, image_shape: tuple[int, int, int]
-) -> int:
-  decoder = attack.make(shape, image_shape)
-  example = jax.ShapeDtypeStruct((1, *inputs.shape(attack.input, shape)), jnp.float32)
-  variables = jax.eval_shape(decoder.init, jax.random.key(0), example)
-  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables['params']))
-
-
 def notes(plan: Plan) -> Iterator[str]:
   """A line for each cohort of which a single lane exceeds the budget."""
   budget = budget_bytes(plan)
-  for shape in inversion.cohorts(plan.shapes, plan.splits):
+  for shape in cohorts(plan.shapes, plan.splits):
     needed = bytes_per_lane(plan, shape)
     if needed > budget:
       yield (

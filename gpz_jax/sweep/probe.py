@@ -1,18 +1,12 @@
 """The zone by the geometry of activations alone: minutes, where decoders take hours."""
 
-import contextlib
-import pathlib
 from typing import NamedTuple
 
-from gpz_jax import interruption, results, theory, zone
-from gpz_jax.study.progress import Events, Progress
+from gpz_jax import results, theory, zone
+from gpz_jax.study import targets as study_targets
 from gpz_jax.sweep import theory as sweep_theory
-from gpz_jax.sweep import tuning
-from gpz_jax.sweep import workdir as workdir_lib
-from gpz_jax.sweep.attack import Context
 from gpz_jax.sweep.config import SweepConfig
-from gpz_jax.sweep.plan import make_plan
-from gpz_jax.sweep.run import obtain_targets
+from gpz_jax.sweep.run import opened, tuned
 from gpz_jax.training import lanes as lanes_lib
 
 
@@ -27,26 +21,18 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
   """Finds the zone without training any decoder.
 
   Args:
-    config: of a sweep; its targets are imported, taken from the workdir or trained,
-      and `theory_limit` of their training images are passed through them. A sweep in
-      the same workdir goes on with these targets.
-    quiet: print nothing.
+    config: Config of a sweep. Its targets are imported, taken from the workdir or
+      trained, and `theory_limit` of their training images are passed through them. A
+      sweep in the same workdir continues with these targets.
+    quiet: Print nothing.
 
   Raises:
-    InputError: as `sweep.run`.
-    Interrupted: likewise.
+    InputError: As of `sweep.run`.
+    Interrupted: A signal came.
   """
-  with contextlib.ExitStack() as stack:
-    progress = stack.enter_context(Progress(quiet))
-    stack.enter_context(interruption.handled())
-    plan = make_plan(config)
-    workdir = pathlib.Path(config.workdir)
-    stack.enter_context(workdir_lib.locked(workdir, progress.say))
-    workdir_lib.write_identity(config)
-    events = stack.enter_context(contextlib.closing(Events(workdir / 'tb')))
-    engine = tuning.make_engine(plan, workdir, progress)
-    context = Context(plan, engine, workdir, progress, events)
-    targets, _ = obtain_targets(context)
+  with opened(config, quiet=quiet) as session:
+    plan, session = session.plan, tuned(session)
+    targets, session = study_targets.obtain(session, sweep_theory.follow(session))
     dataset = plan.task.train.take(slice(config.theory_limit))
     rows: list[results.Row] = []
     for i, lane in enumerate(plan.lanes):
@@ -57,8 +43,8 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
         dataset,
         alpha=lane.treatment.alpha,
         families=('geometry',),
-        engine=engine,
+        engine=session.engine,
       )
       rows += sweep_theory.make_rows(plan, lane, found, len(dataset))
-      progress.say(f'{lane}: {len(found)} splits measured')
+      session.say(f'{lane}: {len(found)} splits measured')
   return Probed(rows, zone.probe(rows))

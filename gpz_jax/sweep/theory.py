@@ -1,6 +1,5 @@
 """The theory beside the attacks: rows of quantities for every target and split."""
 
-import pathlib
 import time
 from collections.abc import Callable
 
@@ -8,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import gpz_jax
-from gpz_jax import atomic, interruption, report, results, theory
+from gpz_jax import atomic, interruption, results, theory
 from gpz_jax import targets as targets_lib
 from gpz_jax.partition import PREDICTION
 from gpz_jax.study.progress import format_seconds
-from gpz_jax.sweep import config as config_lib
-from gpz_jax.sweep.attack import Context
+from gpz_jax.study.session import Session
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.theory import embedding, trajectory
 from gpz_jax.theory.quantity import Quantity
@@ -31,9 +30,13 @@ def splits(plan: Plan) -> tuple[str, ...]:
   return tuple(split for split in plan.splits if split != PREDICTION)
 
 
-def missing(plan: Plan, workdir: pathlib.Path) -> list[int]:
+def missing(plan: Plan, workdir: Workdir) -> list[int]:
   """Targets, by number, of which the finished quantities are not all there."""
-  have = {(r['lane_id'], r['split']) for r in read(workdir) if r['epoch'] == FINISHED}
+  have = {
+    (r['lane_id'], r['split'])
+    for r in workdir.read_rows(results.THEORY)
+    if r['epoch'] == FINISHED
+  }
   return [
     i
     for i, lane in enumerate(plan.lanes)
@@ -41,21 +44,15 @@ def missing(plan: Plan, workdir: pathlib.Path) -> list[int]:
   ]
 
 
-def read(workdir: pathlib.Path) -> list[results.Row]:
-  """The rows of the theory that are there already."""
-  path = workdir / 'theory.jsonl'
-  return results.read_rows(path, results.THEORY) if path.exists() else []
-
-
-def run(context: Context, targets: targets_lib.Targets) -> None:
+def run(session: Session[Plan], targets: targets_lib.Targets) -> None:
   """Measures what is missing and writes theory.parquet.
 
   The rows of a target are written together, with its decoders' errors in them: call it
   when the attacks are done.
   """
-  plan, path = context.plan, context.workdir / 'theory.jsonl'
+  plan, workdir = session.plan, session.workdir
   dataset = _examples(plan)
-  for i in missing(plan, context.workdir):
+  for i in missing(plan, workdir):
     lane, began = plan.lanes[i], time.monotonic()
     found = theory.measure(
       plan.model,
@@ -64,18 +61,18 @@ def run(context: Context, targets: targets_lib.Targets) -> None:
       dataset,
       alpha=lane.treatment.alpha,
       convention=plan.config.smoothing,
-      errors=_errors(context, lane),
-      engine=context.engine,
+      errors=_errors(session, lane),
+      engine=session.engine,
     )
     rows = make_rows(plan, lane, found, len(dataset))
-    results.append_rows(path, rows, results.THEORY)
+    workdir.append_rows(rows, results.THEORY)
     seconds = format_seconds(time.monotonic() - began)
-    context.progress.say(
+    session.say(
       f'theory of {lane}: {len(rows)} quantities at {len(found)} splits in {seconds}'
     )
-  _embed(context, targets, dataset)
-  parquet = context.workdir / 'theory.parquet'
-  results.write_parquet(parquet, read(context.workdir), results.THEORY)
+  _embed(session, targets, dataset)
+  rows = workdir.read_rows(results.THEORY)
+  results.write_parquet(workdir.table(results.THEORY), rows, results.THEORY)
 
 
 def make_rows(
@@ -89,15 +86,17 @@ def make_rows(
   ]
 
 
-def follow(context: Context) -> Callable[[int, FitState], None]:
+def follow(session: Session[Plan]) -> Callable[[int, FitState], None]:
   """What `targets.train` is to call after each epoch, for --theory_every."""
-  plan, every = context.plan, context.plan.config.theory_every
+  plan, every = session.plan, session.plan.config.theory_every
   if every is None:
     return lambda epoch, states: None
   dataset = _examples(plan)
-  epochs = config_lib.target_recipe(plan.config).epochs
+  epochs = plan.config.make_target_recipe().epochs
   ids = [lane.lane_id for lane in plan.lanes]
-  done = {(row['lane_id'], row['epoch']) for row in read(context.workdir)}
+  done = {
+    (row['lane_id'], row['epoch']) for row in session.workdir.read_rows(results.THEORY)
+  }
 
   def after(epoch: int, states: FitState) -> None:
     if epoch % every and epoch != epochs:
@@ -115,7 +114,7 @@ def follow(context: Context) -> Callable[[int, FitState], None]:
       dataset.label,
       alphas=targets_lib.effective_alpha(alphas, progress),
       convention=plan.config.smoothing,
-      engine=context.engine,
+      engine=session.engine,
     )
     rows = [
       _row(plan, lane, split, epoch, len(dataset), Quantity(name, float(values[i])))
@@ -123,7 +122,7 @@ def follow(context: Context) -> Callable[[int, FitState], None]:
       for name, values in quantities.items()
       for i, lane in enumerate(plan.lanes)
     ]
-    results.append_rows(context.workdir / 'theory.jsonl', rows, results.THEORY)
+    session.workdir.append_rows(rows, results.THEORY)
 
   return after
 
@@ -133,32 +132,33 @@ def _examples(plan: Plan) -> Dataset:
   return plan.task.train.take(slice(plan.config.theory_limit))
 
 
-def _errors(context: Context, lane: Lane) -> dict[str, float] | None:
+def _errors(session: Session[Plan], lane: Lane) -> dict[str, float] | None:
   """The strongest attack's test MSE at each split; None where one has none."""
-  rows = results.read_rows(context.workdir / 'results.jsonl')
+  rows = session.workdir.read_rows()
   found: dict[str, float] = {}
   for row in rows:
     if row['lane_id'] == lane.lane_id and np.isfinite(row['test_mse']):
       split = row['split']
       found[split] = min(row['test_mse'], found.get(split, np.inf))
-  return found if all(split in found for split in splits(context.plan)) else None
+  return found if all(split in found for split in splits(session.plan)) else None
 
 
-def _embed(context: Context, targets: targets_lib.Targets, dataset: Dataset) -> None:
+def _embed(
+  session: Session[Plan], targets: targets_lib.Targets, dataset: Dataset
+) -> None:
   """t-SNE of the activations of the first seed's targets, for the report."""
-  plan = context.plan
+  plan = session.plan
   few = dataset.take(slice(EMBEDDED))
-  (context.workdir / 'theory').mkdir(exist_ok=True)
+  session.workdir.embeddings.mkdir(exist_ok=True)
   for i, lane in enumerate(plan.lanes):
     paths = {
-      split: report.embedding_path(context.workdir, lane.lane_id, split)
-      for split in splits(plan)
+      split: session.workdir.embedding(lane.lane_id, split) for split in splits(plan)
     }
     if lane.seed != plan.lanes[0].seed or all(path.exists() for path in paths.values()):
       continue
     variables = lanes_lib.take(targets.best.variables, i)
     sent = theory.capture(
-      plan.model, variables, few.image, tuple(paths), context.engine
+      plan.model, variables, few.image, tuple(paths), session.engine
     )
     for split, path in paths.items():
       interruption.check()

@@ -185,7 +185,9 @@ SLOW = (
 def test_every_option_trains_two_steps(options):
   x, image = _data((2, 2, 4) if 'inversion4' in options.values() else (4, 4, 4))
   module = decoders.make(x.shape[1:], image.shape[1:], **options)
-  found = enhance.constants(options.get('enhance', 'none'), jnp.asarray(x)[None])
+  found = enhance.normalization_stats(
+    options.get('enhance', 'none'), jnp.asarray(x)[None]
+  )
   constants = jax.tree.map(lambda leaf: leaf[0], found)
   grads, stats, losses = _train(module, x, image, constants)
   assert np.isfinite(losses).all()

@@ -32,7 +32,7 @@ def test_spectrum_against_numpy():
 def test_constants_standardise_each_lane_by_its_own_channels():
   x = _normal(1, 2, 50, 4, 4, 3) * jnp.array([1.0, 5.0, 0.1]).reshape(1, 1, 1, 1, 3)
   x = x.at[1].add(7.0)
-  found = enhance.constants('normalize_input+nn_concat', x)['normalize']
+  found = enhance.normalization_stats('normalize_input+nn_concat', x)['normalize']
   assert found['mean'].shape == found['scale'].shape == (2, 3)
   module = enhance.Normalize('input')
   for lane in range(2):
@@ -46,13 +46,13 @@ def test_constants_standardise_each_lane_by_its_own_channels():
 def test_constants_of_half_precision_tokens_leave_the_class_token_out():
   x = jnp.ones((1, 6, 5, 2), jnp.float16).at[:, :, 0].set(1000)
   x = x.at[:, :3, 1:, 1].set(3)  # half of the channel's values 3, the others 1
-  found = enhance.constants('normalize_concat', x)['normalize']
+  found = enhance.normalization_stats('normalize_concat', x)['normalize']
   np.testing.assert_allclose(found['mean'], [[1, 2]])
   np.testing.assert_allclose(found['scale'], [[0, 1]])  # 0: never varies
 
 
 def test_without_normalize_there_are_no_constants():
-  assert enhance.constants('nn_concat', jnp.ones((1, 2, 4, 4, 3))) == {}
+  assert enhance.normalization_stats('nn_concat', jnp.ones((1, 2, 4, 4, 3))) == {}
 
 
 def test_normalize_keeps_its_constants():

@@ -9,13 +9,19 @@ import pytest
 import tiny
 
 from gpz_jax import metrics, models, partition
-from gpz_jax.attacks.activation import decoders, inversion, objective
-from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation import (
+  cohorts,
+  decoders,
+  interception,
+  inversion,
+  objective,
+)
+from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.training import loop, step
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 
 RECIPE = dataclasses.replace(DECODER, epochs=3, batch_size=8, learning_rate=2e-3)
 SHAPE, IMAGE = (4, 4, 8), (16, 16, 3)
@@ -23,7 +29,7 @@ MAP = Engine('map')
 
 
 def attack_lanes(count):
-  return [AttackLane(i, Lane('m', 'd', 0.0, i), 'split') for i in range(count)]
+  return [AttackLane(i, Lane('m', 'd', Treatment(), i), 'split') for i in range(count)]
 
 
 def made_up(count, images=40):
@@ -126,8 +132,8 @@ def test_capture_equals_the_edge_for_every_lane():
     model.init(jax.random.key(seed), jnp.zeros((1, *IMAGE))) for seed in (0, 1)
   ]
   stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *variables)
-  lanes = [AttackLane(i, Lane('m', 'd', 0.0, i), 'conv_2') for i in (1, 0)]
-  found = inversion.capture(model, stacked, lanes, task.test.image)
+  lanes = [AttackLane(i, Lane('m', 'd', Treatment(), i), 'conv_2') for i in (1, 0)]
+  found = interception.intercept(model, stacked, lanes, task.test.image)
   assert found.shape == (2, 40, 4, 4, 8)
   for row, target in zip(found, (1, 0), strict=True):
     image = jnp.asarray(task.test.image, jnp.float32) / 255
@@ -151,7 +157,7 @@ def test_cohorts_group_by_shape_in_forward_order():
     name: jax.ShapeDtypeStruct(shape, jnp.float32)
     for name, shape in {'a': (8, 8, 2), 'b': (4, 4, 2), 'c': (8, 8, 2)}.items()
   }
-  assert inversion.cohorts(shapes, ('a', 'b', 'c')) == {
+  assert cohorts.cohorts(shapes, ('a', 'b', 'c')) == {
     (8, 8, 2): ('a', 'c'),
     (4, 4, 2): ('b',),
   }
@@ -159,11 +165,11 @@ def test_cohorts_group_by_shape_in_forward_order():
 
 def test_selection_on_aux_holds_out_a_tenth_and_never_the_test_subset():
   task = tiny.task()
-  fit_on, choose_on = inversion.subsets(task, 'aux')
-  assert (len(fit_on), len(choose_on)) == (45, 5)
-  joined = np.concatenate([fit_on.image, choose_on.image])
+  train, held_out = cohorts.subsets(task, 'aux')
+  assert (len(train), len(held_out)) == (45, 5)
+  joined = np.concatenate([train.image, held_out.image])
   np.testing.assert_array_equal(joined, task.aux.image)
-  assert inversion.subsets(task, 'test') == (task.aux, task.test)
+  assert cohorts.subsets(task, 'test') == (task.aux, task.test)
 
 
 def test_decoder_equals_torch_in_output_and_one_adam_step():

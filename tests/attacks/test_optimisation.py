@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 
 from gpz_jax import partition
-from gpz_jax.attacks.activation import inversion, optimisation
+from gpz_jax.attacks.activation import interception, optimisation, scores
+from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.models import layers
 from gpz_jax.training.engine import Engine
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 
 SHAPE = (16, 16, 3)
+
+
+def score(reconstructions, images):
+  return scores.evaluate(images, lambda rows: reconstructions[:, rows])
 
 
 def test_total_variation_by_hand():
@@ -53,10 +58,11 @@ def attack():
   targets = [model.init(jax.random.key(i), jnp.zeros((1, *SHAPE))) for i in range(2)]
   targets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets)
   lanes = [
-    inversion.AttackLane(target, Lane('target', 'blocks', 0.0, target), 'conv_1')
+    AttackLane(target, Lane('target', 'blocks', Treatment(), target), 'conv_1')
     for target in range(2)
   ]
-  return model, targets, lanes, images, inversion.capture(model, targets, lanes, images)
+  activations = interception.intercept(model, targets, lanes, images)
+  return model, targets, lanes, images, activations
 
 
 def test_search_recovers_images_behind_an_early_split(attack):
@@ -72,7 +78,7 @@ def test_search_recovers_images_behind_an_early_split(attack):
   start = optimisation.Search(steps=1)
   first = optimisation.reconstruct(model, targets, lanes, activations, SHAPE, start)
   assert (found.errors < 0.1 * first.errors).all()
-  mse = {name: optimisation.evaluate(value.reconstructions, images)
+  mse = {name: score(value.reconstructions, images)
          for name, value in {'start': first, 'found': found}.items()}  # fmt: skip
   assert (mse['found']['mse'] < 0.5 * mse['start']['mse']).all()
   # the error that is reported is that of the activation of the reconstruction
@@ -113,7 +119,7 @@ def test_total_variation_smooths(attack):
 def test_evaluate_scores_every_lane(attack):
   images = attack[3]
   exact = images.astype(np.float32) / 255
-  values = optimisation.evaluate(np.stack([exact, np.zeros_like(exact)]), images)
+  values = score(np.stack([exact, np.zeros_like(exact)]), images)
   np.testing.assert_allclose(
     values['mse'], [0, np.square(exact).mean()], rtol=1e-5, atol=1e-9
   )

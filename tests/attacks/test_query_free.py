@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.attacks.activation import inversion, optimisation, query_free
+from gpz_jax.attacks.activation import interception, optimisation, query_free
+from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.models import layers
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.types import Dataset, InputError, Lane
+from gpz_jax.types import Dataset, InputError, Lane, Treatment
 
 SHAPE = (16, 16, 3)
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=3e-3)
@@ -40,11 +41,11 @@ def trained():
   targets = [model.init(jax.random.key(i), jnp.zeros((1, *SHAPE))) for i in range(2)]
   targets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets)
   lanes = [
-    inversion.AttackLane(i, Lane('target', 'colours', 0.0, i), split)
+    AttackLane(i, Lane('target', 'colours', Treatment(), i), split)
     for i, split in enumerate(('conv_2', 'conv_1'))  # two programs
   ]
-  fit_on, choose_on = _colours(0, 48), _colours(1, 16)
-  shadows, history = query_free.train(model, targets, lanes, fit_on, choose_on, RECIPE)
+  train, held_out = _colours(0, 48), _colours(1, 16)
+  shadows, history = query_free.train(model, targets, lanes, train, held_out, RECIPE)
   return model, targets, lanes, shadows, history
 
 
@@ -71,7 +72,7 @@ def test_search_goes_through_the_shadow(trained):
   lanes = [lane for lane in lanes if lane.split == 'conv_1']
   edges = jax.tree.map(lambda leaf: leaf[1:], shadows.best.variables)
   images = _colours(2, 3).image
-  activations = inversion.capture(model, targets, lanes, images)
+  activations = interception.intercept(model, targets, lanes, images)
   found = optimisation.reconstruct(
     model, edges, lanes, activations, SHAPE, optimisation.Search(60, 0.1, tv=0.0)
   )

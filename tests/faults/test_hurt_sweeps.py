@@ -12,8 +12,8 @@ import pytest
 from faults import harness
 
 from gpz_jax import results
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import verify
-from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.types import InputError
 
 # With a training, and a search, that are no decoder's.
@@ -182,7 +182,7 @@ def test_what_cannot_be_verified_is_bad_input(finished, tmp_path):
     verify.verify(tmp_path)
   workdir = tmp_path / 'run'
   shutil.copytree(finished[0], workdir)
-  with workdir_lib.locked(workdir, print), pytest.raises(InputError, match='is being'):
+  with Workdir(workdir).locked(print), pytest.raises(InputError, match='is being'):
     verify.verify(workdir)
   (workdir / 'config.json').write_text('{"alphas": 3}')
   with pytest.raises(InputError, match='is of another version'):

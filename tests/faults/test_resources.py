@@ -15,8 +15,9 @@ from made_up import make_rows
 from PIL import Image
 
 from gpz_jax import results, sweep
-from gpz_jax.attacks.activation import capture
-from gpz_jax.sweep import workdir as workdir_lib
+from gpz_jax.attacks.activation import interception
+from gpz_jax.study import workdir as workdir_lib
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -39,8 +40,8 @@ def test_a_data_folder_that_vanished_and_came_back(tmp_path):
       pixels = rng.integers(0, 255, (16, 16, 3), np.uint8)
       Image.fromarray(pixels).save(images / place / f'{i}.png')
   config = tiny.sweep_config(tmp_path / 'run', dataset=f'folder:{images}')
-  with workdir_lib.locked(tmp_path / 'run', print):
-    workdir_lib.write_identity(config)
+  with Workdir(tmp_path / 'run').locked(print):
+    Workdir(tmp_path / 'run').write_identity(config)
   rows = make_rows([0.01, 0.02])
   results.append_rows(tmp_path / 'run' / 'results.jsonl', rows)
   before = contents(tmp_path / 'run')
@@ -49,14 +50,15 @@ def test_a_data_folder_that_vanished_and_came_back(tmp_path):
     sweep.run(config, quiet=True)
   assert contents(tmp_path / 'run') == before
   (tmp_path / 'elsewhere').rename(images)
-  assert len(sweep.make_plan(config).done) == len(rows)
+  sweep.make_plan(config)
+  assert len(Workdir(config.workdir).read_rows()) == len(rows)
 
 
 def test_a_workdir_where_nothing_can_be_written():
   workdir = pathlib.Path('/proc/gpz_jax')  # where root cannot write either
   with (
     pytest.raises(InputError, match='--workdir=/proc/gpz_jax cannot be written'),
-    workdir_lib.locked(workdir, print),
+    Workdir(workdir).locked(print),
   ):
     pass
 
@@ -70,18 +72,19 @@ def test_a_full_disk_is_not_blamed_on_the_choice_of_the_folder(
 
   monkeypatch.setattr(workdir_lib.atomic, 'write_json', write)
   with pytest.raises(OSError, match=os.strerror(number)):
-    workdir_lib.write_identity(tiny.sweep_config(tmp_path))
+    Workdir(tmp_path).write_identity(tiny.sweep_config(tmp_path))
 
 
 def test_a_run_killed_before_its_config_was_there_can_be_repeated(tmp_path):
   config = tiny.sweep_config(tmp_path / 'run')
-  with workdir_lib.locked(tmp_path / 'run', print):
+  with Workdir(tmp_path / 'run').locked(print):
     pass
   (tmp_path / 'run' / 'config.json.partial').write_text('{"alp')
-  assert workdir_lib.check(config) == []
+  Workdir(config.workdir).check(config)
+  assert Workdir(config.workdir).read_rows() == []
   (tmp_path / 'run' / 'holiday.jpg').touch()
   with pytest.raises(InputError, match='holds files but no config'):
-    workdir_lib.check(config)
+    Workdir(config.workdir).check(config)
 
 
 def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch):
@@ -90,7 +93,7 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch):
 
   monkeypatch.setattr(workdir_lib.fcntl, 'flock', flock)
   said = []
-  with workdir_lib.locked(tmp_path, said.append):
+  with Workdir(tmp_path).locked(said.append):
     pass
   assert len(said) == 1
   assert 'cannot be locked (Operation not supported)' in said[0]
@@ -113,15 +116,17 @@ def test_activations_that_do_not_fit_the_disk_do_not_crash_later(tmp_path):
   done = limited(
     100_000,
     'import pathlib\n'
-    'from gpz_jax.attacks.activation import capture\n'
+    'from gpz_jax.attacks.activation import interception\n'
     f'path = pathlib.Path({str(tmp_path)!r}) / "aux.npy"\n'
     'try:\n'
-    '  capture._make_store((2, 100, 64, 4), "float32", "disk", path)\n'
+    '  interception._make_store((2, 100, 64, 4), "float32", "disk", path)\n'
     'except OSError as error:\n'
     '  print(error.strerror)\n',
   )
   assert done.stdout == 'File too large\n', done.stderr
-  store = capture._make_store((2, 3), np.dtype('float32'), 'disk', tmp_path / 'a.npy')
+  store = interception._make_store(
+    (2, 3), np.dtype('float32'), 'disk', tmp_path / 'a.npy'
+  )
   store[:] = 1
   assert np.load(tmp_path / 'a.npy').sum() == 6
 

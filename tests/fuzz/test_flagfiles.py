@@ -4,19 +4,20 @@ import damage
 import pytest
 
 from experiments import sweep as sweep_flags
-from gpz_jax.sweep import SweepConfig, config, spelling
+from gpz_jax.study import serialization
+from gpz_jax.sweep import SweepConfig
 from gpz_jax.types import InputError
 
 
 @pytest.fixture
 def flagfile(tmp_path):
   path = tmp_path / 'run.flags'
-  path.write_text(spelling.to_flags(SweepConfig(note='a note')))
+  path.write_text(serialization.to_flags(SweepConfig(note='a note')))
   return path
 
 
 def parse(path) -> SweepConfig:
-  return config.validate(sweep_flags.parse_config([f'--flagfile={path}']))
+  return sweep_flags.parse_config([f'--flagfile={path}'])
 
 
 def test_damaged_flagfiles(flagfile, refused):

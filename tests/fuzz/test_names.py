@@ -10,6 +10,8 @@ import pytest
 import tiny
 
 from gpz_jax import filenames, partition, report, results
+from gpz_jax.study.session import Session
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, Lane, Treatment
@@ -58,18 +60,16 @@ def test_plain_names_stay_readable():
 def test_samples_stay_in_the_workdir(tmp_path, name):
   folder = (tmp_path / 'samples').resolve()
   for path in (
-    report.sample_path(tmp_path, 'id', name, 'inversion'),
-    report.sample_path(tmp_path, name, 'conv_2', 'inversion'),
-    report.sample_path(tmp_path, 'id', 'conv_2', name),
+    Workdir(tmp_path).sample('id', name, 'inversion'),
+    Workdir(tmp_path).sample(name, 'conv_2', 'inversion'),
+    Workdir(tmp_path).sample('id', 'conv_2', name),
   ):
     assert path.resolve().parent == folder
     assert len(path.name.encode()) < 200
 
 
 def test_names_that_once_collided_do_not(tmp_path):
-  paths = {
-    report.sample_path(tmp_path, 'id', name, 'inversion') for name in ('a/b', 'a.b')
-  }
+  paths = {Workdir(tmp_path).sample('id', name, 'inversion') for name in ('a/b', 'a.b')}
   assert len(paths) == 2
 
 
@@ -107,7 +107,7 @@ def test_the_page_shows_names_and_runs_none(tmp_path):
   images = np.zeros((2, 8, 8, 3), np.uint8)
   np.save(workdir / 'samples' / 'originals.npy', images)
   for row in rows:
-    path = report.sample_path(workdir, row['lane_id'], row['split'], row['attack'])
+    path = Workdir(workdir).sample(row['lane_id'], row['split'], row['attack'])
     np.save(path, images)
   text = report.build(workdir).read_text()
   page = Page()
@@ -142,17 +142,18 @@ def test_splits_of_foreign_modules_are_addressable():
 
 
 def test_snapshots_and_decoders_stay_in_the_workdir(tmp_path):
-  context = attack_lib.Context(
+  session = Session(
     plan=_Plan(),
     engine=Engine().resolve(),
-    workdir=tmp_path,
+    workdir=Workdir(tmp_path),
     progress=_Progress(),
     events=None,
   )
   for name in NAMES:
     lane = Lane('cnn', 'shapes', Treatment(), 0)
-    folder = attack_lib.decoder_folder('4x4x2', f'{lane.lane_id}-{name}', name)
-    snapshots = context.snapshots(attack_lib.shadow_folder(name, name))
+    folder = attack_lib.folder_name('4x4x2', f'{lane.lane_id}-{name}', name)
+    shadow = attack_lib.folder_name('4x4x2', f'{lane.lane_id}-{name}', name, name)
+    snapshots = session.snapshots(shadow)
     for path in (tmp_path / 'decoders' / folder, snapshots._folder):
       assert path.resolve().parent.parent == tmp_path.resolve()
 

@@ -22,8 +22,11 @@ MUST_SAY = {
   'torch.load': 'weights_only=True',
 }
 MUST_NOT_SAY = ('allow_pickle=True', 'weights_only=False', 'shell=True')
-# --model=package.module:factory is a program of the user's own choice.
-EXCEPTIONS = {'gpz_jax/models/__init__.py': ['importlib.import_module']}
+# --model and --attack=package.module:factory are programs of the user's own choice.
+EXCEPTIONS = {
+  'gpz_jax/models/__init__.py': ['importlib.import_module'],
+  'gpz_jax/attacks/activation/specs.py': ['importlib.import_module'],
+}
 
 
 def dangers(source: str) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 import tiny
 
 from gpz_jax import checkpoints
-from gpz_jax.sweep import config as config_lib
-from gpz_jax.sweep import workdir as workdir_lib
+from gpz_jax.study import plan as study_plan
+from gpz_jax.study.workdir import Workdir
 
 KINDS = ('truncated', 'flipped', 'empty', 'noise', 'nested', 'list')
 
@@ -21,8 +21,8 @@ def finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('finished') / 'run'
   config = tiny.sweep_config(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
-  workdir_lib.write_identity(config)
-  ids = [lane.lane_id for lane in config_lib.target_lanes(config)]
+  Workdir(workdir).write_identity(config)
+  ids = [lane.lane_id for lane in config.list_lanes()]
   meta = {'lanes': ids, 'environment': {}, 'changed': ''}
   checkpoints.save(workdir / 'targets', {'a': np.arange(6.0)}, meta)
   return workdir
@@ -48,10 +48,10 @@ def test_damaged_files(source, config, tmp_path, refused):
       if how.split()[0] not in KINDS:
         continue
       path.write_bytes(content)
-      message = refused(workdir_lib.check_targets, config)
+      message = refused(study_plan.locate_borrowed, config)
       assert not message or '--targets_from' in message, (path, how)
       noticed += bool(message)
-      workdir_lib.has_targets(own)
+      study_plan.has_targets(own)
       found = checkpoints.restore(source / 'targets', {'a': np.zeros(6)}, say=str)
       if found is not None:
         np.testing.assert_array_equal(found[0]['a'], np.arange(6.0))
@@ -61,21 +61,26 @@ def test_damaged_files(source, config, tmp_path, refused):
 
 
 def test_an_intact_one_is_found(source, config):
-  np.testing.assert_array_equal(workdir_lib.check_targets(config), [0])
+  np.testing.assert_array_equal(study_plan.locate_borrowed(config), [0])
 
 
-@pytest.mark.parametrize('name', ['.', 'nowhere', 'x' * 300, '/dev/null', 'a\0b'])
+@pytest.mark.parametrize('name', ['.', 'nowhere', 'x' * 300, '/dev/null'])
 def test_folders_that_are_no_sweep(config, name, refused):
   strange = dataclasses.replace(config, targets_from=name)
-  message = refused(workdir_lib.check_targets, strange)
+  message = refused(study_plan.locate_borrowed, strange)
   assert message.startswith('--targets_from=')
   assert 'give the workdir of one' in message
+
+
+def test_a_folder_that_cannot_be_named(config, refused):
+  message = refused(dataclasses.replace, config, targets_from='a\0b')
+  assert message.startswith('--targets_from=a\\x00b is not allowed')
 
 
 def test_targets_that_say_nothing_of_their_lanes(source, config, refused):
   shutil.rmtree(source / 'targets')
   checkpoints.save(source / 'targets', {'a': np.zeros(2)}, {})
-  message = refused(workdir_lib.check_targets, config)
+  message = refused(study_plan.locate_borrowed, config)
   assert 'lacks the targets of 1 of 1' in message
   own = dataclasses.replace(config, workdir=str(source), targets_from=None)
-  assert not workdir_lib.has_targets(own)
+  assert not study_plan.has_targets(own)

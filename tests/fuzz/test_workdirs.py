@@ -15,8 +15,8 @@ import gpz_jax
 from experiments import recommend
 from gpz_jax import report, results, sweep
 from gpz_jax.report import page
-from gpz_jax.sweep import spelling
-from gpz_jax.sweep import workdir as workdir_lib
+from gpz_jax.study import serialization
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.zone import LIMITS
 
 SPLITS, ALPHAS = 3, (0.0, 0.3)
@@ -45,7 +45,7 @@ def finished(tmp_path_factory):
   """The files of a finished sweep, with made-up numbers."""
   workdir = tmp_path_factory.mktemp('finished') / 'run'
   workdir.mkdir()
-  workdir_lib.write_identity(config(workdir))
+  Workdir(workdir).write_identity(config(workdir))
   rows = [
     row | {'model': 'cnn', 'dataset': 'shapes', 'aux_dataset': 'shapes'}
     for alpha in ALPHAS
@@ -59,7 +59,7 @@ def finished(tmp_path_factory):
   images = np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), np.uint8)
   np.save(workdir / 'samples' / 'originals.npy', images)
   for row in rows:
-    path = report.sample_path(workdir, row['lane_id'], row['split'], row['attack'])
+    path = Workdir(workdir).sample(row['lane_id'], row['split'], row['attack'])
     np.save(path, images)
   return workdir
 
@@ -80,8 +80,8 @@ def readers(workdir):
   return (
     lambda: render(workdir),
     lambda: recommend.show(workdir, NONE),
-    lambda: workdir_lib.check(resumed),
-    lambda: workdir_lib.read_tuned(workdir),
+    lambda: Workdir(workdir).check(resumed),
+    Workdir(workdir).read_tuned,
   )
 
 
@@ -209,12 +209,12 @@ def test_rows_of_another_version(workdir, refused):
 
 def test_a_config_of_another_version(workdir, refused):
   path = workdir / 'config.json'
-  ours = spelling.to_json(config(workdir))
+  ours = serialization.to_json(config(workdir))
   older = {name: value for name, value in ours.items() if name != 'note'}
   path.write_text(json.dumps(older))
-  assert len(workdir_lib.check(config(workdir))) == SPLITS * len(ALPHAS)
+  Workdir(workdir).check(config(workdir))
   path.write_text(json.dumps(ours | {'from_the_future': 1}))
-  message = refused(workdir_lib.check, config(workdir))
+  message = refused(Workdir(workdir).check, config(workdir))
   assert "config.json has 'from_the_future'" in message
   assert 'name another workdir' in message
 
@@ -222,7 +222,7 @@ def test_a_config_of_another_version(workdir, refused):
 def test_tuned_names_known_implementations(workdir, refused):
   for content in ('{"dense 3x3 16x16 3>4": "os.system"}', '{"x": "lax"}', '[]'):
     (workdir / 'tuned.json').write_text(content)
-    message = refused(workdir_lib.read_tuned, workdir)
+    message = refused(Workdir(workdir).read_tuned)
     assert 'tuned.json' in message
     assert 'remove it' in message
 

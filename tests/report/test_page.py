@@ -9,6 +9,7 @@ from pages import read_page
 
 from gpz_jax import report, results
 from gpz_jax.report import figures, formats, page
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Lane, Treatment
 
 SPLITS = ('block_1', 'block_2', 'block_3', 'block_4', '<script>alert(1)</script>')
@@ -57,7 +58,7 @@ def workdir(tmp_path):
   np.save(tmp_path / 'samples' / 'originals.npy', images)
   for row in rows:
     np.save(
-      report.sample_path(tmp_path, row['lane_id'], row['split'], row['attack']), images
+      Workdir(tmp_path).sample(row['lane_id'], row['split'], row['attack']), images
     )
   results.write_parquet(tmp_path / 'results.parquet', rows)
   return tmp_path

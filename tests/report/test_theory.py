@@ -8,10 +8,11 @@ import pytest
 from made_up import SPLITS, make_row, make_rows, make_theory
 from pages import read_page
 
-from gpz_jax import report, results
+from gpz_jax import results
 from gpz_jax.report.figures import RUNGS
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, read_theory
 from gpz_jax.report.theory.findings import interval
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 from gpz_jax.zone import Vote
 from gpz_jax.zone.profiles import theory_profile
@@ -61,7 +62,7 @@ def embed(folder, rows, count=40):
   rng = np.random.default_rng(0)
   for row in rows:
     table = np.column_stack([rng.normal(size=(count, 2)), np.arange(count) % 10])
-    np.save(report.embedding_path(folder, row['lane_id'], row['split']), table)
+    np.save(Workdir(folder).embedding(row['lane_id'], row['split']), table)
 
 
 def read(folder, rows, theory_rows):
@@ -318,7 +319,7 @@ def test_an_embedding_is_of_the_lowest_seed_with_its_own_numbers(tmp_path):
 def test_a_damaged_embedding_is_refused(tmp_path, table, complaint):
   (row,) = make_theory([0.5])
   (tmp_path / 'theory').mkdir()
-  path = report.embedding_path(tmp_path, row['lane_id'], row['split'])
+  path = Workdir(tmp_path).embedding(row['lane_id'], row['split'])
   np.save(path, table)
   with pytest.raises(InputError, match=complaint):
     embeddings.read_embeddings(tmp_path, [row])

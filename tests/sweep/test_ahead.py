@@ -34,7 +34,7 @@ def test_jobs_are_compiled_one_ahead_and_errors_reach_whoever_takes(
 ):
   config = tiny.sweep_config(tmp_path / 'run', splits=('conv_1', 'conv_2', 'conv_3'))
   plan = make_plan(config)
-  jobs = list(ahead_lib.list_jobs(plan, plan.missing()))
+  jobs = list(ahead_lib.list_jobs(plan, plan.missing([])))
   assert [job.num_lanes for job in jobs] == [1, 1, 1]
   compiled = []
 
@@ -57,6 +57,6 @@ def test_jobs_are_compiled_one_ahead_and_errors_reach_whoever_takes(
 
 def test_several_devices_compile_as_they_run(tmp_path):
   plan = make_plan(tiny.sweep_config(tmp_path / 'run'))
-  jobs = list(ahead_lib.list_jobs(plan, plan.missing()))
+  jobs = list(ahead_lib.list_jobs(plan, plan.missing([])))
   with contextlib.closing(Ahead(plan, Engine('map', 'lax', 'float32', 2), jobs)) as a:
     assert a.take(jobs[0]) is None

@@ -6,13 +6,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from gpz_jax.sweep import SweepConfig
-from gpz_jax.sweep import config as config_lib
+from gpz_jax.study.config import parse_model_options
+from gpz_jax.sweep import SweepConfig, make_plan
 from gpz_jax.types import InputError
 
 
 def test_the_default_config_is_valid():
-  assert config_lib.validate(SweepConfig()) == SweepConfig()
+  assert SweepConfig().alphas == (0.0, 0.3, -0.05)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,6 @@ def test_the_default_config_is_valid():
       {'tune': True, 'conv': 'lax'},
       '--conv=lax is not allowed; give auto, or --notune',
     ),
-    ({'devices': 99}, 'devices=99 is not allowed'),
     ({'cache': 'tape'}, '--cache=tape is not allowed; give one of auto, device'),
     ({'model_options': ('width',)}, '--model_options=width is not allowed'),
     ({'workdir': ''}, '--workdir= is not allowed'),
@@ -45,19 +44,27 @@ def test_the_default_config_is_valid():
 )
 def test_bad_fields_are_named_with_their_value(changes, message):
   with pytest.raises(InputError, match=message) as caught:
-    config_lib.validate(dataclasses.replace(SweepConfig(), **changes))
+    dataclasses.replace(SweepConfig(), **changes)
   assert '\n' not in str(caught.value)
+
+
+def test_devices_that_are_not_there_are_refused_where_it_runs():
+  config = SweepConfig(devices=99)  # may be meant for another machine
+  with pytest.raises(InputError, match='devices=99 is not allowed'):
+    config.make_engine()
+  with pytest.raises(InputError, match='devices=99 is not allowed'):
+    make_plan(config)
 
 
 def test_recipes_follow_the_family_and_the_given_values():
   config = SweepConfig(model='vgg19', target_epochs=7, flip=True)
-  recipe = config_lib.target_recipe(config)
+  recipe = config.make_target_recipe()
   assert (recipe.b1, recipe.weight_decay) == (
     0.5,
     5e-4,
   )  # docs/paper.md#target-training
   assert (recipe.epochs, recipe.flip, recipe.learning_rate) == (7, True, 3e-4)
-  decoder = config_lib.decoder_recipe(SweepConfig(amsgrad=False))
+  decoder = SweepConfig(amsgrad=False).make_decoder_recipe()
   assert (decoder.epochs, decoder.b1, decoder.amsgrad) == (
     100,
     0.5,
@@ -66,25 +73,24 @@ def test_recipes_follow_the_family_and_the_given_values():
 
 
 def test_model_options_are_literals_or_words():
-  parsed = config_lib.parse_model_options(('width=0.25', 'head=torchvision'))
+  parsed = parse_model_options(('width=0.25', 'head=torchvision'))
   assert parsed == {'width': 0.25, 'head': 'torchvision'}
 
 
 def test_values_become_plain_ones_of_their_type():
-  given = SweepConfig(
+  config = SweepConfig(
     workdir=pathlib.Path('runs') / 'a',
     alphas=[0, -0.0 + 1e-9, np.float32(0.5)],
     seeds=[np.int64(3)],
     data_dir='',
     flip=np.bool_(True),
   )
-  config = config_lib.validate(given)
   assert repr((config.workdir, config.data_dir)) == "('runs/a', None)"
   assert repr((config.alphas, config.seeds)) == '((0.0, 1e-09, 0.5), (3,))'
   assert config.flip is True
   # by hand: one lane, one name, however its numbers were spelled
   ids = {
-    config_lib.target_lanes(config_lib.validate(SweepConfig(alphas=alphas)))[0].lane_id
+    SweepConfig(alphas=alphas).list_lanes()[0].lane_id
     for alphas in ((0.0,), (-0.0,), (0,), (np.float64(0),))
   }
   assert len(ids) == 1
@@ -111,5 +117,5 @@ def test_values_become_plain_ones_of_their_type():
 )
 def test_values_of_another_type_are_refused(changes, message):
   with pytest.raises(InputError, match=message) as caught:
-    config_lib.validate(dataclasses.replace(SweepConfig(), **changes))
+    dataclasses.replace(SweepConfig(), **changes)
   assert len(str(caught.value)) < 500

@@ -16,12 +16,13 @@ from gpz_jax import data, partition
 from gpz_jax.attacks.activation import attention, decoders, inputs, specs
 from gpz_jax.data import exclusions, sources
 from gpz_jax.models import choices
-from gpz_jax.sweep import SweepConfig, spelling, values
-from gpz_jax.sweep import config as config_lib
+from gpz_jax.study import fields, serialization
+from gpz_jax.study import plan as study_plan
+from gpz_jax.sweep import SweepConfig
 from gpz_jax.sweep import plan as plan_lib
 from gpz_jax.types import InputError
 
-HINTS = get_type_hints(SweepConfig)
+HINTS = get_type_hints(SweepConfig)  # of the fields, and of the class variable
 EXAMPLES = 500
 TEXTS = st.one_of(
   st.sampled_from(
@@ -107,9 +108,9 @@ ALIASES = {
 
 def scalars(field: dataclasses.Field):
   """What one value of a field may be tried with, by its type."""
-  kind = values.scalar_kind(HINTS[field.name])
+  kind = fields.scalar_kind(HINTS[field.name])
   kind = get_args(kind)[0] if get_origin(kind) is tuple else kind
-  words = [*WORDS.get(field.name, ()), *field.metadata['allowed']]
+  words = [*WORDS.get(field.name, ()), *field.metadata['meaning'].choices]
   likely = {
     bool: st.booleans(),
     int: st.integers(1, 64),
@@ -178,10 +179,10 @@ def _quick(tmp_path_factory):
     patch.setenv('TFDS_DATA_DIR', str(tmp_path_factory.mktemp('data')))
     patch.setattr(data, 'load', load_tiny)
     patch.setattr(
-      plan_lib,
+      study_plan,
       '_check_model',
       cached(
-        plan_lib._check_model,
+        study_plan._check_model,
         lambda config, model, task: (model, config.model, task.image_shape),
       ),
     )
@@ -205,8 +206,8 @@ def _quick(tmp_path_factory):
   suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 def test_any_values_give_a_plan_or_one_line_that_names_a_field(changes):
-  config = dataclasses.replace(tiny.sweep_config('run'), **changes)
   try:
+    config = dataclasses.replace(tiny.sweep_config('run'), **changes)
     plan = plan_lib.make_plan(config)
   except InputError as error:
     message = str(error)
@@ -216,14 +217,13 @@ def test_any_values_give_a_plan_or_one_line_that_names_a_field(changes):
     assert any(name in message for name in named), message
   else:
     assert plan.total == len(plan.lanes) * sum(map(len, plan.attacked.values())) > 0
-    assert_spelled_alike(config_lib.validate(config))
+    assert_spelled_alike(config)
   assert not pathlib.Path('run').exists()
 
 
 def assert_spelled_alike(config: SweepConfig) -> None:
   """run.flags and config.json say what the config says, types and all."""
   flagfile = pathlib.Path('spelled.flags')
-  flagfile.write_text(spelling.to_flags(config), encoding='utf-8')
+  flagfile.write_text(serialization.to_flags(config), encoding='utf-8')
   parsed = sweep_flags.parse_config([f'--flagfile={flagfile}'])
   assert repr(parsed) == repr(config)
-  assert repr(config_lib.validate(parsed)) == repr(config)

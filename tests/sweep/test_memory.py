@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from gpz_jax import sweep
-from gpz_jax.attacks.activation import capture, inversion
+from gpz_jax.attacks.activation import interception, inversion
 from gpz_jax.sweep import ahead, memory
 from gpz_jax.sweep.plan import make_plan
 from gpz_jax.training import programs, streaming
@@ -22,7 +22,7 @@ MADE_BY_THE_RUN = ('wall_seconds', 'cache', 'wave')
 def several_chunks():
   """The 50 images of aux are captured in two pieces, the 20 of test in one."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(capture, 'CHUNK', 32)
+    patch.setattr(interception, 'CHUNK', 32)
     yield
 
 
@@ -137,12 +137,14 @@ def test_activations_go_to_the_first_place_they_fit(monkeypatch):
   monkeypatch.setattr(
     programs.os, 'sysconf', lambda name: {'SC_PAGE_SIZE': 1}.get(name, 100)
   )
-  monkeypatch.setattr(capture.jax, 'default_backend', lambda: 'gpu')
-  assert capture.choose_place(10, 10) == 'device'
-  assert capture.choose_place(11, 10) == 'host'
-  assert capture.choose_place(51, 10) == 'disk'  # over half of the host's 100 bytes
-  monkeypatch.setattr(capture.jax, 'default_backend', lambda: 'cpu')
-  assert capture.choose_place(11, 10) == 'disk'
+  monkeypatch.setattr(interception.jax, 'default_backend', lambda: 'gpu')
+  assert interception.choose_place(10, 10) == 'device'
+  assert interception.choose_place(11, 10) == 'host'
+  assert (
+    interception.choose_place(51, 10) == 'disk'
+  )  # over half of the host's 100 bytes
+  monkeypatch.setattr(interception.jax, 'default_backend', lambda: 'cpu')
+  assert interception.choose_place(11, 10) == 'disk'
 
 
 def test_a_streamed_segment_holds_the_rows_of_its_steps():

@@ -202,7 +202,7 @@ def make(
     kind: `auto` follows the shape; the others are for maps.
     attention: blocks after the upsamplings of a map's decoder, see `attention`.
     enhance: of the activation, see `enhance`. An enhancement that normalizes needs
-      `enhance.constants` in the decoder's batch_stats.
+      `enhance.normalization_stats` in the decoder's batch_stats.
 
   Raises:
     InputError: unknown names, options that do not go together, or no number of

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.attacks.activation.capture import Activations
+from gpz_jax.attacks.activation.interception import Activations
 from gpz_jax.models import layers
 from gpz_jax.types import InputError, hint
 
@@ -58,7 +58,8 @@ class FFT(nn.Module):
 class Normalize(nn.Module):
   """Standardises each channel by the auxiliary activations' mean and deviation.
 
-  They are constants in the collection batch_stats, where `constants` puts them.
+  They are constants in the collection batch_stats, put there by
+  `normalization_stats`.
   """
 
   mode: Mode
@@ -175,7 +176,7 @@ def check(name: str, activation_shape: tuple[int, ...]) -> None:
     )
 
 
-def constants(name: str, activations: Activations) -> dict[str, Any]:
+def normalization_stats(name: str, activations: Activations) -> dict[str, Any]:
   """What an enhancement must know of the auxiliary activations, for every lane.
 
   Args:

@@ -5,10 +5,9 @@ cohort, trained by one compiled program. The edge is frozen and nothing is augme
 so every activation is computed once and read in all epochs.
 """
 
-import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax.attacks.activation import capture as capture_lib
-from gpz_jax.attacks.activation import scores
-from gpz_jax.attacks.activation.capture import Activations
+from gpz_jax.attacks.activation import interception, scores
+from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.attacks.activation.interception import Activations
 from gpz_jax.attacks.activation.objective import (
   EVAL_BATCH,
   make_arguments,
@@ -29,23 +28,6 @@ from gpz_jax.training.loop import OnProgress, Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best
-from gpz_jax.types import Dataset, Lane, Task, stable_hash
-
-HELD_OUT_SHARE = 0.1  # of aux, for the plateau and the choice of the epoch
-Selection = Literal['aux', 'test']
-
-
-@dataclasses.dataclass(frozen=True)
-class AttackLane:
-  """One decoder: the target it attacks, as a lane and as an index, and the split."""
-
-  target: int  # row of the stacked targets
-  lane: Lane
-  split: str
-
-  def key(self) -> jax.Array:
-    """The random key of this decoder."""
-    return jax.random.fold_in(self.lane.key(), stable_hash(self.split))
 
 
 class Decoders(NamedTuple):
@@ -56,50 +38,11 @@ class Decoders(NamedTuple):
   step: jax.Array  # [L] int32, steps taken
 
 
-def cohorts(
-  shapes: dict[str, jax.ShapeDtypeStruct], splits: Sequence[str]
-) -> dict[tuple[int, ...], tuple[str, ...]]:
-  """Groups splits by the shape of their activation, both in forward order."""
-  grouped: dict[tuple[int, ...], list[str]] = {}
-  for split in splits:
-    grouped.setdefault(shapes[split].shape, []).append(split)
-  return {shape: tuple(names) for shape, names in grouped.items()}
-
-
-def subsets(task: Task, selection: Selection) -> tuple[Dataset, Dataset]:
-  """The attacker's training data, and what chooses the epoch.
-
-  `aux` keeps the last tenth of aux for the choice; `test` trains on all of aux and
-  chooses on the test subset, as the published numbers do
-  (docs/paper.md#choice-of-the-epoch).
-  """
-  if selection == 'test':
-    return task.aux, task.test
-  cut = len(task.aux) - max(1, round(HELD_OUT_SHARE * len(task.aux)))
-  return task.aux.take(slice(cut)), task.aux.take(slice(cut, None))
-
-
-def capture(
-  model: nn.Module,
-  targets: Any,
-  lanes: Sequence[AttackLane],
-  images: np.ndarray,
-  dtype: Any = jnp.float32,
-  **options: Any,
-) -> Activations:
-  """The activations [L, N, ...] of images [N, H, W, C] for lanes of one shape.
-
-  The model, its variables stacked over targets, and the options of `capture.capture`.
-  """
-  places = [(lane.target, lane.split) for lane in lanes]
-  return capture_lib.capture(model, targets, places, images, dtype, **options)
-
-
 def train(
   decoder: nn.Module,
   lanes: Sequence[AttackLane],
-  fit_on: tuple[Activations, np.ndarray],
-  choose_on: tuple[Activations, np.ndarray],
+  train_data: tuple[Activations, np.ndarray],
+  held_out: tuple[Activations, np.ndarray],
   recipe: Recipe,
   *,
   constants: Any = None,
@@ -114,10 +57,11 @@ def train(
   Args:
     decoder: the architecture, `decoders.make` of the cohort's shapes.
     lanes: the cohort's lanes, L of them.
-    fit_on: activations [L, N, ...] and their images [N, H, W, C] uint8.
-    choose_on: the same for the data that drive the plateau and choose the epoch.
+    train_data: Activations [L, N, ...] and their images [N, H, W, C] uint8.
+    held_out: The same for the data that drive the plateau and choose the epoch.
     recipe: how to train.
-    constants: what the decoder must know of its lane's data, see `enhance.constants`.
+    constants: What the decoder must know of the data of its lane, see
+      `enhance.normalization_stats`.
     engine: how lanes are computed.
     trainer: of `make_trainer` for the same shapes; made here where None.
     order_seed: of the order of examples, shared by all lanes.
@@ -127,13 +71,15 @@ def train(
   Returns:
     The decoders [L] at their best epoch, and the history: loss and mse.
   """
-  trainer = trainer or make_trainer(decoder, fit_on, choose_on, recipe, engine=engine)
+  trainer = trainer or make_trainer(
+    decoder, train_data, held_out, recipe, engine=engine
+  )
   keys = jnp.stack([lane.key() for lane in lanes])
-  stacked, shared = make_arguments(keys, fit_on, choose_on, constants)
+  stacked, shared = make_arguments(keys, train_data, held_out, constants)
   states, history = trainer.fit(
     stacked,
     jax.device_put(shared),
-    num_examples=len(fit_on[1]),
+    num_examples=len(train_data[1]),
     order_seed=order_seed,
     on_progress=on_progress,
     snapshots=snapshots,
@@ -175,8 +121,8 @@ def reconstruct(
   """
   engine = engine.resolve()
   made = []
-  for rows, mask in capture_lib.chunks(activations.shape[1]):
-    chunk = _decode_rows(decoder, decoders, activations, engine, rows)
+  for rows, mask in interception.chunks(activations.shape[1]):
+    chunk = decode_rows(decoder, decoders, activations, engine, rows)
     made.append(np.asarray(chunk)[:, mask == 1])
   return np.concatenate(made, axis=1)
 
@@ -205,13 +151,13 @@ def evaluate(
     Interrupted: a signal came.
   """
   engine = engine.resolve()
-  decode = functools.partial(_decode_rows, decoder, decoders, activations, engine)
+  decode = functools.partial(decode_rows, decoder, decoders, activations, engine)
   return scores.evaluate(images, decode, engine)
 
 
-def _decode_rows(decoder, decoders, activations, engine, rows) -> jax.Array:
+def decode_rows(decoder, decoders, activations, engine, rows) -> jax.Array:
   """The reconstructions [L, n, H, W, C] of rows [n]."""
-  sent = capture_lib.read(activations, rows)
+  sent = interception.read(activations, rows)
   return _decode(decoder, decoders.best, sent, engine)
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from jax import lax
 
 from gpz_jax import interruption, partition
-from gpz_jax.attacks.activation import scores
-from gpz_jax.attacks.activation.inversion import Activations, AttackLane
+from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.attacks.activation.interception import Activations
 from gpz_jax.data import eval_order
 from gpz_jax.models import layers
 from gpz_jax.training import lanes as lanes_lib
@@ -193,19 +193,3 @@ def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
     return lax.fori_loop(0, steps, body, state)
 
   return run
-
-
-def evaluate(reconstructions: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
-  """Scores reconstructions as `inversion.evaluate` does, in batches of 32.
-
-  Args:
-    reconstructions: [L, N, H, W, C] float32 in [0, 1].
-    images: [N, H, W, C] uint8, what was to be rebuilt.
-
-  Returns:
-    mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
-
-  Raises:
-    Interrupted: a signal came.
-  """
-  return scores.evaluate(images, lambda rows: reconstructions[:, rows])

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from gpz_jax import partition
-from gpz_jax.attacks.activation.inversion import AttackLane
+from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.optimisation import by_split
 from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
@@ -42,8 +42,8 @@ def train(
   model: nn.Module,
   targets: Any,
   lanes: Sequence[AttackLane],
-  fit_on: Dataset,
-  choose_on: Dataset,
+  train: Dataset,
+  held_out: Dataset,
   recipe: Recipe,
   *,
   engine: Engine = AUTO,
@@ -58,8 +58,8 @@ def train(
     targets: variables [L] of each lane's target; only what lies behind the split is
       read.
     lanes: L of them.
-    fit_on: the attacker's images, labelled with the target's classes.
-    choose_on: the same, for the plateau and the choice of the epoch.
+    train: the attacker's images, labelled with the target's classes.
+    held_out: the same, for the plateau and the choice of the epoch.
     recipe: how to train.
     engine: how lanes are computed; shadows train in float32 always.
     order_seed: of the order of examples, shared by all lanes.
@@ -73,12 +73,12 @@ def train(
     InputError: a label is none of the target's classes.
   """
   engine = engine.resolve()
-  image_shape = fit_on.image.shape[1:]
-  _check_labels(model, targets, fit_on, choose_on)
+  image_shape = train.image.shape[1:]
+  _check_labels(model, targets, train, held_out)
   shared = jax.device_put(
     {
-      'train': (fit_on.image, fit_on.label),
-      'held_out': (choose_on.image, choose_on.label),
+      'train': (train.image, train.label),
+      'held_out': (held_out.image, held_out.label),
     }
   )
   shadows, histories, order = [], [], []
@@ -87,7 +87,7 @@ def train(
       model=model,
       sample_shape=image_shape,
       loss=_make_loss(model, split, engine),
-      evaluation=make_evaluation(_classify(model, split, engine), len(choose_on)),
+      evaluation=make_evaluation(_classify(model, split, engine), len(held_out)),
       plateau_on='nll',
       select_on='error',
     )
@@ -95,7 +95,7 @@ def train(
     states, history = Trainer(objective, recipe, engine).fit(
       {'key': keys, 'target': lanes_lib.take(targets, rows)},
       shared,
-      num_examples=len(fit_on),
+      num_examples=len(train),
       order_seed=order_seed,
       on_progress=on_progress,
       snapshots=make_snapshots(split),

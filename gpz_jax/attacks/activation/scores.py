@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from gpz_jax import metrics
-from gpz_jax.attacks.activation.capture import chunks
+from gpz_jax.attacks.activation.interception import chunks
 from gpz_jax.training.engine import AUTO, Engine
 
 

@@ -7,100 +7,21 @@ An attack is a name with options, NAME or NAME:OPTION=VALUE:OPTION=VALUE...
   inversion:input=prediction_log          a decoder for what the model answers
   rmle:tv=1000:images=16                  a search for the image through the edge
   query_free:at=conv_2                    the same through a shadow of the edge
+  package.module:factory:strength=2       one of the user's own, see `protocol.Attack`
 """
 
 import dataclasses
-import math
-from typing import Any, Literal, get_args, get_type_hints
+import importlib
+from typing import Any, get_args, get_type_hints
 
-import flax.linen as nn
+from gpz_jax.attacks.activation.decoder_attack import DecoderAttack
+from gpz_jax.attacks.activation.optimisation import QUERY_FREE
+from gpz_jax.attacks.activation.protocol import Attack
+from gpz_jax.attacks.activation.search_attack import SearchAttack
+from gpz_jax.types import InputError, check_known, hint, literal_or_word
 
-from gpz_jax.attacks.activation import attention as attention_lib
-from gpz_jax.attacks.activation import decoders, inputs
-from gpz_jax.attacks.activation import enhance as enhance_lib
-from gpz_jax.attacks.activation.optimisation import QUERY_FREE, WHITE_BOX, Search
-from gpz_jax.types import InputError, check_known, hint
-
-ActOrAuto = Literal['auto', 'code', 'tanh', 'prelu']
-
-
-@dataclasses.dataclass(frozen=True)
-class DecoderAttack:
-  """A decoder trained on the attacker's images (`inversion`).
-
-  Attributes:
-    text: as it was spelled; rows of results carry it.
-    at: globs and names of the splits to attack; () = all that were chosen.
-    input: what the decoder is given, see `inputs`.
-    enhance: of its input, see `enhance`.
-    attention: after its upsamplings, see `attention`.
-    decoder: its kind, see `decoders.make`.
-    act: its activations; auto follows its kind.
-  """
-
-  text: str
-  at: tuple[str, ...] = ()
-  input: str = 'activation'
-  enhance: str = 'none'
-  attention: str = 'none'
-  decoder: decoders.Kind = 'auto'
-  act: ActOrAuto = 'auto'
-
-  @property
-  def reads_prediction(self) -> bool:
-    """Whether it attacks the model's answer, and no split."""
-    return self.input in inputs.PREDICTIONS
-
-  def make(
-    self, source_shape: tuple[int, ...], image_shape: tuple[int, int, int]
-  ) -> nn.Module:
-    """The decoder for activations (or logits) of a shape, without the batch.
-
-    Raises:
-      InputError: this attack does not work on them.
-    """
-    return decoders.make(
-      inputs.shape(self.input, source_shape),
-      image_shape,
-      act=None if self.act == 'auto' else self.act,
-      kind=self.decoder,
-      attention=self.attention,
-      enhance=self.enhance,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchAttack:
-  """A search for the images themselves (`rmle`, `query_free`), see `optimisation`.
-
-  Attributes:
-    text: as it was spelled.
-    at: globs and names of the splits to attack; () = all that were chosen.
-    shadow: whether it searches through a shadow edge, see `query_free`.
-    images: how many test images are searched for.
-    steps: of the search.
-    learning_rate: of the search.
-    tv: weight of total variation; wants to grow with the depth of the split.
-    l2: weight of the squared norm.
-  """
-
-  text: str
-  at: tuple[str, ...] = ()
-  shadow: bool = False
-  images: int = 32
-  steps: int = WHITE_BOX.steps
-  learning_rate: float = WHITE_BOX.learning_rate
-  tv: float = WHITE_BOX.tv
-  l2: float = WHITE_BOX.l2
-
-  @property
-  def search(self) -> Search:
-    """The settings of the search."""
-    return Search(self.steps, self.learning_rate, self.tv, self.l2)
-
-
-Attack = DecoderAttack | SearchAttack
 _SHADOWED = {'shadow': True, **dataclasses.asdict(QUERY_FREE)}
+# name -> class, and what the name stands for beside the options
 ATTACKS: dict[str, tuple[type[Attack], dict[str, Any]]] = {
   'inversion': (DecoderAttack, {}),
   'rmle': (SearchAttack, {}),
@@ -108,31 +29,51 @@ ATTACKS: dict[str, tuple[type[Attack], dict[str, Any]]] = {
 }
 
 
+def check(text: str) -> None:
+  """Refuses what `parse` would refuse, but imports nothing of the user's.
+
+  Raises:
+    InputError: Unknown name, option or value.
+  """
+  if not _is_own(text):
+    parse(text)
+
+
 def parse(text: str) -> Attack:
   """The attack that `text` spells.
 
   Raises:
-    InputError: unknown name, option or value.
+    InputError: The name, an option or a value is unknown, or an attack of the user's
+      own cannot be made.
   """
+  if _is_own(text):
+    return _make_own(text)
   name, *options = text.split(':')
   check_known('attack', name, ATTACKS)
   cls, defaults = ATTACKS[name]
   kinds = get_type_hints(cls)
-  known = [field for field in kinds if field not in ('text', 'shadow')]
-  values = dict(defaults)
-  given = set()
+  known = [key for key in kinds if key not in ('text', 'shadow')]
+  given = {
+    key: _convert(text, f'{key}={value}', value, kinds[key])
+    for key, value in _split_options(text, options, known).items()
+  }
+  return cls(text=text, **defaults | given)
+
+
+def _split_options(
+  text: str, options: list[str], known: list[str] | None = None
+) -> dict[str, str]:
+  """Option -> value, as texts; with `known`, only options among them."""
+  given: dict[str, str] = {}
   for option in options:
     key, _, value = option.partition('=')
-    if key not in known or not value or key in given:
+    is_known = key if known is None else key in known
+    if not is_known or not value or key in given:
       problem = 'is given twice' if key in given else 'is not known as KEY=VALUE'
-      raise InputError(
-        f"attack '{text}': option '{option}' {problem}{hint(key, known)}"
-      )
-    given.add(key)
-    values[key] = _convert(text, option, value, kinds[key])
-  attack = cls(text=text, **values)
-  _check(attack)
-  return attack
+      end = '.' if known is None else hint(key, known)
+      raise InputError(f"attack '{text}': option '{option}' {problem}{end}")
+    given[key] = value
+  return given
 
 
 def _convert(text: str, option: str, value: str, kind: Any) -> Any:
@@ -152,23 +93,38 @@ def _convert(text: str, option: str, value: str, kind: Any) -> Any:
     ) from None
 
 
-def _check(attack: Attack) -> None:
-  """Raises InputError where a value is unknown or out of range."""
-  if isinstance(attack, SearchAttack):
-    for name, least in (('images', 1), ('steps', 1), ('tv', 0), ('l2', 0)):
-      value = getattr(attack, name)
-      most = 2**31 if isinstance(value, int) else math.inf
-      if not least <= value < most:
-        raise InputError(
-          f"attack '{attack.text}': {name} must be at least {least} and below {most:g}"
-        )
-    if not 0 < attack.learning_rate < math.inf:
-      raise InputError(f"attack '{attack.text}': learning_rate must be above 0")
-    return
-  inputs.make(attack.input)
-  enhance_lib.parts(attack.enhance)
-  attention_lib.plan(attack.attention, 1)
-  if attack.reads_prediction and attack.at:
+def _is_own(text: str) -> bool:
+  """Whether a text has the form package.module:factory, with options or without."""
+  name, *rest = text.split(':')
+  return name not in ATTACKS and bool(rest) and '=' not in rest[0]
+
+
+def _make_own(text: str) -> Attack:
+  module_name, attribute, *options = text.split(':')
+  given = _split_options(text, options)
+  at = tuple(given.pop('at').split('|')) if 'at' in given else ()
+  try:
+    factory = getattr(importlib.import_module(module_name), attribute)
+  except (Exception, SystemExit) as error:  # whatever the foreign module does
     raise InputError(
-      f"attack '{attack.text}' reads the prediction, whatever the split; leave out 'at'"
+      f"attack '{text}' cannot be imported ({error}); give package.module:factory,"
+      f' with the package on PYTHONPATH, or one of {", ".join(ATTACKS)}'
+    ) from error
+  try:
+    attack = factory(**{key: literal_or_word(value) for key, value in given.items()})
+  except Exception as error:
+    raise InputError(
+      f"attack '{text}' cannot be made with options {given}: {error}"
+    ) from error
+  if not isinstance(attack, Attack):
+    raise InputError(
+      f"attack '{text}' gives a {type(attack).__name__}; give a subclass of"
+      ' gpz_jax.attacks.activation.Attack'
     )
+  try:
+    hash(attack)
+  except TypeError as error:
+    raise InputError(
+      f"attack '{text}' cannot be hashed ({error}); make its class a frozen dataclass"
+    ) from error
+  return dataclasses.replace(attack, text=text, at=at)

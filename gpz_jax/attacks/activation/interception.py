@@ -1,15 +1,15 @@
 """What the attacker intercepts, computed once: the activations of all images.
 
 The edge is frozen and nothing is augmented, so every activation is read in all epochs
-by all attacks. They are kept on the device where they fit, else in the host's memory,
-else in a file that is mapped into it.
+by all attacks. Activations are kept on the device where they fit, else in the host's
+memory, else in a file that is mapped into it.
 """
 
 import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ import numpy as np
 from jax import lax
 
 from gpz_jax import interruption, partition
+from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.data import eval_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
@@ -43,10 +44,22 @@ def choose_place(num_bytes: int, budget_bytes: float) -> Place:
   return 'disk'
 
 
-def capture(
+class Intercepted(NamedTuple):
+  """What the attacker sees of L lanes."""
+
+  aux: Activations  # [L, N, ...] of the attacker's own images
+  test: Activations  # [L, N, ...] of the user's
+  place: Place
+
+  def take(self, index: np.ndarray) -> 'Intercepted':
+    """Those of the lanes at `index`."""
+    return self._replace(aux=self.aux[index], test=self.test[index])
+
+
+def intercept(
   model: nn.Module,
   targets: Any,
-  places: Sequence[tuple[int, str]],
+  lanes: Sequence[AttackLane],
   images: np.ndarray,
   dtype: Any = jnp.float32,
   *,
@@ -54,27 +67,29 @@ def capture(
   place: Place = 'device',
   path: pathlib.Path | None = None,
 ) -> Activations:
-  """The activations of every image for each lane, in float32, and where they are kept.
+  """The activation of every image for each lane, kept where it is wanted.
 
   Args:
-    model: the target.
-    targets: variables of the targets, stacked.
-    places: for each of L lanes the row of its target and its split; one activation
-      shape.
+    model: Architecture of the targets.
+    targets: Variables of the targets, stacked.
+    lanes: L lanes whose splits have one activation shape.
     images: [N, H, W, C] uint8.
-    dtype: to store them in.
-    engine: whose convolutions are used.
-    place: device, host, or disk.
-    path: of the file, where the place is disk.
+    dtype: Number format to store activations in; they are computed in float32.
+    engine: Its convolutions are used.
+    place: Where activations are kept.
+    path: File for them, where the place is disk.
 
   Returns:
     [L, N, ...]: a jax.Array on the device, else an ndarray.
+
+  Raises:
+    Interrupted: A signal came.
   """
+  places = [(lane.target, lane.split) for lane in lanes]
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
-  places = tuple(places)
   kept: Any = None
   for rows, mask in chunks(len(images)):
-    found = _capture_chunk(model, targets, images[rows], places, dtype, engine)
+    found = _intercept_chunk(model, targets, images[rows], places, dtype, engine)
     start, count = int(rows[0]), int(mask.sum())
     if kept is None:
       shape = (len(places), len(images), *found.shape[2:])
@@ -106,7 +121,7 @@ def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
   return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
 
 
-def _capture_chunk(model, targets, images, places, dtype, engine) -> jax.Array:
+def _intercept_chunk(model, targets, images, places, dtype, engine) -> jax.Array:
   """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
   wanted: dict[int, dict[str, None]] = {}
   for target, split in places:
@@ -136,8 +151,8 @@ def chunks(num_examples: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Equal pieces, so that one compiled program serves every subset.
 
   Yields:
-    Rows [CHUNK] of the subset, the last piece filled up with others, and their mask
-    [CHUNK] float32, 0 for filling.
+    Rows [CHUNK] of the subset and their mask [CHUNK] float32. The last piece is filled
+    up with other rows, whose mask is 0.
 
   Raises:
     Interrupted: a signal came.
@@ -150,7 +165,7 @@ def chunks(num_examples: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def read(activations: Activations, rows: np.ndarray) -> Activations:
   """The activations [L, n, ...] of rows [n]."""
   if jax.default_backend() == 'cpu':
-    activations = np.asarray(activations)  # no copy: it is the host's memory
+    activations = np.asarray(activations)  # no copy, because it is the host's memory
   return activations[:, rows]
 
 

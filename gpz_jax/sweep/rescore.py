@@ -1,6 +1,5 @@
 """Rows computed again from what the sweep saved: targets, decoders and the data."""
 
-import dataclasses
 import math
 import pathlib
 import random
@@ -8,58 +7,51 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
-import gpz_jax
 from gpz_jax import checkpoints, results
-from gpz_jax import targets as targets_lib
-from gpz_jax.attacks.activation import inputs, inversion
-from gpz_jax.attacks.activation.inversion import AttackLane
-from gpz_jax.attacks.activation.specs import DecoderAttack
+from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.study import targets as study_targets
+from gpz_jax.study import tuning
+from gpz_jax.study.conditions import conditions
 from gpz_jax.study.progress import Events, Progress
+from gpz_jax.study.session import Session
+from gpz_jax.study.verify import TOLERANCE, Rescored
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import attack as attack_lib
-from gpz_jax.sweep import tuning
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Plan, make_plan
+from gpz_jax.sweep.workloads import list_workloads
 from gpz_jax.training.engine import Engine
+from gpz_jax.types import Treatment
 
 # Least relative difference that is reported where the machine, a version or the way
 # lanes run is not what it was; on the same ones every bit must be.
-TOLERANCE = {'float32': 1e-3, 'bfloat16': 3e-2}
+TOLERANCES = {'float32': TOLERANCE, 'bfloat16': 3e-2}
 
 
-@dataclasses.dataclass
-class Recomputed:
-  """How many rows were computed again, of how many that can be."""
-
-  done: int = 0
-  possible: int = 0
-  inexact: int = 0  # compared within the tolerance
-
-  def sentence(self) -> str:
-    """As part of another one."""
-    how = 'bit for bit'
-    if self.inexact:
-      how = f'{self.inexact} of them within {TOLERANCE["float32"]:g} (other conditions)'
-    text = f'{self.done} of {self.possible} rows with a decoder computed again'
-    return f'{text}, {how}' if self.done else text
-
-
-def reevaluate(
-  workdir: pathlib.Path,
+def rescore(
+  workdir: Workdir,
   config: SweepConfig,
   rows: list[results.Row],
+  rescored: Rescored,
+  *,
   sample: int,
-  recomputed: Recomputed,
 ) -> Iterator[str]:
   """Differences between a sample of rows and their decoders' scores, one line each.
 
   All lanes of a checkpoint are evaluated together, as they were: only then can the
   result be the same bit for bit whatever the strategy.
+
+  Args:
+    workdir: Folder of the sweep.
+    config: Its config.
+    rows: Its rows.
+    rescored: Record of what was computed again, which is added to.
+    sample: Number of rows, drawn at random but always the same ones.
   """
   rows = [row for row in rows if row['decoder'] != 'none']
-  recomputed.possible = len(rows)
+  rescored.possible = len(rows)
   places = _find_decoders(workdir)
   if lost := [row for row in rows if results.row_key(row) not in places]:
     yield from (f'{describe(row)} has no checkpoint in decoders/' for row in lost)
@@ -69,41 +61,36 @@ def reevaluate(
     return
   plan = make_plan(config)
   with tempfile.TemporaryDirectory(prefix='gpz_jax_verify_') as scratch:
-    progress = Progress(quiet=True)
-    engine = tuning.make_engine(plan, workdir, progress)
-    folder = pathlib.Path(scratch)
-    events = Events(folder / 'tb')
-    context = attack_lib.Context(plan, engine, folder, progress, events)
-    targets = _load_targets(plan, workdir)
+    progress, folder = Progress(quiet=True), Workdir(scratch)
+    engine = tuning.make_engine(config, workdir, progress, lambda: list_workloads(plan))
+    session = Session(plan, engine, folder, progress, Events(folder.events))
+    targets = study_targets.load(plan, workdir)
     if targets is None:
       yield 'targets/ has no intact checkpoint'
       return
-    accuracy = {
-      name: targets_lib.evaluate(plan.model, targets, subset, engine=engine)['accuracy']
-      for name, subset in (
-        ('target_accuracy', plan.task.test),
-        ('target_val_accuracy', plan.task.val),
-      )
-    }
+    quality = study_targets.measure_quality(session, targets)
     found: dict[pathlib.Path, list[dict[str, Any]]] = {}
     for row in chosen:
       folder, i = places[results.row_key(row)]
       if folder not in found:
-        found[folder] = _score(context, targets, folder)
-      target = [lane.lane_id for lane in plan.lanes].index(row['lane_id'])
-      now = found[folder][i] | {name: a[target] for name, a in accuracy.items()}
+        found[folder] = _score(session, targets, folder)
+      target = _find_target(plan, row['lane_id'])
+      now = found[folder][i] | {
+        'target_accuracy': quality['test'][target],
+        'target_val_accuracy': quality['val'][target],
+      }
       tolerance = _tolerance(workdir, engine, row)
-      recomputed.done += 1
-      recomputed.inexact += tolerance > 0
+      rescored.done += 1
+      rescored.inexact += tolerance > 0
       yield from _compare(row, now, tolerance)
 
 
 def _find_decoders(
-  workdir: pathlib.Path,
+  workdir: Workdir,
 ) -> dict[tuple[str, str, str], tuple[pathlib.Path, int]]:
   """Key of a row -> the checkpoint of its decoder, and which of its lanes it is."""
   places = {}
-  folders = (workdir / 'decoders').glob('*')
+  folders = workdir.decoders.glob('*')
   for folder in sorted(folders, key=lambda path: path.stat().st_mtime_ns):
     meta = checkpoints.read_meta(folder) or {'lanes': []}
     for i, name in enumerate(meta['lanes']):
@@ -112,37 +99,27 @@ def _find_decoders(
   return places
 
 
-def _load_targets(plan: Plan, workdir: pathlib.Path) -> targets_lib.Targets | None:
-  if plan.weights is not None:
-    return targets_lib.from_variables(plan.weights)
-  shape, count = plan.task.image_shape, len(plan.lanes)
-  like = jax.eval_shape(lambda: targets_lib.blank(plan.model, shape, count))
-  found = checkpoints.restore(workdir / 'targets', like)
-  return None if found is None else found[0]
-
-
 def _score(
-  context: attack_lib.Context, targets, folder: pathlib.Path
+  session: Session[Plan], targets, folder: pathlib.Path
 ) -> list[dict[str, Any]]:
   """What rows say of each lane of a decoders' checkpoint: column -> value."""
-  plan = context.plan
+  plan = session.plan
   meta = checkpoints.read_meta(folder)
   assert meta is not None, 'checked before'
   attack = next(a for a in plan.attacked if a.text == meta['attack'])
-  assert isinstance(attack, DecoderAttack)
   lanes = [_find_lane(plan, name) for name in meta['lanes']]
-  shape = plan.shapes[lanes[0].split].shape
-  decoder = attack.make(shape, plan.task.image_shape)
-  given = inputs.shape(attack.input, shape)
-  like = jax.eval_shape(lambda: inversion.blank(decoder, given, len(lanes)))
-  found = checkpoints.restore(folder, like)
+  intercepted = attack_lib.intercept(session, lanes, targets)
+  scenario = attack_lib.make_scenario(session, lanes, intercepted, targets)
+  found = checkpoints.restore(folder, attack.blank(scenario))
   assert found is not None, 'checked before'
-  decoders = found[0]
-  sent = attack_lib.convert(attack, attack_lib.intercept(context, lanes, targets))
-  scores = attack_lib.score(plan, decoder, decoders, sent, context.engine)
-  scores |= {'best_epoch': decoders.best.epoch, 'steps': decoders.step}
+  outcome = attack.restore(scenario, found[0])
+  scores = attack_lib.score(outcome, scenario)
+  scores |= {'best_epoch': outcome.best_epoch, 'steps': outcome.steps}
   return [
-    {name: np.asarray(value)[i].item() for name, value in scores.items()}
+    {
+      name: np.broadcast_to(value, len(lanes))[i].item()
+      for name, value in scores.items()
+    }
     for i in range(len(lanes))
   ]
 
@@ -150,26 +127,22 @@ def _score(
 def _find_lane(plan: Plan, name: str) -> AttackLane:
   """The lane of a name in a checkpoint, `lane_id-split`."""
   lane_id, _, split = name.partition('-')
-  target = [lane.lane_id for lane in plan.lanes].index(lane_id)
+  target = _find_target(plan, lane_id)
   return AttackLane(target, plan.lanes[target], split)
 
 
-def _tolerance(workdir: pathlib.Path, engine: Engine, row: results.Row) -> float:
+def _find_target(plan: Plan, lane_id: str) -> int:
+  return [lane.lane_id for lane in plan.lanes].index(lane_id)
+
+
+def _tolerance(workdir: Workdir, engine: Engine, row: results.Row) -> float:
   """0 where the row must be met bit for bit."""
-  env = results.read_object(workdir / 'env.json')
-  here = {
-    'strategy': engine.strategy,
-    'conv': engine.conv_name,
-    'precision': engine.precision,
-    'devices': engine.devices,
-    'device': jax.devices()[0].device_kind,
-    'version': gpz_jax.__version__,
-    'changed': '',
-  }
+  env = results.read_object(workdir.environment)
+  here = conditions(engine) | {'changed': ''}
   is_same = all(row[column] == value for column, value in here.items())
   if is_same and env.get('versions') == results.provenance()['versions']:
     return 0.0
-  return TOLERANCE[row['precision']]
+  return TOLERANCES[row['precision']]
 
 
 def _compare(row: results.Row, now: dict[str, Any], tolerance: float) -> Iterator[str]:
@@ -182,4 +155,4 @@ def _compare(row: results.Row, now: dict[str, Any], tolerance: float) -> Iterato
 
 def describe(row: results.Row) -> str:
   """Which row it is."""
-  return f'row {row["split"]} alpha {row["alpha"]:g} seed {row["seed"]} {row["attack"]}'
+  return f'row {row["split"]} {Treatment.of(row)} seed {row["seed"]} {row["attack"]}'

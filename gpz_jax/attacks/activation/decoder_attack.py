@@ -1,0 +1,179 @@
+"""The attack by a decoder trained on the attacker's images (`inversion`)."""
+
+import dataclasses
+import functools
+import math
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from gpz_jax.attacks.activation import (
+  attention,
+  decoders,
+  enhance,
+  inputs,
+  interception,
+  inversion,
+)
+from gpz_jax.attacks.activation.interception import Activations
+from gpz_jax.attacks.activation.objective import make_trainer
+from gpz_jax.attacks.activation.protocol import (
+  Attack,
+  Dimensions,
+  ImageShape,
+  Network,
+  Outcome,
+  Scenario,
+  Shape,
+)
+from gpz_jax.training.engine import Engine
+from gpz_jax.training.loop import Trainer
+from gpz_jax.training.recipe import Recipe
+from gpz_jax.types import InputError
+
+ActOrAuto = Literal['auto', 'code', 'tanh', 'prelu']
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderAttack(Attack):
+  """A decoder trained on the attacker's images.
+
+  Attributes:
+    input: What the decoder is given, see `inputs`.
+    enhance: Enhancement of its input, see `enhance`.
+    attention: Blocks after its upsamplings, see `attention`.
+    decoder: Kind of decoder, see `decoders.make`.
+    act: Its activation functions; auto follows its kind.
+  """
+
+  input: str = 'activation'
+  enhance: str = 'none'
+  attention: str = 'none'
+  decoder: decoders.Kind = 'auto'
+  act: ActOrAuto = 'auto'
+
+  def __post_init__(self):
+    inputs.make(self.input)
+    enhance.parts(self.enhance)
+    attention.plan(self.attention, 1)
+    if self.reads_prediction and self.at:
+      raise InputError(
+        f"attack '{self.text}' reads the prediction, whatever the split; leave out 'at'"
+      )
+
+  @property
+  def reads_prediction(self) -> bool:
+    """Whether it attacks the model's answer, and no split."""
+    return self.input in inputs.PREDICTIONS
+
+  def make(self, activation: Shape, image: ImageShape) -> nn.Module:
+    """The decoder for activations (or logits) of a shape, without the batch.
+
+    Raises:
+      InputError: This attack does not work on them.
+    """
+    return decoders.make(
+      inputs.shape(self.input, activation),
+      image,
+      act=None if self.act == 'auto' else self.act,
+      kind=self.decoder,
+      attention=self.attention,
+      enhance=self.enhance,
+    )
+
+  def check_shape(self, activation: Shape, image: ImageShape) -> None:
+    """Raises InputError where there is no decoder for activations of a shape."""
+    self.make(activation, image)
+
+  def make_network(self, activation: Shape, image: ImageShape) -> Network:
+    """The decoder."""
+    return Network(self.make(activation, image), inputs.shape(self.input, activation))
+
+  def compile_ahead(
+    self, dimensions: Dimensions, recipe: Recipe, engine: Engine
+  ) -> Trainer:
+    """The compiled programs of the decoders' training."""
+    sizes = dimensions
+
+    def shapes(count: int):
+      sent = jax.ShapeDtypeStruct(
+        (sizes.num_lanes, count, *sizes.activation), sizes.dtype
+      )
+      if self.input != 'activation':
+        sent = jax.eval_shape(jax.vmap(inputs.make(self.input)), sent)
+      return sent, jax.ShapeDtypeStruct((count, *sizes.image), np.uint8)
+
+    train = shapes(sizes.num_train)
+    statistics = functools.partial(enhance.normalization_stats, self.enhance)
+    return make_trainer(
+      self.make(sizes.activation, sizes.image),
+      train,
+      shapes(sizes.num_held_out),
+      recipe,
+      constants=jax.eval_shape(statistics, train[0]),
+      engine=engine,
+      ahead=True,
+    )
+
+  def run(self, scenario: Scenario) -> Outcome:
+    """Trains a decoder for each lane."""
+    train = self._read(scenario.train_activations)
+    with scenario.phase(f'{len(scenario.lanes)} decoders') as phase:
+      trained, history = inversion.train(
+        self._make(scenario),
+        scenario.lanes,
+        (train, scenario.train.image),
+        (self._read(scenario.held_out_activations), scenario.held_out.image),
+        scenario.decoder_recipe,
+        constants=enhance.normalization_stats(self.enhance, train),
+        engine=scenario.engine,
+        trainer=scenario.trainer,
+        order_seed=scenario.order_seed,
+        on_progress=phase,
+        snapshots=scenario.snapshots('', scenario.lanes),
+      )
+    return self.restore(scenario, trained)._replace(history=history)
+
+  def blank(self, scenario: Scenario) -> Any:
+    """Shapes of the decoders."""
+    shape = inputs.shape(self.input, scenario.intercepted.aux.shape[2:])
+    return jax.eval_shape(
+      lambda: inversion.blank(self._make(scenario), shape, len(scenario.lanes))
+    )
+
+  def restore(self, scenario: Scenario, saved: inversion.Decoders) -> Outcome:
+    """What trained decoders make of the activations."""
+    decoder = self._make(scenario)
+
+    def decode(activations: Activations):
+      given = self._read(activations)
+      return functools.partial(
+        inversion.decode_rows, decoder, saved, given, scenario.engine
+      )
+
+    params = jax.tree.leaves(saved.best.params)
+    return Outcome(
+      on_test=decode(scenario.intercepted.test),
+      n_test=len(scenario.test),
+      is_finite=saved.is_finite,
+      on_train=decode(scenario.train_activations),
+      n_train=len(scenario.train),
+      # the name of what is inside an enhancement
+      architecture=type(getattr(decoder, 'decoder', decoder)).__name__,
+      num_params=sum(math.prod(leaf.shape[1:]) for leaf in params),
+      epochs=scenario.decoder_recipe.epochs,
+      steps=saved.step,
+      best_epoch=saved.best.epoch,
+      saved=saved,
+    )
+
+  def _make(self, scenario: Scenario) -> nn.Module:
+    return self.make(scenario.intercepted.aux.shape[2:], scenario.image_shape)
+
+  def _read(self, activations: Activations) -> Activations:
+    """What the decoder is given of activations [L, N, ...]."""
+    if self.input == 'activation':
+      return activations
+    return interception.convert(activations, inputs.make(self.input))

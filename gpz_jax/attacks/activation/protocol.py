@@ -1,0 +1,233 @@
+"""What an attack is: where it can be used, what it compiles and needs, and how it runs.
+
+A kind of attack is a subclass of `Attack` in a file of its own and a line in
+`specs.ATTACKS`, or `--attack=package.module:factory` for one of the user's own
+(docs/extending.md).
+"""
+
+import abc
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.attacks.activation.interception import Activations, Intercepted
+from gpz_jax.training.engine import Engine
+from gpz_jax.training.loop import OnProgress, Trainer
+from gpz_jax.training.recipe import Recipe
+from gpz_jax.training.snapshots import History, Snapshots
+from gpz_jax.types import Dataset, InputError, Task
+
+Shape = tuple[int, ...]
+ImageShape = tuple[int, int, int]
+Reconstruct = Callable[[np.ndarray], jax.Array | np.ndarray]
+MOMENTS = 6  # arrays a trained parameter takes: itself, gradient, three moments, best
+
+
+class MakeSnapshots(Protocol):
+  """Gives the place where one training of an attack keeps its snapshots."""
+
+  def __call__(self, part: str, lanes: Sequence[AttackLane]) -> Snapshots | None:
+    """Place for the training of `part`, '' if it is the only one, on these lanes."""
+    ...
+
+
+@contextlib.contextmanager
+def _unwatched(name: str) -> Iterator[OnProgress]:
+  del name
+  yield lambda done, total, values: None
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+  """What an attack is handed: who is attacked, and what the attacker has.
+
+  Attributes:
+    model: Architecture of the targets.
+    targets: Variables of all targets, stacked; `lane.target` is a row of them.
+    lanes: The L lanes to attack; their splits have one activation shape.
+    intercepted: What the attacker sees of each lane.
+    train: The attacker's images and labels; those of the first activations in
+      `intercepted.aux`.
+    held_out: Data that choose an epoch.
+    held_out_activations: The activations [L, N, ...] of `held_out`.
+    test: The user's images, which are to be rebuilt.
+    decoder_recipe: How decoders are trained.
+    target_recipe: How targets were trained, for attacks that train an edge.
+    engine: How lanes are computed.
+    order_seed: Seed of the order of examples, shared by all lanes.
+    phase: Shows progress of a named phase, in a `with` statement.
+    snapshots: Gives the place for the snapshots of a training.
+    trainer: The programs of `Attack.compile_ahead`; None where there are none.
+  """
+
+  model: nn.Module
+  targets: Any
+  lanes: Sequence[AttackLane]
+  intercepted: Intercepted
+  train: Dataset
+  held_out: Dataset
+  held_out_activations: Activations
+  test: Dataset
+  decoder_recipe: Recipe
+  target_recipe: Recipe
+  engine: Engine
+  order_seed: int = 0
+  phase: Callable[[str], contextlib.AbstractContextManager[OnProgress]] = _unwatched
+  snapshots: MakeSnapshots = lambda part, lanes: None
+  trainer: Trainer | None = None
+
+  @property
+  def image_shape(self) -> ImageShape:
+    """(H, W, C) of every image."""
+    return self.test.image.shape[1:]
+
+  @property
+  def train_activations(self) -> Activations:
+    """The activations [L, N, ...] of `train`."""
+    return self.intercepted.aux[:, : len(self.train)]
+
+
+class Outcome(NamedTuple):
+  """What an attack on L lanes found."""
+
+  on_test: Reconstruct  # rows [n] of the test images -> [L, n, H, W, C] in [0, 1]
+  n_test: int  # how many of the test images it rebuilds, the first ones
+  is_finite: Any  # [L] bool
+  on_train: Reconstruct | None = None  # the same for its own images; None: not at all
+  n_train: int = 0  # how many images it learned from
+  architecture: str = 'none'  # of what it trained
+  num_params: int = 0  # of what it trained, for one lane
+  epochs: int = 0  # or steps of a search
+  steps: Any = 0  # [L] or one number, steps taken
+  best_epoch: Any = 0  # [L] or one number, the epoch that was kept, from 1
+  saved: Any = None  # arrays [L] that `Attack.restore` makes the same outcome of
+  history: History | None = None  # name -> [epochs, L]
+
+  @classmethod
+  def of(cls, reconstructions: np.ndarray, **values: Any) -> 'Outcome':
+    """The outcome of reconstructions that are all there.
+
+    Args:
+      reconstructions: [L, N, H, W, C] in [0, 1], of the first N test images.
+      **values: Further fields.
+
+    Raises:
+      InputError: A pixel is outside [0, 1], or the shape is another.
+    """
+    made = np.asarray(reconstructions, np.float32)
+    if made.ndim != 5:
+      raise InputError(
+        f'reconstructions have shape {made.shape}; give [L, N, H, W, C]: lanes, images,'
+        ' height, width, channels'
+      )
+    known = np.isfinite(made)
+    low, high = made.min(initial=0.0, where=known), made.max(initial=0.0, where=known)
+    if low < 0 or high > 1:
+      raise InputError(
+        f'reconstructions have pixels from {low:g} to {high:g}; give them in [0, 1]'
+      )
+    is_finite = known.all(axis=(1, 2, 3, 4))
+    values = {'is_finite': is_finite, 'n_test': made.shape[1]} | values
+    return cls(on_test=lambda rows: made[:, rows], **values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimensions:
+  """Shapes of the data of an attack, all that its programs depend on."""
+
+  activation: Shape
+  image: ImageShape
+  dtype: Any  # of the activations
+  num_lanes: int
+  num_train: int
+  num_held_out: int
+
+
+class Network(NamedTuple):
+  """What an attack trains for each lane, and the shape of one input of it."""
+
+  module: nn.Module
+  input_shape: Shape
+
+  @property
+  def num_params(self) -> int:
+    """Its number of parameters."""
+    example = jax.ShapeDtypeStruct((1, *self.input_shape), jnp.float32)
+    variables = jax.eval_shape(self.module.init, jax.random.key(0), example)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables['params']))
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack(abc.ABC):
+  """One way to rebuild images from activations. Hashable and without state.
+
+  Only `run` has to be written. The other methods have defaults for an attack that works
+  everywhere, compiles nothing ahead and leaves nothing to be scored again.
+
+  Attributes:
+    text: How it was spelled; the rows of its results carry it.
+    at: Globs and names of the splits to attack; () takes all that were chosen.
+  """
+
+  text: str = ''
+  at: tuple[str, ...] = ()
+
+  @property
+  def reads_prediction(self) -> bool:
+    """Whether it attacks the model's answer, and no split."""
+    return False
+
+  def check_task(self, task: Task) -> None:
+    """Raises InputError where the attack cannot be used with this data."""
+    del task
+
+  def check_shape(self, activation: Shape, image: ImageShape) -> None:
+    """Raises InputError where the attack cannot be used on activations of a shape."""
+    del activation, image
+
+  def make_network(self, activation: Shape, image: ImageShape) -> Network | None:
+    """What it trains on activations of a shape; None where it trains no decoder."""
+    return None
+
+  def bytes_per_lane(self, activation: Shape, image: ImageShape) -> int:
+    """Bytes of device memory that one lane needs beside its activations."""
+    network = self.make_network(activation, image)
+    return 0 if network is None else MOMENTS * 4 * network.num_params
+
+  def compile_ahead(
+    self, dimensions: Dimensions, recipe: Recipe, engine: Engine
+  ) -> Trainer | None:
+    """The compiled programs of `run`, for `Scenario.trainer`; None if it has none.
+
+    It may run on another thread.
+    """
+    return None
+
+  @abc.abstractmethod
+  def run(self, scenario: Scenario) -> Outcome:
+    """Attacks all lanes of a scenario.
+
+    Raises:
+      Interrupted: A signal came.
+    """
+
+  def blank(self, scenario: Scenario) -> Any:
+    """Arrays or shapes with the structure of `Outcome.saved`; None if none is saved."""
+    return None
+
+  def restore(self, scenario: Scenario, saved: Any) -> Outcome:
+    """The outcome that was saved, to be scored again.
+
+    Args:
+      scenario: The one it was found in.
+      saved: `Outcome.saved`, with L in front.
+    """
+    raise NotImplementedError(f'{type(self).__name__} saves nothing')

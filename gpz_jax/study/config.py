@@ -1,0 +1,243 @@
+"""StudyConfig: what every study can be told, checked where it is made.
+
+The flags of the command line, config.json and the programmatic interface are all made
+from the fields below. A study adds fields of its own in a subclass.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from gpz_jax import models, targets
+from gpz_jax.models import choices
+from gpz_jax.study import fields
+from gpz_jax.study.fields import COUNT, SEED, SHARE, Range, field
+from gpz_jax.training import lanes
+from gpz_jax.training.engine import PRECISIONS, Engine
+from gpz_jax.training.recipe import TARGET_RECIPES, Recipe
+from gpz_jax.types import Lane, Treatment, literal_or_word
+
+LEAST_SIZE = 8  # of an image's side
+BATCH = Range(2, 2**16 + 1)
+LEARNING_RATE = Range(1e-12)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+  """What is asked for. None means: as the dataset or the recipe says.
+
+  Values become plain Python ones of the declared type, and what is not allowed raises
+  an InputError, where a config is made or a field replaced. Whether data, models,
+  splits and devices are there is found out when a study is planned.
+  """
+
+  word: ClassVar[str] = 'study'  # what messages call a run
+
+  workdir: str = field(
+    'runs/study', 'Folder for everything that the study writes.', 'speed'
+  )
+  dataset: str = field(
+    'shapes',
+    'Dataset of the targets: shapes, cifar10, mnist, the name of any prepared TFDS'
+    ' dataset, or folder:PATH.',
+    'targets',
+  )
+  data_dir: str | None = field(
+    None,
+    'TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets if it is not set.',
+    'speed',
+  )
+  image_size: int | None = field(
+    None, 'Side that images are resized to.', 'targets', range=Range(LEAST_SIZE, 1025)
+  )
+  train_limit: int | None = field(
+    None, 'Largest number of training images of the targets.', 'targets', range=COUNT
+  )
+  val_limit: int | None = field(
+    None, 'Largest number of validation images.', 'targets', range=COUNT
+  )
+  test_limit: int | None = field(
+    None, 'Largest number of test images.', 'rows', range=COUNT
+  )
+  data_seed: int = field(
+    0,
+    'Seed of the choice of the subsets and of the order of the examples.',
+    'targets',
+    range=SEED,
+  )
+
+  model: str = field(
+    'vgg11',
+    f'Architecture of the targets: {", ".join(models.MODELS)}, or'
+    ' package.module:factory.',
+    'targets',
+  )
+  model_options: tuple[str, ...] = field(
+    (),
+    "Options of the model's own as key=value, such as width=0.25 or head=torchvision.",
+    'targets',
+  )
+  target_weights: str | None = field(
+    None,
+    'File with the weights of a target to attack; no target is trained then.',
+    'targets',
+  )
+  targets_from: str | None = field(
+    None, 'Workdir of a study that trained the same targets, to attack those.', 'speed'
+  )
+  alphas: tuple[float, ...] = field(
+    (0.0, 0.3, -0.05),
+    'Label smoothing of the targets, in (-1, 1).',
+    'rows',
+    range=Range(-1.0, 1.0, excludes_least=True),
+    is_set=True,
+  )
+  seeds: tuple[int, ...] = field(
+    (0,),
+    'Seeds of the targets and of the attacks on them.',
+    'rows',
+    range=SEED,
+    is_set=True,
+  )
+
+  smoothing: Literal['standard', 'code', 'table1'] = field(
+    'standard',
+    'Convention of the smoothed labels.',
+    'targets',
+    choices=targets.CONVENTIONS,
+  )
+  target_recipe: str = field(
+    'auto',
+    "How the targets are trained; auto takes the recipe of the model's family.",
+    'targets',
+    choices=('auto', *TARGET_RECIPES),
+  )
+  target_epochs: int | None = field(
+    None, 'Epochs that the targets are trained for.', 'targets', range=COUNT
+  )
+  target_batch_size: int | None = field(
+    None, 'Batch size of the targets.', 'targets', range=BATCH
+  )
+  target_learning_rate: float | None = field(
+    None, 'Learning rate of the targets.', 'targets', range=LEARNING_RATE
+  )
+  flip: bool = field(False, 'Mirror training images at random.', 'targets')
+  jitter: float = field(
+    0.0, 'Amplitude of colour jitter in training, in [0, 1).', 'targets', range=SHARE
+  )
+
+  strategy: str = field(
+    'auto', f'How lanes are run: {", ".join(lanes.STRATEGIES)}.', 'speed'
+  )
+  conv: str = field(
+    'auto',
+    'How convolutions are computed; auto takes what was measured to be fastest.',
+    'speed',
+    choices=choices.SETTINGS,
+  )
+  tune: bool = field(
+    False,
+    'Measure first how convolutions are computed fastest on this machine.',
+    'speed',
+  )
+  precision: str = field(
+    'auto',
+    'Number format of the forward and backward pass; auto is float32.',
+    'targets',
+    choices=PRECISIONS,
+  )
+  devices: int = field(
+    0, 'Number of local devices that lanes are spread over; 0 takes all.', 'speed'
+  )
+  compile_cache: str | None = field(
+    None,
+    'Folder to keep compiled programs in. It must be local to the machine, and only'
+    ' yours.',
+    'speed',
+  )
+  profile: str | None = field(
+    None, 'Folder for a trace of the run (jax.profiler).', 'speed'
+  )
+  save_seconds: float = field(
+    30.0,
+    'Least time in seconds between two snapshots of a running training.',
+    'speed',
+    range=Range(0.0),
+  )
+  note: str = field('', 'Text that the report shows beside the settings.', 'report')
+
+  def __post_init__(self):
+    for name, value in fields.checked(self).items():
+      object.__setattr__(self, name, value)  # the way a frozen dataclass sets itself
+    self._check_together()
+
+  def _check_together(self) -> None:
+    """Raises InputError where values that are allowed alone do not go together."""
+    if not self.workdir:
+      fields.refuse('workdir', self.workdir, 'the path of a folder')
+    lanes.resolve(self.strategy)
+    models.check_name(self.model)
+    self.parse_model_options()
+    if self.tune and self.conv != 'auto':
+      fields.refuse('conv', self.conv, 'auto, or --notune')
+    if self.target_weights and self.targets_from:
+      fields.refuse(
+        'targets_from', self.targets_from, 'that or --target_weights, not both'
+      )
+
+  def make_engine(self) -> Engine:
+    """How lanes are computed on this machine.
+
+    Raises:
+      InputError: There are not as many devices as `devices` asks for.
+    """
+    return Engine(self.strategy, self.conv, self.precision, self.devices).resolve()
+
+  def make_target_recipe(self) -> Recipe:
+    """The recipe of the targets, with the config's own values put in."""
+    name = self.target_recipe
+    if name == 'auto':
+      family = self.model.rstrip('0123456789')
+      name = family if family in TARGET_RECIPES else 'ir'
+    recipe = dataclasses.replace(
+      TARGET_RECIPES[name], flip=self.flip, jitter=self.jitter
+    )
+    return self.override_recipe(recipe, 'target')
+
+  def override_recipe(self, recipe: Recipe, kind: str) -> Recipe:
+    """A recipe with the values of the fields `{kind}_epochs` and so on that are set."""
+    names = ('epochs', 'batch_size', 'learning_rate')
+    given = {name: getattr(self, f'{kind}_{name}') for name in names}
+    return dataclasses.replace(
+      recipe, **{name: value for name, value in given.items() if value is not None}
+    )
+
+  def list_lanes(self) -> tuple[Lane, ...]:
+    """The lanes of the targets: every treatment with every seed."""
+    treatments = [Treatment(alpha) for alpha in self.alphas]
+    return tuple(
+      Lane(self.model, self.dataset, treatment, seed)
+      for treatment, seed in itertools.product(treatments, self.seeds)
+    )
+
+  def parse_model_options(self) -> dict[str, Any]:
+    """The options of the model as values: width=0.25 -> {'width': 0.25}."""
+    return parse_model_options(self.model_options)
+
+
+def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
+  """('width=0.25', 'head=compact') -> {'width': 0.25, 'head': 'compact'}.
+
+  Raises:
+    InputError: An entry is not KEY=VALUE, or its key is not the user's to set.
+  """
+  parsed = {}
+  for option in options:
+    key, equals, value = option.partition('=')
+    if not (key and equals and value) or key in ('name', 'num_classes', 'parent'):
+      fields.refuse(
+        'model_options', option, 'KEY=VALUE of the model, such as width=0.25'
+      )
+    parsed[key] = literal_or_word(value)
+  return parsed

@@ -1,0 +1,196 @@
+"""What a study attacks, worked out before anything is trained."""
+
+import dataclasses
+import functools
+import math
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpz_jax import checkpoints, data, models, results
+from gpz_jax.interop import torch as interop
+from gpz_jax.study import fields
+from gpz_jax.study.config import LEAST_SIZE, StudyConfig
+from gpz_jax.study.workdir import Workdir, first_difference
+from gpz_jax.types import InputError, Lane, Task
+
+MOST_PARAMS = 10**9  # of a target: ten times the largest that was published
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyPlan:
+  """The targets of a study and the data.
+
+  Attributes:
+    config: What was asked for.
+    task: The data.
+    model: The architecture of the targets.
+    weights: Variables of an imported target; None where targets are trained.
+    borrowed: Rows [L] of the targets in the study that `targets_from` names; None where
+      none are borrowed.
+    lanes: The L targets.
+  """
+
+  config: StudyConfig
+  task: Task
+  model: nn.Module
+  weights: Any
+  borrowed: np.ndarray | None
+  lanes: tuple[Lane, ...]
+
+
+def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
+  """Loads the data and checks what a study of it attacks.
+
+  It writes nothing but the cache of decoded images.
+
+  Args:
+    config: What was asked for.
+    **options: Further arguments of `data.load`.
+
+  Raises:
+    InputError: The data, the model, the weights or the targets of another study are not
+      usable.
+  """
+  config.make_engine()  # are there so many devices?
+  task = data.load(
+    config.dataset,
+    data_dir=config.data_dir,
+    image_size=config.image_size,
+    train_limit=config.train_limit,
+    val_limit=config.val_limit,
+    test_limit=config.test_limit,
+    data_seed=config.data_seed,
+    **options,
+  )
+  model = models.make(
+    config.model, num_classes=task.num_classes, **config.parse_model_options()
+  )
+  _check_images(config, task)
+  _check_model(config, model, task)
+  weights = _load_weights(config, task)
+  borrowed = locate_borrowed(config)
+  return StudyPlan(config, task, model, weights, borrowed, config.list_lanes())
+
+
+def _check_images(config: StudyConfig, task: Task) -> None:
+  height, width, _ = task.image_shape
+  if min(height, width) < LEAST_SIZE:
+    raise InputError(
+      f'--dataset={config.dataset} has images of {height}x{width}; set --image_size to'
+      f' {LEAST_SIZE} at least'
+    )
+
+
+def _check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:
+  """Raises InputError unless the model can be called as the built-in ones are."""
+  image = jax.ShapeDtypeStruct((2, *task.image_shape), jnp.float32)
+  call = functools.partial(model.init_with_output, jax.random.key(0), train=False)
+  try:
+    logits, variables = jax.eval_shape(call, image)
+  except InputError:
+    raise
+  except Exception as error:  # anything may go wrong in a foreign module
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    raise InputError(
+      f'--model={config.model} cannot be called as module(images, train=False) on'
+      f' images {task.image_shape} ({reason[0]}); choose another model, --model_options'
+      ' or --image_size'
+    ) from error
+  wanted = (2, task.num_classes)
+  if getattr(logits, 'shape', None) != wanted or 'params' not in variables:
+    found = getattr(logits, 'shape', type(logits).__name__)
+    raise InputError(
+      f'--model={config.model} must have parameters and return logits'
+      f' [B, {task.num_classes}]; it returns {found} for two images'
+    )
+  count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables['params']))
+  if count > MOST_PARAMS:
+    raise InputError(
+      f'--model={config.model} has {count:,} parameters with'
+      f' --model_options={",".join(config.model_options)}, more than {MOST_PARAMS:,};'
+      ' make it smaller'
+    )
+
+
+def _load_weights(config: StudyConfig, task: Task) -> Any:
+  """The variables of the imported target; None where targets are trained."""
+  if config.target_weights is None:
+    return None
+  if len(config.list_lanes()) != 1:
+    raise InputError(
+      f'--target_weights={config.target_weights} is one target; give one value each for'
+      ' --alphas (what it was trained with) and --seeds'
+    )
+  state_dict = interop.load_state_dict(config.target_weights)
+  return interop.import_weights(
+    config.model,
+    state_dict,
+    num_classes=task.num_classes,
+    image_shape=task.image_shape,
+    **config.parse_model_options(),
+  )
+
+
+def has_targets(config: StudyConfig) -> bool:
+  """Whether the workdir holds this study's trained targets."""
+  meta = checkpoints.read_meta(Workdir(config.workdir).targets)
+  ids = [lane.lane_id for lane in config.list_lanes()]
+  return meta is not None and meta.get('lanes') == ids
+
+
+def locate_borrowed(config: StudyConfig) -> np.ndarray | None:
+  """Where in the study `targets_from` the targets of this one are: rows [L].
+
+  None without `targets_from`, or where the workdir has targets of its own.
+
+  Raises:
+    InputError: There is no such study, its targets are others, or one is missing.
+  """
+  if config.targets_from is None or has_targets(config):
+    return None
+  return _locate(config, Workdir(config.targets_from))
+
+
+def _locate(config: StudyConfig, source: Workdir) -> np.ndarray:
+  try:
+    theirs = results.read_object(source.config)
+  except (OSError, InputError) as error:
+    raise InputError(
+      f'--targets_from={source} holds no study ({error}); give the workdir of one'
+    ) from error
+  if not theirs:
+    raise InputError(
+      f'--targets_from={source} holds no study (there is no config.json); give the'
+      ' workdir of one'
+    )
+  if difference := first_difference(
+    config, theirs, fields.in_scope(type(config), 'targets')
+  ):
+    raise InputError(f'--targets_from={source} has other targets: {difference}')
+  ids = [lane.lane_id for lane in config.list_lanes()]
+  there = (checkpoints.read_meta(source.targets) or {}).get('lanes', [])
+  if absent := [lane_id for lane_id in ids if lane_id not in there]:
+    raise InputError(
+      f'--targets_from={source} lacks the targets of {len(absent)} of {len(ids)} alphas'
+      ' and seeds; leave it out, or finish that study with them'
+    )
+  return np.array([there.index(lane_id) for lane_id in ids])
+
+
+def find_targets(config: StudyConfig, workdirs: Iterable[pathlib.Path]) -> str | None:
+  """The first of `workdirs` whose targets `targets_from` could name."""
+  if has_targets(config):
+    return None
+  for workdir in workdirs:
+    try:
+      _locate(config, Workdir(workdir))
+      return str(workdir)
+    except InputError:
+      continue
+  return None

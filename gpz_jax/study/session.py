@@ -1,0 +1,105 @@
+"""A study while it runs: what its parts share, and what it keeps for JAX."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from gpz_jax import interruption
+from gpz_jax.study.config import StudyConfig
+from gpz_jax.study.plan import StudyPlan
+from gpz_jax.study.progress import Events, Progress
+from gpz_jax.study.snapshots import SnapshotStore
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.training.engine import Engine
+from gpz_jax.types import InputError
+
+Plan = TypeVar('Plan', bound=StudyPlan)
+_CACHE = ('jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_secs')
+
+
+@dataclasses.dataclass(frozen=True)
+class Session(Generic[Plan]):
+  """What every part of a running study is handed.
+
+  Attributes:
+    plan: What the study does.
+    engine: How lanes are computed.
+    workdir: Where it is written.
+    progress: What is told to whoever watches.
+    events: Curves for TensorBoard.
+    changed: Conditions that changed since the targets were trained; '' if none did.
+  """
+
+  plan: Plan
+  engine: Engine
+  workdir: Workdir
+  progress: Progress
+  events: Events
+  changed: str = ''
+
+  def say(self, text: str) -> None:
+    """Prints one line."""
+    self.progress.say(text)
+
+  def snapshots(self, name: str, **identity: Any) -> SnapshotStore:
+    """Where one training keeps its snapshots.
+
+    Args:
+      name: Name of a folder for it alone.
+      **identity: JSON values that tell this training from others.
+    """
+    folder = self.workdir.running / name
+    seconds = self.plan.config.save_seconds
+    return SnapshotStore(folder, identity, self.engine, seconds, self.say)
+
+
+@contextlib.contextmanager
+def watched(config: StudyConfig, *, quiet: bool) -> Iterator[Progress]:
+  """Within, progress is shown, signals are noted and JAX keeps what the config says.
+
+  Args:
+    config: Says where compiled programs and a trace are kept.
+    quiet: Print nothing.
+  """
+  with contextlib.ExitStack() as stack:
+    progress = stack.enter_context(Progress(quiet))
+    stack.enter_context(_kept_by_jax(config))
+    stack.enter_context(interruption.handled())
+    yield progress
+
+
+@contextlib.contextmanager
+def _kept_by_jax(config: StudyConfig) -> Iterator[None]:
+  """Keeps compiled programs, and a trace, where the config says."""
+  with contextlib.ExitStack() as stack:
+    for name in ('compile_cache', 'profile'):
+      _make_folder(name, getattr(config, name))
+    if config.compile_cache:
+      stack.callback(_cache_programs, *(jax.config.values[key] for key in _CACHE))
+      _cache_programs(config.compile_cache, 0.0)  # hundreds of small ones, 0.1 s each
+    if config.profile:
+      stack.enter_context(jax.profiler.trace(config.profile))
+    yield
+
+
+def _make_folder(name: str, folder: str | None) -> None:
+  """Makes a folder now, because JAX would miss it only at the end."""
+  if not folder:
+    return
+  try:
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(
+      f'--{name}={folder} cannot be made: {error.strerror}; name another folder'
+    ) from error
+
+
+def _cache_programs(folder: str | None, least_seconds: float) -> None:
+  for key, value in zip(_CACHE, (folder, least_seconds), strict=True):
+    jax.config.update(key, value)
+  compilation_cache.reset_cache()  # it reads the name of its folder only once

@@ -1,0 +1,151 @@
+"""The targets of a study: taken from its workdir, imported, borrowed, or trained."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import numpy as np
+
+from gpz_jax import checkpoints
+from gpz_jax import targets as targets_lib
+from gpz_jax.study import conditions
+from gpz_jax.study.plan import StudyPlan, has_targets
+from gpz_jax.study.progress import format_seconds
+from gpz_jax.study.session import Session
+from gpz_jax.study.snapshots import SnapshotStore
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.targets import Targets
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.state import FitState
+from gpz_jax.types import InputError
+
+AnySession = TypeVar('AnySession', bound=Session)
+EachEpoch = Callable[[int, FitState], None]
+
+
+def obtain(
+  session: AnySession, each_epoch: EachEpoch = lambda epoch, states: None
+) -> tuple[Targets, AnySession]:
+  """The targets [L], and the session, which says what changed since their training.
+
+  What changed is what bit-for-bit equality with an uninterrupted run depends on.
+
+  Args:
+    session: The running study.
+    each_epoch: Called after each epoch where targets are trained, see `Trainer.fit`.
+
+  Raises:
+    InputError: The targets that are to be borrowed are damaged.
+    Interrupted: A signal came; the training goes on from its snapshot.
+  """
+  targets, changed = _obtain(session, each_epoch)
+  return targets, dataclasses.replace(session, changed=changed)
+
+
+def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
+  plan, folder = session.plan, session.workdir.targets
+  if plan.weights is not None:
+    return targets_lib.from_variables(plan.weights), ''
+  now = conditions.environment(session.engine)
+  if has_targets(plan.config) and (found := restore(plan, folder, session.say)):
+    targets, meta = found
+    session.say('targets are there already')
+    changed = conditions.contrast(meta.get('environment', {}), now)
+    if changed:
+      session.say(
+        f'warning: the targets were trained under other conditions ({changed})'
+      )
+    return targets, '; '.join(filter(None, (meta.get('changed'), changed)))
+  ids = [lane.lane_id for lane in plan.lanes]
+  if plan.borrowed is not None:
+    targets = _borrow(session)
+    meta = {'lanes': ids, 'environment': now, 'changed': ''}
+    checkpoints.save(folder, targets, meta)  # the rest of the rows need them
+    return targets, ''
+  snapshots = session.snapshots('targets', lanes=ids)
+  targets = _train(session, snapshots, each_epoch)
+  meta = {'lanes': ids, 'environment': now, 'changed': snapshots.changed}
+  checkpoints.save(folder, targets, meta)
+  snapshots.drop()
+  return targets, snapshots.changed
+
+
+def _borrow(session: Session) -> Targets:
+  """The targets of the study that `targets_from` names."""
+  plan = session.plan
+  source = plan.config.targets_from
+  assert source is not None
+  assert plan.borrowed is not None
+  session.say(f'targets are those of {source}')
+  found = restore(plan, Workdir(source).targets, session.say)
+  if found is None:
+    raise InputError(
+      f'--targets_from={source}: its targets are damaged; run that'
+      f' {plan.config.word} again'
+    )
+  return lanes_lib.take(found[0], plan.borrowed)
+
+
+def _train(
+  session: Session, snapshots: SnapshotStore, each_epoch: EachEpoch
+) -> Targets:
+  plan, began = session.plan, time.monotonic()
+  with session.progress.phase('targets') as phase:
+    targets, history = targets_lib.train(
+      plan.model,
+      plan.task,
+      plan.lanes,
+      plan.config.make_target_recipe(),
+      convention=plan.config.smoothing,
+      engine=session.engine,
+      order_seed=plan.config.data_seed,
+      on_progress=phase,
+      snapshots=snapshots,
+      each_epoch=each_epoch,
+    )
+  jax.block_until_ready(targets)
+  session.events.write('target', [lane.lane_id for lane in plan.lanes], history)
+  session.say(f'targets trained in {format_seconds(time.monotonic() - began)}')
+  return targets
+
+
+def restore(plan: StudyPlan, folder, say: checkpoints.Say):
+  """The targets of a checkpoint and its plain values; None if no step is intact."""
+  meta = checkpoints.read_meta(folder)
+  if meta is None:
+    return None
+  count = len(meta['lanes'])
+  like = jax.eval_shape(
+    lambda: targets_lib.blank(plan.model, plan.task.image_shape, count)
+  )
+  return checkpoints.restore(folder, like, say=say)
+
+
+def load(plan: StudyPlan, workdir: Workdir) -> Targets | None:
+  """The targets that a finished study used; None where no checkpoint is intact."""
+  if plan.weights is not None:
+    return targets_lib.from_variables(plan.weights)
+  found = restore(plan, workdir.targets, lambda text: None)
+  return None if found is None else found[0]
+
+
+def measure_quality(session: Session, targets: Targets) -> dict[str, np.ndarray]:
+  """How good the targets are.
+
+  Returns:
+    The accuracy [L] on `val` and `test`, and [L] bool `is_finite`, whether the training
+    went well.
+
+  Raises:
+    Interrupted: A signal came.
+  """
+  plan = session.plan
+  quality = {
+    subset: targets_lib.evaluate(
+      plan.model, targets, getattr(plan.task, subset), engine=session.engine
+    )['accuracy']
+    for subset in ('val', 'test')
+  }
+  return quality | {'is_finite': np.asarray(targets.is_finite)}

@@ -1,0 +1,286 @@
+"""The folder of a study: every path in it, whose it is, and who may write it."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import pathlib
+import platform
+import shutil
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from gpz_jax import atomic, checkpoints, filenames, results
+from gpz_jax.models import choices
+from gpz_jax.study import fields
+from gpz_jax.study.config import StudyConfig
+from gpz_jax.study.serialization import from_json, to_flags, to_json
+from gpz_jax.types import InputError, stable_hash
+
+Config = TypeVar('Config', bound=StudyConfig)
+# What the disk says when it, and not the choice of the folder, is to blame.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+class Workdir:
+  """A folder of a study. Making one touches nothing.
+
+  Attributes:
+    path: The folder itself.
+    config: What ran, as JSON; a folder is known by this file.
+    flags: The same as a flagfile that repeats it.
+    environment: Versions, device and commit that it ran on.
+    lock: Held by the one process that writes the folder.
+    tuned: The implementations of convolutions that --tune found.
+    targets: Checkpoint of the trained targets.
+    decoders: Folder with a checkpoint for each set of decoders.
+    running: Folder with the snapshots of what is being trained.
+    activations: Folder for activations that fit no memory.
+    samples: Folder of images and their reconstructions, for the report.
+    originals: The images that reconstructions are shown of.
+    embeddings: Folder of embedded activations, for the report.
+    events: Folder of the curves for TensorBoard.
+    ladder: What simple guesses score.
+    comparison: The comparison with published numbers, as text.
+    report: Folder of the page.
+  """
+
+  def __init__(self, path: str | os.PathLike[str]):
+    self.path = pathlib.Path(path)
+    self.config = self.path / 'config.json'
+    self.flags = self.path / 'run.flags'
+    self.environment = self.path / 'env.json'
+    self.lock = self.path / 'lock'
+    self.tuned = self.path / 'tuned.json'
+    self.targets = self.path / 'targets'
+    self.decoders = self.path / 'decoders'
+    self.running = self.path / 'running'
+    self.activations = self.path / 'activations'
+    self.samples = self.path / 'samples'
+    self.originals = self.samples / 'originals.npy'
+    self.embeddings = self.path / 'theory'
+    self.events = self.path / 'tb'
+    self.ladder = self.path / 'ladder.json'
+    self.comparison = self.path / 'comparison.txt'
+    self.report = self.path / 'report'
+
+  def __str__(self) -> str:
+    return str(self.path)
+
+  def lines(self, schema: results.Schema = results.RESULTS) -> pathlib.Path:
+    """The file that rows are appended to while the study runs."""
+    return schema.lines_path(self.path)
+
+  def table(self, schema: results.Schema = results.RESULTS) -> pathlib.Path:
+    """The file of all rows, written when the study is done."""
+    return schema.table_path(self.path)
+
+  def sample(self, lane_id: str, split: str, attack: str) -> pathlib.Path:
+    """The reconstructions of one lane at one split by one attack, [n, H, W, C]."""
+    name = filenames.safe(f'{lane_id}-{split}-{stable_hash(attack):08x}')
+    return self.samples / f'{name}.npy'
+
+  def embedding(self, lane_id: str, split: str) -> pathlib.Path:
+    """The embedded activations of one lane at one split, with their classes [n, 3]."""
+    return self.embeddings / f'{filenames.safe(f"{lane_id}-{split}")}.npy'
+
+  def list_checkpoints(self) -> list[pathlib.Path]:
+    """The folders that hold a finished step of a checkpoint."""
+    folders = [self.targets]
+    for parent in (self.decoders, self.running):
+      folders += sorted(parent.glob('*'))
+    return [folder for folder in folders if checkpoints.has_step(folder)]
+
+  def read_rows(self, schema: results.Schema = results.RESULTS) -> list[results.Row]:
+    """The rows that were appended so far, in the order they were written.
+
+    Raises:
+      InputError: The file is damaged.
+    """
+    path = self.lines(schema)
+    return results.read_rows(path, schema) if path.exists() else []
+
+  def append_rows(
+    self, rows: list[results.Row], schema: results.Schema = results.RESULTS
+  ) -> None:
+    """Adds rows in one write."""
+    results.append_rows(self.lines(schema), rows, schema)
+
+  def read_config(self, config_type: type[Config]) -> Config:
+    """The config of the study in the folder, wherever that lies now.
+
+    Raises:
+      InputError: There is none, or it is no config of this kind and version.
+    """
+    if not self.config.is_file():
+      raise InputError(
+        f'--workdir={self.path} holds no config.json; name the folder of a study'
+      )
+    values = results.read_object(self.config)
+    if strange := sorted(fields.meanings(config_type).keys() ^ values.keys()):
+      raise InputError(
+        f'{self.config} is of another version: it differs in {strange[0]}'
+      )
+    try:
+      return from_json(config_type, values | {'workdir': str(self.path)})
+    except (InputError, TypeError) as error:
+      raise InputError(f'{self.config} is damaged: {error}') from error
+
+  def check(self, config: StudyConfig) -> None:
+    """Refuses a folder that a study cannot go on in; touches nothing.
+
+    Raises:
+      InputError: The folder belongs to another study, naming the first field that
+        differs; it is not a folder; or a file in it is damaged.
+    """
+    try:
+      self._check(config)
+    except OSError as error:
+      raise InputError(
+        f'--workdir={self.path} cannot be read: {error.strerror}; name another'
+      ) from error
+
+  def _check(self, config: StudyConfig) -> None:
+    if self.path.exists() and not self.path.is_dir():
+      raise InputError(f'--workdir={self.path} is not a folder; name another')
+    theirs = results.read_object(self.config)
+    if not theirs:
+      # What a run leaves that is killed before it has written its config.
+      first = {self.lock.name, f'{self.config.name}.partial'}
+      if self.path.is_dir() and {path.name for path in self.path.iterdir()} - first:
+        raise InputError(
+          f'--workdir={self.path} holds files but no config.json; name an empty folder'
+        )
+      return
+    if strange := sorted(theirs.keys() - fields.meanings(type(config)).keys()):
+      raise InputError(
+        f"--workdir={self.path}: config.json has '{strange[0]}', which this version of"
+        ' gpz_jax does not know; use the version that wrote it, or name another workdir'
+      )
+    identity = fields.in_scope(type(config), 'targets', 'rows')
+    if difference := first_difference(config, theirs, identity):
+      raise InputError(
+        f'--workdir={self.path} holds another {config.word}: {difference};'
+        f' name another workdir, or repeat that {config.word} with'
+        f' --flagfile={self.flags}'
+      )
+    self.read_rows()
+    results.read_ladder(self.path)
+    if config.tune:
+      self.read_tuned()
+
+  def read_tuned(self) -> choices.Table | None:
+    """The implementations that --tune found; None where it did not run.
+
+    Raises:
+      InputError: tuned.json is damaged or names no such implementation.
+    """
+    if not self.tuned.exists():
+      return None
+    content = results.read_object(self.tuned)
+    try:
+      return choices.check_table(content)
+    except ValueError as error:
+      raise InputError(
+        f'{self.tuned} is damaged ({error}); remove it to have the convolutions'
+        ' measured anew'
+      ) from error
+
+  def write_identity(self, config: StudyConfig) -> None:
+    """Writes what identifies the run; the config first, by which a folder is known."""
+    with self._blamed():
+      atomic.write_json(self.config, to_json(config))
+      atomic.write_text(self.flags, to_flags(config))
+      atomic.write_json(self.environment, results.provenance())
+      self.samples.mkdir(exist_ok=True)
+
+  @contextlib.contextmanager
+  def locked(self, say: checkpoints.Say) -> Iterator[None]:
+    """Keeps every other process from writing the folder; readers are free.
+
+    The lock is the kernel's, on an open file. It ends with the process, however that
+    ends, and holds between machines on a shared file system (NFS passes flock on).
+
+    Args:
+      say: Told where the file system knows no locks.
+
+    Raises:
+      InputError: Another process has it, naming it, or the folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+      with self._blamed():
+        self.path.mkdir(parents=True, exist_ok=True)
+        file = stack.enter_context(self.lock.open('a+'))
+      try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        raise self._in_use() from None
+      except OSError as error:
+        say(
+          f'warning: --workdir={self.path} cannot be locked ({error.strerror}); make'
+          ' sure that no other process writes it'
+        )
+      with self._blamed():
+        file.truncate(0)
+        file.write(f'process {os.getpid()} on {platform.node()}\n')
+        file.flush()
+      yield
+
+  def check_unlocked(self) -> None:
+    """Raises InputError, naming the process, where one is writing the folder."""
+    if not self.lock.exists():
+      return
+    with self.lock.open() as file:
+      try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+      except BlockingIOError:
+        raise self._in_use() from None
+      except OSError:
+        return  # no locks on this file system
+
+  def _in_use(self) -> InputError:
+    holder = self.lock.read_text().strip() or 'another process'
+    return InputError(
+      f'--workdir={self.path} is being written by {holder}; wait for it, or name'
+      ' another'
+    )
+
+  @contextlib.contextmanager
+  def _blamed(self) -> Iterator[None]:
+    """Blames the choice of the folder for what cannot be written, not a full disk."""
+    try:
+      yield
+    except OSError as error:
+      if error.errno in _DISK_ERRORS:
+        raise
+      raise InputError(
+        f'--workdir={self.path} cannot be written: {error.strerror}; name another'
+      ) from error
+
+  def tidy(self) -> None:
+    """Removes what only an unfinished study needs."""
+    for folder in (self.running, self.activations):
+      shutil.rmtree(folder, ignore_errors=True)
+
+
+def first_difference(
+  config: StudyConfig, theirs: dict[str, Any], names: tuple[str, ...]
+) -> str:
+  """The first field of `names` that differs, as `alphas is [0.0] there and [0.3] here`.
+
+  A field that is younger than `theirs` had its default there.
+
+  Args:
+    config: This config.
+    theirs: The config.json of another study.
+    names: The fields to compare.
+
+  Returns:
+    Empty where nothing differs.
+  """
+  ours, default = to_json(config), to_json(type(config)())
+  for name in ours:
+    there = theirs.get(name, default[name])
+    if name in names and ours[name] != there:
+      return f'{name} is {there!r} there and {ours[name]!r} here'
+  return ''
