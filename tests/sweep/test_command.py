@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from gpz_jax import results, sweep, targets
-from gpz_jax.sweep import spelling
+from gpz_jax.study import serialization
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = {
@@ -202,4 +202,4 @@ def test_run_flags_spell_the_config(finished):
   config = sweep.SweepConfig(
     **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
   )
-  assert (finished[0] / 'run.flags').read_text() == spelling.to_flags(config)
+  assert (finished[0] / 'run.flags').read_text() == serialization.to_flags(config)
