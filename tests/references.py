@@ -20,7 +20,7 @@ LINK = re.compile(r'\]\(([^)\s]+)\)')
 SPEC = re.compile(
   r'\bspec/\w+|\(spec\b|\bspec:|\bspec (?:D\d|\d|section)', re.IGNORECASE
 )
-FILE = re.compile(r'(?<![\w/.<>*-])([\w/{},*.-]*[\w}]\.(?:py|cfg|sh|csv))\b')
+FILE = re.compile(r'(?<![\w/.<>*-])([\w/{},*.-]*[\w}]\.(?:py|cfg|sh|csv|md))\b')
 COMMAND = re.compile(r'python -m (experiments(?:\.\w+)+)((?:[^`#\n]|\\\n)*)')
 FLAG = re.compile(r'(?<![\w-])--(\w+)')
 DATA = ('parquet', 'json', 'jsonl', 'flags')  # what looks like a name and is a file
@@ -96,22 +96,33 @@ def specs(root: pathlib.Path) -> list[str]:
 
 
 def bad_files(root: pathlib.Path) -> list[str]:
-  """Sources, flagfiles and scripts that a document names and that are not there.
+  """Files that a document or a docstring names and that are not there.
 
-  A document may leave out the folders that lead to a file.
+  The folders that lead to a file may be left out.
   """
-  known = [
+  known = [f'/{path.name}' for path in root.iterdir()]
+  known += [
     f'/{path.relative_to(root)}'
     for folder in FOLDERS
     for path in (root / folder).rglob('*.*')
   ]
+  modules = [p for p in sources(root) if p.suffix == '.py' and 'tests' not in p.parts]
   return [
     f'{path.relative_to(root)}: {name} does not exist'
-    for path, text in _texts(documents(root))
-    for named in FILE.findall(re.sub(r'https?://\S+', '', _without_code(text)))
-    for name in _expand(named)
+    for path, text in _texts([*documents(root), *modules])
+    for named in FILE.findall(re.sub(r'https?://\S+', '', _prose(path, text)))
+    for name in _expand(named.removeprefix('../'))
     if not fnmatch.filter(known, f'*/{name}')
+    and not (path.suffix == '.py' and name.endswith('.csv'))  # data that users bring
   ]
+
+
+def _prose(path: pathlib.Path, text: str) -> str:
+  if path.suffix != '.py':
+    return _without_code(text)
+  kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+  nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
+  return '\n'.join(ast.get_docstring(node) or '' for node in nodes)
 
 
 def _without_code(text: str) -> str:
