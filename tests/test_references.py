@@ -99,7 +99,7 @@ def test_a_sound_repository_has_no_problems(repository):
       'docs/other.md', '../README.md', '../LICENCE.md',
       'docs/other.md: LICENCE.md does not exist',
     ),
-    ('gpz_jax/zone/rules.py', 'docs/other.md#other', 'spec 6.1', 'rules.py: spec 6'),
+    ('gpz_jax/zone/rules.py', 'docs/other.md#other', 'spec section 6', '.py: spec'),
     ('gpz_jax/zone/rules.py', 'Source:', 'See jumps.py,', 'rules.py: jumps.py'),
     ('README.md', '`jax.numpy`', '(spec: code)', 'README.md: (spec'),
     ('README.md', 'flagfiles/a.cfg`', 'flagfiles/b.cfg`', 'b.cfg does not exist'),
