@@ -1,12 +1,15 @@
-"""Times the lane engine: single convolutions, decoder steps, whole sweeps.
+"""Times the lane engine: single convolutions, decoder steps and whole sweeps.
 
   python -m experiments.bench --suite=step --peer=torch --json=bench.json
 
-Prints a table and writes the records as JSON. Ours and the peer, plain PyTorch in a
-process of its own, run in turn; compilation is reported apart. Seconds are of one step
-of all lanes (suite sweep: of the published sweep at one alpha). The suite estimators
-times nothing: it holds the theory's estimators against known truths. Exit status:
-0 done, 1 a bound is on the wrong side, 2 bad input.
+The command prints a table and writes the records as JSON. The peer is plain PyTorch in
+a separate process, and runs in turn with ours. Compilation is reported separately.
+Seconds are those of one step of all lanes. In the suite `sweep` they are those of the
+published sweep at one alpha. The suite `estimators` times nothing: it compares the
+theory's estimators with known truths.
+
+The exit status is 0 if the work is done, 1 if a bound is on the wrong side, and 2 for
+bad input.
 """
 
 import dataclasses
@@ -34,14 +37,14 @@ SUITES: dict[str, Callable[[Options], Iterator[records.Record]]] = {
   'step': steps.measure,
   'sweep': sweeps.measure,
 }
-# Not among `all`: it measures right and wrong, not speed.
+# It is not part of `all`, because it measures correctness instead of speed.
 ESTIMATORS = 'estimators'
-MOST = 2**16  # lanes, examples of a batch, steps, repeats
+MOST = 2**16  # the largest number of lanes, examples of a batch, steps or repeats
 PEERS = ('none', 'torch', 'torch_compile')
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-  """The flags of this command."""
+  """Defines the flags of this command."""
   on_cpu = jax.default_backend() == 'cpu'
   names = ', '.join((*SUITES, 'all', ESTIMATORS))
   lists = functools.partial(flags.DEFINE_list, flag_values=values)
@@ -49,53 +52,49 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   counts = functools.partial(
     flags.DEFINE_integer, lower_bound=1, upper_bound=MOST, flag_values=values
   )
-  texts('suite', 'step', f'What to time: {names}.')
+  texts('suite', 'step', f'What to measure: {names}.')
   texts('peer', 'none', f'What to compare with: {", ".join(PEERS)}.')
-  texts('json', None, 'File for the records.')
-  texts('choices', None, 'File for the fastest way of each convolution (suite conv).')
-  texts('case', '', 'Only cases whose name contains this, as 8x8x512.')
-  lists('lanes', ['1', '3'], 'How many lanes at a time.')
-  lists('strategy', ['auto'], 'How lanes run.')
-  lists('conv', ['auto'], 'How convolutions are computed; auto in the suite conv: all.')
-  lists('precision', ['auto'], 'Number formats of the passes.')
-  lists('models', ['vgg19', 'ir152'], 'Targets of the suite sweep.')
-  counts('batch', 32 if on_cpu else 128, 'Batch.')
-  counts('steps', 4, 'Steps of one timed run.')
-  counts('repeats', 5, 'Timed runs.')
-  counts('seeds', 20, 'Samples of each case, 2 at least (suite estimators).')
-  counts('examples', 2000, 'Pairs of a sample (suite estimators).')
+  texts('json', None, 'File to write the records to.')
+  texts(
+    'choices', None, 'File to write the fastest convolutions to, in the suite conv.'
+  )
+  texts('case', '', 'Measure only cases whose name contains this text.')
+  lists('lanes', ['1', '3'], 'Numbers of lanes to run at a time.')
+  lists('strategy', ['auto'], 'How the lanes run.')
+  lists(
+    'conv',
+    ['auto'],
+    'How convolutions are computed. In the suite conv, auto measures every way.',
+  )
+  lists('precision', ['auto'], 'Number formats of the forward and backward pass.')
+  lists('models', ['vgg19', 'ir152'], 'Targets to measure in the suite sweep.')
+  counts('batch', 32 if on_cpu else 128, 'Batch size.')
+  counts('steps', 4, 'Steps in one timed run.')
+  counts('repeats', 5, 'Number of timed runs.')
+  counts('seeds', 20, 'Samples of each case in the suite estimators; at least 2.')
+  counts('examples', 2000, 'Pairs in a sample in the suite estimators.')
 
 
 def main(argv: list[str]) -> int:
-  """Times what the flags name."""
+  """Measures what the flags name."""
   del argv
   return run(flags.FLAGS)
 
 
 def run(values: flags.FlagValues) -> int:
-  """Checks the values of the flags and times what they name."""
+  """Checks the values of the flags, measures what they name, and returns the status.
+
+  Args:
+    values: The parsed flags of `define_flags`.
+
+  Raises:
+    InputError: A value is not allowed, or no case has the name that is asked for.
+  """
   _check(values)
   if values.suite == ESTIMATORS:
     return _estimators(values)
   chosen = tuple(SUITES) if values.suite == 'all' else (values.suite,)
-  lanes = _positive(values.lanes)
-  engines = tuple(
-    Engine(strategy, conv, precision).resolve()
-    for strategy, conv, precision in itertools.product(
-      values.strategy, values.conv, values.precision
-    )
-  )
-  peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
-  options = Options(
-    engines,
-    lanes,
-    values.batch,
-    values.steps,
-    values.repeats,
-    peer,
-    tuple(values.models),
-    values.case,
-  )
+  options = _make_options(values)
   found: list[records.Record] = []
   try:
     for suite in chosen:
@@ -108,10 +107,10 @@ def run(values: flags.FlagValues) -> int:
     return 130
   finally:
     _write(values, found)
-    if peer is not None:
-      peer.close()
+    if options.peer is not None:
+      options.peer.close()
   if not found:
-    raise InputError(f'--case={values.case} is in the name of no case; leave it out')
+    raise InputError(f'no case contains --case={values.case}; leave the flag out')
   print(f'\n{records.format_table(found)}')
   return 0
 
@@ -126,11 +125,33 @@ def _check(values: flags.FlagValues) -> None:
     check_known('model', model, PAPER_SPLITS)
   for name, path in (('json', values.json), ('choices', values.choices)):
     if path and not os.path.isdir(pathlib.Path(path).absolute().parent):
-      raise InputError(f'--{name}={path} is in no folder; make it first')
+      raise InputError(f'--{name}={path} is in no folder; create that first')
+
+
+def _make_options(values: flags.FlagValues) -> Options:
+  """Makes the options of the suites, and starts the peer if there is one."""
+  lanes = _positive(values.lanes)
+  engines = tuple(
+    Engine(strategy, conv, precision).resolve()
+    for strategy, conv, precision in itertools.product(
+      values.strategy, values.conv, values.precision
+    )
+  )
+  peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
+  return Options(
+    engines,
+    lanes,
+    values.batch,
+    values.steps,
+    values.repeats,
+    peer,
+    tuple(values.models),
+    values.case,
+  )
 
 
 def _estimators(values: flags.FlagValues) -> int:
-  """The estimators of the theory where the truth is known: no times, but errors."""
+  """Measures the errors of the theory's estimators where the truth is known."""
   found = estimators.estimators(seeds=values.seeds, examples=values.examples)
   print(estimators.format_estimators(found))
   if values.json:
@@ -140,7 +161,7 @@ def _estimators(values: flags.FlagValues) -> int:
 
 
 def _write(values: flags.FlagValues, found: list[records.Record]) -> None:
-  """What was measured, also where not all of it could be."""
+  """Writes what was measured, even if the measurement did not end."""
   if values.json and found:
     listed = [record.to_json() for record in found]
     atomic.write_json(pathlib.Path(values.json), listed)
@@ -151,7 +172,9 @@ def _write(values: flags.FlagValues, found: list[records.Record]) -> None:
 def _positive(entries: list[str]) -> tuple[int, ...]:
   are_digits = entries and all(e.isdecimal() and len(e) < 9 for e in entries)
   if not are_digits or not all(0 < int(entry) <= MOST for entry in entries):
-    raise InputError(f'--lanes={",".join(entries)} is not allowed; give such as 1,3')
+    raise InputError(
+      f'--lanes={",".join(entries)} is not allowed; give numbers such as 1,3'
+    )
   return tuple(map(int, entries))
 
 

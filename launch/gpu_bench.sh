@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# One visit to a machine: tests, tuning and benchmarks in at most ten minutes, all of it
-# left in a folder. Stages that run out of time leave what they have measured so far.
+# Runs tests, tuning and benchmarks on a machine in at most ten minutes and leaves all
+# results in a folder. A stage that runs out of time leaves what it has measured so far.
 #
 #   launch/gpu_bench.sh --out=DIR [--data_dir=DIR]
 #
-# DIR/choices.json is the table of convolutions for gpz_jax/models/choices.json;
-# DIR/status.txt says how every stage ended (124: out of time). With --data_dir, prepared
-# CIFAR-10, float32 and bfloat16 are compared on real images. The peer needs PyTorch.
-# On two CPU cores it takes SHARE=4 (forty minutes) for every stage to end.
+# DIR/choices.json is the table of convolutions for gpz_jax/models/choices.json.
+# DIR/status.txt says how every stage ended; status 124 means that time ran out.
+# With --data_dir, which names prepared CIFAR-10, float32 and bfloat16 are compared on
+# real images. The peer needs PyTorch. On two CPU cores every stage ends only with
+# SHARE=4 (forty minutes).
 set -uo pipefail
 out='' data=''
 for argument in "$@"; do
@@ -20,7 +21,7 @@ done
 [[ $out ]] || { echo 'gpu_bench: --out is missing; give the folder for the results' >&2; exit 2; }
 mkdir -p "$out" || exit 2
 cd "$(dirname "$0")/.."
-share=${SHARE:-1}  # of the ten minutes
+share=${SHARE:-1}  # multiplies the ten minutes
 : >"$out/status.txt"
 
 stage() { # name, seconds, command...
@@ -58,6 +59,6 @@ if [[ $data ]]; then
       --splits=feat_7,feat_18,fc_1 --target_epochs=1 --precision="$1" --workdir="$out/real_$1" "${@:2}"
   }
   real float32
-  real bfloat16 --targets_from="$out/real_float32" # the same targets
+  real bfloat16 --targets_from="$out/real_float32" # attacks the same targets
 fi
 rm -rf "$out/programs"

@@ -1,1 +1,1 @@
-"""What `python -m experiments.bench` measures, and the PyTorch it compares with."""
+"""The suites of `python -m experiments.bench`, and the PyTorch they compare with."""

@@ -1,4 +1,4 @@
-"""The suite conv: single convolutions."""
+"""The suite `conv` times single convolutions."""
 
 import itertools
 import math
@@ -13,14 +13,17 @@ from gpz_jax.training.engine import Engine
 
 
 def measure(options: Options) -> Iterator[Record]:
-  """Every convolution of the decoders, forward and backward, in every way."""
+  """Times every convolution of the decoders, forward and backward, in every way."""
   known: list[Site] = []
   for site in (site for shape in ACTIVATIONS for site in work.sites(shape)):
     if site not in known and options.case in site.text:
       known.append(site)
   fastest: dict[tuple[Site, int, Engine], float] = {}
   cases = list(itertools.product(known, options.lanes, options.engines))
-  for ways in (tune.likely_ways, tune.unlikely_ways):  # who stops early has the first
+  for ways in (
+    tune.likely_ways,
+    tune.unlikely_ways,
+  ):  # whoever stops early has the likely ones
     for site, lanes, engine in cases:
       for way in ways(site.kind):
         if engine.conv not in ('auto', way):
@@ -34,7 +37,7 @@ def measure(options: Options) -> Iterator[Record]:
 def _conv_record(
   options: Options, site: Site, lanes: int, engine: Engine, way: str, hopeless: float
 ) -> Record:
-  """Where a step takes longer than `hopeless` it is one step, once."""
+  """Times one way; a step that takes over `hopeless` seconds runs only once."""
   function = tune.make_step(site, way, engine)
   arguments = tune.make_lanes(site, engine, lanes, options.batch)
   program = records.compile_program(function, arguments, options.steps)

@@ -1,4 +1,4 @@
-"""What the suites measure, and the records they make of it."""
+"""What the suites measure, and the records that they make."""
 
 import dataclasses
 
@@ -8,22 +8,34 @@ from experiments.benchmarks.records import Record
 from gpz_jax.training.engine import Engine
 
 IMAGE = (64, 64, 3)
-# What VGG19 and IR-152 send at 64x64 in the splits the paper attacks; ViT's tokens.
+# What VGG19 and IR-152 send at 64x64 at the splits that the paper attacks, and the
+# tokens of the ViT.
 ACTIVATIONS = ((32, 32, 128), (16, 16, 256), (8, 8, 512), (4, 4, 512), (257, 128))
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What to measure."""
+  """What to measure.
+
+  Attributes:
+    engines: Ways to run the lanes, each of which is measured.
+    lanes: Numbers of lanes that run at a time.
+    batch: Batch size.
+    steps: Steps in one timed run.
+    repeats: Number of timed runs.
+    peer: What to compare with, or None.
+    models: Targets of the suite `sweep`.
+    case: Only cases whose name contains this text are measured.
+  """
 
   engines: tuple[Engine, ...]
   lanes: tuple[int, ...]
   batch: int
-  steps: int  # of one timed run
+  steps: int
   repeats: int
   peer: Peer | None
   models: tuple[str, ...] = ('vgg19', 'ir152')
-  case: str = ''  # only cases that contain this
+  case: str = ''
 
 
 def make_record(
@@ -37,7 +49,19 @@ def make_record(
   lanes: int,
   way: str,
 ) -> Record:
-  """A record of one step of all lanes, `work` operations, out of a timed run."""
+  """Makes the record of one step of all lanes from a timed run.
+
+  Args:
+    options: What is measured.
+    engine: How the lanes ran.
+    timing: Seconds of a run of `options.steps` steps.
+    program: The compiled program.
+    work: Operations in one step of all lanes.
+    suite: Name of the suite.
+    case: Name of the case.
+    lanes: Number of lanes that ran.
+    way: How the convolutions were computed.
+  """
   seconds = timing.seconds / options.steps
   peer = None if timing.peer_seconds is None else timing.peer_seconds / options.steps
   return Record(

@@ -1,7 +1,7 @@
-"""The peer: plain PyTorch in a process of its own, asked for one run at a time.
+"""The peer: plain PyTorch in a separate process, which does one run at a time.
 
-While it is not asked it waits on a pipe, so that both sides have the machine to
-themselves. The client below knows nothing of torch; `torch_peer` is the other end.
+Between runs it waits on a pipe, so that each side has the machine to itself. The client
+in this file does not import torch; `torch_peer` is the other end of the pipe.
 """
 
 import contextlib
@@ -15,7 +15,11 @@ from gpz_jax.types import InputError
 
 
 class Peer:
-  """A running torch process."""
+  """A running torch process.
+
+  Args:
+    compile_models: Whether the peer compiles its models with torch.compile.
+  """
 
   def __init__(self, compile_models: bool = False):
     if importlib.util.find_spec('torch') is None:
@@ -26,11 +30,15 @@ class Peer:
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       text=True,
-      start_new_session=True,  # Ctrl-C is ours to handle
+      start_new_session=True,  # Ctrl-C must reach only this process
     )
 
   def seconds(self, **request: Any) -> dict[str, float]:
-    """One timed run of what is requested, see `torch_peer`."""
+    """Returns the seconds per step of one timed run.
+
+    Args:
+      **request: What to run; `torch_peer` lists the fields.
+    """
     stdin, stdout = self._process.stdin, self._process.stdout
     assert stdin is not None
     assert stdout is not None

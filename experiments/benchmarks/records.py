@@ -1,4 +1,4 @@
-"""Timing: ours and the peer in turn, compilation apart, and what a record holds."""
+"""Times ours and the peer in turn, and defines what a record of the benchmark holds."""
 
 import dataclasses
 import statistics
@@ -11,12 +11,15 @@ import jax
 from gpz_jax.models.choices import Site
 from gpz_jax.training import programs, tune
 
-SLOW = 10.0  # seconds: what takes longer is run once, not `repeats` times
+SLOW = 10.0  # seconds; what takes longer runs once instead of `repeats` times
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-  """One line of the benchmark. Seconds are medians; None where it was not measured."""
+  """One line of the benchmark.
+
+  Seconds are medians. None stands for what was not measured.
+  """
 
   suite: str
   case: str
@@ -31,7 +34,7 @@ class Record:
   peer_seconds: float | None
   gflops_per_second: float | None  # by the analytic count
   compile_seconds: float | None
-  peak_bytes: int | None  # of the compiled program: arguments, results and temporaries
+  peak_bytes: int | None  # arguments, results and temporaries of the compiled program
   repeats: int
   note: str = ''
 
@@ -47,7 +50,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-  """Medians of alternating runs."""
+  """The medians of alternating runs, in seconds."""
 
   seconds: float
   spread: float
@@ -60,9 +63,14 @@ def alternate(
   peer: Callable[[], float] | None,
   repeats: int,
 ) -> Timing:
-  """Times `ours`, and the peer, which tells its own seconds, in turn.
+  """Times ours and the peer in turn, so that drift of the machine affects both.
 
-  One untimed run of each comes first. What drifts on the machine meets both.
+  One untimed run of each comes first.
+
+  Args:
+    ours: The function to time.
+    peer: Runs the peer once and returns its seconds. None times ours alone.
+    repeats: Number of timed runs of each. A run of more than SLOW seconds is the last.
   """
   jax.block_until_ready(ours())
   if peer:
@@ -87,7 +95,7 @@ def alternate(
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-  """A compiled program, what compiling it took and what it needs."""
+  """A compiled program with the seconds it took to compile and the bytes it needs."""
 
   run: Callable[..., Any]
   compile_seconds: float
@@ -103,9 +111,15 @@ def compile_program(function: Any, *arguments: Any) -> Program:
 
 
 def find_fastest(records: list[Record]) -> dict[str, str]:
-  """For each convolution of the suite conv what took least time a lane.
+  """Returns the fastest way for each convolution of the suite `conv`, per lane.
 
-  Where not all likely implementations were timed there is no saying.
+  A convolution is left out if not all of its likely implementations were timed.
+
+  Args:
+    records: What was measured. Records of other suites are ignored.
+
+  Returns:
+    Name of the convolution -> name of the way.
   """
   of_case: dict[str, list[Record]] = {}
   for record in records:
@@ -119,12 +133,12 @@ def find_fastest(records: list[Record]) -> dict[str, str]:
 
 
 def device_name() -> str:
-  """The kind of device that everything runs on."""
+  """Returns the kind of device that everything runs on."""
   return jax.devices()[0].device_kind
 
 
 def format_table(records: list[Record]) -> str:
-  """The records as text, one line each."""
+  """Formats the records as a table with one line each."""
   header = (
     f'{"suite":6}{"case":32}{"lanes":>6}{"batch":>6}  {"strategy":10}{"conv":11}'
     f'{"ms":>10}{"spread":>8}{"peer ms":>10}{"speedup":>9}{"GFLOP/s":>9}'

@@ -1,4 +1,4 @@
-"""The suite step: training steps of decoders."""
+"""The suite `step` times training steps of decoders."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from gpz_jax.types import Mean
 
 
 def measure(options: Options) -> Iterator[Record]:
-  """One decoder step per lane for each activation shape."""
+  """Times one decoder step per lane for each activation shape."""
   for activation in ACTIVATIONS:
     case = 'x'.join(map(str, activation))
     if options.case not in case:
@@ -49,7 +49,14 @@ def _step_record(options: Options, activation, case, lanes: int, engine: Engine)
 
 
 def decoder_steps(options: Options, activation, lanes: int, engine: Engine):
-  """A function that trains `lanes` decoders for `steps` steps, and its program."""
+  """Makes a function that trains decoders for `options.steps` steps, and its program.
+
+  Args:
+    options: What is measured.
+    activation: Shape of the activation, without the batch.
+    lanes: Number of decoders to train.
+    engine: How the lanes run.
+  """
   decoder = decoders.make(activation, IMAGE)
   count = options.batch * options.steps
   recipe = dataclasses.replace(DECODER, epochs=1, batch_size=options.batch)
@@ -76,7 +83,7 @@ def decoder_steps(options: Options, activation, lanes: int, engine: Engine):
   scale = jnp.copy(states.plateau.scale)
   running = (states.train, Mean(*jnp.zeros((2, lanes))))
   program = records.compile_program(trainer.segment, running, scale, *rest)
-  held = [running]  # donated by every run, so that the next takes what the last gave
+  held = [running]  # every run donates its state, and the next takes its result
 
   def run():
     held[0] = jax.block_until_ready(program.run(held[0], scale, *rest))

@@ -1,9 +1,9 @@
-"""The suite sweep: a published sweep's worth of steps, the edge included."""
+"""The suite `sweep` times the steps of a published sweep, the edge included."""
 
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -19,16 +19,17 @@ from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import Lane, Treatment
 
-# A published sweep: epochs, the attacker's images, test images.
+# What a published sweep has: epochs, images of the attacker, test images.
 EPOCHS, AUX, TEST = 100, 10_000, 10_000
 
 
 def measure(options: Options) -> Iterator[Record]:
-  """A paper model's splits, edge included: ours computes it once, the peer each step.
+  """Times all splits of a paper's model, edge included.
 
-  Both are timed for a few steps; the seconds are those of the published sweep at one
-  alpha (every split, 100 epochs of 10,000 images), by multiplication. Two records a
-  model: the whole, and the decoders alone.
+  Ours runs the edge once, and the peer runs it in every step. Both are timed for a few
+  steps, and the seconds are multiplied to those of the published sweep at one alpha
+  (every split, 100 epochs of 10,000 images). There are two records for each model: the
+  whole sweep, and the decoders alone.
   """
   for name in options.models:
     if options.case in name:
@@ -49,19 +50,12 @@ def _sweep_records(options: Options, name: str, engine: Engine) -> Iterator[Reco
     shape: _timed_decoder(options, shape, engine)
     for shape in dict.fromkeys(shapes.values())
   }
-  compile_seconds = sum(program.compile_seconds for _, program in timed.values())
   timings = [timed[shape][0] for shape in shapes.values()]
   training = count * sum(timing.seconds for timing in timings) / options.steps
   operations = count * sum(
     work.step_flops(shape, options.batch) for shape in shapes.values()
   )
-  note, peer_whole, peer_decoders = f'edge {edge:.0f} s', None, None
-  if options.peer is not None:
-    found = [_peer_step(options, name, *item) for item in shapes.items()]
-    peer_whole = count * sum(seconds['step'] for seconds in found)
-    peer_edge = count * sum(seconds['edge'] for seconds in found)
-    peer_decoders = peer_whole - peer_edge
-    note += f', peer edge {peer_edge:.0f} s'
+  peer = _peer_seconds(options, name, shapes, count)
   whole = Record(
     suite='sweep',
     case=f'{name}, whole',
@@ -73,25 +67,45 @@ def _sweep_records(options: Options, name: str, engine: Engine) -> Iterator[Reco
     device=records.device_name(),
     seconds=edge + training,
     spread=max(timing.spread for timing in timings),
-    peer_seconds=peer_whole,
+    peer_seconds=peer.whole,
     gflops_per_second=None,
-    compile_seconds=compile_seconds,
+    compile_seconds=sum(program.compile_seconds for _, program in timed.values()),
     peak_bytes=max(
       (program.peak_bytes for _, program in timed.values() if program.peak_bytes),
       default=None,
     ),
     repeats=options.repeats,
-    note=note,
+    note=f'edge {edge:.0f} s{peer.note}',
   )
   yield whole
   yield dataclasses.replace(
     whole,
     case=f'{name}, decoders',
     seconds=training,
-    peer_seconds=peer_decoders,
+    peer_seconds=peer.decoders,
     gflops_per_second=operations / training / 1e9,
     note='',
   )
+
+
+class _PeerSeconds(NamedTuple):
+  """Seconds of the peer's published sweep; None without a peer."""
+
+  whole: float | None = None
+  decoders: float | None = None
+  note: str = ''
+
+
+def _peer_seconds(
+  options: Options, name: str, shapes: dict[str, Any], count: int
+) -> _PeerSeconds:
+  """Times the peer at every split and multiplies to `count` steps."""
+  if options.peer is None:
+    return _PeerSeconds()
+  found = [_peer_step(options, name, *item) for item in shapes.items()]
+  whole = count * sum(seconds['step'] for seconds in found)
+  edge = count * sum(seconds['edge'] for seconds in found)
+  return _PeerSeconds(whole, whole - edge, f', peer edge {edge:.0f} s')
 
 
 def _timed_decoder(options: Options, shape: tuple[int, ...], engine: Engine):
@@ -102,7 +116,7 @@ def _timed_decoder(options: Options, shape: tuple[int, ...], engine: Engine):
 def _intercept_seconds(
   options: Options, model: nn.Module, shapes: dict[str, Any], engine: Engine
 ) -> float:
-  """Seconds an image takes for the activations of all splits together."""
+  """Times the activations of all splits together; returns the seconds per image."""
   count = interception.CHUNK
   images = np.random.default_rng(0).integers(0, 256, (count, *IMAGE)).astype(np.uint8)
   variables = partition.arbitrary_variables(model, IMAGE)
@@ -125,7 +139,7 @@ def _intercept_seconds(
 
 
 def _peer_step(options: Options, name: str, split: str, shape) -> dict[str, float]:
-  """Median seconds of the peer's step at a split, and of the edge in it."""
+  """Returns the median seconds of the peer's step at a split, and of its edge."""
   assert options.peer is not None
   request = {
     'activation': shape,

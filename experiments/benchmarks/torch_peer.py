@@ -1,14 +1,14 @@
-"""What the public code does, in plain PyTorch: one decoder after another.
+"""Does what the public code does, in plain PyTorch: one decoder after another.
 
-Reads a request a line and answers with seconds a step:
+It reads one request per line and answers with the seconds per step:
   {"activation": [h, w, c], "image": [H, W, C], "batch": B, "steps": n,
    "compile": false, "model": null or "vgg19" or "ir152", "split": index}
-With a model every step runs its edge first, as the released code does. Each kind of
-request is built once, warmed up by one step and kept until another kind comes.
+With a model, every step runs its edge first, as the released code does. What a request
+needs is built once, warmed up by one step, and kept until another kind comes.
 """
 
 # pyright: reportMissingImports=false
-# (torch is optional: lint must pass without)
+# (torch is optional, so lint must pass without it)
 
 import json
 import math
@@ -20,7 +20,7 @@ from torch import nn
 
 
 def make_decoder(activation: list[int], image: list[int]) -> nn.Module:
-  """The decoder of the golden partition zone for an activation (h, w, c)."""
+  """Makes the paper's decoder for an activation (h, w, c)."""
   height, _, width = activation
   layers: list[nn.Module] = []
   for stage in range(int(math.log2(image[0] / height))):
@@ -39,7 +39,7 @@ VGG19 = (64, 64, 0, 128, 128, 0, *(256,) * 4, 0, *(512,) * 4, 0, *(512,) * 4, 0)
 
 
 def make_vgg19_edge(split: int) -> nn.Module:
-  """torchvision's vgg19_bn.features[:split]; torchvision itself is not needed."""
+  """Makes torchvision's vgg19_bn.features[:split] without torchvision."""
   layers: list[nn.Module] = []
   width = 3
   for features in VGG19:
@@ -53,7 +53,7 @@ def make_vgg19_edge(split: int) -> nn.Module:
 
 
 class Unit(nn.Module):
-  """The residual unit of IR-152: BN, 3x3, PReLU, 3x3, BN, plus the shortcut."""
+  """The residual unit of IR-152: BN, 3x3, PReLU, 3x3, BN, and a shortcut."""
 
   def __init__(self, c_in: int, c_out: int, stride: int):
     super().__init__()
@@ -73,12 +73,12 @@ class Unit(nn.Module):
     )
 
   def forward(self, x: torch.Tensor) -> torch.Tensor:
-    """[B, c, h, w]."""
+    """[B, c_in, h, w] -> [B, c_out, h / stride, w / stride]."""
     return self.residual(x) + self.shortcut(x)
 
 
 def make_ir152_edge(split: int) -> nn.Module:
-  """The input layer and `split - 1` units, as `unit_50` counts them."""
+  """Makes the input layer and `split - 1` units, as the name `unit_50` counts them."""
   layers: list[nn.Module] = [
     nn.Sequential(
       nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)
@@ -93,7 +93,7 @@ def make_ir152_edge(split: int) -> nn.Module:
 
 
 class Job:
-  """A decoder in training, behind an edge or a fixed activation."""
+  """A decoder in training, which follows an edge or reads a fixed activation."""
 
   def __init__(self, request: dict):
     height, width, channels = request['activation']
@@ -125,7 +125,7 @@ class Job:
     return loss
 
   def step(self) -> float:
-    """One step; returns the seconds its edge took."""
+    """Trains for one step and returns the seconds that the edge took."""
     began = time.perf_counter()
     activation = self.activation
     if self.edge is not None:
@@ -145,7 +145,7 @@ def main() -> None:
     request = json.loads(line)
     steps = request.pop('steps')
     if key != request:
-      job = None  # frees the old one first
+      job = None  # frees the old one before the new one is built
       key, job = request, Job(request)
     assert job is not None
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How many operations the decoders' convolutions take, by analytic count."""
+"""Counts the operations of the decoders' convolutions analytically."""
 
 import math
 
@@ -9,20 +9,21 @@ from gpz_jax.training import tune
 
 
 def sites(activation: tuple[int, ...]) -> list[Site]:
-  """The convolutions of an activation's decoder."""
+  """Lists the convolutions of an activation's decoder."""
   return tune.find_sites(decoders.make(activation, IMAGE), activation)
 
 
 def flops(site: Site, batch: int) -> int:
-  """Operations of a forward pass; the two gradients take as much each."""
+  """Counts the operations of a forward pass, and thus of each of the two gradients."""
   taps = math.prod(site.kernel)
   return 2 * batch * math.prod(site.size) * taps * site.c_in * site.c_out
 
 
 def step_flops(activation: tuple[int, ...], batch: int) -> int:
-  """Operations of a decoder's training step, its convolutions only."""
+  """Counts the operations of a decoder's training step, for its convolutions only."""
   met = sites(activation)
   work = 3 * sum(flops(site, batch) for site in met)
   is_map = len(activation) == 3
-  # The first convolution of a map is spared: nobody asks for the activation's gradient.
+  # Nobody needs the gradient of the activation, so the first convolution of a map
+  # takes one pass less.
   return work - flops(met[0], batch) if is_map else work

@@ -5,7 +5,7 @@ import numpy as np
 from gpz_jax import types
 
 # Without an official test subset: 66.6 / 16.7 / 16.7 % train / test / aux, a sixth for
-# each of the latter (spec/gpz.md section 1), the second being 1/5 of the other 5/6.
+# each of the latter (docs/paper.md#data), the second being 1/5 of the other 5/6.
 TEST_SHARE = 1 / 6
 AUX_SHARE = 0.2
 

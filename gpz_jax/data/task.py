@@ -33,7 +33,7 @@ def load(
   is `val`: for CIFAR-10 38,000 / 2,000 / 10,000 / 10,000 train / val / test / aux.
   Without an official test subset train and val / test / aux take 66.6 / 16.7 / 16.7 %;
   for `kuzushiji49` 70 / 15 / 15 % of all 270,912, and `facescrub` is divided 80 / 20 %
-  between train and val / test and needs an `aux_dataset` (spec/gpz.md section 1).
+  between train and val / test and needs an `aux_dataset` (docs/paper.md#data).
   Images are decoded once and kept under `cache_dir`.
 
   Args:

@@ -73,7 +73,7 @@ def hurt(
   status = run.finish()
   if status == 75:
     assert number != signal.SIGKILL
-    assert 'the same command goes on' in run.error
+    assert 'the same command continues' in run.error
   elif status not in (0, -signal.SIGKILL):  # it came when all was done and written
     assert (workdir / 'report' / 'index.html').exists(), (status, run.error)
   assert 'Traceback' not in run.error

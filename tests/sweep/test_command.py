@@ -192,7 +192,7 @@ def test_an_interrupted_sweep_saves_and_asks_to_be_run_again(
   process.send_signal(signal.SIGINT)
   _, err = process.communicate(timeout=60)
   assert process.returncode == 75
-  assert 'the same command goes on' in err
+  assert 'the same command continues' in err
   assert 'Traceback' not in err
   assert list((workdir / 'running').glob('*/*/state'))  # a snapshot
 

@@ -168,7 +168,7 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error(problem):
   ('convention', 'squared'), [('table1', 0.0981), ('code', 0.1), ('standard', 0.081)]
 )
 def test_smoothing_norm_is_the_published_one(convention, squared):
-  # Spec section 6 for table1 and code; a^2 (1 - 1 / K) for standard
+  # docs/paper.md#class-radius for table1 and code; a^2 (1 - 1 / K) for standard
   found = gradients.smoothing_norm(0.3, 10, convention)
   np.testing.assert_allclose(found**2, squared, rtol=1e-5)
 
