@@ -268,10 +268,9 @@ def engine(config: SweepConfig) -> Engine:
 
 def target_recipe(config: SweepConfig) -> Recipe:
   """The recipe of the targets with the config's own values put in."""
-  family = config.model.rstrip('0123456789')
   name = config.target_recipe
   if name == 'auto':
-    name = family if family in TARGET_RECIPES else 'ir'
+    name = models.info(config.model).family
   recipe = dataclasses.replace(
     TARGET_RECIPES[name], flip=config.flip, jitter=config.jitter
   )
