@@ -8,6 +8,7 @@ errors over channels (`paper_mse`) and takes PSNR of whole batches of 32
 
 from collections.abc import Callable
 
+import chex
 import dm_pix
 import jax
 import jax.numpy as jnp
@@ -91,6 +92,7 @@ def evaluate_batch(
     batch size: published numbers go with `PAPER_BATCH`).
   """
   errors = mse(images, reconstructions)
+  chex.assert_shape(mask, errors.shape, custom_message='mask must be [B]')
   error = Mean.of(errors, mask)
   has_examples = (error.count > 0).astype(jnp.float32)
   batch_psnr = _decibel(error.total / jnp.maximum(error.count, 1.0))

@@ -33,8 +33,8 @@ def load_or_build(
   labels cannot get out of step, zip for its checksum over each array.
 
   Args:
-    path: of the .npz file.
-    build: makes the subset.
+    path: The .npz file.
+    build: Makes the subset.
 
   Raises:
     InputError: the folder cannot be written to.

@@ -20,12 +20,12 @@ def sizes(parts):
 
 
 def test_cifar_proportions():
-  # spec/gpz.md section 1: of 50,000 10,000 aux and 40,000 train, 5% of these val.
+  # docs/paper.md#data: of 50,000 10,000 aux and 40,000 train, 5% of these val.
   assert sizes(divide(50_000)) == {'train': 38_000, 'val': 2_000, 'aux': 10_000}
 
 
 def test_without_official_test():
-  # spec/gpz.md section 1: 66.6 / 16.7 / 16.7 % train and val / test / aux.
+  # docs/paper.md#data: 66.6 / 16.7 / 16.7 % train and val / test / aux.
   assert sizes(divide(60_000, test_share=subsets.TEST_SHARE)) == {
     'train': 38_000,
     'val': 2_000,
@@ -35,13 +35,13 @@ def test_without_official_test():
 
 
 def test_kuzushiji49_proportions():
-  # spec/gpz.md section 1: 70 / 15 / 15 % of 270,912: 189,638 / 40,637 / 40,637.
+  # docs/paper.md#data: 70 / 15 / 15 % of 270,912: 189,638 / 40,637 / 40,637.
   parts = divide(270_912, test_share=0.15, aux_share=0.15 / 0.85, val_share=0.0)
   assert sizes(parts) == {'train': 189_638, 'val': 0, 'test': 40_637, 'aux': 40_637}
 
 
 def test_facescrub_proportions():
-  # spec/gpz.md section 1: 80 / 20 %; the copy of 44,139 faces.
+  # docs/paper.md#data: 80 / 20 %; the copy of 44,139 faces.
   parts = divide(44_139, test_share=0.2, aux_share=0.0, val_share=0.0)
   assert sizes(parts) == {'train': 35_311, 'val': 0, 'test': 8_828, 'aux': 0}
 

@@ -4,14 +4,15 @@ import damage
 import pytest
 
 from experiments import sweep as sweep_flags
-from gpz_jax.sweep import SweepConfig, config, spelling
+from gpz_jax.study import serialization
+from gpz_jax.sweep import SweepConfig, config
 from gpz_jax.types import InputError
 
 
 @pytest.fixture
 def flagfile(tmp_path):
   path = tmp_path / 'run.flags'
-  path.write_text(spelling.to_flags(SweepConfig(note='a note')))
+  path.write_text(serialization.to_flags(SweepConfig(note='a note')))
   return path
 
 

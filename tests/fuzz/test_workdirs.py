@@ -15,7 +15,7 @@ import gpz_jax
 from experiments import recommend
 from gpz_jax import report, results, sweep
 from gpz_jax.report import page
-from gpz_jax.sweep import spelling
+from gpz_jax.study import serialization
 from gpz_jax.sweep import workdir as workdir_lib
 from gpz_jax.zone import LIMITS
 
@@ -209,7 +209,7 @@ def test_rows_of_another_version(workdir, refused):
 
 def test_a_config_of_another_version(workdir, refused):
   path = workdir / 'config.json'
-  ours = spelling.to_json(config(workdir))
+  ours = serialization.to_json(config(workdir))
   older = {name: value for name, value in ours.items() if name != 'note'}
   path.write_text(json.dumps(older))
   assert len(workdir_lib.check(config(workdir))) == SPLITS * len(ALPHAS)

@@ -45,7 +45,7 @@ def _identity(record: Mapping[str, Any]) -> int:
   return int(record['identity']['Identity_No']) - 1
 
 
-# Shares: spec/gpz.md section 1. FaceScrub's attacker has another dataset.
+# Shares: docs/paper.md#data. FaceScrub's attacker has another dataset.
 _VIEWS = {
   'emnist': View(tag='-upright', picture=_upright),
   'emnist/letters': View(

@@ -11,7 +11,7 @@ LARGE = published.File('b.bin', '63 MB')
 
 
 def test_stock_files_have_sizes_and_checksums():
-  # spec/gpz.md section 1.
+  # docs/paper.md#data.
   sizes = {
     'mnist': [1_648_877, 4_542, 9_912_422, 28_881],
     'emnist': [561_753_746],
