@@ -1,4 +1,4 @@
-"""Cutting a model in two: where it can be cut, both halves, and what a cut costs.
+"""Cuts a model in two: where it can be cut, both halves, and what a cut costs.
 
 A split is a named linen module whose output is the activation that would be sent.
 Any linen module with named blocks can be cut: nothing here knows a model class.
@@ -19,7 +19,7 @@ from gpz_jax import jaxpr_costs
 from gpz_jax.types import InputError, hint
 
 Variables = dict[str, Any]
-PREDICTION = 'prediction'  # the cut behind the last layer: the device sends the logits
+PREDICTION = 'prediction'  # the cut after the last layer: the device sends logits
 
 
 def list_splits(
@@ -35,9 +35,9 @@ def list_splits(
 
   Returns:
     Name -> activation shape without the batch, in the order in which the modules end.
-    Modules that are called twice, do not return one array, have a slash in a name of
-    theirs, or give the logits themselves are left out. Whether a name is a true cut is
-    for `check_cuts` to say.
+    A module is left out if it is called twice, does not return one array, has a slash
+    in its name, or gives the logits themselves. `check_cuts` finds out whether a name
+    is a true cut.
   """
   # Filled while tracing. Its keys keep the forward order; the dictionary that
   # eval_shape returns has them sorted.
@@ -77,9 +77,10 @@ def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ..
   """The splits that `wanted` names, in forward order.
 
   Args:
-    wanted: names, globs ('feat_*') or the number a name ends in ('30'); where the
-      numbers are positions, the number of a nameless one too ('1', `input_layer`).
-    splits: all names, in forward order.
+    wanted: Names, globs ('feat_*') or the number that a name ends in ('30'). Where
+      these numbers are positions, the position of a name without a number will do too:
+      '1' is `input_layer`.
+    splits: All names, in forward order.
 
   Raises:
     InputError: an entry names no split.

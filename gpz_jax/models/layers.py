@@ -1,4 +1,4 @@
-"""Layers the targets and the decoders are made of, as linen uses them.
+"""The layers that targets and decoders are made of.
 
 A module that can be a split owns its convolution, norm and activation, so that its
 output is exactly what would be sent.
@@ -92,7 +92,7 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 class PReLU(nn.Module):
-  """max(x, 0) + slope * min(x, 0), as torch starts it: one slope, or one a channel."""
+  """max(x, 0) + slope * min(x, 0), as torch starts it: one slope or one per channel."""
 
   per_channel: bool = False
 

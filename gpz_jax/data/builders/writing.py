@@ -1,4 +1,4 @@
-"""Runs a builder so that its data is there whole or not at all."""
+"""Runs a builder so that its data is either complete or absent."""
 
 import contextlib
 import io
