@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 
@@ -65,16 +65,18 @@ _ANY_SIDE = ImageForm(channels=_COLOUR_OR_GREY)
 _VIT_IMAGE = ImageForm(multiple_of='patch', channels=_COLOUR_OR_GREY)
 
 
-def _vgg(depth: int, paper_splits: tuple[str, ...] = ()) -> ModelInfo:
+def _vgg(
+  depth: Literal[11, 13, 16, 19], paper_splits: tuple[str, ...] = ()
+) -> ModelInfo:
   factory = functools.partial(VGG, depth=depth)
   return ModelInfo(factory, 'vgg', paper_splits, _VGG_IMAGE)
 
 
-def _ir(depth: int, paper_splits: tuple[str, ...] = ()) -> ModelInfo:
+def _ir(depth: Literal[50, 100, 152], paper_splits: tuple[str, ...] = ()) -> ModelInfo:
   return ModelInfo(functools.partial(IR, depth=depth), 'ir', paper_splits, _ANY_SIDE)
 
 
-def _resnet(depth: int) -> ModelInfo:
+def _resnet(depth: Literal[18, 50]) -> ModelInfo:
   return ModelInfo(functools.partial(ResNet, depth=depth), image=_ANY_SIDE)
 
 
