@@ -27,8 +27,7 @@ from experiments import command
 from experiments.benchmarks import convs, estimators, records, steps, sweeps
 from experiments.benchmarks.options import Options
 from experiments.benchmarks.peer import Peer
-from gpz_jax import atomic
-from gpz_jax.models import PAPER_SPLITS
+from gpz_jax import atomic, models
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, check_known
 
@@ -122,7 +121,7 @@ def _check(values: flags.FlagValues) -> None:
   ):
     check_known(name, value, known)
   for model in values.models:
-    check_known('model', model, PAPER_SPLITS)
+    check_known('model', model, models.paper_models())
   for name, path in (('json', values.json), ('choices', values.choices)):
     if path and not os.path.isdir(pathlib.Path(path).absolute().parent):
       raise InputError(f'--{name}={path} is in no folder; create that first')

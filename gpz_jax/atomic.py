@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writing files so that a reader finds a complete one or none."""
 
 import contextlib
 import json
@@ -13,12 +13,12 @@ import numpy as np
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path, *, shared: bool = False) -> Iterator[pathlib.Path]:
-  """A path beside `path` to write to, which takes its place when all went well.
+  """Yields a temporary path beside `path`, which replaces it if nothing fails.
 
   Args:
-    path: the file wanted; its folder must be there.
-    shared: several processes may write it at a time: the last one wins. Otherwise a
-      file that a killed process left behind is overwritten, not added to.
+    path: The file wanted; its folder must exist.
+    shared: Whether several processes may write it at a time; the last one wins. If not,
+      the temporary name is fixed, so that what a killed process left is overwritten.
   """
   partial = path.with_name(f'{path.name}.partial')
   if shared:

@@ -2,7 +2,7 @@
 
 Every array and the plain values carry a checksum that is verified when they are read:
 a flipped byte in an array file would otherwise come back as a wrong number. What is
-damaged is named, and the step before it is taken.
+damaged is named, and the step before it is used instead.
 """
 
 import hashlib
@@ -20,7 +20,8 @@ import orbax.checkpoint as ocp
 Tree = Any
 Say = Callable[[str], None]
 KEPT = 2  # steps
-# What damaged metadata of any step leads to in Orbax, before a step can be chosen.
+# Orbax reads the metadata of every step before one can be chosen. Damage there raises
+# any of these.
 UNOPENABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 _warn = logging.getLogger(__name__).warning
 
@@ -35,11 +36,12 @@ def save(
   """Writes a checkpoint and returns when it is on disk.
 
   Args:
-    folder: of the checkpoint; made if absent. The two latest steps are kept.
-    tree: arrays.
+    folder: Folder of the checkpoint; it is made if absent. The two latest steps are
+      kept.
+    tree: A pytree of arrays.
     meta: JSON values that say what the arrays are.
-    step: number of the checkpoint; those from it on, of a course that was given up,
-      are removed first.
+    step: Number of the checkpoint. Checkpoints of this number or a higher one are
+      removed first: they belong to a training that went on from an earlier step.
   """
   arrays = jax.device_get(tree)
   plain = {'meta': meta, 'checksums': checksums(arrays)}
@@ -62,9 +64,9 @@ def restore(
   """The arrays and plain values of the latest step that is intact.
 
   Args:
-    folder: given to `save`.
-    like: a pytree of arrays or shapes with the same structure.
-    say: told of every step that is damaged.
+    folder: The folder given to `save`.
+    like: A pytree of arrays or shapes with the same structure.
+    say: Receives a line about every step that is damaged.
 
   Returns:
     None where there is no intact step.
@@ -80,7 +82,7 @@ def read_meta(folder: pathlib.Path) -> dict[str, Any] | None:
 
 
 def has_step(folder: pathlib.Path) -> bool:
-  """Whether a step was ever finished there, be it damaged by now."""
+  """Whether a step was ever finished there, even if it is damaged by now."""
   return folder.is_dir() and any(path.name.isdecimal() for path in folder.iterdir())
 
 
@@ -180,7 +182,7 @@ def _attempt(manager: ocp.CheckpointManager, step: int, arguments: Any) -> Any:
 
 
 def _manager_to_write(folder: pathlib.Path) -> ocp.CheckpointManager:
-  """A manager, of an empty folder where what is in it cannot even be listed."""
+  """A manager; a folder whose contents cannot even be listed is emptied first."""
   try:
     return _manager(folder)
   except UNOPENABLE:

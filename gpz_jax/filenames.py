@@ -1,4 +1,4 @@
-"""Names of files and folders made from names that come from data or foreign modules."""
+"""Safe names of files and folders, made from text that comes from elsewhere."""
 
 import re
 
@@ -9,14 +9,14 @@ _STRANGE = re.compile(r'[^A-Za-z0-9_.=-]')
 
 
 def safe(text: str) -> str:
-  """A name for `text` within one folder, readable where it can be.
+  """A name for `text` within one folder, as readable as it can be.
 
-  Plain text is its own name. Of any other each strange character becomes a dot and a
-  hash of the whole follows, so that two texts do not get one name and none leads out
-  of the folder.
+  Plain text is its own name. In any other text each strange character becomes a dot,
+  and a hash of the whole text follows. So two texts do not share a name, and no name
+  leads out of the folder.
 
   Args:
-    text: anything.
+    text: Any text.
 
   Returns:
     Letters, digits and `_.=-`, at most LONGEST of them, no dot first.

@@ -1,4 +1,4 @@
-"""Ending in an orderly way when a signal asks for it.
+"""Ends a run in good order when a signal asks for it.
 
 A run that is interrupted notes the first signal and looks for it between pieces of
 work (`check`), where everything is saved; a second signal ends it at once.
@@ -22,9 +22,9 @@ _received: list[signal.Signals] = []
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-  """Within, the first signal is noted; the second one ends the process.
+  """Within this context the first signal is noted; the second ends the process.
 
-  Python delivers signals to the main thread alone: elsewhere this does nothing.
+  Python delivers signals to the main thread only. In other threads this does nothing.
   """
   if threading.current_thread() is not threading.main_thread():
     yield
@@ -42,7 +42,9 @@ def handled() -> Iterator[None]:
 def _note(number: int, frame: Any) -> None:
   del frame
   _received.append(signal.Signals(number))
-  for each in SIGNALS:  # the kernel's own: Python's wait for compiled code to return
+  # Python's own handlers would wait for compiled code to return; the system's default
+  # ends the process at once.
+  for each in SIGNALS:
     signal.signal(each, signal.SIG_DFL)
 
 

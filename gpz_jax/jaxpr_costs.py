@@ -1,7 +1,8 @@
-"""What a traced function really uses: parameters and arithmetic, by backward liveness.
+"""Which parameters and how much arithmetic each output of a function really uses.
 
-Read off the jaxpr, so it is exact for any module and needs no run. (A compiled
-program's own cost analysis counts the body of a loop once.)
+The jaxpr is walked backwards from each output, so that the counts are exact for any
+module and need no run. (The cost analysis of a compiled program is no substitute: it
+counts the body of a loop once.)
 """
 
 import math
@@ -43,7 +44,7 @@ def used_params_and_flops(
 
 
 def _live(jaxpr: Any, live: set[int]) -> tuple[set[int], list[Any]]:
-  """Walks backwards from the live outputs; a call is live as a whole."""
+  """The variables and equations that live outputs depend on; calls count as a whole."""
   equations = []
   for equation in reversed(jaxpr.eqns):
     if any(id(var) in live for var in equation.outvars):

@@ -1,4 +1,4 @@
-"""How close a reconstruction is to the image, and what a score is worth.
+"""How close a reconstruction is to its image, and what simple guesses score.
 
 Images are channels last with values in [0, 1]. The standard form of a score is per
 element and per image; the form published for the golden partition zone sums squared
@@ -8,6 +8,7 @@ errors over channels (`paper_mse`) and takes PSNR of whole batches of 32
 
 from collections.abc import Callable
 
+import chex
 import dm_pix
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from jax import lax
 
 from gpz_jax.types import Dataset, InputError, Mean
 
-MSE_FLOOR = 1e-10  # PSNR of a perfect reconstruction reads 100 dB, not infinity
+MSE_FLOOR = 1e-10  # gives a perfect reconstruction 100 dB instead of infinity
 SSIM_WINDOW = 11  # pixels; Wang et al. 2004: Gaussian window 11, sigma 1.5
 PAPER_BATCH = 32  # the released code evaluates in batches of 32
 THUMBNAILS = (2, 4, 8)
@@ -91,6 +92,7 @@ def evaluate_batch(
     batch size: published numbers go with `PAPER_BATCH`).
   """
   errors = mse(images, reconstructions)
+  chex.assert_shape(mask, errors.shape, custom_message='mask must be [B]')
   error = Mean.of(errors, mask)
   has_examples = (error.count > 0).astype(jnp.float32)
   batch_psnr = _decibel(error.total / jnp.maximum(error.count, 1.0))
@@ -110,18 +112,18 @@ def ladder(
   shared_labels: bool = True,
   batch_size: int = PAPER_BATCH,
 ) -> dict[str, dict[str, float]]:
-  """What simple guesses score on the test subset: the yardstick of a reconstruction.
+  """Scores simple guesses on the test subset, to compare reconstructions with.
 
   Rungs: the mean image of `aux`; the mean image of the true class in `aux`; one
   colour per image; a thumbnail of 2x2, 4x4 and 8x8 pixels (block averages shown as
   blocks). The last four see the test image itself.
 
   Args:
-    aux: what the attacker holds, images [N, H, W, C].
-    test: what is scored, images [N, H, W, C].
-    shared_labels: whether the labels of `aux` mean what those of `test` mean; the
+    aux: The attacker's data, images [N, H, W, C].
+    test: The data that is scored, images [N, H, W, C].
+    shared_labels: Whether the labels of `aux` mean what those of `test` mean; the
       class-mean rung is left out when they do not.
-    batch_size: images a batch; `psnr_paper` depends on it.
+    batch_size: Number of images per batch; `psnr_paper` depends on it.
 
   Returns:
     {rung: {`mse`, `psnr`, `ssim`, `cosine`, `mse_paper`, `psnr_paper`}}, worst guess

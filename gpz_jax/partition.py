@@ -1,4 +1,4 @@
-"""Cutting a model in two: where it can be cut, both halves, and what a cut costs.
+"""Cuts a model in two: where it can be cut, both halves, and what a cut costs.
 
 A split is a named linen module whose output is the activation that would be sent.
 Any linen module with named blocks can be cut: nothing here knows a model class.
@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from gpz_jax import jaxpr_costs
 from gpz_jax.types import InputError, hint
 
 Variables = dict[str, Any]
-PREDICTION = 'prediction'  # the cut behind the last layer: the device sends the logits
+PREDICTION = 'prediction'  # the cut after the last layer: the device sends logits
 
 
 def list_splits(
@@ -34,12 +35,16 @@ def list_splits(
 
   Returns:
     Name -> activation shape without the batch, in the order in which the modules end.
-    Modules that are called twice, do not return one array, have a slash in a name of
-    theirs, or give the logits themselves are left out. Whether a name is a true cut is
-    for `check_cuts` to say.
+    A module is left out if it is called twice, does not return one array, has a slash
+    in its name, or gives the logits themselves. `check_cuts` finds out whether a name
+    is a true cut.
   """
-  outputs: dict[str, list[Any]] = {}  # in forward order, which leaving jax would sort
+  # Filled while tracing. Its keys keep the forward order; the dictionary that
+  # eval_shape returns has them sorted.
+  outputs: dict[str, list[Any]] = {}
 
+  # The order in which modules are left is the forward order of their outputs; a module
+  # that contains another is left after it.
   def note(call, args, kwargs, context):
     result = call(*args, **kwargs)
     path = '/'.join(context.module.path)
@@ -72,9 +77,10 @@ def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ..
   """The splits that `wanted` names, in forward order.
 
   Args:
-    wanted: names, globs ('feat_*') or the number a name ends in ('30'); where the
-      numbers are positions, the number of a nameless one too ('1', `input_layer`).
-    splits: all names, in forward order.
+    wanted: Names, globs ('feat_*') or the number that a name ends in ('30'). Where
+      these numbers are positions, the position of a name without a number will do too:
+      '1' is `input_layer`.
+    splits: All names, in forward order.
 
   Raises:
     InputError: an entry names no split.
@@ -113,6 +119,7 @@ def capture(
   Returns:
     Logits [B, K] and name -> activation [B, ...].
   """
+  chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
   wanted = {tuple(split.split('/')) for split in splits if split != PREDICTION}
   logits, state = model.apply(
     variables,
@@ -141,7 +148,7 @@ def edge(
 ) -> jax.Array:
   """What the device sends: the activation [B, ...] at `split` for images [B, H, W, C].
 
-  Under jit everything behind the split is dropped by the compiler.
+  Under jit the compiler drops everything behind the split.
   """
   return capture(model, variables, images, (split,))[1][split]
 
@@ -160,12 +167,18 @@ def cloud(
   jit the edge is dead code. Right only if `split` is a true cut (see `check_cuts`).
   """
 
+  if len(image_shape) != 3:
+    raise ValueError(f'image_shape must be (H, W, C), got {image_shape}')
+
+  # An interceptor sees every call of a module's method. Where it does not call on, the
+  # module's own output, and with it the whole edge, feeds nothing.
   def resume(call, args, kwargs, context):
     at_split = '/'.join(context.module.path) == split
     if at_split and context.method_name == '__call__':
       return activation
     return call(*args, **kwargs)
 
+  # The edge still has to be traced, so it gets images of zeros.
   blank = jnp.zeros((len(activation), *image_shape), jnp.float32)
   with nn.intercept_methods(resume):
     return jnp.asarray(model.apply(variables, blank, train=False))
@@ -176,9 +189,10 @@ def true_cuts(
 ) -> dict[str, bool]:
   """For each split, whether nothing but its activation crosses it.
 
-  That is whether cloud(edge(x)) == model(x). Run without jit, because compiling the
-  model once for each split takes far longer than two images do.
+  A true cut is one where cloud(edge(x)) == model(x). This runs without jit, because
+  compiling the model once for each split takes far longer than two images do.
   """
+  chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
   if not splits:
     return {}
   logits, activations = capture(model, variables, images, splits)
@@ -195,9 +209,9 @@ def true_cuts(
 
 
 def arbitrary_variables(model: nn.Module, image_shape: tuple[int, int, int]):
-  """Variables of the right shapes that no two activations agree under by chance.
+  """Variables of the right shapes, under which no two activations agree by chance.
 
-  Enough to check cuts with, and there without compiling the model's initialisers.
+  They are enough to check cuts with, and spare compiling the model's initialisers.
   """
   blank = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   shapes = jax.eval_shape(

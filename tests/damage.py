@@ -7,15 +7,22 @@ from collections.abc import Callable, Iterator
 _NUMBERS = (b'9' * 30, b'1e999', b'-1', b'0', b'NaN', b'null', b'"x"', b'[]', b'{}')
 
 
-def _truncate(rng: random.Random, data: bytes) -> bytes:
+def flip_bit(rng: random.Random, data: bytes) -> bytes:
+  """Changes one bit."""
+  flipped = bytearray(data)
+  flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+  return bytes(flipped)
+
+
+def truncate(rng: random.Random, data: bytes) -> bytes:
+  """Cuts off the end: at least the last byte, at most everything."""
   return data[: rng.randrange(len(data))]
 
 
-def _flip(rng: random.Random, data: bytes) -> bytes:
-  flipped = bytearray(data)
+def _flip_bits(rng: random.Random, data: bytes) -> bytes:
   for _ in range(rng.randrange(1, 4)):
-    flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-  return bytes(flipped)
+    data = flip_bit(rng, data)
+  return data
 
 
 def _number(rng: random.Random, data: bytes) -> bytes:
@@ -28,8 +35,8 @@ def _number(rng: random.Random, data: bytes) -> bytes:
 
 
 KINDS: dict[str, Callable[[random.Random, bytes], bytes]] = {
-  'truncated': _truncate,
-  'flipped': _flip,
+  'truncated': truncate,
+  'flipped': _flip_bits,
   'number': _number,
   'empty': lambda rng, data: b'',
   'noise': lambda rng, data: rng.randbytes(200),

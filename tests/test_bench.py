@@ -86,7 +86,7 @@ def test_the_peer_has_our_edges(name):
   from experiments.benchmarks import torch_peer
 
   make = {'vgg19': torch_peer.make_vgg19_edge, 'ir152': torch_peer.make_ir152_edge}
-  splits = models.PAPER_SPLITS[name]
+  splits = models.info(name).paper_splits
   model = models.make(name, num_classes=10)
   shapes = partition.list_splits(model, options.IMAGE)
   costs = partition.split_costs(model, options.IMAGE, 10, splits)

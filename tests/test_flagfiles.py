@@ -65,7 +65,7 @@ def test_every_published_number_and_claim_has_a_lane(is_small):
     assert cell.alpha in config.alphas
     splits = config.splits
     if splits == ('paper',):
-      splits = models.PAPER_SPLITS[config.model]
+      splits = models.info(config.model).paper_splits
     stand_in = reproduce.SMALL_SPLITS if is_small else {}
     split = stand_in.get(cell.split, cell.split)
     assert cell.attack in map(plain, config.attack)

@@ -11,6 +11,7 @@ LEVELS = {
   'atomic': 0,
   'filenames': 0,
   'intervals': 0,
+  'own': 0,
   'interruption': 0,
   'jaxpr_costs': 1,
   'metrics': 1,

@@ -196,3 +196,9 @@ def test_ladder_reproduces_known_cifar10_levels(real_data_dir):
   }
   for name, level in known.items():
     assert rungs[name]['mse_paper'] == pytest.approx(level, rel=0.06), name
+
+
+def test_a_mask_of_another_shape_is_refused():
+  images = jnp.zeros((2, 12, 12, 3))
+  with pytest.raises(AssertionError, match=r'mask must be \[B\]'):
+    metrics.evaluate_batch(images, images, jnp.ones((2, 1)))

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -128,3 +129,19 @@ def test_flops_count_two_for_each_multiply_add():
 def test_costs_refuse_a_wrong_number_of_classes():
   with pytest.raises(InputError, match=r'shape \(10,\), expected \(7,\)'):
     partition.split_costs(models.make('cnn', num_classes=10), (32, 32, 3), 7)
+
+
+def test_a_wrong_shape_names_the_argument():
+  model = models.make('cnn', num_classes=10, width=0.125)
+  variables = partition.arbitrary_variables(model, (16, 16, 3))
+  image = jnp.zeros((16, 16, 3))  # without a batch
+  for call in (
+    lambda: partition.capture(model, variables, image, ('conv_1',)),
+    lambda: partition.edge(model, variables, image, 'conv_1'),
+    lambda: partition.true_cuts(model, variables, image, ('conv_1',)),
+  ):
+    with pytest.raises(AssertionError, match=r'images must be \[B, H, W, C\]'):
+      call()
+  sent = jnp.zeros((1, 8, 8, 8))
+  with pytest.raises(ValueError, match=r'image_shape must be \(H, W, C\)'):
+    partition.cloud(model, variables, sent, 'conv_1', image_shape=(1, 16, 16, 3))

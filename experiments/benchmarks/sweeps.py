@@ -42,7 +42,7 @@ def _sweep_records(options: Options, name: str, engine: Engine) -> Iterator[Reco
   shapes = {
     split: shape.shape
     for split, shape in partition.list_splits(model, IMAGE).items()
-    if split in models.PAPER_SPLITS[name]
+    if split in models.info(name).paper_splits
   }
   count = EPOCHS * math.ceil(AUX / options.batch)
   edge = _intercept_seconds(options, model, shapes, engine) * (AUX + TEST)

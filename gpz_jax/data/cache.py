@@ -1,4 +1,4 @@
-"""Decoded images on disk: written whole or not at all, checked when read."""
+"""Decoded images on disk: a file is complete or absent, and is checked when read."""
 
 import logging
 import os
@@ -27,14 +27,14 @@ def default_dir() -> pathlib.Path:
 def load_or_build(
   path: pathlib.Path, build: Callable[[], types.Dataset]
 ) -> types.Dataset:
-  """The subset stored at `path`; built and stored where it is absent or damaged.
+  """The subset stored at `path`; it is built and stored if absent or damaged.
 
   The file is an uncompressed .npz of two .npy arrays: one file so that images and
   labels cannot get out of step, zip for its checksum over each array.
 
   Args:
-    path: of the .npz file.
-    build: makes the subset.
+    path: The .npz file.
+    build: Makes the subset.
 
   Raises:
     InputError: the folder cannot be written to.
@@ -56,7 +56,7 @@ def load_or_build(
 
 
 def _read(path: pathlib.Path) -> types.Dataset:
-  # Opened here: of a damaged file np.load leaves its own handle open.
+  # Opened here, because np.load leaves its own handle open if the file is damaged.
   with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
     return types.Dataset(arrays['image'], arrays['label'])
 

@@ -16,10 +16,10 @@ def without(
   """The examples whose class is not listed in a file.
 
   Args:
-    data: a subset.
-    class_names: of its labels.
-    file: text with the name of a class on each line; empty lines and what follows a #
-      do not count. The classes of celeb_a are its identity numbers.
+    data: A subset.
+    class_names: Names of the classes that its labels number.
+    file: Text file with the name of a class on each line; empty lines and what follows
+      a # do not count. The classes of celeb_a are its identity numbers.
 
   Raises:
     InputError: the file cannot be read, names nothing or no such class, or leaves

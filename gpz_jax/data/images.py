@@ -18,10 +18,10 @@ from gpz_jax import interruption, types
 RESIZE = PIL.Image.Resampling.BILINEAR
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
-# No other: of what else Pillow opens, EPS runs Ghostscript.
+# Pillow opens more formats, but EPS among them runs Ghostscript.
 _FORMATS = ('PNG', 'JPEG')
-# Whatever a file that is none may raise in Pillow's readers; the last two are of files
-# that claim to be very large.
+# What Pillow's readers may raise for a file that is no image. The last two are raised
+# for files that claim to be very large.
 _DAMAGE = (
   *(OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError),
   *(struct.error, zlib.error, MemoryError, PIL.Image.DecompressionBombError),
@@ -36,10 +36,10 @@ _WIDE_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 class Encoded(NamedTuple):
   """An example before it is decoded."""
 
-  where: str  # names it in an error
+  where: str  # the example's name in an error
   data: bytes | np.ndarray  # a PNG or JPEG file, or pixels [H, W, C] uint8
   label: int
-  change: Change | None = None  # of the image, before it is resized
+  change: Change | None = None  # applied before the image is resized
 
 
 def decode(
@@ -107,7 +107,8 @@ def find(root: pathlib.Path) -> list[pathlib.Path]:
   """The PNG and JPEG files in root/<label>/, sorted.
 
   Raises:
-    InputError: what is named like one is a folder, a pipe, a link to nowhere, ...
+    InputError: Something named like an image is not a file but a folder, a pipe or a
+      broken link.
   """
   files = sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
   for file in files:
@@ -186,7 +187,7 @@ def _decode_one(
 def _open(file: pathlib.Path | BinaryIO, where: str) -> PIL.Image.Image:
   try:
     with warnings.catch_warnings():
-      warnings.simplefilter('ignore', UserWarning)  # of metadata, which is not read
+      warnings.simplefilter('ignore', UserWarning)  # about metadata, which is unused
       warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
       picture = PIL.Image.open(file, formats=_FORMATS)
   except _DAMAGE as error:

@@ -12,10 +12,10 @@ def epoch_order(
   batch statistics see real images only; their mask is 0.
 
   Args:
-    seed: of the run, >= 0; all lanes share it, so that comparisons are paired.
-    epoch: number of the epoch, >= 0.
-    num_examples: N, >= 1.
-    batch_size: B, >= 1; may exceed N.
+    seed: Seed of the run, >= 0. All lanes share it, so that comparisons are paired.
+    epoch: Number of the epoch, >= 0.
+    num_examples: Number N of examples, >= 1.
+    batch_size: Number B of examples in a batch, >= 1; it may exceed N.
 
   Returns:
     index [S, B] int32 into the subset and mask [S, B] float32, S = ceil(N / B).

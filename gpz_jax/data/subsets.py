@@ -23,12 +23,13 @@ def divide(
   The permutation is cut in the order train, val, test, aux: aux is its last part.
 
   Args:
-    num_examples: N of the official train subset.
-    test_share: in [0, 1); 0 where there is an official test subset.
-    aux_share: of what is not test, in [0, 1): the attacker's; 0 where aux comes from
-      another dataset.
-    val_share: of the owner's examples, in [0, 1): held out of training.
-    seed: of the permutation, >= 0.
+    num_examples: Number N of examples in the official train subset.
+    test_share: Share of all examples that is test, in [0, 1); 0 where there is an
+      official test subset.
+    aux_share: The attacker's share of what is not test, in [0, 1); 0 where aux comes
+      from another dataset.
+    val_share: Share of the owner's examples that is held out of training, in [0, 1).
+    seed: Seed of the permutation, >= 0.
 
   Raises:
     InputError: a share is out of range, or there are too few examples.

@@ -1,4 +1,14 @@
-"""A named dataset as a `Task`: train, val, test and aux, decoded and disjoint."""
+"""A named dataset as a `Task`: train, val, test and aux, decoded and disjoint.
+
+The official test subset is `test`. The official train subset is permuted with a seed.
+The last `aux_share` of it is `aux`, and the rest is the owner's, of which `val_share`
+is `val`. For CIFAR-10 that gives 38,000 train, 2,000 val, 10,000 test and 10,000 aux
+examples. Three kinds of datasets are divided otherwise (docs/paper.md#data):
+
+  no official test subset   train and val / test / aux take 66.6 / 16.7 / 16.7 %
+  kuzushiji49               the same three parts take 70 / 15 / 15 % of all 270,912
+  facescrub                 train and val / test take 80 / 20 %; aux is another dataset
+"""
 
 import logging
 import os
@@ -7,7 +17,7 @@ import pathlib
 from gpz_jax import types
 from gpz_jax.data import cache, exclusions, images, sources, subsets
 
-_SAME_PEOPLE = {'facescrub', 'celeb_a'}  # whose identities overlap
+_SAME_PEOPLE = {'facescrub', 'celeb_a'}  # their identities overlap
 
 
 def load(
@@ -28,64 +38,38 @@ def load(
 ) -> types.Task:
   """Loads a dataset and divides it between the target's owner and the attacker.
 
-  The official test subset is `test`. Of a seeded permutation of the official train
-  subset the last `aux_share` is `aux` and the rest the owner's, of which `val_share`
-  is `val`: for CIFAR-10 38,000 / 2,000 / 10,000 / 10,000 train / val / test / aux.
-  Without an official test subset train and val / test / aux take 66.6 / 16.7 / 16.7 %;
-  for `kuzushiji49` 70 / 15 / 15 % of all 270,912, and `facescrub` is divided 80 / 20 %
-  between train and val / test and needs an `aux_dataset` (docs/paper.md#data).
-  Images are decoded once and kept under `cache_dir`.
-
   Args:
-    name: `shapes`, `shapes/<classes>_<variance>`, a prepared TFDS dataset with
-      `image` and `label` (`cifar10`, `kuzushiji49`, `kuzushiji49/official`), or
-      `folder:PATH` with PATH/{train,test}/<label>/*.{png,jpg,jpeg}. `emnist/...` is
-      read upright, `emnist/letters` with 26 classes; `celeb_a` as the 108x108 pixels
-      about the face, its classes the identity numbers.
-    data_dir: the TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets by default.
-    image_size: S, to resize to (S, S) by antialiased bilinear; None keeps the size.
-    aux_dataset: takes `aux` from this dataset's whole train subset instead, in the
-      image shape of `name` (grey repeated to RGB, RGB to grey by luma), with its own
-      labels. The owner's examples stay the same, so that targets do too and attacks
-      with different aux data compare like with like.
-    aux_exclude: a text file with the name of a class of the aux data on each line:
-      their examples are left out of `aux`. FaceScrub against `celeb_a` takes the
-      numbers of the CelebA identities that are in FaceScrub.
-    train_limit: keeps the first so many of the permuted train; so do `val_limit`,
-      `test_limit` and `aux_limit`. A smaller limit gives a prefix of a larger one.
-    val_limit: see train_limit.
-    test_limit: see train_limit.
-    aux_limit: see train_limit.
-    aux_share: share of the examples that are not test that is the attacker's, in
-      [0, 1); None takes the dataset's own: 0.2, or as above. 0 needs an aux_dataset.
-    val_share: share of the owner's train examples held out, in [0, 1).
-    data_seed: of the permutations, >= 0.
-    cache_dir: for decoded images; $XDG_CACHE_HOME/gpz_jax/data or
-      ~/.cache/gpz_jax/data by default.
+    name: A name as `sources.find` takes it, such as `shapes` or `folder:PATH`.
+    data_dir: The TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets by default.
+    image_size: Side S of the (S, S) images, by antialiased bilinear; None keeps sizes.
+    aux_dataset: Dataset whose whole train subset is `aux` instead, see `_foreign_aux`.
+      The owner's examples stay the same, so that the targets do too.
+    aux_exclude: Text file with a class of the aux data on each line. Their examples are
+      left out of `aux`. FaceScrub needs the CelebA identities that it shares.
+    train_limit: Number of examples kept, from the start of the permuted subset; a
+      smaller limit gives a prefix. The same holds for the other three limits.
+    val_limit: See train_limit.
+    test_limit: See train_limit.
+    aux_limit: See train_limit.
+    aux_share: The attacker's share of the examples that are not test, in [0, 1); None
+      takes the dataset's own. 0 needs an aux_dataset.
+    val_share: Share of the owner's train examples that is held out, in [0, 1).
+    data_seed: Seed of the permutations, >= 0.
+    cache_dir: Folder for decoded images; `cache.default_dir()` by default.
 
   Raises:
-    InputError: the name is unknown, the data is not prepared, an image is broken, or
+    InputError: The name is unknown, the data is not prepared, an image is broken, or
       an option is out of range.
   """
-  limits = {
-    'train': train_limit,
-    'val': val_limit,
-    'test': test_limit,
-    'aux': aux_limit,
-  }
+  limits = {'train': train_limit, 'val': val_limit}
+  limits |= {'test': test_limit, 'aux': aux_limit}
   _check_options(image_size, data_seed, limits)
   folder = sources.expand('data_dir', data_dir) if data_dir else sources.default_dir()
   store = sources.expand('cache_dir', cache_dir) if cache_dir else cache.default_dir()
   source = sources.find(name, folder)
   size = None if image_size is None else (image_size, image_size)
-  if aux_share is None:
-    aux_share = source.aux_share
-  if not aux_share and not aux_dataset:
-    raise types.InputError(
-      f'aux_share of {source.name} is 0, which leaves the attacker nothing; set '
-      'aux_dataset (for facescrub the paper takes celeb_a) or aux_share'
-    )
-  parts = _divide(source, size, store, aux_share, val_share, data_seed)
+  share = _aux_share(source, aux_share, has_aux_dataset=bool(aux_dataset))
+  parts = _divide(source, size, store, share, val_share, data_seed)
   aux_source = sources.find(aux_dataset, folder) if aux_dataset else source
   if aux_dataset:
     _check_aux(source, aux_source, aux_exclude)
@@ -93,6 +77,16 @@ def load(
   if aux_exclude:
     names = aux_source.class_names
     parts['aux'] = exclusions.without(parts['aux'], names, aux_exclude)
+  return _make_task(source, aux_source, parts, limits)
+
+
+def _make_task(
+  source: sources.Source,
+  aux_source: sources.Source,
+  parts: dict[str, types.Dataset],
+  limits: dict[str, int | None],
+) -> types.Task:
+  """The subsets, cut to their limits, under the names of their datasets."""
   return types.Task(
     name=source.name,
     aux_name=aux_source.name,
@@ -100,6 +94,23 @@ def load(
     class_names=source.class_names,
     **{part: data.take(slice(limits[part])) for part, data in parts.items()},
   )
+
+
+def _aux_share(
+  source: sources.Source, asked: float | None, *, has_aux_dataset: bool
+) -> float:
+  """The share of the train subset that the owner does not have.
+
+  It does not depend on the aux dataset: with one, this share is simply not used, and
+  the targets train on the same examples as without one.
+  """
+  share = source.aux_share if asked is None else asked
+  if not share and not has_aux_dataset:
+    raise types.InputError(
+      f'aux_share of {source.name} is 0, which leaves the attacker nothing; set '
+      'aux_dataset (for facescrub the paper takes celeb_a) or aux_share'
+    )
+  return share
 
 
 def _check_aux(
@@ -152,7 +163,11 @@ def _divide(
 def _foreign_aux(
   source: sources.Source, like: types.Dataset, store: pathlib.Path, seed: int
 ) -> types.Dataset:
-  """Another dataset's train subset in the image shape of `like`, permuted."""
+  """Another dataset's whole train subset, permuted, with its own labels.
+
+  Its images take the shape of `like`: grey is repeated to RGB, and RGB becomes grey by
+  luma.
+  """
   height, width, channels = like.image.shape[1:]
   data = _decoded(source, 'train', (height, width), store)
   data = data.take(subsets.shuffled(len(data), seed))

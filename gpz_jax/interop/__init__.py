@@ -1,1 +1,1 @@
-"""Weights from elsewhere."""
+"""Imports weights that other libraries trained."""

@@ -72,8 +72,9 @@ def import_weights(
   """The variables of a target from a torch state dict.
 
   Args:
-    model_name: of `models.make`; torch names are known for VGG, ResNet, IR and ViT.
-    state_dict: name -> array, in torch's layout; `interop.names` says which names are
+    model_name: A name that `models.make` knows; torch names are known for VGG, ResNet,
+      IR and ViT.
+    state_dict: Name -> array, in torch's layout; `interop.names` says which names are
       expected. For any model linen's own will do: 'params/block_1/conv/kernel', ...
       `num_batches_tracked`, DataParallel's prefix 'module.' and what the released
       IR-152 puts around its backbone are ignored.

@@ -1,9 +1,10 @@
-"""Which implementation computes a convolution: by name, or by what was measured.
+"""Which implementation computes a convolution: the one asked for, or the fastest.
 
 `choices.json` holds, for each backend, what was fastest for the shapes the project
-trains (`python -m experiments.bench --suite=conv`); a shape that is not in it takes the
-choice of the nearest one. `winograd` compiles two seconds longer and stands there only
-where it saves 10 ms a step. A choice changes speed and the last bits of a result.
+trains (`python -m experiments.bench --suite=conv`). A shape that is not in it takes the
+choice of the nearest one. `winograd` takes two seconds longer to compile, so it is
+listed only where it saves 10 ms per step. A choice changes speed and the last bits of a
+result.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ UPSAMPLE = (
 KNOWN = {'dense': DENSE, 'upsample': UPSAMPLE}
 SETTINGS = ('auto', *DENSE)  # what a user can ask for; every name serves both kinds
 _MEASURED = pathlib.Path(__file__).with_name('choices.json')
-# Where nothing was measured: what is safe in compiled loops, see `convolutions`.
+# Used where nothing was measured: safe in compiled loops, see `convolutions`.
 _DEFAULTS = {
   'cpu': {'dense': 'taps', 'upsample': 'taps'},
   'other': {'dense': 'lax', 'upsample': 'subpixel'},
@@ -41,17 +42,17 @@ _DEFAULTS = {
 
 
 class Site(NamedTuple):
-  """A convolution by what its speed depends on, apart from the batch."""
+  """What the speed of a convolution depends on, apart from the batch."""
 
   kind: str  # dense or upsample
   kernel: tuple[int, int]
-  size: tuple[int, int]  # of the input
+  size: tuple[int, int]  # height and width of the input
   c_in: int
   c_out: int
 
   @property
   def text(self) -> str:
-    """As in choices.json: `dense 3x3 64x64 64>3`."""
+    """The form in choices.json: `dense 3x3 64x64 64>3`."""
     kernel, size = ('x'.join(map(str, pair)) for pair in (self.kernel, self.size))
     return f'{self.kind} {kernel} {size} {self.c_in}>{self.c_out}'
 
@@ -94,7 +95,7 @@ def check(setting: str) -> None:
 
 
 def check_table(entries: Mapping[str, object]) -> Table:
-  """A tuned table out of what a file held.
+  """Checks the entries of a file and makes a tuned table of them.
 
   Raises:
     ValueError: an entry is no convolution, or its implementation is not known.

@@ -21,6 +21,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -32,11 +33,16 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 _NO_PADDING: Padding = ((0, 0), (0, 0))
 
 
+# The pieces below take x [B, h, w, C] and w [kh, kw, C, C'], and dy [B, h', w', C'] in
+# gradients. An implementation picks one for each of the three parts of a step.
+
+
 def _native(x: jax.Array, w: jax.Array, padding: Padding) -> jax.Array:
   return lax.conv_general_dilated(x, w, (1, 1), padding, dimension_numbers=_NUMBERS)
 
 
 def _rows(x: jax.Array) -> jax.Array:
+  """All but the last axis as rows, for a product over channels."""
   return x.reshape(-1, x.shape[-1])
 
 
@@ -150,6 +156,8 @@ def _by_hand_forward(x, w, padding, name):
 
 def _by_hand_backward(padding, name, residuals, dy):
   x, w = residuals
+  # The gradient of a convolution by its input is a convolution with the kernel turned
+  # round and its channels exchanged.
   flipped = jnp.swapaxes(w[::-1, ::-1], 2, 3)
   ways = _BY_HAND[name]
   return (
@@ -175,6 +183,9 @@ def convolve(
   Returns:
     [B, h', w', C'].
   """
+  chex.assert_rank(x, 4, custom_message='x must be [B, h, w, C]')
+  expected = (None, None, x.shape[-1], None)
+  chex.assert_shape(w, expected, custom_message="w must be [kh, kw, C, C'], with x's C")
   if implementation == 'lax':
     return _native(x, w, padding)
   return _by_hand(x, w, padding, implementation)
@@ -230,6 +241,7 @@ def conv_general_dilated(
     choice = choices.choose('dense', lhs.shape, rhs.shape)
     if window_strides[0] > 1 and choice != 'lax':
       return _strided(lhs, rhs, window_strides[0], pads)
+    # More padding than the kernel reaches would make the gradient's padding negative.
     inside = max(top, bottom) < rhs.shape[0] and max(left, right) < rhs.shape[1]
     if window_strides[0] == 1 and inside:
       return convolve(lhs, rhs, pads, choice)

@@ -48,7 +48,7 @@ class IR(nn.Module):
 
 
 class InputLayer(nn.Module):
-  """3x3 convolution, batch norm, PReLU with one slope a channel."""
+  """3x3 convolution, batch norm, PReLU with one slope per channel."""
 
   features: int
 

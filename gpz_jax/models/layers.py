@@ -1,4 +1,4 @@
-"""Layers the targets and the decoders are made of, as linen uses them.
+"""The layers that targets and decoders are made of.
 
 A module that can be a split owns its convolution, norm and activation, so that its
 output is exactly what would be sent.
@@ -7,6 +7,7 @@ output is exactly what would be sent.
 import functools
 from collections.abc import Callable
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ Conv = functools.partial(
   kernel_init=nn.initializers.he_normal(),
   conv_general_dilated=convolutions.conv_general_dilated,
 )
-# momentum 0.9 is torch's 0.1
+# The two count the other way round: linen's momentum 0.9 is torch's 0.1.
 BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
 
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
@@ -82,6 +83,7 @@ def max_pool(x: jax.Array) -> jax.Array:
   divides by a count of ties that is 0 where XLA recomputes x with other rounding.
   An odd last row or column is dropped, as torch drops it.
   """
+  chex.assert_rank(x, 4, custom_message='x must be [B, h, w, c]')
   batch, height, width, channels = x.shape
   x = x[:, : height // 2 * 2, : width // 2 * 2]
   x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
@@ -90,7 +92,7 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 class PReLU(nn.Module):
-  """max(x, 0) + slope * min(x, 0), as torch starts it: one slope, or one a channel."""
+  """max(x, 0) + slope * min(x, 0), as torch starts it: one slope or one per channel."""
 
   per_channel: bool = False
 

@@ -11,6 +11,7 @@ y[2m + i - 1] = sum of x[m] w[i] over the four taps i and all m. Beside the ways
   winograd   36 products where the others take 64, see `winograd`
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -34,6 +35,9 @@ def upsample_convolve(x: jax.Array, w: jax.Array) -> jax.Array:
 
 def upsample(x: jax.Array, w: jax.Array, implementation: str) -> jax.Array:
   """`upsample_convolve`, computed as one of `choices.UPSAMPLE` says."""
+  chex.assert_rank(x, 4, custom_message='x must be [B, h, w, C]')
+  expected = (4, 4, x.shape[-1], None)
+  chex.assert_shape(w, expected, custom_message="w must be [4, 4, C, C'], with x's C")
   if implementation == 'lax':
     return _dilated(x, w)
   if implementation == 'phases':
@@ -46,6 +50,8 @@ def upsample(x: jax.Array, w: jax.Array, implementation: str) -> jax.Array:
 
 
 def _dilated(x: jax.Array, w: jax.Array) -> jax.Array:
+  # The kernel is turned round, because a transposed convolution spreads each input by
+  # its taps, while a convolution gathers with them.
   return lax.conv_general_dilated(
     x,
     w[::-1, ::-1],
@@ -89,6 +95,7 @@ def _phases(x: jax.Array, w: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def _scatter(x: jax.Array, w: jax.Array) -> jax.Array:
+  """All sixteen taps of every input in one product, summed where they fall."""
   batch, height, width, c_in = x.shape
   z = x.reshape(-1, c_in) @ w.transpose(2, 0, 1, 3).reshape(c_in, -1)
   z = z.reshape(batch, height, width, 4, 4, -1)
@@ -105,6 +112,7 @@ def _overlap(
     pads = [(before, after, 0) if a == axis else (0, 0, 0) for a in range(z.ndim)]
     return lax.pad(z, jnp.zeros((), z.dtype), pads)
 
+  # y[2m + i - 1] takes tap i of x[m]: even places take taps 1 and 3, odd ones 2 and 0.
   even = tap_1 + move(tap_3, 1, -1)
   odd = tap_2 + move(tap_0, -1, 1)
   return interleave([even, odd], axis)

@@ -25,7 +25,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-_PRODUCTS = ((0,), (1,), (2, 3), (4,), (5,))  # of each term
+# The products that each of the five terms of an axis takes part in.
+_PRODUCTS = ((0,), (1,), (2, 3), (4,), (5,))
 
 
 @jax.custom_vjp
@@ -42,6 +43,8 @@ def upsample(x: jax.Array, w: jax.Array) -> jax.Array:
   y = _even(x)
   kernels = _kernels(w)
   products = _grid()
+  # A term that several products share is multiplied once by their kernels side by side:
+  # one large product is faster than several small ones.
   for places, term in _placed_terms(y):
     together = _rows(term) @ _beside(kernels, places)
     together = together.reshape(*term.shape[:-1], -1)
@@ -66,6 +69,7 @@ def _backward(residuals, dy):
     dproduct = _rows(_beside(dproducts, places))
     dterms.append((dproduct @ _beside(kernels, places).T).reshape(term.shape))
     _spread(dkernels, places, _rows(term).T @ dproduct)
+  # The terms come in reading order of their 5x5 grid: fold columns first, then rows.
   rows = [_term_gradients(dterms[i : i + 5], axis=2) for i in range(0, 25, 5)]
   dx = _term_gradients(rows, axis=1)[:, : x.shape[1], : x.shape[2]]
   return dx, _kernel_gradients([_kernel_gradients(row) for row in dkernels])
@@ -127,12 +131,14 @@ def _shift(x: jax.Array, axis: int, by: int) -> jax.Array:
 
 
 def _terms(x: jax.Array, axis: int) -> list[jax.Array]:
+  """The five terms of each tile along an axis, as in the module's table."""
   b, c = _phases(x, 2, axis)
   a, d = _shift(c, axis, 1), _shift(b, axis, -1)
   return [a - b, b, b - c, c, d - c]
 
 
 def _term_gradients(dterms: Sequence[jax.Array], axis: int) -> jax.Array:
+  """The transpose of `_terms`; a shifted term goes back by the opposite shift."""
   ab, b, bc, c, dc = dterms
   db = b + bc - ab + _shift(dc, axis, 1)
   dc = c - bc - dc + _shift(ab, axis, -1)
@@ -140,10 +146,12 @@ def _term_gradients(dterms: Sequence[jax.Array], axis: int) -> jax.Array:
 
 
 def _outputs(p: Sequence[jax.Array], axis: int) -> jax.Array:
+  """The four outputs of each tile from its six products."""
   return interleave([p[0] + p[1], p[3] + p[4], p[1] + p[2], p[4] + p[5]], axis)
 
 
 def _output_gradients(dy: jax.Array, axis: int) -> list[jax.Array]:
+  """The transpose of `_outputs`."""
   y0, y1, y2, y3 = _phases(dy, 4, axis)
   return [y0, y0 + y2, y2, y1, y1 + y3, y3]
 
@@ -159,4 +167,5 @@ def _kernels(w: jax.Array) -> list[list[jax.Array]]:
 
 
 def _kernel_gradients(k: Sequence[jax.Array]) -> jax.Array:
+  """The transpose of `_kernels` along one axis."""
   return jnp.stack([k[4] + k[5], k[1] - k[2], k[3] + k[4], k[0] + k[1]])

@@ -194,14 +194,16 @@ class StudyConfig:
     """
     return Engine(self.strategy, self.conv, self.precision, self.devices).resolve()
 
+  def recipe_name(self) -> str:
+    """The name of the recipe that the targets are trained by."""
+    if self.target_recipe == 'auto':
+      return models.info(self.model).family
+    return self.target_recipe
+
   def make_target_recipe(self) -> Recipe:
     """The recipe of the targets, with the config's own values put in."""
-    name = self.target_recipe
-    if name == 'auto':
-      family = self.model.rstrip('0123456789')
-      name = family if family in TARGET_RECIPES else 'ir'
     recipe = dataclasses.replace(
-      TARGET_RECIPES[name], flip=self.flip, jitter=self.jitter
+      TARGET_RECIPES[self.recipe_name()], flip=self.flip, jitter=self.jitter
     )
     return self.override_recipe(recipe, 'target')
 

@@ -85,6 +85,7 @@ def _check_images(config: StudyConfig, task: Task) -> None:
       f'--dataset={config.dataset} has images of {height}x{width}; set --image_size to'
       f' {LEAST_SIZE} at least'
     )
+  models.check_image(config.model, task.image_shape, config.parse_model_options())
 
 
 def _check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:

@@ -92,12 +92,15 @@ def _train(
   session: Session, snapshots: SnapshotStore, each_epoch: EachEpoch
 ) -> Targets:
   plan, began = session.plan, time.monotonic()
+  recipe = plan.config.make_target_recipe()
+  name = plan.config.recipe_name()
+  session.say(f"targets train by the recipe '{name}': {recipe.sentence()}")
   with session.progress.phase('targets') as phase:
     targets, history = targets_lib.train(
       plan.model,
       plan.task,
       plan.lanes,
-      plan.config.make_target_recipe(),
+      recipe,
       convention=plan.config.smoothing,
       engine=session.engine,
       order_seed=plan.config.data_seed,

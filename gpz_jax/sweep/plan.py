@@ -130,12 +130,12 @@ def _list_splits(study: StudyPlan, config: SweepConfig) -> _Splits:
     )
   wanted = config.splits
   if wanted == ('paper',):
-    if config.model not in models.PAPER_SPLITS:
+    wanted = models.info(config.model).paper_splits
+    if not wanted:
       raise InputError(
-        f'--splits=paper: the paper attacks {", ".join(models.PAPER_SPLITS)}, not'
+        f'--splits=paper: the paper attacks {", ".join(models.paper_models())}, not'
         f" {config.model}; give names or globs, such as '*'"
       )
-    wanted = models.PAPER_SPLITS[config.model]
   chosen = partition.select_splits(wanted, tuple(listed))
   named = _named(wanted, tuple(listed))
   logits = jax.ShapeDtypeStruct((study.task.num_classes,), jnp.float32)

@@ -27,10 +27,27 @@ class Recipe:
   flip: bool = False
   jitter: float = 0.0  # brightness, contrast, saturation and hue amplitude
 
+  def sentence(self) -> str:
+    """The recipe in one line: optimiser, rate, decay, schedule, epochs and batch."""
+    betas = f'betas {self.b1:g} and {self.b2:g}'
+    adam = f'{betas}, AMSGrad' if self.amsgrad else betas
+    details = f'momentum {self.momentum:g}' if self.optimizer == 'sgd' else adam
+    return (
+      f'{self.optimizer} ({details}), learning rate {self.learning_rate:g} times'
+      f' {self.plateau_factor:g} after more than {self.plateau_patience} epochs without'
+      f' improvement, weight decay {self.weight_decay:g}, {self.epochs} epochs, batch'
+      f' {self.batch_size}'
+    )
+
 
 # Source: docs/paper.md#target-training; 300 epochs, batch 128.
 IR = Recipe(300, weight_decay=1e-4, plateau_patience=15)
 VIT = IR
+# For a model without a recipe of its own. Sound for an unknown one, because nothing in
+# it needs tuning to the model: Adam scales each step to the gradients it sees, AMSGrad
+# and a small rate keep the steps bounded without a warm-up, the decay is mild, and the
+# rate is halved only when the model itself stops improving.
+DEFAULT = IR
 VGG = Recipe(300, b1=0.5, weight_decay=5e-4, plateau_patience=10)
 VGG_FACES = Recipe(
   300, optimizer='sgd', learning_rate=0.05, momentum=0.85, weight_decay=5e-4
@@ -41,6 +58,7 @@ VGG_ADAMW = Recipe(
 )
 VIT_ADAMW = Recipe(300, optimizer='adamw', weight_decay=0.01, plateau_patience=20)
 TARGET_RECIPES = {
+  'default': DEFAULT,
   'ir': IR,
   'vit': VIT,
   'vgg': VGG,

@@ -17,17 +17,11 @@ import sys
 import tempfile
 import time
 
+from damage import flip_bit, truncate
 from faults import harness
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 ATTACKS = f'{harness.TINY["attack"]},query_free:steps=100:images=2:at=sum'
-
-
-def flip(data: bytes, rng: random.Random) -> bytes:
-  """Changes one bit."""
-  changed = bytearray(data)
-  changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-  return bytes(changed)
 
 
 def damage(folders: list[pathlib.Path], rng: random.Random) -> str | None:
@@ -41,8 +35,8 @@ def damage(folders: list[pathlib.Path], rng: random.Random) -> str | None:
   if way == 'deleted':
     path.unlink()
   else:
-    cut = data[: rng.randrange(len(data))]
-    path.write_bytes(flip(data, rng) if way == 'flipped' else cut)
+    change = flip_bit if way == 'flipped' else truncate
+    path.write_bytes(change(rng, data))
   return way
 
 

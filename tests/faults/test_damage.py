@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from damage import flip_bit, truncate
 
 from gpz_jax import checkpoints
 from gpz_jax.attacks.activation.inversion import Decoders
@@ -69,18 +70,7 @@ def save_snapshots(folder):
   return saved
 
 
-def flip(data, rng):
-  """One bit."""
-  changed = bytearray(data)
-  changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-  return bytes(changed)
-
-
-def truncate(data, rng):
-  return data[: rng.randrange(len(data))]
-
-
-def delete(data, rng):
+def delete(rng, data):
   return None
 
 
@@ -88,10 +78,10 @@ def damages(folder: pathlib.Path, rng):
   """Yields every (file, kind of damage) with the file damaged, and mends it after."""
   for path in sorted(path for path in folder.rglob('*') if path.is_file()):
     data = path.read_bytes()
-    for kind in (flip, truncate, delete):
+    for kind in (flip_bit, truncate, delete):
       if not data and kind is not delete:
         continue
-      found = kind(data, rng)
+      found = kind(rng, data)
       if found is None:
         path.unlink()
       else:
@@ -142,7 +132,7 @@ def test_a_flip_that_orbax_does_not_notice_names_its_leaf(tmp_path):
   largest = max((tmp_path / 'saved').rglob('d/*'), key=lambda path: path.stat().st_size)
   data, rng, lines = largest.read_bytes(), random.Random(0), []
   for _ in range(15):
-    largest.write_bytes(flip(data, rng))
+    largest.write_bytes(flip_bit(rng, data))
     found = checkpoints.restore(tmp_path / 'saved', like, say=lines.append)
     assert found is None or equal(found[0], tree)
   wrong = [line for line in lines if 'checksum' in line]

@@ -37,3 +37,11 @@ def test_values_and_gradients_equal_lax(kernel, implementation):
   np.testing.assert_allclose(values, expected, rtol=1e-5)
   for found, wanted in zip(grads, expected_grads, strict=True):
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_wrong_shape_names_the_argument():
+  x, w = jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2, 5))
+  with pytest.raises(AssertionError, match=r'x must be \[B, h, w, C\]'):
+    convolutions.convolve(x[0], w, ((1, 1), (1, 1)), 'taps')
+  with pytest.raises(AssertionError, match='w must be'):
+    convolutions.convolve(x[..., :1], w, ((1, 1), (1, 1)), 'taps')

@@ -78,3 +78,11 @@ def test_gradients_match_finite_differences():
     return jnp.sum(jnp.sin(upsampling.upsample_convolve(x, w)))
 
   test_util.check_grads(loss, (x, w), order=1, modes=['rev'], rtol=1e-2)
+
+
+def test_a_wrong_shape_names_the_argument():
+  x, w = jnp.zeros((1, 4, 4, 2)), jnp.zeros((4, 4, 2, 5))
+  with pytest.raises(AssertionError, match=r'x must be \[B, h, w, C\]'):
+    upsampling.upsample(x[0], w, 'taps')
+  with pytest.raises(AssertionError, match='w must be'):
+    upsampling.upsample(x, w[:3], 'winograd')

@@ -8,7 +8,14 @@ import numpy as np
 import optax
 import pytest
 
-from gpz_jax.training.recipe import DECODER, IR, VGG_ADAMW, VGG_FACES, make_optimizer
+from gpz_jax.training.recipe import (
+  DECODER,
+  DEFAULT,
+  IR,
+  VGG_ADAMW,
+  VGG_FACES,
+  make_optimizer,
+)
 
 
 def ours(recipe, start, grads):
@@ -51,3 +58,15 @@ def test_twenty_steps_equal_torch(recipe):
   np.testing.assert_allclose(
     ours(recipe, start, grads), theirs(recipe, start, grads), rtol=1e-5, atol=1e-6
   )
+
+
+def test_an_unknown_model_trains_as_ir_does():
+  assert DEFAULT == IR
+
+
+def test_a_recipe_says_itself_in_one_line():
+  assert VGG_FACES.sentence() == (
+    'sgd (momentum 0.85), learning rate 0.05 times 0.5 after more than 10 epochs'
+    ' without improvement, weight decay 0.0005, 300 epochs, batch 128'
+  )
+  assert IR.sentence().startswith('adam (betas 0.9 and 0.999, AMSGrad), learning rate')

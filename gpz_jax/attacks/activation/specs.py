@@ -11,9 +11,9 @@ An attack is a name with options, NAME or NAME:OPTION=VALUE:OPTION=VALUE...
 """
 
 import dataclasses
-import importlib
 from typing import Any, get_args, get_type_hints
 
+from gpz_jax import own
 from gpz_jax.attacks.activation.decoder_attack import DecoderAttack
 from gpz_jax.attacks.activation.optimisation import QUERY_FREE
 from gpz_jax.attacks.activation.protocol import Attack
@@ -103,13 +103,7 @@ def _make_own(text: str) -> Attack:
   module_name, attribute, *options = text.split(':')
   given = _split_options(text, options)
   at = tuple(given.pop('at').split('|')) if 'at' in given else ()
-  try:
-    factory = getattr(importlib.import_module(module_name), attribute)
-  except (Exception, SystemExit) as error:  # whatever the foreign module does
-    raise InputError(
-      f"attack '{text}' cannot be imported ({error}); give package.module:factory,"
-      f' with the package on PYTHONPATH, or one of {", ".join(ATTACKS)}'
-    ) from error
+  factory = own.load(f"attack '{text}'", f'{module_name}:{attribute}')
   try:
     attack = factory(**{key: literal_or_word(value) for key, value in given.items()})
   except Exception as error:

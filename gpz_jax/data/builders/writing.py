@@ -1,4 +1,4 @@
-"""Runs a builder so that its data is there whole or not at all."""
+"""Runs a builder so that its data is either complete or absent."""
 
 import contextlib
 import io
@@ -33,12 +33,12 @@ def labelled_images(
   """The facts of a dataset of images with one label each.
 
   Args:
-    builder: whose they are.
-    description: of the dataset.
+    builder: The builder of the dataset.
+    description: What the dataset holds, in a sentence or two.
     image_shape: (H, W, C).
-    class_names: of the labels; None where the files name them later.
-    homepage: of the dataset.
-    license: of the dataset.
+    class_names: Names of the classes; None where the files name them later.
+    homepage: Address of the page that publishes the dataset.
+    license: Licence that the dataset is published under.
   """
   return LocalInfo(
     builder=builder,
@@ -68,9 +68,9 @@ def write(
 
   Args:
     name: `name` or `name/config`, for messages.
-    make_builder: from a TFDS folder to a builder that writes there.
-    data_dir: the TFDS folder it ends in.
-    manual_dir: published files, for a builder that reads some.
+    make_builder: Gives the builder that writes into a TFDS folder.
+    data_dir: The TFDS folder that the dataset ends in.
+    manual_dir: Folder of published files, for a builder that reads some.
 
   Raises:
     InputError: the folder cannot be written to, or whatever the builder raises.

@@ -1,4 +1,4 @@
-"""Examples that lie ready to be decoded, whatever they lie in."""
+"""Where examples come from before they are decoded, the same for every format."""
 
 import dataclasses
 import hashlib
@@ -15,13 +15,14 @@ class Source:
   """A dataset on disk."""
 
   name: str  # for messages
-  key: str  # of the cache, a file name: changes when the examples do
+  key: str  # names the cached file; it changes when the examples do
   class_names: tuple[str, ...]
   channels: int  # 1 or 3
   counts: Mapping[str, int]  # examples of `train` and, where there is one, `test`
-  read: Callable[[str], Iterator[images.Encoded]]  # by subset
-  test_share: float = subsets.TEST_SHARE  # to take where `counts` has no `test`
-  aux_share: float = subsets.AUX_SHARE  # of what is not test; 0: another dataset's
+  read: Callable[[str], Iterator[images.Encoded]]  # takes the name of a subset
+  test_share: float = subsets.TEST_SHARE  # used where `counts` has no `test`
+  # The attacker's share of what is not test; 0 where aux is another dataset.
+  aux_share: float = subsets.AUX_SHARE
 
 
 def signature(parts: Iterable[object]) -> str:
@@ -31,7 +32,7 @@ def signature(parts: Iterable[object]) -> str:
 
 
 def expand(what: str, path: str | os.PathLike) -> pathlib.Path:
-  """A path with its ~ and ~user resolved; `what` it is stands in the error.
+  """A path with its ~ and ~user resolved; an error calls it `what`.
 
   Raises:
     InputError: there is no such user, or no system has such a path.

@@ -30,8 +30,12 @@ def find(name: str, data_dir: pathlib.Path) -> base.Source:
   """The source of a dataset; `shapes` is rendered where it is not prepared.
 
   Args:
-    name: as `data.load` takes it.
-    data_dir: the TFDS folder.
+    name: `shapes`, `shapes/<classes>_<variance>`, a prepared TFDS dataset with `image`
+      and `label` (`cifar10`, `kuzushiji49`, `kuzushiji49/official`), or `folder:PATH`
+      with PATH/{train,test}/<label>/*.{png,jpg,jpeg}. `emnist/...` is read upright, and
+      `emnist/letters` has 26 classes. `celeb_a` is read as the 108x108 pixels about the
+      face, and its classes are the identity numbers.
+    data_dir: The TFDS folder.
 
   Raises:
     InputError: the name is unknown, or its data is missing or unreadable.

@@ -1,4 +1,4 @@
-"""`shapes` rendered when read: what preparing and decoding it would give, sooner."""
+"""`shapes` rendered when it is read: the same examples as prepared ones, but sooner."""
 
 from collections.abc import Iterator
 

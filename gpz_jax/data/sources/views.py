@@ -1,4 +1,4 @@
-"""How a dataset is read where its TFDS form says less, or otherwise, than is meant."""
+"""How a dataset is read whose TFDS form is incomplete or differs from what is meant."""
 
 import dataclasses
 import string
@@ -23,7 +23,7 @@ class View:
 
 
 def of(name: str) -> View:
-  """The view of `name` or `name/config`; the plain one where there is no other."""
+  """The view of `name` or `name/config`; most datasets have the plain one."""
   return _VIEWS.get(name) or _VIEWS.get(name.split('/')[0]) or View()
 
 

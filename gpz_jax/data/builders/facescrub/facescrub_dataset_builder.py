@@ -95,8 +95,8 @@ def read_face(file: pathlib.Path, faces: Mapping[str, boxes.Face] | None) -> np.
   """Reads an image, cropped to the face where there is a list, at 64x64.
 
   Args:
-    file: the image.
-    faces: as `boxes.read` returns them.
+    file: The image.
+    faces: The list of faces that `boxes.read` returns.
 
   Returns:
     [64, 64, 3] uint8; reached by antialiased bilinear.

@@ -2,7 +2,7 @@
 
 No download, no TensorFlow, seconds to make, and the same bytes every time. The number
 of classes and the variance within a class are set by the config, one each for what
-the Golden Partition Zone paper says about both (docs/paper.md#experiments).
+the Golden Partition Zone paper says about both (docs/paper.md#data).
 """
 
 import io
