@@ -1,7 +1,8 @@
-"""What every command shares: one line for what goes wrong, and the exit status.
+"""What every command shares: an error is one line, and the exit status says its kind.
 
-0 done, 2 bad input, 74 the machine failed (disk, memory), 75 interrupted and to be run
-again, 130 interrupted by Ctrl-C where nothing was running yet.
+The status is 0 if the work is done and 2 for bad input. It is 74 if the machine failed
+(disk, memory), and 75 if the command was interrupted and can be run again. It is 130 if
+Ctrl-C came before anything was running.
 """
 
 import io
@@ -23,17 +24,21 @@ _DISK_IS_FULL = ('No space left', 'Disk quota exceeded', 'File too large')
 
 
 def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-  """Parses a command line, the program's name first; returns what is no flag.
+  """Parses a command line and returns what is not a flag.
+
+  Args:
+    values: The flags, which receive their values.
+    argv: The command line. The first entry is the program's name.
 
   Raises:
-    InputError: a flag is unknown or has a value it may not have, or a flagfile cannot
-      be read.
+    InputError: A flag is unknown or has a value that is not allowed, or a flagfile
+      cannot be read.
   """
   try:
     return values(argv)
-  except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
+  except (flags.Error, OSError) as error:  # OSError: a flagfile does not exist
     raise InputError(str(error)) from error
-  except ValueError as error:  # what is in a flagfile, or in one that it names
+  except ValueError as error:  # the content of a flagfile, or of one that it names
     files = ' '.join(argument for argument in argv if 'flagfile' in argument)
     raise InputError(
       f'{files} cannot be read ({error}); give flags in UTF-8 text'
@@ -41,99 +46,121 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
 
 
 def check_no_more(argv: Sequence[str]) -> None:
-  """Refuses what `parse_flags` left over, behind the program's name.
+  """Refuses arguments that are not flags.
+
+  Args:
+    argv: What `parse_flags` returned, beginning with the program's name.
 
   Raises:
-    InputError: naming the first argument that is no flag.
+    InputError: There is such an argument; the message names the first one.
   """
   if len(argv) > 1:
     raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
 
 
 def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
-  """Parses flags and runs `main(positional arguments)`.
+  """Parses the flags, runs the command and exits with its status.
 
   Args:
-    name: of the command, put before an error.
-    main: returns the exit status; may raise InputError.
+    name: Name of the command, which is put before every error.
+    main: Receives the positional arguments and returns the exit status. It may raise
+      InputError.
   """
-
-  def fail(error: InputError) -> NoReturn:
-    print(f'{name}: {error}', file=sys.stderr)
-    sys.exit(2)
 
   def parse(argv: list[str]) -> list[str]:
     try:
       return parse_flags(flags.FLAGS, argv)
     except InputError as error:
-      fail(error)
-    except SystemExit:  # --help, which absl ends with 1
+      _fail(name, error)
+    except SystemExit:  # --help, for which absl would exit with 1
       sys.exit(0)
 
   def guarded(argv: list[str]) -> int | None:
-    # TFDS and Orbax log every file they touch, and errors before they raise them.
-    logging.set_verbosity(logging.FATAL)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be anything
-      sys.stdout.reconfigure(errors='backslashreplace')
-    # A shell that starts a command in the background has it ignore SIGINT, which is
-    # what schedulers send before the time is up.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.unraisablehook = _report_unraisable
-    warnings.formatwarning = lambda message, *where: (
-      f'{name}: warning: {str(message).splitlines()[0]}\n'
-    )
+    _prepare_process(name)
     try:
       check_no_more(argv)
       status = main(argv[1:])
       sys.stdout.flush()
       return status
-    except InputError as error:
-      fail(error)
-    except Interrupted as signal_received:
-      print(
-        f'{name}: {signal_received}; everything is saved, the same command goes on',
-        file=sys.stderr,
-      )
-      return AGAIN
-    except KeyboardInterrupt:
-      print(
-        f'{name}: interrupted; what is finished is kept, the same command goes on',
-        file=sys.stderr,
-      )
-      return 130
-    except BrokenPipeError:  # whoever read the output has seen enough, as head has
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-      return 128 + signal.SIGPIPE
-    except Exception as error:
-      reason = explain_failure(error)
-      if reason is None:
-        raise  # ours: with its traceback
-      print(f'{name}: {reason}', file=sys.stderr)
-      return BROKEN
+    except BaseException as error:
+      return _status_of(name, error)
 
   app.run(guarded, flags_parser=parse)
   raise AssertionError('app.run exits')
 
 
+def _fail(name: str, error: InputError) -> NoReturn:
+  print(f'{name}: {error}', file=sys.stderr)
+  sys.exit(2)
+
+
+def _prepare_process(name: str) -> None:
+  """Sets up logging, output, signals and warnings for a command."""
+  # TFDS and Orbax log every file they touch, and log errors before they raise them.
+  logging.set_verbosity(logging.FATAL)
+  if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may hold any character
+    sys.stdout.reconfigure(errors='backslashreplace')
+  # A shell makes a command that it starts in the background ignore SIGINT, which is
+  # what schedulers send before the time is up.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+  sys.unraisablehook = _report_unraisable
+  warnings.formatwarning = lambda message, *where: (
+    f'{name}: warning: {str(message).splitlines()[0]}\n'
+  )
+
+
+def _status_of(name: str, error: BaseException) -> int:
+  """Reports what ended a command and returns its exit status.
+
+  Errors of our own are raised again, so that their traceback is shown.
+  """
+  if isinstance(error, InputError):
+    _fail(name, error)
+  if isinstance(error, Interrupted):
+    print(
+      f'{name}: {error}; everything is saved, the same command continues',
+      file=sys.stderr,
+    )
+    return AGAIN
+  if isinstance(error, KeyboardInterrupt):
+    print(
+      f'{name}: interrupted; what is finished is kept, the same command continues',
+      file=sys.stderr,
+    )
+    return 130
+  if isinstance(error, BrokenPipeError):  # the reader has seen enough, as head has
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
+  reason = explain_failure(error) if isinstance(error, Exception) else None
+  if reason is None:
+    raise error
+  print(f'{name}: {reason}', file=sys.stderr)
+  return BROKEN
+
+
 def explain_failure(error: Exception) -> str | None:
-  """What the machine lacks and the way out, in one line; None for any other error."""
+  """Returns what the machine lacks and the way out in one line, or None.
+
+  Args:
+    error: What a command raised. None is returned if the machine is not to blame.
+  """
   text = ' '.join(str(error).split()) or type(error).__name__
   if any(words in text for words in _DISK_IS_FULL):  # Orbax wraps what the disk says
     return (
-      f'the disk is full ({text[:200]}); make room and run the same command again:'
-      ' what is finished is kept'
+      f'the disk is full ({text[:200]}); what is finished is kept: make room and run the'
+      ' same command again'
     )
   if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in text:
     return (
-      f'out of memory ({text[:200]}); what is finished is kept: take fewer lanes at a'
-      ' time (--cache_budget_gb, --strategy=map) or smaller batches, and run again'
+      f'out of memory ({text[:200]}); what is finished is kept: run fewer lanes at a'
+      ' time (--cache_budget_gb, --strategy=map) or smaller batches, and try again'
     )
   if isinstance(error, OSError):
-    return f'{text[:200]}; what is finished is kept: mend that and run it again'
+    return f'{text[:200]}; what is finished is kept: fix that and run it again'
   return None
 
 
 def _report_unraisable(unraisable) -> None:
-  """Of a damaged checkpoint, reads that Orbax no longer waits for fail in threads."""
+  """Hides one error: reads of a damaged checkpoint fail in threads after Orbax left."""
   if str(unraisable.exc_value) != 'Event loop is closed':
     sys.__unraisablehook__(unraisable)

@@ -12,10 +12,11 @@ from gpz_jax import metrics, models, partition
 from gpz_jax.attacks.activation import decoders, inversion, objective
 from gpz_jax.attacks.activation.inversion import AttackLane
 from gpz_jax.training import loop, step
+from gpz_jax.training import objective as training_objective
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
-from gpz_jax.types import Lane
+from gpz_jax.types import Lane, Treatment
 
 RECIPE = dataclasses.replace(DECODER, epochs=3, batch_size=8, learning_rate=2e-3)
 SHAPE, IMAGE = (4, 4, 8), (16, 16, 3)
@@ -23,7 +24,7 @@ MAP = Engine('map')
 
 
 def attack_lanes(count):
-  return [AttackLane(i, Lane('m', 'd', 0.0, i), 'split') for i in range(count)]
+  return [AttackLane(i, Lane('m', 'd', Treatment(), i), 'split') for i in range(count)]
 
 
 def made_up(count, images=40):
@@ -126,7 +127,7 @@ def test_capture_equals_the_edge_for_every_lane():
     model.init(jax.random.key(seed), jnp.zeros((1, *IMAGE))) for seed in (0, 1)
   ]
   stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *variables)
-  lanes = [AttackLane(i, Lane('m', 'd', 0.0, i), 'conv_2') for i in (1, 0)]
+  lanes = [AttackLane(i, Lane('m', 'd', Treatment(), i), 'conv_2') for i in (1, 0)]
   found = inversion.capture(model, stacked, lanes, task.test.image)
   assert found.shape == (2, 40, 4, 4, 8)
   for row, target in zip(found, (1, 0), strict=True):
@@ -218,7 +219,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     found, output.detach().permute(0, 2, 3, 1).numpy(), atol=1e-5
   )
   trainer = loop.Trainer(
-    step.Objective(
+    training_objective.Objective(
       decoder,
       shape,
       objective._make_loss(decoder, MAP.resolve()),
@@ -234,10 +235,17 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
   state = state.replace(
     params=variables['params'], batch_stats=variables['batch_stats']
   )
-  batch = (jnp.arange(6), jnp.ones(6))
+  batch = step.Batch(jnp.arange(6), jnp.ones(6))
   shared = {'train': jnp.asarray(x * 255)}  # floats: no rounding between the two
   state, _ = step.train_step(
-    trainer.objective, trainer.tx, state, lane, shared, batch, jnp.float32(2e-4), 0.0
+    trainer.objective.loss,
+    trainer.tx,
+    state,
+    lane,
+    shared,
+    batch,
+    jnp.float32(2e-4),
+    0.0,
   )
   # Adam's first step is the sign of the gradient, so where a gradient is as small as
   # rounding (all biases before a norm) the two may differ by up to two whole steps.

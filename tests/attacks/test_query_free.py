@@ -7,7 +7,7 @@ import pytest
 from gpz_jax.attacks.activation import inversion, optimisation, query_free
 from gpz_jax.models import layers
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.types import Dataset, InputError, Lane
+from gpz_jax.types import Dataset, InputError, Lane, Treatment
 
 SHAPE = (16, 16, 3)
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=3e-3)
@@ -40,7 +40,7 @@ def trained():
   targets = [model.init(jax.random.key(i), jnp.zeros((1, *SHAPE))) for i in range(2)]
   targets = jax.tree.map(lambda *leaves: jnp.stack(leaves), *targets)
   lanes = [
-    inversion.AttackLane(i, Lane('target', 'colours', 0.0, i), split)
+    inversion.AttackLane(i, Lane('target', 'colours', Treatment(), i), split)
     for i, split in enumerate(('conv_2', 'conv_1'))  # two programs
   ]
   fit_on, choose_on = _colours(0, 48), _colours(1, 16)

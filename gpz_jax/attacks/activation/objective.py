@@ -1,7 +1,8 @@
-"""What decoders minimise, and the compiled programs that do it."""
+"""What decoders minimise, and the compiled programs that do so."""
 
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,9 @@ from gpz_jax.targets import pixels
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import Evaluation, Means
 from gpz_jax.training.loop import Trainer
+from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.training.step import Objective
+from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
 from gpz_jax.types import Mean
 
 EVAL_BATCH = metrics.PAPER_BATCH
@@ -28,16 +30,17 @@ def make_trainer(
   engine: Engine = AUTO,
   ahead: bool = False,
 ) -> Trainer:
-  """The programs that `train` runs for arguments of these shapes.
+  """Makes the programs that `inversion.train` runs for arguments of these shapes.
 
   Args:
-    decoder: as for `train`; so are the others, of which shapes will do.
-    fit_on: [L, N, ...] and [N, H, W, C].
-    choose_on: likewise.
-    recipe: how to train.
-    constants: with L in front.
-    engine: how lanes are computed.
-    ahead: compile them now.
+    decoder: The architecture.
+    fit_on: Activations [L, N, ...] and their images [N, H, W, C]. Shapes will do, as
+      for `choose_on` and `constants`.
+    choose_on: The same for the data that choose the epoch.
+    recipe: How to train.
+    constants: What the decoder must know of its lane's data, with L in front.
+    engine: How lanes are computed.
+    ahead: Whether to compile them now.
   """
   engine = engine.resolve()
   sent, held_out = fit_on[0].shape[2:], choose_on[1].shape[0]
@@ -52,7 +55,19 @@ def make_trainer(
 
 
 def make_arguments(keys, fit_on, choose_on, constants) -> tuple[Any, Any]:
-  """What the objective takes: stacked over lanes, and shared by them."""
+  """The arrays that the objective takes, of the lanes and shared by them.
+
+  Args:
+    keys: The random keys [L] of the lanes.
+    fit_on: Activations [L, N, ...] and their images [N, H, W, C].
+    choose_on: The same for the data that choose the epoch.
+    constants: What the decoder must know of its lane's data, with L in front.
+  """
+  for name, (activations, images) in {'fit_on': fit_on, 'choose_on': choose_on}.items():
+    message = f'{name}: activations [L, N, ...] and images [N, H, W, C]'
+    chex.assert_rank(images, 4, custom_message=message)
+    expected = (len(keys), len(images), ...)
+    chex.assert_shape(activations, expected, custom_message=message)
   stacked = {
     'key': keys,
     'train': fit_on[0],
@@ -65,10 +80,16 @@ def make_arguments(keys, fit_on, choose_on, constants) -> tuple[Any, Any]:
 def make_objective(
   decoder: nn.Module, activation: tuple[int, ...], num_held_out: int, engine: Engine
 ) -> Objective:
-  """What decoders minimise: the per-element squared error.
+  """What decoders minimise: the squared error per element.
 
-  A lane holds 'train' and 'held_out', its activations, and 'constants'; all share
-  'train' and 'held_out', their images.
+  A lane's arrays are its activations, 'train' and 'held_out', and 'constants'. All
+  lanes share the images, 'train' and 'held_out'.
+
+  Args:
+    decoder: The architecture.
+    activation: The shape (h, w, c) of one activation.
+    num_held_out: The number of examples that choose the epoch.
+    engine: How lanes are computed.
   """
   return Objective(
     model=decoder,
@@ -81,18 +102,20 @@ def make_objective(
 
 
 def _make_loss(decoder: nn.Module, engine: Engine):
-  def loss(params, batch_stats, lane, shared, index, mask, key, progress):
-    del progress
+  def loss(
+    variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
+  ):
+    batch_stats = {**variables['batch_stats'], **lane['constants']}
     reconstruction, updated = engine.apply(
       decoder,
-      {'params': params, 'batch_stats': {**batch_stats, **lane['constants']}},
-      lane['train'][index],
+      {**variables, 'batch_stats': batch_stats},
+      lane['train'][batch.index],
       train=True,
       mutable=['batch_stats'],
-      rngs={'dropout': key},
+      rngs={'dropout': info.key},
     )
-    errors = metrics.mse(pixels(shared['train'], index), reconstruction)
-    return Mean.of(errors, mask).compute(), updated.get('batch_stats', {})
+    errors = metrics.mse(pixels(shared['train'], batch.index), reconstruction)
+    return Mean.of(errors, batch.mask).compute(), updated.get('batch_stats', {})
 
   return loss
 
@@ -100,11 +123,11 @@ def _make_loss(decoder: nn.Module, engine: Engine):
 def _make_evaluation(
   decoder: nn.Module, num_examples: int, engine: Engine
 ) -> Evaluation:
-  def evaluate(variables, lane, shared, index, mask) -> Means:
+  def evaluate(variables: Any, lane: LaneArrays, shared: Shared, batch: Batch) -> Means:
     reconstruction = engine.apply(
-      decoder, variables, lane['held_out'][index], train=False
+      decoder, variables, lane['held_out'][batch.index], train=False
     )
-    errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
-    return {'mse': Mean.of(errors, mask)}
+    errors = metrics.mse(pixels(shared['held_out'], batch.index), reconstruction)
+    return {'mse': Mean.of(errors, batch.mask)}
 
   return Evaluation(evaluate, num_examples, EVAL_BATCH)
