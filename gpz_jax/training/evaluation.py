@@ -129,9 +129,9 @@ class Evaluator:
     if not self._names:  # only a trace tells what is measured
 
       def first(variables, lanes, shared):
-        lane = lanes_lib.take((variables, lanes), 0)
+        variables, lane = lanes_lib.take((variables, lanes), 0)
         batch = Batch(self._index[0], self._masks[0])
-        return self.evaluation.batch(*lane, shared, batch)
+        return self.evaluation.batch(variables, lane, shared, batch)
 
       self._names = tuple(jax.eval_shape(first, variables, lanes, shared))
     zero = Mean(*jnp.zeros((2, lanes_lib.count(variables))))
