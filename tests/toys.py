@@ -32,8 +32,8 @@ MODEL = Line()
 
 def squared_errors(params, shared, index):
   """The squared error [B] of each example."""
-  found = MODEL.apply({'params': params}, shared['x'][index])[:, 0]
-  return (found - shared['y'][index]) ** 2
+  found = MODEL.apply({'params': params}, shared['x'][index])
+  return (jnp.ravel(found) - shared['y'][index]) ** 2
 
 
 def loss(variables, lane, shared, batch, info):
@@ -51,18 +51,20 @@ def evaluate(variables, lane, shared, batch):
   return {'mse': Mean.of(errors, batch.mask)}
 
 
-def make_objective(loss=loss) -> Objective:
-  """The objective of a line."""
-  return Objective(
-    MODEL, (3,), loss, Evaluation(evaluate, EXAMPLES, BATCH), 'mse', 'mse'
-  )
+def make_objective(**changes) -> Objective:
+  """The objective of a line, with changes."""
+  evaluation = Evaluation(evaluate, EXAMPLES, BATCH)
+  objective = Objective(MODEL, (3,), loss, evaluation, 'mse', 'mse')
+  return dataclasses.replace(objective, **changes)
 
 
-def make_trainer(engine: Engine | None = None, loss=loss, **changes) -> Trainer:
+def make_trainer(
+  engine: Engine | None = None, objective: Objective | None = None, **changes
+) -> Trainer:
   """The trainer of lines; `changes` are those of the recipe."""
   recipe = {'epochs': EPOCHS, 'batch_size': BATCH, 'learning_rate': 0.1} | changes
   return Trainer(
-    make_objective(loss),
+    objective or make_objective(),
     dataclasses.replace(DECODER, **recipe),
     (engine or Engine('map')).resolve(),
   )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import toys
 
+from gpz_jax.data import epoch_order
 from gpz_jax.training import segments, snapshots
 
 
@@ -77,9 +78,48 @@ def test_progress_is_the_share_done_when_the_epoch_ends():
     error, stats = toys.loss(variables, lane, shared, batch, info)
     return error * 0 + info.progress, stats
 
-  _, history = toys.fit(toys.make_trainer(loss=loss))
+  _, history = toys.fit(toys.make_trainer(objective=toys.make_objective(loss=loss)))
   expected = np.repeat([[0.25], [0.5], [0.75], [1.0]], 2, axis=1)
   np.testing.assert_allclose(history['loss'], expected)
+
+
+def test_an_epoch_that_is_not_eligible_is_not_chosen():
+  objective = toys.make_objective(eligible=lambda lane, progress: progress < 0.9)
+  trainer = toys.make_trainer(objective=objective, learning_rate=3.0)
+  states, history = toys.fit(trainer)
+  assert (history['mse'].argmin(axis=0) == 3).all()  # the last epoch, which may not be
+  early = history['mse'][:3]
+  np.testing.assert_array_equal(states.best.epoch, early.argmin(axis=0) + 1)
+  np.testing.assert_array_equal(states.best.value, early.min(axis=0))
+
+
+def test_a_plateau_lowers_the_learning_rate_of_what_follows():
+  after = []
+  toys.fit(
+    # no value is ever an improvement, so it fires after the first epoch
+    toys.make_trainer(plateau_patience=0, plateau_threshold=2.0, plateau_factor=0.0),
+    each_epoch=lambda epoch, states: after.append(jax.device_get(states.train.params)),
+  )
+  start = jax.device_get(toys.make_trainer().create(toys.make_lanes()['key']))
+  assert not np.allclose(
+    after[0]['line']['kernel'], start.train.params['line']['kernel']
+  )
+  chex.assert_trees_all_equal(*after)
+
+
+def test_every_epoch_takes_the_examples_in_an_order_of_its_own():
+  def loss(variables, lane, shared, batch, info):
+    error, stats = toys.loss(variables, lane, shared, batch, info)
+    return error * 0 + batch.index[0], stats
+
+  trainer = toys.make_trainer(objective=toys.make_objective(loss=loss))
+  _, history = toys.fit(trainer)
+  expected = []
+  for epoch in range(toys.EPOCHS):
+    order, masks = epoch_order(0, epoch, toys.EXAMPLES, toys.BATCH)
+    expected.append((order[:, 0] * masks.sum(axis=1)).sum() / toys.EXAMPLES)
+  np.testing.assert_allclose(history['loss'][:, 0], expected, rtol=1e-6)
+  assert len(set(expected)) == toys.EPOCHS
 
 
 @pytest.mark.parametrize(
