@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,13 @@ import optax
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.evaluation import Evaluation, Evaluator, Means
+from gpz_jax.training.evaluation import HELD_OUT, Evaluation, Evaluator, Means
 from gpz_jax.training.loop import OnProgress, Trainer
+from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best, FitState
-from gpz_jax.training.step import Objective
+from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
 from gpz_jax.types import Dataset, Lane, Mean, Task
 
 Convention = Literal['standard', 'code', 'table1']
@@ -32,7 +34,7 @@ class Targets(NamedTuple):
   """Trained targets, stacked over lanes."""
 
   best: Best  # [L] the chosen epoch's variables
-  is_finite: jax.Array  # [L] bool
+  is_finite: jax.Array  # [L] bool, False where a step was not finite
 
 
 def smooth_labels(
@@ -42,16 +44,18 @@ def smooth_labels(
 
   Args:
     labels: [B] int32.
-    alpha: [] traced; negative moves weight away from the other classes.
+    alpha: [], may be traced. A negative one takes weight from the other classes.
     num_classes: K.
-    convention: `standard` puts (1 - a) onehot + a / K; `code` 1 - a on the label and
-      a / (K - 1) elsewhere; `table1` 1 - a and a / K, which sums to 1 - a / K.
+    convention: `standard` is (1 - a) onehot + a / K. `code` puts 1 - a on the label and
+      a / (K - 1) elsewhere. `table1` puts 1 - a and a / K, which sums to 1 - a / K.
 
   Returns:
     [B, K] float32.
 
   Source: docs/paper.md#label-smoothing. `code` at a is `standard` at a K / (K - 1).
   """
+  chex.assert_rank(labels, 1, custom_message='labels [B]')
+  chex.assert_rank(alpha, 0, custom_message='alpha []')
   onehot = jax.nn.one_hot(labels, num_classes)
   if convention == 'standard':
     return optax.smooth_labels(onehot, alpha)
@@ -60,7 +64,7 @@ def smooth_labels(
 
 
 def effective_alpha(alpha: jax.Array, progress: jax.Array) -> jax.Array:
-  """Alpha at a share `progress` of the training: negative values ramp in."""
+  """Alpha at a share `progress` in [0, 1] of the training: negative ones ramp in."""
   start, stop = NEGATIVE_ALPHA_RAMP
   ramp = jnp.clip((progress - start) / (stop - start), 0.0, 1.0)
   return jnp.where(alpha < 0, alpha * ramp, alpha)
@@ -68,6 +72,8 @@ def effective_alpha(alpha: jax.Array, progress: jax.Array) -> jax.Array:
 
 def pixels(images: jax.Array, index: jax.Array) -> jax.Array:
   """The images at `index` [B] as float32 in [0, 1], out of uint8 [N, H, W, C]."""
+  chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
+  chex.assert_rank(index, 1, custom_message='index [B]')
   return images[index].astype(jnp.float32) / 255
 
 
@@ -87,20 +93,21 @@ def train(
   """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
 
   Args:
-    model: the classifier; alpha is traced, so all lanes are one program.
-    task: the data.
-    lanes: alpha and seed of each target.
-    recipe: how to train.
-    convention: of the smoothed labels.
-    engine: how lanes are computed.
-    order_seed: of the order of examples, shared by all lanes.
-    on_progress: progress, see `Trainer.fit`.
-    snapshots: where snapshots are kept, likewise.
-    each_epoch: likewise.
+    model: The classifier. Alpha is traced, so all lanes are one program.
+    task: The data.
+    lanes: The alpha and the seed of each target.
+    recipe: How to train.
+    convention: The convention of the smoothed labels.
+    engine: How lanes are computed.
+    order_seed: The seed of the order of examples, which all lanes share.
+    on_progress: Called after each segment, see `Trainer.fit`.
+    snapshots: Where snapshots are kept, see `Trainer.fit`.
+    each_epoch: Called after each epoch, see `Trainer.fit`.
 
   Returns:
-    The targets [L] at their epoch of highest validation accuracy (a negative alpha
-    counts only once it has ramped in), and the history: loss, nll, error.
+    The targets [L] and the history of loss, nll and error. Each target is that of its
+    epoch of highest validation accuracy; epochs before a negative alpha has ramped in
+    are not chosen.
   """
   engine = engine.resolve()
   objective = Objective(
@@ -118,7 +125,7 @@ def train(
   shared = jax.device_put(
     {
       'train': (task.train.image, task.train.label),
-      'held_out': (task.val.image, task.val.label),
+      HELD_OUT: (task.val.image, task.val.label),
     }
   )
   states, history = trainer.fit(
@@ -134,7 +141,7 @@ def train(
 
 
 def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
-  """The arrays of target lanes: key [L] and alpha [L]."""
+  """The arrays of target lanes: 'key' [L] and 'alpha' [L]."""
   return {
     'key': jnp.stack([lane.key() for lane in lanes]),
     'alpha': jnp.array([lane.treatment.alpha for lane in lanes], jnp.float32),
@@ -144,7 +151,7 @@ def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
 def blank(
   model: nn.Module, image_shape: tuple[int, int, int], num_lanes: int
 ) -> Targets:
-  """Targets of the right structure and shapes, to restore a checkpoint into."""
+  """Makes targets of the right structure and shapes to restore a checkpoint into."""
 
   def one(_: jax.Array) -> Targets:
     variables = model.init(jax.random.key(0), jnp.zeros((1, *image_shape)), train=False)
@@ -154,7 +161,7 @@ def blank(
 
 
 def from_variables(variables: Any) -> Targets:
-  """One target, trained elsewhere, as Targets of a single lane."""
+  """Makes Targets of a single lane from one target that was trained elsewhere."""
   best = Best(
     value=jnp.zeros(()),
     epoch=jnp.zeros((), jnp.int32),
@@ -170,11 +177,11 @@ def evaluate(
   """Accuracy and cross-entropy (nats) of each target on a subset: name -> [L].
 
   Raises:
-    Interrupted: a signal came.
+    Interrupted: A signal came.
   """
   engine = engine.resolve()
   evaluation = make_evaluation(_classify(model, engine), len(dataset))
-  shared = {'held_out': (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
+  shared = {HELD_OUT: (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
   evaluator = Evaluator(evaluation, engine)
   means = evaluator.run(targets.best.variables, {}, shared)
   for mean in means.values():
@@ -188,24 +195,26 @@ def evaluate(
 def _make_loss(
   model, recipe: Recipe, num_classes: int, convention: Convention, engine: Engine
 ):
-  def loss(params, batch_stats, lane, shared, index, mask, key, progress):
+  def loss(
+    variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
+  ):
     images, labels = shared['train']
-    augment_key, dropout_key = jax.random.split(key)
+    augment_key, dropout_key = jax.random.split(info.key)
     image = augment.augment(
-      augment_key, pixels(images, index), flip=recipe.flip, jitter=recipe.jitter
+      augment_key, pixels(images, batch.index), flip=recipe.flip, jitter=recipe.jitter
     )
     logits, updated = engine.apply(
       model,
-      {'params': params, 'batch_stats': batch_stats},
+      variables,
       image,
       train=True,
       mutable=['batch_stats'],
       rngs={'dropout': dropout_key},
     )
-    alpha = effective_alpha(lane['alpha'], progress)
-    soft = smooth_labels(labels[index], alpha, num_classes, convention)
+    alpha = effective_alpha(lane['alpha'], info.progress)
+    soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
-    return Mean.of(losses, mask).compute(), updated.get('batch_stats', {})
+    return Mean.of(losses, batch.mask).compute(), updated.get('batch_stats', {})
 
   return loss
 
@@ -213,23 +222,25 @@ def _make_loss(
 def make_evaluation(
   classify: Callable[[Any, Any, jax.Array], jax.Array], num_examples: int
 ) -> Evaluation:
-  """How classifiers are evaluated.
+  """Makes the evaluation of classifiers: the means of nll (nats) and error.
 
   Args:
-    classify: variables, lane and images [B, H, W, C] in [0, 1] -> logits [B, K].
-    num_examples: N, of the held-out examples.
+    classify: Computes logits [B, K] from variables, lane and images [B, H, W, C] in
+      [0, 1].
+    num_examples: N, the number of held-out examples.
 
   Returns:
-    The evaluation on `held_out` of what lanes share, images [N, ...] uint8 and labels
-    [N]: the means of nll (nats) and error.
+    The evaluation. It reads `held_out` of what lanes share, which must be images
+    [N, H, W, C] uint8 and labels [N].
   """
 
-  def evaluate(variables, lane, shared, index, mask) -> Means:
-    images, labels = shared['held_out']
-    logits, label = classify(variables, lane, pixels(images, index)), labels[index]
+  def evaluate(variables: Any, lane: LaneArrays, shared: Shared, batch: Batch) -> Means:
+    images, labels = shared[HELD_OUT]
+    logits = classify(variables, lane, pixels(images, batch.index))
+    label = labels[batch.index]
     nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
     wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
-    return {'nll': Mean.of(nll, mask), 'error': Mean.of(wrong, mask)}
+    return {'nll': Mean.of(nll, batch.mask), 'error': Mean.of(wrong, batch.mask)}
 
   return Evaluation(evaluate, num_examples, EVAL_BATCH)
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ import tiny
 from gpz_jax import models, targets
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import IR
-from gpz_jax.types import Lane, Treatment
+from gpz_jax.training.step import Batch, StepInfo
+from gpz_jax.types import Dataset, Lane, Treatment
 
 RECIPE = dataclasses.replace(IR, epochs=8, batch_size=16, learning_rate=3e-3)
 
@@ -50,6 +53,61 @@ def test_negative_alpha_ramps_in_and_positive_does_not():
   )
 
 
+class Channels(nn.Module):
+  """A classifier whose logits are the mean of each channel."""
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    del train
+    return x.mean(axis=(1, 2)) * self.param('scale', nn.initializers.ones, ())
+
+
+def red_images(labels):
+  """Images that `Channels` sees as (1, 0, 0), whatever their labels."""
+  image = np.zeros((len(labels), 2, 2, 3), np.uint8)
+  image[..., 0] = 255
+  return Dataset(image, np.array(labels, np.int32))
+
+
+RED = {'params': {'scale': jnp.ones(())}}
+# -ln softmax of (1, 0, 0), by hand: ln(e + 2) - 1 for the first class, ln(e + 2) else
+RIGHT, WRONG = 0.5514447, 1.5514447
+
+
+def test_the_loss_is_the_cross_entropy_with_smoothed_labels_of_what_counts():
+  loss = targets._make_loss(Channels(), IR, 3, 'standard', Engine('map').resolve())
+  data = red_images([0, 1])
+  found, _ = loss(
+    RED,
+    {'alpha': jnp.float32(-0.2)},
+    {'train': (jnp.asarray(data.image), jnp.asarray(data.label))},
+    Batch(jnp.array([0, 1, 0]), jnp.array([1.0, 1.0, 0.0])),
+    StepInfo(jax.random.key(0), jnp.float32(0.625)),
+  )
+  # half of the ramp, alpha -0.1: 1.1 - 0.1 / 3 on the label and -0.1 / 3 elsewhere
+  on, off = 1.1 - 0.1 / 3, -0.1 / 3
+  first = on * RIGHT + off * (WRONG + WRONG)
+  second = on * WRONG + off * (RIGHT + WRONG)
+  np.testing.assert_allclose(found, (first + second) / 2, rtol=1e-5)
+
+
+def test_evaluation_by_hand():
+  scores = targets.evaluate(
+    Channels(), targets.from_variables(RED), red_images([0, 1, 0]), engine=Engine('map')
+  )
+  np.testing.assert_allclose(scores['accuracy'], [2 / 3], rtol=1e-6)
+  np.testing.assert_allclose(scores['nll'], [(2 * RIGHT + WRONG) / 3], rtol=1e-5)
+
+
+def test_shapes_that_do_not_fit_are_named():
+  with pytest.raises(AssertionError, match=r'labels \[B\]'):
+    targets.smooth_labels(jnp.zeros((2, 1), int), jnp.float32(0.1), 3, 'standard')
+  with pytest.raises(AssertionError, match=r'alpha \[\]'):
+    targets.smooth_labels(jnp.zeros(2, int), jnp.zeros(2), 3, 'standard')
+  with pytest.raises(AssertionError, match=r'images \[N, H, W, C\]'):
+    targets.pixels(jnp.zeros((2, 4, 4)), jnp.zeros(1, int))
+
+
 def fit(lanes, **options):
   task = tiny.task()
   model = models.make('cnn', num_classes=3, width=0.0625)
@@ -64,6 +122,11 @@ def test_targets_learn_and_alone_equals_together_under_map():
   assert scores['accuracy'].min() > 0.9
   assert history['nll'].shape == (8, 3)
   assert together.best.epoch[2] >= 6  # alpha < 0 counts only once it has ramped in
+  # the epoch is chosen by the error on val
+  held_out = targets.evaluate(model, together, task.val, engine=Engine('map'))
+  chosen = np.asarray(together.best.epoch) - 1, np.arange(3)
+  np.testing.assert_allclose(together.best.value, history['error'][chosen])
+  np.testing.assert_allclose(held_out['nll'], history['nll'][chosen], rtol=1e-5)
   *_, alone, _ = fit(lanes[1:2], engine=Engine('map'))
   for a, b in zip(
     np.asarray(alone.best.params['conv_2']['Conv_0']['kernel']),

@@ -1,5 +1,6 @@
 """Augmentation of target training images; attacks never augment."""
 
+import chex
 import dm_pix
 import jax
 import jax.numpy as jnp
@@ -8,18 +9,20 @@ import jax.numpy as jnp
 def augment(
   key: jax.Array, images: jax.Array, *, flip: bool = False, jitter: float = 0.0
 ) -> jax.Array:
-  """Random horizontal flip and colour jitter, drawn for each image.
+  """Flips images horizontally and jitters their colours, at random for each image.
 
   Args:
-    key: of this batch.
+    key: The random key of this batch.
     images: [B, H, W, C] in [0, 1].
-    flip: mirror with probability 1/2.
-    jitter: amplitude of brightness, contrast, saturation and hue (the last two on
-      colour images only); the released code of the paper uses 0.2.
+    flip: Whether to mirror each image with probability 1/2.
+    jitter: The amplitude of brightness, contrast, saturation and hue; the last two
+      change colour images only. The released code of the paper uses 0.2.
 
   Returns:
     [B, H, W, C] in [0, 1].
   """
+
+  chex.assert_rank(images, 4, custom_message='images [B, H, W, C]')
 
   def one(key, image):
     keys = jax.random.split(key, 5)

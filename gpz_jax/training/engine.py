@@ -21,14 +21,16 @@ PRECISIONS = ('auto', 'float32', 'bfloat16')
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-  """`resolve` decides what `auto` means. Hashable, so it can be a static argument.
+  """How lanes are computed; `resolve` decides what `auto` means.
+
+  It is hashable, so that it can be a static argument.
 
   Attributes:
-    strategy: how lanes run, see `training.lanes`.
-    conv: one of `choices.SETTINGS`, or a tuned table.
-    precision: number format of the forward and backward pass. Parameters, batch
-      statistics, loss and optimiser are float32 always.
-    devices: over how many local devices lanes are spread; 0 = all there are.
+    strategy: How lanes run, see `training.lanes`.
+    conv: One of `choices.SETTINGS`, or a tuned table.
+    precision: The number format of the forward and backward pass. Parameters, batch
+      statistics, loss and optimiser are always float32.
+    devices: The number of local devices that lanes are spread over; 0 means all.
   """
 
   strategy: str = 'auto'
@@ -45,7 +47,7 @@ class Engine:
     """The engine with nothing left to decide.
 
     Raises:
-      InputError: a name is not known, or there are not so many devices.
+      InputError: A name is not known, or there are fewer devices than asked for.
     """
     if isinstance(self.conv, str):
       choices.check(self.conv)
@@ -61,11 +63,11 @@ class Engine:
     )
 
   def over_lanes(self, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Batches `function(lane, *shared)`, see `lanes.over_lanes`."""
+    """Batches `function(lane, *shared)` over lanes, see `lanes.over_lanes`."""
     return lanes_lib.over_lanes(function, self.strategy, devices=self.devices)
 
   def traced(self, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with its convolutions computed this way, in float32."""
+    """Wraps `function` so that its convolutions are computed this way, in float32."""
 
     @functools.wraps(function)
     def wrapped(*args):
@@ -77,16 +79,16 @@ class Engine:
   def apply(
     self, model: nn.Module, variables: Any, x: jax.Array, **options: Any
   ) -> Any:
-    """`model.apply(variables, x, **options)`, computed this way.
+    """Computes `model.apply(variables, x, **options)` this way.
 
     Args:
-      model: a target or decoder.
-      variables: in float32.
-      x: its input; floats of any precision.
-      **options: of `apply`.
+      model: A target or decoder.
+      variables: The model's variables, in float32.
+      x: The model's input, floats of any precision.
+      **options: What else `model.apply` takes.
 
     Returns:
-      What the model returns, floats in float32.
+      What the model returns, with its floats in float32.
     """
     dtype = jnp.dtype(self.precision)
     if dtype != jnp.float32:
@@ -99,7 +101,7 @@ AUTO = Engine()
 
 
 def cast(tree: Any, dtype: Any) -> Any:
-  """The floats of a pytree in another precision."""
+  """Converts the floats of a pytree to another precision."""
   return jax.tree.map(
     lambda leaf: (
       leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf

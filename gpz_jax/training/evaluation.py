@@ -6,7 +6,7 @@ evaluation can be interrupted.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +18,49 @@ from gpz_jax.data import eval_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.segments import Segmenter
+from gpz_jax.training.step import Batch, LaneArrays, Shared
 from gpz_jax.types import Mean
 
 Means = dict[str, Mean]
+HELD_OUT = 'held_out'  # the entry of lanes, and of what they share, that is evaluated
+
+
+class EvalFn(Protocol):
+  """What is measured of one lane on one batch."""
+
+  def __call__(
+    self,
+    variables: dict[str, Any],
+    lane: LaneArrays,
+    shared: Shared,
+    batch: Batch,
+    /,
+  ) -> Means:
+    """Measures the lane as it is used, and not in training mode.
+
+    Args:
+      variables: What `model.apply` takes.
+      lane: The lane's own arrays.
+      shared: The arrays that all lanes read.
+      batch: The examples, which are looked up in `lane` or `shared`.
+
+    Returns:
+      Means [] over the examples whose mask is 1, by name.
+    """
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """What to measure, written for one lane and one batch of held-out examples."""
+  """What to measure, and on how many held-out examples.
 
-  # (variables, lane, shared, index [B], mask [B]) -> {name: Mean}
-  batch: Callable[..., Means]
+  Attributes:
+    batch: Measures one lane on one batch.
+    num_examples: N, the size of the held-out subset.
+    batch_size: B, the examples of each batch.
+  """
+
+  batch: EvalFn
   num_examples: int
   batch_size: int
 
@@ -50,9 +82,9 @@ class Evaluator:
     self._lazy = jax.jit(evaluate)
     self._run: Callable[..., Means] = self._lazy
 
-  def compile(self, variables: Any, lanes: Any, shared: Any) -> Any:
-    """Compiles for arguments of these shapes ahead of `run`; the program."""
-    arguments = (self.nothing(variables, lanes, shared), variables, lanes)
+  def compile(self, variables: Any, lanes: LaneArrays, shared: Shared) -> Any:
+    """Compiles for arguments of these shapes ahead of `run`; returns the program."""
+    arguments = (self.empty_means(variables, lanes, shared), variables, lanes)
     bounds = np.zeros(2, np.int32)
     lowered = self._lazy.lower(arguments, shared, self._index, self._masks, bounds)
     self._run = lowered.compile()
@@ -61,44 +93,57 @@ class Evaluator:
   def run(
     self,
     variables: Any,
-    lanes: Any,
-    shared: Any,
+    lanes: LaneArrays,
+    shared: Shared,
     between: Callable[[], None] = interruption.check,
   ) -> Means:
-    """On the host, the means [L] over all examples.
+    """Computes the means [L] over all held-out examples, on the host.
 
     Args:
-      variables: [L].
-      lanes: a pytree with L in front, or an empty one.
-      shared: what all lanes read.
-      between: called after each segment; what it raises ends the evaluation.
+      variables: The variables of the lanes, with L in front.
+      lanes: Arrays with L in front; {} where lanes have none of their own.
+      shared: The arrays that all lanes read.
+      between: Called after each segment; what it raises ends the evaluation.
     """
-    means = self.nothing(variables, lanes, shared)
+    lanes_lib.count((variables, lanes))  # refuses where they are not as many
+    lanes_lib.check_subset(lanes, shared, HELD_OUT, self.evaluation.num_examples)
+    means = self.empty_means(variables, lanes, shared)
     for bounds in self._segmenter.segments(0, len(self._index)):
       arguments = (means, variables, lanes)
       means = self._run(arguments, shared, self._index, self._masks, bounds)
-      means = jax.device_get(means)  # each segment's lie on one device, as the first's
+      # A segment over several devices leaves its means spread over them, but the first
+      # one got means from the host. Fetched, they lie alike for every segment, and one
+      # compiled program takes them all.
+      means = jax.device_get(means)
       between()
     return means
 
-  def nothing(self, variables: Any, lanes: Any, shared: Any) -> Means:
-    """On the host, the means [L] over no examples yet; shapes will do as arguments."""
-    if not self._names:
+  def empty_means(self, variables: Any, lanes: LaneArrays, shared: Shared) -> Means:
+    """The means [L] over no examples yet, on the host.
+
+    Args:
+      variables: What `run` will be given; shapes and dtypes will do.
+      lanes: What `run` will be given; shapes and dtypes will do.
+      shared: What `run` will be given; shapes and dtypes will do.
+    """
+    if not self._names:  # only a trace tells what is measured
 
       def first(variables, lanes, shared):
-        lane = lanes_lib.take((variables, lanes), 0)
-        return self.evaluation.batch(*lane, shared, self._index[0], self._masks[0])
+        variables, lane = lanes_lib.take((variables, lanes), 0)
+        batch = Batch(self._index[0], self._masks[0])
+        return self.evaluation.batch(variables, lane, shared, batch)
 
       self._names = tuple(jax.eval_shape(first, variables, lanes, shared))
     zero = Mean(*jnp.zeros((2, lanes_lib.count(variables))))
     return jax.device_get(dict.fromkeys(self._names, zero))
 
   def _segment(self, carry, shared, index, masks, bounds) -> Means:
-    """Batches bounds[0] .. bounds[1] - 1, for one lane."""
+    """Evaluates batches bounds[0] .. bounds[1] - 1, for one lane."""
     means, variables, lane = carry
 
     def body(i, means):
-      found = self.evaluation.batch(variables, lane, shared, index[i], masks[i])
+      batch = Batch(index[i], masks[i])
+      found = self.evaluation.batch(variables, lane, shared, batch)
       return {name: means[name].merge(found[name]) for name in means}
 
     return lax.fori_loop(bounds[0], bounds[1], body, means)

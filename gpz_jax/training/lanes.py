@@ -1,12 +1,13 @@
-"""Running a function written for one lane over many.
+"""Runs a function written for one lane over many.
 
 The strategy is data: it changes speed, and the last bits of the result, but not what
 is computed. `map` gives every lane exactly what it would get alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,11 +22,11 @@ STRATEGIES = ('auto', 'map', 'vmap', 'unroll', 'chunk:K')
 def resolve(strategy: str) -> str:
   """The strategy that `auto` stands for on this backend; checks the others.
 
-  On CPU grouped convolutions, which vmap turns batched kernels into, run naively;
-  on accelerators they keep the device busy where one lane cannot.
+  vmap turns convolutions with a kernel per lane into grouped convolutions. On CPU these
+  run naively. On accelerators they keep the device busy where one lane cannot.
 
   Raises:
-    InputError: unknown strategy.
+    InputError: The strategy is not known.
   """
   if strategy == 'auto':
     return 'map' if jax.default_backend() == 'cpu' else 'vmap'
@@ -44,16 +45,19 @@ def over_lanes(
   """Batches `function(lane, *shared)` over a leading lane axis of `lane`.
 
   Args:
-    function: for one lane; `lane` is a pytree, `shared` is the same for all lanes.
-    strategy: a resolved strategy: map, vmap, unroll or chunk:K.
-    devices: each runs its share of the lanes; where their number does not divide by
-      it, the last lane is repeated and what it gives is dropped.
+    function: Written for one lane; `lane` is a pytree, and `shared` is the same for all
+      lanes.
+    strategy: A resolved strategy: map, vmap, unroll or chunk:K.
+    devices: How many devices share the lanes. Where L does not divide by it, the last
+      lane is repeated, and the results of its copies are dropped.
 
   Returns:
-    The function of (lanes, *shared), `lanes` and the result with L in front.
+    The function of (lanes, *shared); `lanes` and the result have L in front.
   """
 
   def batched(lanes, *shared):
+    count(lanes)  # unrolled lanes would index beyond the end of a shorter array
+
     def one(lane):
       return function(lane, *shared)
 
@@ -71,7 +75,8 @@ def over_lanes(
 def _over_devices(batched: Callable[..., Any], devices: int) -> Callable[..., Any]:
   """Spreads the lanes of `batched(lanes, *shared)` over devices.
 
-  By shard_map, because the SPMD partitioner replicates grouped convolutions.
+  It uses shard_map, because the SPMD partitioner that plain jit would use computes
+  grouped convolutions on every device.
   """
   mesh = jax.make_mesh(
     (devices,),
@@ -87,6 +92,7 @@ def _over_devices(batched: Callable[..., Any], devices: int) -> Callable[..., An
       mesh=mesh,
       in_specs=(over, *(everywhere for _ in shared)),
       out_specs=over,
+      # Otherwise each loop would have to mark its carry as varying over lanes.
       check_vma=False,
     )
     found = run(pad(lanes, devices), *shared)
@@ -105,8 +111,16 @@ def pad(lanes: Any, multiple: int) -> Any:
 
 
 def count(lanes: Any) -> int:
-  """L, the number of lanes in a stacked pytree."""
-  return len(jax.tree.leaves(lanes)[0])
+  """L, the number of lanes in a stacked pytree.
+
+  Raises:
+    AssertionError: The arrays do not all have the same number in front.
+  """
+  leaves = jax.tree.leaves(lanes)
+  chex.assert_equal_shape_prefix(
+    leaves, 1, custom_message='every array of the lanes must have L in front'
+  )
+  return len(leaves[0])
 
 
 def take(lanes: Any, index: Any) -> Any:
@@ -117,3 +131,28 @@ def take(lanes: Any, index: Any) -> Any:
 def stack(lanes: Sequence[Any]) -> Any:
   """Single lanes -> one pytree with L in front."""
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
+
+
+def check_subset(
+  lanes: Mapping[str, Any], shared: Mapping[str, Any], name: str, num_examples: int
+) -> None:
+  """Refuses arrays of a subset that do not hold as many examples as is said.
+
+  A compiled program clamps an index beyond the end of an array, so that the wrong
+  example would be read without a word.
+
+  Args:
+    lanes: Arrays with L in front; those under `name` are [L, N, ...].
+    shared: The arrays that all lanes read; those under `name` are [N, ...].
+    name: The entry that holds the subset, if the lanes or `shared` have one.
+    num_examples: N, the number of examples that batches index into.
+
+  Raises:
+    AssertionError: An array has another number of examples.
+  """
+  for leaf in jax.tree.leaves(lanes.get(name)):
+    message = f"lanes['{name}'] must be [L, N, ...] with N = {num_examples} examples"
+    chex.assert_shape(leaf, (None, num_examples, ...), custom_message=message)
+  for leaf in jax.tree.leaves(shared.get(name)):
+    message = f"shared['{name}'] must be [N, ...] with N = {num_examples} examples"
+    chex.assert_shape(leaf, (num_examples, ...), custom_message=message)

@@ -1,35 +1,41 @@
 """Epochs of many lanes as compiled segments.
 
-Three programs are compiled for a cohort: `segment`, which takes any number of steps,
-the evaluation on held-out data, likewise, and `end_epoch`, which moves the plateau and
+Three programs are compiled for a cohort. `segment` takes any number of steps, the
+evaluation takes any number of held-out batches, and `end_epoch` moves the plateau and
 keeps the best variables. The host sees one small array per epoch.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax import interruption
 from gpz_jax.data import epoch_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluator
+from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe, make_optimizer
 from gpz_jax.training.segments import Segmenter
-from gpz_jax.training.snapshots import History, Snapshot, Snapshots
+from gpz_jax.training.snapshots import (
+  History,
+  Running,
+  Snapshots,
+  Values,
+  join,
+  separate,
+)
 from gpz_jax.training.state import Best, FitState, create_fit_state
-from gpz_jax.training.step import Lane, Objective, Shared, train_step
-from gpz_jax.training.streaming import Stream
+from gpz_jax.training.step import Batch, LaneArrays, Shared, train_step
+from gpz_jax.training.streaming import STREAMED, Stream
 from gpz_jax.types import Mean
 
-Values = dict[str, np.ndarray]  # name -> [L], at the end of an epoch
-# (steps done, steps in all, the epoch's values or {})
+# (steps done, steps in all, the epoch's values at its end and {} before)
 OnProgress = Callable[[int, int, Values], None]
 
 
@@ -42,8 +48,9 @@ class Trainer:
     self.engine = engine
     self.tx = make_optimizer(recipe)
     self.evaluator = Evaluator(objective.evaluation, engine)
-    self.traces = 0  # of `segment`; one a cohort
-    # What runs once, or once an epoch without the model, costs its compilation most.
+    self.traces = 0  # how often `segment` was traced; once for a cohort
+    # For programs that run once, or once per epoch without the model, compilation
+    # takes longer than they run. On CPU they are therefore not optimised.
     quick = {'xla_backend_optimization_level': 0}
     options = quick if jax.default_backend() == 'cpu' else None
     self._create_one = jax.jit(self._create, compiler_options=options)
@@ -54,6 +61,8 @@ class Trainer:
     def end_epoch(states, means, lanes, *shared):
       return engine.over_lanes(self._end_epoch)((states, means, lanes), *shared)
 
+    # States are donated: a program writes the new ones over the old, so that a cohort
+    # needs the memory of its states once and not twice.
     self.end_epoch = jax.jit(end_epoch, donate_argnums=(0,), compiler_options=options)
 
     def segment(running, scale, lanes, *shared):
@@ -63,22 +72,21 @@ class Trainer:
     self.segment = jax.jit(segment, donate_argnums=(0,))
     self._compiled: dict[str, Any] = {}
 
-  def compile(self, lanes: Lane, shared: Shared, num_examples: int) -> None:
+  def compile(self, lanes: LaneArrays, shared: Shared, num_examples: int) -> None:
     """Compiles all programs ahead of `fit`, which may be on another thread.
 
     Args:
-      lanes: shapes and dtypes of what `fit` will be given, with L in front.
-      shared: likewise.
-      num_examples: as `fit` will be given.
+      lanes: What `fit` will be given; shapes and dtypes will do.
+      shared: What `fit` will be given; shapes and dtypes will do.
+      num_examples: What `fit` will be given.
     """
-
+    _check_arguments(lanes, shared, num_examples)
     states, loss = self._shapes(lanes['key'])
-    batch_size = self.recipe.batch_size
-    order, masks = epoch_order(0, 0, num_examples, batch_size)
+    order, masks = epoch_order(0, 0, num_examples, self.recipe.batch_size)
     bounds = np.zeros(2, np.int32)
     carry = (states.train, loss), states.plateau.scale, lanes
     variables = states.train.variables
-    means = self.evaluator.nothing(variables, lanes, shared)
+    means = self.evaluator.empty_means(variables, lanes, shared)
     self._compiled = {
       'segment': self.segment.lower(
         *carry, shared, order, masks, bounds, np.float32(0)
@@ -90,7 +98,7 @@ class Trainer:
     }
 
   def _shapes(self, keys: Any) -> tuple[FitState, Mean]:
-    """Of the states and the running loss of lanes with these keys [L]."""
+    """The shapes of the states and of the running loss of lanes with keys [L]."""
 
     def one(key):
       return self._create(key), Mean.zero()
@@ -98,15 +106,15 @@ class Trainer:
     return jax.eval_shape(jax.vmap(one), keys)
 
   def peak_bytes(self) -> int | None:
-    """Most that what was compiled ahead holds at a time; None where unknown."""
+    """The most memory a program compiled ahead holds at a time; None if unknown."""
     found = [programs.peak_bytes(program) for program in self._compiled.values()]
     return max((size for size in found if size is not None), default=None)
 
   def create(self, keys: jax.Array) -> FitState:
-    """Fresh lanes [L] from their keys [L], each drawn by itself.
+    """Creates fresh lanes [L] from their keys [L].
 
-    A lane then starts from the same bits whatever runs beside it, and with whatever
-    strategy.
+    They are created one by one, because a batched program may round differently. A
+    lane then starts from the same bits whatever runs beside it, by every strategy.
     """
     return self._stack(*(self._create_one(key) for key in keys))
 
@@ -116,22 +124,30 @@ class Trainer:
     return create_fit_state(key, self.objective.model, sample, self.tx)
 
   def _segment(self, carry, shared, order, masks, bounds, progress):
-    """Steps bounds[0] .. bounds[1] - 1 of an epoch, for one lane."""
+    """Takes steps bounds[0] .. bounds[1] - 1 of an epoch, for one lane."""
     running, scale, lane = carry
     learning_rate = self.recipe.learning_rate * scale
 
     def body(i, running):
       state, total = running
-      batch = (order[i], masks[i])
       state, loss = train_step(
-        self.objective, self.tx, state, lane, shared, batch, learning_rate, progress
+        self.objective.loss,
+        self.tx,
+        state,
+        lane,
+        shared,
+        Batch(order[i], masks[i]),
+        learning_rate,
+        progress,
       )
       return state, total.merge(loss)
 
+    # The bounds are traced, so one compiled program serves segments of all lengths. A
+    # scan would need a length that is known when it is compiled.
     return lax.fori_loop(bounds[0], bounds[1], body, running)
 
   def _end_epoch(self, carry, epoch, progress):
-    """Plateau and choice of the best epoch, for one lane."""
+    """Moves the plateau and keeps the best epoch, for one lane."""
     fit, means, lane = carry
     values = {name: mean.compute() for name, mean in means.items()}
     plateau = fit.plateau.update(
@@ -150,7 +166,7 @@ class Trainer:
 
   def fit(
     self,
-    lanes: Lane,
+    lanes: LaneArrays,
     shared: Shared,
     *,
     num_examples: int,
@@ -159,90 +175,99 @@ class Trainer:
     snapshots: Snapshots | None = None,
     each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
   ) -> tuple[FitState, History]:
-    """Trains all lanes for the recipe's epochs, or what a kept snapshot lacks of them.
+    """Trains all lanes to the end of the recipe's epochs, from a snapshot if any.
 
     Args:
-      lanes: a pytree with L in front; holds 'key', the lanes' random keys.
-      shared: what all lanes read.
-      num_examples: N, in the training subset; batches index into it.
-      order_seed: of the order of examples, the same for all lanes.
-      on_progress: called after each segment with the steps done, the steps in all and,
-        at the end of an epoch, its values [L] (else nothing).
-      snapshots: where snapshots are kept; None where the training cannot be resumed.
-      each_epoch: called with the number of each epoch, from 1, and the states after it.
+      lanes: Arrays with L in front, among them 'key', the lanes' random keys [L].
+      shared: The arrays that all lanes read.
+      num_examples: N, the size of the training subset that batches index into.
+      order_seed: The seed of the order of examples, which all lanes share.
+      on_progress: Called after each segment with the steps done, the steps in all and
+        {}; at the end of an epoch with its values [L] instead of {}.
+      snapshots: Where snapshots are kept; without it, nothing can be resumed.
+      each_epoch: Called after each epoch with its number, from 1, and the states.
 
     Returns:
       The final states [L] and the values of every epoch, name -> [epochs, L].
 
     Raises:
-      Interrupted: a signal came; a snapshot was saved to `snapshots`.
+      Interrupted: A signal came; a snapshot was saved to `snapshots`.
     """
-    wanted = lanes_lib.count(lanes)
+    _check_arguments(lanes, shared, num_examples)
     epochs, batch_size = self.recipe.epochs, self.recipe.batch_size
     stream = Stream(lanes, shared, batch_size, self.engine.devices)
-    segment = self._compiled.get('segment', self.segment)
-    end_epoch = self._compiled.get('end_epoch', self.end_epoch)
-    steps = -(-num_examples // batch_size)
     segmenter = Segmenter(stream.most_steps)
-    states, loss, first, begun, history = self._begin(lanes['key'], snapshots)
-    kept = first, begun
-
-    def keep_if_due(states: FitState, loss: Mean, epoch: int, step: int) -> None:
-      nonlocal kept
-      is_over = interruption.requested()  # looked at once: what is raised is saved
-      is_new = (epoch, step) != kept  # an evaluation takes no steps
-      if snapshots is not None and is_new and (is_over or snapshots.is_due()):
-        some, total = lanes_lib.take((states, loss), slice(wanted))
-        snapshots.save(Snapshot(some, total, epoch, step, _stack(history)))
-        kept = epoch, step
-      if is_over:
-        interruption.check()
-
-    for epoch in range(first, epochs):
+    running = self._begin(lanes['key'], snapshots)
+    for epoch in range(running.epoch, epochs):
+      # The last batch is filled with examples that its mask leaves out of the loss: all
+      # steps then have one shape, and batch statistics see real images only.
       order, masks = epoch_order(order_seed, epoch, num_examples, batch_size)
-      progress = np.float32((epoch + 1) / epochs)
-      for bounds in segmenter.segments(begun, steps):
-        train, loss = segment(
-          (states.train, loss),
-          states.plateau.scale,
-          *stream.segment(order, masks, bounds),
-          progress,
-        )
-        states = states.replace(train=jax.block_until_ready(train))
-        on_progress(epoch * steps + int(bounds[1]), epochs * steps, {})
-        keep_if_due(states, loss, epoch, int(bounds[1]))
-      means = self.evaluator.run(
-        states.train.variables,
-        stream.lanes,
-        stream.shared,
-        functools.partial(keep_if_due, states, loss, epoch, steps),
-      )
-      states, values = end_epoch(
-        states, means, stream.lanes, np.int32(epoch + 1), progress
-      )
-      values = jax.device_get(values | {'loss': loss.compute()})
-      history.append({name: value[:wanted] for name, value in values.items()})
-      loss, begun = Mean(*jnp.zeros((2, stream.num_lanes))), 0
-      on_progress((epoch + 1) * steps, epochs * steps, history[-1])
-      each_epoch(epoch + 1, states)
-    if wanted < stream.num_lanes:
-      states = lanes_lib.take(states, slice(wanted))
-    return states, _stack(history)
+      steps, progress = len(order), np.float32((epoch + 1) / epochs)
+      for bounds in segmenter.segments(running.step, steps):
+        self._run_segment(running, stream.segment(order, masks, bounds), progress)
+        running.step = int(bounds[1])
+        on_progress(epoch * steps + running.step, epochs * steps, {})
+        running.keep_if_due()
+      self._finish_epoch(running, stream, progress)
+      on_progress((epoch + 1) * steps, epochs * steps, running.epochs[-1])
+      each_epoch(epoch + 1, running.states)
+    states = running.states
+    if running.num_lanes < stream.num_lanes:
+      states = lanes_lib.take(states, slice(running.num_lanes))
+    return states, join(running.epochs)
 
-  def _begin(self, keys: jax.Array, snapshots: Snapshots | None):
-    """States and loss of all lanes, padded; epochs and steps done; values of epochs."""
+  def _begin(self, keys: jax.Array, snapshots: Snapshots | None) -> Running:
+    """The training as it was kept, or a fresh one, with its lanes padded."""
+    num_lanes = len(keys)
     snapshot = snapshots.load(self._shapes(keys)) if snapshots is not None else None
     if snapshot is None:
       keys = lanes_lib.pad(keys, self.engine.devices)
-      return self.create(keys), Mean(*jnp.zeros((2, len(keys)))), 0, 0, []
+      states, loss = self.create(keys), _no_loss(len(keys))
+      return Running(states, loss, 0, 0, [], num_lanes, snapshots)
     arrays = jax.device_put((snapshot.states, snapshot.loss))
     states, loss = lanes_lib.pad(arrays, self.engine.devices)
-    names = snapshot.history
-    history = [{name: names[name][i] for name in names} for i in range(snapshot.epoch)]
-    return states, loss, snapshot.epoch, snapshot.step, history
+    epochs = separate(snapshot.history, snapshot.epoch)
+    return Running(
+      states, loss, snapshot.epoch, snapshot.step, epochs, num_lanes, snapshots
+    )
+
+  def _run_segment(self, running: Running, arguments: Any, progress: Any) -> None:
+    """Takes the steps of one segment and waits for them, as the host times them."""
+    segment = self._compiled.get('segment', self.segment)
+    train, running.loss = segment(
+      (running.states.train, running.loss),
+      running.states.plateau.scale,
+      *arguments,
+      progress,
+    )
+    running.states = running.states.replace(train=jax.block_until_ready(train))
+
+  def _finish_epoch(self, running: Running, stream: Stream, progress: Any) -> None:
+    """Evaluates the lanes, moves the plateau and notes the epoch's values."""
+    means = self.evaluator.run(
+      running.states.train.variables, stream.lanes, stream.shared, running.keep_if_due
+    )
+    end_epoch = self._compiled.get('end_epoch', self.end_epoch)
+    running.states, values = end_epoch(
+      running.states, means, stream.lanes, np.int32(running.epoch + 1), progress
+    )
+    values = jax.device_get(values | {'loss': running.loss.compute()})
+    running.epochs.append(
+      {name: value[: running.num_lanes] for name, value in values.items()}
+    )
+    running.epoch, running.step = running.epoch + 1, 0
+    running.loss = _no_loss(stream.num_lanes)
 
 
-def _stack(history: list[Values]) -> History:
-  """Values of each epoch -> name -> [epochs, L]."""
-  names = history[0] if history else ()
-  return {name: np.stack([values[name] for values in history]) for name in names}
+def _no_loss(num_lanes: int) -> Mean:
+  """The loss [L] of an epoch that has not begun."""
+  return Mean(*jnp.zeros((2, num_lanes)))
+
+
+def _check_arguments(lanes: LaneArrays, shared: Shared, num_examples: int) -> None:
+  """Refuses arrays whose lanes or training examples are not as many as is said."""
+  for name, arrays in lanes.items():
+    for leaf in jax.tree.leaves(arrays):
+      message = f"lanes['{name}'] must have as many lanes in front as lanes['key']"
+      chex.assert_shape(leaf, (len(lanes['key']), ...), custom_message=message)
+  lanes_lib.check_subset(lanes, shared, STREAMED, num_examples)

@@ -1,4 +1,4 @@
-"""What compiled programs need of the device's memory."""
+"""How much memory compiled programs need, and how much there is."""
 
 import os
 from typing import Any
@@ -7,13 +7,14 @@ import jax
 
 
 def peak_bytes(program: Any) -> int | None:
-  """Most that a compiled program holds at a time, by its own analysis.
+  """The most memory a compiled program holds at a time, by its own analysis.
 
   Args:
-    program: what `jit(f).lower(...).compile()` gives.
+    program: What `jit(f).lower(...).compile()` gives.
 
   Returns:
-    Arguments, results and temporaries together; None where the backend does not tell.
+    Bytes of arguments, results and temporaries together; None where the backend does
+    not tell.
   """
   memory = program.memory_analysis()
   if memory is None:
@@ -22,16 +23,16 @@ def peak_bytes(program: Any) -> int | None:
     memory.argument_size_in_bytes
     + memory.output_size_in_bytes
     + memory.temp_size_in_bytes
-    - memory.alias_size_in_bytes
+    - memory.alias_size_in_bytes  # donated: counted among arguments and results
   )
 
 
 def device_bytes() -> int:
-  """Memory that programs may take on a device; on CPU that is the host's."""
+  """Bytes that programs may take on a device; on CPU, the host's memory."""
   stats = jax.local_devices()[0].memory_stats() or {}
   return stats.get('bytes_limit') or host_bytes()
 
 
 def host_bytes() -> int:
-  """Physical memory of this machine."""
+  """Bytes of physical memory of this machine."""
   return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')

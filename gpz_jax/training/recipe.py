@@ -1,4 +1,4 @@
-"""Recipes: everything that says how a lane is optimised, as plain values."""
+"""Recipes: how a lane is optimised, as plain values."""
 
 import dataclasses
 from typing import Literal
@@ -9,7 +9,7 @@ import optax
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """An optimiser with its schedule. Defaults are torch's where the paper is silent."""
+  """An optimiser and its schedule; defaults are torch's where the paper is silent."""
 
   epochs: int
   batch_size: int = 128
@@ -18,12 +18,12 @@ class Recipe:
   b1: float = 0.9
   b2: float = 0.999
   momentum: float = 0.85  # sgd only
-  weight_decay: float = 0.0  # adam, sgd: L2 in the gradient; adamw: decoupled
+  weight_decay: float = 0.0  # in the gradient (adam, sgd) or decoupled (adamw)
   amsgrad: bool = True
-  plateau_patience: int = 10  # epochs without improvement that are let pass
+  plateau_patience: int = 10  # epochs without improvement before one too many
   plateau_factor: float = 0.5
   plateau_threshold: float = 1e-4  # relative
-  # Optimisation details only targets use.
+  # Data augmentation, which only targets use.
   flip: bool = False
   jitter: float = 0.0  # brightness, contrast, saturation and hue amplitude
 
@@ -72,11 +72,11 @@ DECODER = Recipe(100, learning_rate=2e-4, b1=0.5, plateau_patience=8)
 
 
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
-  """The direction of descent, without the learning rate: that is traced per lane.
+  """Makes the optimiser without its learning rate, which is traced for each lane.
 
-  Follows torch: Adam's weight decay is L2 in the gradient, AdamW's is decoupled, and
-  AMSGrad takes the maximum of the raw second moment and corrects its bias afterwards
-  (optax corrects first, so that the noisy first steps would bound all later ones).
+  It follows torch: Adam's weight decay is L2 in the gradient, and AdamW's is decoupled.
+  AMSGrad takes the maximum of the raw second moment and corrects its bias afterwards.
+  (optax corrects first, so that the noisy first steps would bound all later ones.)
   """
   decay = optax.add_decayed_weights(recipe.weight_decay)
   if recipe.optimizer == 'sgd':

@@ -1,11 +1,12 @@
 """What a lane carries through training: arrays only.
 
-Model and optimiser stay outside, so stacking lanes, donating and restoring are plain
-tree operations.
+Model and optimiser stay outside, so that stacking, donating and restoring lanes are
+plain tree operations.
 """
 
 from typing import Any
 
+import chex
 import flax.linen as nn
 import flax.struct
 import jax
@@ -16,11 +17,13 @@ import optax
 class TrainState(flax.struct.PyTreeNode):
   """One lane; stacked over lanes every leaf has L in front."""
 
-  step: jax.Array  # [] int32, steps taken while alive
+  step: jax.Array  # [] int32, steps taken while the lane was finite
   params: Any
   batch_stats: Any  # {} without batch norm
   opt_state: Any
-  is_finite: jax.Array  # [] bool; False froze the lane at its first non-finite step
+  is_finite: (
+    jax.Array
+  )  # [] bool; False from the first non-finite step on, which froze it
 
   @property
   def variables(self) -> dict[str, Any]:
@@ -32,19 +35,27 @@ class TrainState(flax.struct.PyTreeNode):
 class Plateau:
   """torch's ReduceLROnPlateau: the scale falls when `bad` exceeds the patience."""
 
-  scale: jax.Array  # [] multiplies the learning rate
-  best: jax.Array  # []
+  scale: jax.Array  # [] in (0, 1], a factor of the learning rate
+  best: jax.Array  # [] the lowest value so far
   bad: jax.Array  # [] int32, epochs since the last improvement
 
   @classmethod
   def create(cls) -> 'Plateau':
-    """Nothing seen yet."""
+    """Creates the plateau of a lane that was never evaluated."""
     return cls(jnp.ones(()), jnp.full((), jnp.inf), jnp.zeros((), jnp.int32))
 
   def update(
     self, value: jax.Array, *, patience: int, factor: float, threshold: float
   ) -> 'Plateau':
-    """One epoch's value, lower is better."""
+    """Takes in one epoch's value.
+
+    Args:
+      value: [], lower is better; NaN is no improvement.
+      patience: How many epochs in a row may bring no improvement. One more fires.
+      factor: What the scale is multiplied by when the plateau fires, in (0, 1).
+      threshold: The least share of the best value by which a better one is lower.
+    """
+    chex.assert_rank(value, 0, custom_message='value []')
     better = value < self.best * (1 - threshold)
     bad = jnp.where(better, 0, self.bad + 1)
     fire = bad > patience
@@ -59,8 +70,8 @@ class Plateau:
 class Best:
   """The variables of the epoch with the lowest held-out value so far."""
 
-  value: jax.Array  # []
-  epoch: jax.Array  # [] int32, counted from 1; 0 = none yet
+  value: jax.Array  # [] infinite if there is none yet
+  epoch: jax.Array  # [] int32, counted from 1; 0 if there is none yet
   params: Any
   batch_stats: Any
 
@@ -84,13 +95,13 @@ def create_fit_state(
   sample: jax.Array,
   tx: optax.GradientTransformation,
 ) -> FitState:
-  """A fresh lane.
+  """Creates a fresh lane.
 
   Args:
-    key: of the lane.
-    model: called as `model(sample, train=False)`.
-    sample: [1, ...] a blank input.
-    tx: the optimiser.
+    key: The key that its parameters are drawn from.
+    model: The module; it is called as `model(sample, train=False)`.
+    sample: [1, ...], a blank input.
+    tx: The optimiser.
   """
   variables = model.init(key, sample, train=False)
   params, batch_stats = variables['params'], variables.get('batch_stats', {})

@@ -1,77 +1,106 @@
-"""What is trained, and one step of it, written for one lane."""
+"""One training step, written for one lane, and what its loss is given."""
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-import flax.linen as nn
+import chex
 import jax
 import jax.numpy as jnp
 import optax
 
-from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.state import TrainState
 from gpz_jax.types import Mean
 
-Lane = dict[str, Any]  # a lane's own numbers and arrays, and 'key', its random key
-Shared = Any
+# A lane's own numbers and arrays by name, among them 'key', its random key.
+LaneArrays = dict[str, Any]
+# Arrays by name that all lanes read.
+Shared = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Objective:
-  """What to train, written for one lane.
+class Batch(NamedTuple):
+  """The examples of one step."""
 
-  `shared` is what all lanes read; `progress` [] is the share of the training that lies
-  behind when the epoch ends, constant within it.
+  index: jax.Array  # [B] int32, their places in the subset
+  mask: jax.Array  # [B] float32, 1 where an example counts and 0 where it is filling
+
+
+class StepInfo(NamedTuple):
+  """What a loss is told about its step."""
+
+  key: jax.Array  # the random key of this step of this lane
+  progress: jax.Array  # [] share of the training done when the epoch ends, in (0, 1]
+
+
+class LossFn(Protocol):
+  """The loss of one lane on one batch.
+
+  A treatment's numbers (alpha, a factor, a weight) are entries of `lane`, so that lanes
+  that differ in nothing else are one compiled program. A schedule reads
+  `info.progress`, which is constant within an epoch.
   """
 
-  model: nn.Module
-  sample_shape: tuple[int, ...]  # of one input, without the batch
-  # (params, batch_stats, lane, shared, index [B], mask [B], key, progress)
-  #   -> (loss, batch_stats)
-  loss: Callable[..., tuple[jax.Array, Any]]
-  evaluation: Evaluation  # on held-out examples, at the end of an epoch
-  plateau_on: str  # names in what it returns; lower is better
-  select_on: str
-  # (lane, progress) -> [] bool: may this epoch be chosen?
-  eligible: Callable[..., jax.Array] = lambda lane, progress: jnp.ones((), bool)
+  def __call__(
+    self,
+    variables: dict[str, Any],
+    lane: LaneArrays,
+    shared: Shared,
+    batch: Batch,
+    info: StepInfo,
+    /,
+  ) -> tuple[jax.Array, Any]:
+    """Computes the loss in training mode.
+
+    Args:
+      variables: 'params', which the gradient is taken of, and 'batch_stats'.
+      lane: The lane's own arrays.
+      shared: The arrays that all lanes read.
+      batch: The examples, which the loss looks up in `lane` or `shared`.
+      info: The key of the step and how far the training has come.
+
+    Returns:
+      The mean loss [] over the examples whose mask is 1, and the new batch_stats.
+    """
+    ...
 
 
 def train_step(
-  objective: Objective,
+  loss: LossFn,
   tx: optax.GradientTransformation,
   state: TrainState,
-  lane: Lane,
+  lane: LaneArrays,
   shared: Shared,
-  batch: tuple[jax.Array, jax.Array],
+  batch: Batch,
   learning_rate: jax.Array,
   progress: jax.Array,
 ) -> tuple[TrainState, Mean]:
   """One step of one lane.
 
   Args:
-    objective: what to train.
-    tx: the optimiser, without its learning rate.
-    state: the lane.
-    lane: its own data.
-    shared: data of all lanes.
-    batch: index [B] of its examples and mask [B], 1 = counts in the loss.
-    learning_rate: [].
-    progress: [].
+    loss: What the step descends on.
+    tx: The optimiser, without its learning rate.
+    state: The lane before the step.
+    lane: The lane's own arrays.
+    shared: The arrays that all lanes read.
+    batch: The examples of the step.
+    learning_rate: [], above 0.
+    progress: [], the share of the training done when the epoch ends.
 
   Returns:
     The next state and the loss over the batch. A step whose loss or gradient is not
-    finite changes nothing and freezes the lane.
+    finite changes nothing and freezes the lane for good.
   """
-  index, mask = batch
+  chex.assert_rank(batch.index, 1, custom_message='batch.index [B]')
+  chex.assert_equal_shape(batch, custom_message='batch.index and batch.mask, both [B]')
+  chex.assert_rank(
+    [learning_rate, progress], 0, custom_message='learning_rate [], progress []'
+  )
   key = jax.random.fold_in(lane['key'], 1 + state.step)  # 0 was spent on the parameters
+  info = StepInfo(key, progress)
 
   def loss_fn(params):
-    return objective.loss(
-      params, state.batch_stats, lane, shared, index, mask, key, progress
-    )
+    variables = {'params': params, 'batch_stats': state.batch_stats}
+    return loss(variables, lane, shared, batch, info)
 
-  (loss, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+  (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
   updates, opt_state = tx.update(grads, state.opt_state, state.params)
   updates = jax.tree.map(lambda u: -learning_rate * u, updates)
   proposed = state.replace(
@@ -80,8 +109,10 @@ def train_step(
     batch_stats=batch_stats,
     opt_state=opt_state,
   )
-  finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+  finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
+  # A lane that froze stays frozen: the next batch may give a finite loss, but the steps
+  # that were dropped would still be missing.
   is_finite = state.is_finite & finite
   kept = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), proposed, state)
-  examples = jnp.sum(mask)
-  return kept.replace(is_finite=is_finite), Mean(loss * examples, examples)
+  examples = jnp.sum(batch.mask)
+  return kept.replace(is_finite=is_finite), Mean(value * examples, examples)

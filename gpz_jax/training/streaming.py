@@ -1,8 +1,8 @@
-"""What a segment of training reads: everything at once, or just its own examples.
+"""Streams training data that do not fit the device: each segment gets its own rows.
 
-Activations that do not fit the device lie in the host's memory or in a file; then each
-segment is handed the rows it takes, and the compiled program sees no difference. The
-rows of the next segment are gathered on a thread while the current one runs.
+Such activations lie in the host's memory or in a file. The compiled program sees no
+difference: it is handed smaller arrays and an order that indexes into them. The rows of
+the next segment are gathered on a thread while the current one runs.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,52 +12,59 @@ import jax
 import numpy as np
 
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.step import LaneArrays, Shared
 
-SLAB_BYTES = 2**28  # most of what is handed over at a time
+SLAB_BYTES = 2**28  # the most activations that are handed over at a time
 STREAMED = 'train'  # the entry of lanes, and of what they share, that may be streamed
 
 
 class Stream:
-  """Hands the arguments of each segment over.
+  """Supplies the arguments of each segment, and streams the rows if need be.
 
   Args:
-    lanes: stacked; an ndarray under 'train' [L, N, ...] is streamed, with the images
-      under 'train' [N, ...] of `shared`.
-    shared: what all lanes read.
-    batch_size: B.
-    devices: L is padded to a multiple of it.
+    lanes: Arrays with L in front. An ndarray under 'train' [L, N, ...] is streamed,
+      together with the images under 'train' [N, ...] of `shared`.
+    shared: The arrays that all lanes read.
+    batch_size: B, the examples of each step.
+    devices: The number of devices; L is padded to a multiple of it.
   """
 
-  def __init__(self, lanes: Any, shared: Any, batch_size: int, devices: int):
-    self._far = lanes[STREAMED] if isinstance(lanes.get(STREAMED), np.ndarray) else None
-    if self._far is not None:
+  def __init__(self, lanes: LaneArrays, shared: Shared, batch_size: int, devices: int):
+    is_streamed = isinstance(lanes.get(STREAMED), np.ndarray)
+    self._on_host = lanes[STREAMED] if is_streamed else None
+    if is_streamed:
       lanes = {name: leaf for name, leaf in lanes.items() if name != STREAMED}
     self.lanes = lanes_lib.pad(lanes, devices)
     self.shared = shared
     self.num_lanes = lanes_lib.count(self.lanes)
     self._batch_size, self._devices = batch_size, devices
     self.most_steps = 2**31
-    if self._far is not None:
-      row = self._far[:1, :1].nbytes * self.num_lanes
+    if self._on_host is not None:
+      row = self._on_host[:1, :1].nbytes * self.num_lanes
       self.most_steps = max(1, SLAB_BYTES // (row * batch_size))
       self._thread = ThreadPoolExecutor(1)
       self._next: tuple[np.ndarray, int, Future] | None = None
 
   def segment(self, order: np.ndarray, masks: np.ndarray, bounds: np.ndarray) -> Any:
-    """The lanes, the shared data, order, masks and bounds for steps bounds[0] on.
+    """The arguments of steps bounds[0] .. bounds[1] - 1 of an epoch.
 
-    A streamed segment has `most_steps` steps or, in an epoch shorter than that, all of
-    them, so that one program serves all; those beyond bounds[1] are not taken.
+    Args:
+      order: [S, B] the examples of each step of the epoch.
+      masks: [S, B] which of them count.
+      bounds: [2] the first step of the segment and the one after its last.
+
+    Returns:
+      The lanes, the shared arrays, order, masks and bounds, as `segment` takes them.
     """
-    if self._far is None:
+    if self._on_host is None:
       return self.lanes, self.shared, order, masks, bounds
     start, stop = map(int, bounds)
-    near, images = self._take(order, start)
+    rows, images = self._take(order, start)
     if stop < len(order):
       self._next = order, stop, self._thread.submit(self._gather, order, stop)
     local = np.arange(len(images), dtype=np.int32).reshape(-1, self._batch_size)
     return (
-      {**self.lanes, STREAMED: near},
+      {**self.lanes, STREAMED: rows},
       {**self.shared, STREAMED: images},
       local,
       np.resize(masks[start:stop], local.shape),
@@ -65,7 +72,7 @@ class Stream:
     )
 
   def _take(self, order: np.ndarray, start: int) -> tuple[np.ndarray, Any]:
-    """What `_gather` returns, gathered ahead where this was foreseen."""
+    """What `_gather` returns; it is there already if this segment was foreseen."""
     foreseen, self._next = self._next, None
     if foreseen is not None:
       of, at, gathered = foreseen
@@ -76,9 +83,12 @@ class Stream:
 
   def _gather(self, order: np.ndarray, start: int) -> tuple[np.ndarray, Any]:
     """The activations [L, n, ...] and images [n, ...] of the steps from `start` on."""
-    assert self._far is not None
+    assert self._on_host is not None
+    # Slabs are equal: each has room for the longest segment, or for a shorter epoch. A
+    # slab of another shape would be another program, which compiles for seconds. What
+    # lies beyond the end of the segment is filling that no step reads.
     steps = min(self.most_steps, len(order))
     rows = np.resize(order[start : start + steps], (steps, self._batch_size)).ravel()
-    lane = lanes_lib.pad(np.arange(len(self._far)), self._devices)
+    lane = lanes_lib.pad(np.arange(len(self._on_host)), self._devices)
     images = jax.tree.map(lambda leaf: leaf[rows], self.shared[STREAMED])
-    return self._far[lane[:, None], rows], images
+    return self._on_host[lane[:, None], rows], images

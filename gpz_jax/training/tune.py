@@ -20,13 +20,13 @@ from gpz_jax.models.choices import Site, Table
 from gpz_jax.training.engine import Engine
 
 STEPS, REPEATS = 2, 3
-HOPELESS = 3.0  # times the fastest so far: timed once
-# What takes seconds inside compiled loops on CPU, see `convolutions`: tried last.
+HOPELESS = 3.0  # what takes so many times as long as the fastest is timed only once
+# Inside compiled loops on CPU these take seconds, see `convolutions`; they come last.
 _SLOW_ON_CPU = {'dense': ('lax',), 'upsample': ('lax', 'subpixel', 'canonical')}
 
 
 def find_sites(model: nn.Module, shape: tuple[int, ...]) -> list[Site]:
-  """The convolutions `model` makes of one example of `shape`."""
+  """The convolutions that `model` computes for one example of `shape`."""
   example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
   with choices.recording() as met:
     jax.eval_shape(model.init, jax.random.key(0), example)
@@ -34,24 +34,24 @@ def find_sites(model: nn.Module, shape: tuple[int, ...]) -> list[Site]:
 
 
 def likely_ways(kind: str) -> tuple[str, ...]:
-  """Implementations that may be the fastest on this backend."""
+  """The implementations that may be the fastest on this backend."""
   slow = _SLOW_ON_CPU[kind] if jax.default_backend() == 'cpu' else ()
   return tuple(way for way in choices.KNOWN[kind] if way not in slow)
 
 
 def unlikely_ways(kind: str) -> tuple[str, ...]:
-  """The others."""
+  """The implementations that are hardly the fastest on this backend."""
   likely = likely_ways(kind)
   return tuple(way for way in choices.KNOWN[kind] if way not in likely)
 
 
 def make_step(site: Site, way: str, engine: Engine) -> Callable[..., Any]:
-  """Training steps of one convolution: forward pass and both gradients.
+  """Makes training steps of one convolution: forward pass and both gradients.
 
   Args:
-    site: which convolution.
-    way: its implementation.
-    engine: resolved; its strategy and precision are used.
+    site: The convolution.
+    way: Its implementation.
+    engine: A resolved engine, of which strategy and precision are used.
 
   Returns:
     The jitted function of lanes (x [L, B, h, w, C], w [L, kh, kw, C, C2]) and a number
@@ -72,7 +72,7 @@ def make_step(site: Site, way: str, engine: Engine) -> Callable[..., Any]:
 
 
 def make_lanes(site: Site, engine: Engine, lanes: int, batch: int) -> Any:
-  """Made-up inputs and kernels for `make_step`."""
+  """Makes up inputs and kernels for `make_step`."""
   dtype = jnp.dtype(engine.precision)
   kernel = (*site.kernel, site.c_in, site.c_out)
   return (
@@ -98,16 +98,16 @@ def tune(
   cache: pathlib.Path | None = None,
   on_progress: Callable[[Site, dict[str, float]], None] = lambda site, seconds: None,
 ) -> Table:
-  """The fastest implementation of each convolution, measured.
+  """Measures which implementation of each convolution is the fastest.
 
   Args:
-    sites: the convolutions.
-    engine: resolved.
-    lanes: how many run together; where lanes run in turn one is enough.
-    batch: examples of a step.
-    cache: JSON file of earlier measurements on this machine; read and added to.
-    on_progress: called with each site measured and the seconds of a step by each
-      implementation.
+    sites: The convolutions.
+    engine: A resolved engine.
+    lanes: How many lanes run together; where they run in turn, one is measured.
+    batch: The number of examples of a step.
+    cache: A JSON file of earlier measurements on this machine, read and added to.
+    on_progress: Called with each site that was measured and the seconds of a step by
+      each implementation.
 
   Returns:
     (site, implementation) of every site.
@@ -140,10 +140,10 @@ def tune(
 
 
 def _measure(site: Site, engine: Engine, lanes: int, batch: int) -> dict[str, float]:
-  """Median seconds of a step, by implementation."""
+  """The median seconds of a step, by implementation."""
   seconds: dict[str, float] = {}
   arguments = make_lanes(site, engine, lanes, batch)
-  # in this order hopeless ones are seen to be so
+  # The likely ones come first: only then are hopeless ones seen to be so.
   for way in (*likely_ways(site.kind), *unlikely_ways(site.kind)):
     run = make_step(site, way, engine)
     _time(run, arguments, 1)  # compiles
@@ -167,7 +167,7 @@ def default_cache() -> pathlib.Path:
 
 
 def _read(cache: pathlib.Path | None) -> dict[str, dict[str, str]]:
-  """What was measured before; what cannot be read is measured anew."""
+  """What was measured before; an unreadable file counts as nothing measured."""
   try:
     found = json.loads(cache.read_text()) if cache is not None else {}
   except (OSError, ValueError, RecursionError):

@@ -18,6 +18,7 @@ from gpz_jax.attacks.activation import (
 )
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.training import loop, step
+from gpz_jax.training import objective as training_objective
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.recipe import DECODER
@@ -224,7 +225,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     found, output.detach().permute(0, 2, 3, 1).numpy(), atol=1e-5
   )
   trainer = loop.Trainer(
-    step.Objective(
+    training_objective.Objective(
       decoder,
       shape,
       objective._make_loss(decoder, MAP.resolve()),
@@ -240,10 +241,17 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
   state = state.replace(
     params=variables['params'], batch_stats=variables['batch_stats']
   )
-  batch = (jnp.arange(6), jnp.ones(6))
+  batch = step.Batch(jnp.arange(6), jnp.ones(6))
   shared = {'train': jnp.asarray(x * 255)}  # floats: no rounding between the two
   state, _ = step.train_step(
-    trainer.objective, trainer.tx, state, lane, shared, batch, jnp.float32(2e-4), 0.0
+    trainer.objective.loss,
+    trainer.tx,
+    state,
+    lane,
+    shared,
+    batch,
+    jnp.float32(2e-4),
+    0.0,
   )
   # Adam's first step is the sign of the gradient, so where a gradient is as small as
   # rounding (all biases before a norm) the two may differ by up to two whole steps.

@@ -5,42 +5,16 @@ import os
 import random
 import signal
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
+from toys import EPOCHS, FOREVER, STEPS
 
 from gpz_jax import checkpoints, interruption
 from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training import loop, segments, step
+from gpz_jax.training import loop, segments
 from gpz_jax.training.engine import Engine
-from gpz_jax.training.evaluation import Evaluation
-from gpz_jax.training.recipe import DECODER
-from gpz_jax.types import Mean
-
-EPOCHS, STEPS = 4, 4  # of 8 of 30 examples
-
-
-class Line(nn.Module):
-  @nn.compact
-  def __call__(self, x, *, train=False):
-    return nn.Dense(1, name='line')(x)
-
-
-MODEL = Line()
-
-
-def loss(params, batch_stats, lane, shared, index, mask, key, progress):
-  found = MODEL.apply({'params': params}, shared['x'][index])[:, 0]
-  error = Mean.of((found - shared['y'][index]) ** 2, mask).compute()
-  return jnp.where(progress < lane['until'], error, jnp.nan), batch_stats
-
-
-def evaluate(variables, lane, shared, index, mask):
-  error = (MODEL.apply(variables, shared['x'][index])[:, 0] - shared['y'][index]) ** 2
-  return {'mse': Mean.of(error, mask)}
 
 
 @pytest.fixture(autouse=True)
@@ -51,19 +25,11 @@ def short_segments(monkeypatch):
 
 @pytest.fixture(scope='module', params=['map', 'vmap'])
 def trainer(request):
-  objective = step.Objective(
-    MODEL, (3,), loss, Evaluation(evaluate, 30, 8), 'mse', 'mse'
-  )
-  recipe = dataclasses.replace(DECODER, epochs=EPOCHS, batch_size=8, learning_rate=0.1)
-  return loop.Trainer(objective, recipe, Engine(request.param).resolve())
+  return toys.make_trainer(Engine(request.param))
 
 
-def fit(trainer, until=(2.0, 2.0, 2.0), **options):
-  x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
-  shared = {'x': jnp.asarray(x), 'y': jnp.asarray(x @ [1.0, -2.0, 0.5])}
-  keys = jax.random.split(jax.random.key(0), 3)
-  lanes = {'key': keys, 'until': jnp.array(until, jnp.float32)}
-  return trainer.fit(lanes, shared, num_examples=30, order_seed=0, **options)
+def fit(trainer, until=(FOREVER,) * 3, **options):
+  return toys.fit(trainer, until, **options)
 
 
 def make_snapshots(folder, trainer, said=None, seconds=1e9, **identity):
@@ -146,14 +112,18 @@ def test_interrupted_within_every_evaluation(trainer, tmp_path, monkeypatch):
 def test_interrupted_at_random_with_a_lane_that_diverges(trainer, tmp_path):
   rng = random.Random(0)
   moments = iter(lambda: rng.randint(1, 6), None)
-  until = (2.0, 0.6, 2.0)  # the second lane's loss is NaN from the third epoch on
+  until = (
+    FOREVER,
+    0.6,
+    FOREVER,
+  )  # the second lane's loss is NaN from the third epoch on
   found, count = fit_in_pieces(trainer, tmp_path, moments, until=until)
   assert count >= 3
   assert_equal(found, fit(trainer, until=until))
 
 
 def test_a_lane_that_diverges_leaves_its_siblings_as_they_were(trainer):
-  (states, history), (healthy, _) = fit(trainer, (2.0, 0.6, 2.0)), fit(trainer)
+  (states, history), (healthy, _) = fit(trainer, (FOREVER, 0.6, FOREVER)), fit(trainer)
   np.testing.assert_array_equal(states.train.is_finite, [True, False, True])
   np.testing.assert_array_equal(states.train.step, [16, 8, 16])
   assert states.best.epoch[1] in (1, 2)  # of what was finite

@@ -39,3 +39,17 @@ def test_unknown_strategies_are_refused(strategy):
 
 def test_auto_avoids_grouped_convolutions_on_cpu():
   assert lanes.resolve('auto') == ('map' if jax.default_backend() == 'cpu' else 'vmap')
+
+
+def test_padding_repeats_the_last_lane():
+  found = lanes.pad({'x': jnp.array([3, 5, 7])}, 4)
+  np.testing.assert_array_equal(found['x'], [3, 5, 7, 7])
+  whole = {'x': jnp.arange(4)}
+  assert lanes.pad(whole, 2) is whole
+
+
+@pytest.mark.parametrize('strategy', ['map', 'vmap', 'unroll', 'chunk:2'])
+def test_lanes_that_are_not_as_many_are_refused(strategy):
+  uneven = {'x': jnp.arange(3), 'y': jnp.arange(2)}
+  with pytest.raises(AssertionError, match='every array of the lanes'):
+    lanes.over_lanes(lambda lane: lane['x'] + lane['y'], strategy)(uneven)

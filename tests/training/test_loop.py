@@ -1,74 +1,31 @@
 """The trainer's parts that the attack's and the targets' tests do not reach."""
 
-import dataclasses
-
-import flax.linen as nn
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+import toys
 
-from gpz_jax.training import loop, segments, step
-from gpz_jax.training.engine import Engine
-from gpz_jax.training.evaluation import Evaluation
-from gpz_jax.training.recipe import DECODER
-from gpz_jax.types import Mean
-
-
-class Line(nn.Module):
-  @nn.compact
-  def __call__(self, x, *, train=False):
-    return nn.Dense(1, name='line')(x)
-
-
-MODEL = Line()
-
-
-def loss(params, batch_stats, lane, shared, index, mask, key, progress):
-  found = MODEL.apply({'params': params}, shared['x'][index])[:, 0]
-  return Mean.of((found - shared['y'][index]) ** 2, mask).compute(), batch_stats
-
-
-def evaluate(variables, lane, shared, index, mask):
-  error = (MODEL.apply(variables, shared['x'][index])[:, 0] - shared['y'][index]) ** 2
-  return {'mse': Mean.of(error, mask)}
-
-
-def make_trainer(**changes):
-  objective = step.Objective(
-    MODEL, (3,), loss, Evaluation(evaluate, 30, 8), 'mse', 'mse'
-  )
-  recipe = dataclasses.replace(DECODER, epochs=4, batch_size=8, **changes)
-  return loop.Trainer(objective, recipe, Engine('map').resolve())
-
-
-def problem():
-  x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
-  shared = {'x': jnp.asarray(x), 'y': jnp.asarray(x @ [1.0, -2.0, 0.5])}
-  return {'key': jax.random.split(jax.random.key(0), 2)}, shared
+from gpz_jax.data import epoch_order
+from gpz_jax.training import segments, snapshots
 
 
 def test_lanes_start_from_what_the_model_draws_by_itself():
-  lanes, _ = problem()
-  states = make_trainer().create(lanes['key'])
-  for i, key in enumerate(lanes['key']):
-    expected = MODEL.init(jax.random.fold_in(key, 0), jnp.zeros((1, 3)))['params']
-    for found, wanted in zip(
-      jax.tree.leaves(states.train.params), jax.tree.leaves(expected), strict=True
-    ):
-      np.testing.assert_allclose(found[i], wanted, rtol=1e-5, atol=1e-6)
+  keys = toys.make_lanes()['key']
+  states = toys.make_trainer().create(keys)
+  for i, key in enumerate(keys):
+    expected = toys.MODEL.init(jax.random.fold_in(key, 0), jnp.zeros((1, 3)))['params']
+    found = jax.tree.map(lambda leaf, i=i: leaf[i], states.train.params)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_where_segments_end_does_not_change_the_result(monkeypatch):
-  lanes, shared = problem()
-
   def fit(seconds):
     monkeypatch.setattr(segments, 'SEGMENT_SECONDS', seconds)
     reports = []
-    states, history = make_trainer(learning_rate=0.1).fit(
-      lanes,
-      shared,
-      num_examples=30,
-      order_seed=0,
+    states, history = toys.fit(
+      toys.make_trainer(),
       on_progress=lambda done, total, values: reports.append((done, total)),
     )
     assert reports[-1] == (16, 16)  # 4 epochs of ceil(30 / 8) steps
@@ -77,16 +34,113 @@ def test_where_segments_end_does_not_change_the_result(monkeypatch):
   whole, history, few = fit(1e6)
   pieces, _, many = fit(0.0)
   assert many > few
-  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
-    np.testing.assert_array_equal(a, b)
+  chex.assert_trees_all_equal(whole, pieces)
   assert (history['mse'][-1] < history['mse'][0]).all()
 
 
 def test_the_best_epoch_is_the_one_with_the_lowest_held_out_value():
-  lanes, shared = problem()
-  states, history = make_trainer(learning_rate=3.0).fit(  # too large: it jumps about
-    lanes, shared, num_examples=30, order_seed=0
-  )
+  # so large a learning rate makes it jump about
+  states, history = toys.fit(toys.make_trainer(learning_rate=3.0))
   best = history['mse'].argmin(axis=0)
   np.testing.assert_array_equal(states.best.epoch, best + 1)
   np.testing.assert_array_equal(states.best.value, history['mse'].min(axis=0))
+
+
+def test_one_trace_serves_all_epochs_and_segments(monkeypatch):
+  monkeypatch.setattr(segments, 'SEGMENT_SECONDS', 0.0)
+  trainer = toys.make_trainer()
+  once = chex.assert_max_traces(trainer._segment, n=1)
+  monkeypatch.setattr(trainer, '_segment', once)
+  toys.fit(trainer)
+  assert trainer.traces == 1
+
+
+def test_history_goes_into_a_snapshot_and_comes_back():
+  epochs = [{'mse': np.array([1.0, 2.0])}, {'mse': np.array([3.0, 4.0])}]
+  history = snapshots.join(epochs)
+  chex.assert_trees_all_equal(history, {'mse': np.array([[1.0, 2.0], [3.0, 4.0]])})
+  chex.assert_trees_all_equal(snapshots.separate(history, 2), epochs)
+  assert snapshots.join([]) == {}
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_examples():
+  # nothing moves, so by hand: the mean over all 30 examples of the first line's error
+  states, history = toys.fit(toys.make_trainer(learning_rate=0.0, epochs=2))
+  for lane in range(2):
+    params = jax.tree.map(lambda leaf, lane=lane: leaf[lane], states.train.params)
+    error = toys.squared_errors(params, toys.make_shared(), np.arange(30)).mean()
+    np.testing.assert_allclose(history['loss'][:, lane], error, rtol=1e-5)
+    np.testing.assert_allclose(history['mse'][:, lane], error, rtol=1e-5)
+
+
+def test_progress_is_the_share_done_when_the_epoch_ends():
+  def loss(variables, lane, shared, batch, info):
+    error, stats = toys.loss(variables, lane, shared, batch, info)
+    return error * 0 + info.progress, stats
+
+  _, history = toys.fit(toys.make_trainer(objective=toys.make_objective(loss=loss)))
+  expected = np.repeat([[0.25], [0.5], [0.75], [1.0]], 2, axis=1)
+  np.testing.assert_allclose(history['loss'], expected)
+
+
+def test_an_epoch_that_is_not_eligible_is_not_chosen():
+  objective = toys.make_objective(eligible=lambda lane, progress: progress < 0.9)
+  trainer = toys.make_trainer(objective=objective, learning_rate=3.0)
+  states, history = toys.fit(trainer)
+  assert (history['mse'].argmin(axis=0) == 3).all()  # the last epoch, which may not be
+  early = history['mse'][:3]
+  np.testing.assert_array_equal(states.best.epoch, early.argmin(axis=0) + 1)
+  np.testing.assert_array_equal(states.best.value, early.min(axis=0))
+
+
+def test_a_plateau_lowers_the_learning_rate_of_what_follows():
+  after = []
+  toys.fit(
+    # no value is ever an improvement, so it fires after the first epoch
+    toys.make_trainer(plateau_patience=0, plateau_threshold=2.0, plateau_factor=0.0),
+    each_epoch=lambda epoch, states: after.append(jax.device_get(states.train.params)),
+  )
+  start = jax.device_get(toys.make_trainer().create(toys.make_lanes()['key']))
+  assert not np.allclose(
+    after[0]['line']['kernel'], start.train.params['line']['kernel']
+  )
+  chex.assert_trees_all_equal(*after)
+
+
+def test_every_epoch_takes_the_examples_in_an_order_of_its_own():
+  def loss(variables, lane, shared, batch, info):
+    error, stats = toys.loss(variables, lane, shared, batch, info)
+    return error * 0 + batch.index[0], stats
+
+  trainer = toys.make_trainer(objective=toys.make_objective(loss=loss))
+  _, history = toys.fit(trainer)
+  expected = []
+  for epoch in range(toys.EPOCHS):
+    order, masks = epoch_order(0, epoch, toys.EXAMPLES, toys.BATCH)
+    expected.append((order[:, 0] * masks.sum(axis=1)).sum() / toys.EXAMPLES)
+  np.testing.assert_allclose(history['loss'][:, 0], expected, rtol=1e-6)
+  assert len(set(expected)) == toys.EPOCHS
+
+
+@pytest.mark.parametrize(
+  ('lanes', 'shared', 'message'),
+  [
+    ({'until': jnp.ones(3)}, {}, "lanes['until'] must have as many lanes"),
+    (
+      {'train': jnp.ones((2, 29))},
+      {},
+      "lanes['train'] must be [L, N, ...] with N = 30",
+    ),
+    ({}, {'train': jnp.ones(29)}, "shared['train'] must be [N, ...] with N = 30"),
+    ({}, {'held_out': jnp.ones(29)}, "shared['held_out'] must be [N, ...] with N = 30"),
+  ],
+)
+def test_arrays_that_do_not_fit_are_named(lanes, shared, message):
+  with pytest.raises(AssertionError) as caught:
+    toys.make_trainer().fit(
+      toys.make_lanes() | lanes,
+      toys.make_shared() | shared,
+      num_examples=30,
+      order_seed=0,
+    )
+  assert message in str(caught.value)

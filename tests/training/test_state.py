@@ -1,4 +1,4 @@
-"""The plateau against torch's."""
+"""The plateau, against torch's and by hand."""
 
 import numpy as np
 import pytest
@@ -22,6 +22,30 @@ def test_plateau_scales_as_torch_does():
     expected.append(optimizer.param_groups[0]['lr'])
   assert found == expected
   assert found[-1] < 1  # it fired
+
+
+@pytest.mark.parametrize('patience', [0, 1, 2])
+def test_plateau_fires_after_one_epoch_more_than_the_patience(patience):
+  """By hand: the first epoch is the best, and none after it improves."""
+  plateau, scales = Plateau.create(), []
+  for _ in range(1 + 2 * (patience + 1)):
+    plateau = plateau.update(
+      np.float32(1), patience=patience, factor=0.5, threshold=1e-4
+    )
+    scales.append(float(plateau.scale))
+  # the patience passes, one more fires, and the count starts anew
+  waiting = patience + 1
+  assert scales == [1.0] * waiting + [0.5] * waiting + [0.25]
+
+
+def test_only_what_exceeds_the_threshold_is_an_improvement():
+  plateau = Plateau.create()
+  bad = []
+  for value in (1.0, 0.95, 0.85, 0.8):  # threshold 0.1: 0.85 < 0.9, then 0.8 > 0.765
+    plateau = plateau.update(np.float32(value), patience=9, factor=0.5, threshold=0.1)
+    bad.append(int(plateau.bad))
+  assert bad == [0, 1, 0, 1]
+  np.testing.assert_allclose(plateau.best, 0.85)
 
 
 def test_a_value_that_is_not_finite_is_no_improvement():

@@ -1,7 +1,8 @@
-"""What decoders minimise, and the compiled programs that do it."""
+"""What decoders minimise, and the compiled programs that do so."""
 
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,9 @@ from gpz_jax.targets import pixels
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import Evaluation, Means
 from gpz_jax.training.loop import Trainer
+from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.training.step import Objective
+from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
 from gpz_jax.types import Mean
 
 EVAL_BATCH = metrics.PAPER_BATCH
@@ -20,55 +22,77 @@ EVAL_BATCH = metrics.PAPER_BATCH
 
 def make_trainer(
   decoder: nn.Module,
-  fit_on: tuple[Any, Any],
-  choose_on: tuple[Any, Any],
+  train_data: tuple[Any, Any],
+  held_out: tuple[Any, Any],
   recipe: Recipe,
   *,
   constants: Any = None,
   engine: Engine = AUTO,
   ahead: bool = False,
 ) -> Trainer:
-  """The programs that `train` runs for arguments of these shapes.
+  """Makes the programs that `inversion.train` runs for arguments of these shapes.
 
   Args:
-    decoder: as for `train`; so are the others, of which shapes will do.
-    fit_on: [L, N, ...] and [N, H, W, C].
-    choose_on: likewise.
-    recipe: how to train.
-    constants: with L in front.
-    engine: how lanes are computed.
-    ahead: compile them now.
+    decoder: The architecture.
+    train_data: Activations [L, N, ...] and their images [N, H, W, C]. Shapes will do,
+      as for `held_out` and `constants`.
+    held_out: The same for the data that choose the epoch.
+    recipe: How to train.
+    constants: What the decoder must know of its lane's data, with L in front.
+    engine: How lanes are computed.
+    ahead: Whether to compile them now.
   """
   engine = engine.resolve()
-  sent, held_out = fit_on[0].shape[2:], choose_on[1].shape[0]
-  objective = make_objective(decoder, sent, held_out, engine)
+  sent, num_held_out = train_data[0].shape[2:], held_out[1].shape[0]
+  objective = make_objective(decoder, sent, num_held_out, engine)
   trainer = Trainer(objective, recipe, engine)
   if ahead:
-    blank = jax.ShapeDtypeStruct(fit_on[0].shape[:1], jnp.uint32)
+    blank = jax.ShapeDtypeStruct(train_data[0].shape[:1], jnp.uint32)
     keys = jax.eval_shape(jax.vmap(jax.random.key), blank)
-    stacked, shared = make_arguments(keys, fit_on, choose_on, constants)
-    trainer.compile(stacked, shared, fit_on[1].shape[0])
+    stacked, shared = make_arguments(keys, train_data, held_out, constants)
+    trainer.compile(stacked, shared, train_data[1].shape[0])
   return trainer
 
 
-def make_arguments(keys, fit_on, choose_on, constants) -> tuple[Any, Any]:
-  """What the objective takes: stacked over lanes, and shared by them."""
+def make_arguments(keys, train_data, held_out, constants) -> tuple[Any, Any]:
+  """The arrays that the objective takes, of the lanes and shared by them.
+
+  Args:
+    keys: The random keys [L] of the lanes.
+    train_data: Activations [L, N, ...] and their images [N, H, W, C].
+    held_out: The same for the data that choose the epoch.
+    constants: What the decoder must know of its lane's data, with L in front.
+  """
+  for name, (activations, images) in {
+    'train_data': train_data,
+    'held_out': held_out,
+  }.items():
+    message = f'{name}: activations [L, N, ...] and images [N, H, W, C]'
+    chex.assert_rank(images, 4, custom_message=message)
+    expected = (len(keys), len(images), ...)
+    chex.assert_shape(activations, expected, custom_message=message)
   stacked = {
     'key': keys,
-    'train': fit_on[0],
-    'held_out': choose_on[0],
+    'train': train_data[0],
+    'held_out': held_out[0],
     'constants': constants or {},
   }
-  return stacked, {'train': fit_on[1], 'held_out': choose_on[1]}
+  return stacked, {'train': train_data[1], 'held_out': held_out[1]}
 
 
 def make_objective(
   decoder: nn.Module, activation: tuple[int, ...], num_held_out: int, engine: Engine
 ) -> Objective:
-  """What decoders minimise: the per-element squared error.
+  """What decoders minimise: the squared error per element.
 
-  A lane holds 'train' and 'held_out', its activations, and 'constants'; all share
-  'train' and 'held_out', their images.
+  A lane's arrays are its activations, 'train' and 'held_out', and 'constants'. All
+  lanes share the images, 'train' and 'held_out'.
+
+  Args:
+    decoder: The architecture.
+    activation: The shape (h, w, c) of one activation.
+    num_held_out: The number of examples that choose the epoch.
+    engine: How lanes are computed.
   """
   return Objective(
     model=decoder,
@@ -81,18 +105,20 @@ def make_objective(
 
 
 def _make_loss(decoder: nn.Module, engine: Engine):
-  def loss(params, batch_stats, lane, shared, index, mask, key, progress):
-    del progress
+  def loss(
+    variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
+  ):
+    batch_stats = {**variables['batch_stats'], **lane['constants']}
     reconstruction, updated = engine.apply(
       decoder,
-      {'params': params, 'batch_stats': {**batch_stats, **lane['constants']}},
-      lane['train'][index],
+      {**variables, 'batch_stats': batch_stats},
+      lane['train'][batch.index],
       train=True,
       mutable=['batch_stats'],
-      rngs={'dropout': key},
+      rngs={'dropout': info.key},
     )
-    errors = metrics.mse(pixels(shared['train'], index), reconstruction)
-    return Mean.of(errors, mask).compute(), updated.get('batch_stats', {})
+    errors = metrics.mse(pixels(shared['train'], batch.index), reconstruction)
+    return Mean.of(errors, batch.mask).compute(), updated.get('batch_stats', {})
 
   return loss
 
@@ -100,11 +126,11 @@ def _make_loss(decoder: nn.Module, engine: Engine):
 def _make_evaluation(
   decoder: nn.Module, num_examples: int, engine: Engine
 ) -> Evaluation:
-  def evaluate(variables, lane, shared, index, mask) -> Means:
+  def evaluate(variables: Any, lane: LaneArrays, shared: Shared, batch: Batch) -> Means:
     reconstruction = engine.apply(
-      decoder, variables, lane['held_out'][index], train=False
+      decoder, variables, lane['held_out'][batch.index], train=False
     )
-    errors = metrics.mse(pixels(shared['held_out'], index), reconstruction)
-    return {'mse': Mean.of(errors, mask)}
+    errors = metrics.mse(pixels(shared['held_out'], batch.index), reconstruction)
+    return {'mse': Mean.of(errors, batch.mask)}
 
   return Evaluation(evaluate, num_examples, EVAL_BATCH)

@@ -11,6 +11,7 @@ ACSAC 2019.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -24,18 +25,19 @@ from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress, Trainer
+from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best
-from gpz_jax.training.step import Objective
+from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
 from gpz_jax.types import Dataset, InputError, Mean
 
 
 class Shadows(NamedTuple):
   """Shadow edges, stacked over lanes. The variables behind the split mean nothing."""
 
-  best: Best  # [L]
-  is_finite: jax.Array  # [L] bool
+  best: Best  # [L] the chosen epoch's variables
+  is_finite: jax.Array  # [L] bool, False where a step was not finite
 
 
 def train(
@@ -54,26 +56,29 @@ def train(
   """Trains a fresh edge in front of each target's frozen cloud to classify aux data.
 
   Args:
-    model: the target's architecture, which the shadow shares.
-    targets: variables [L] of each lane's target; only what lies behind the split is
+    model: The target's architecture, which the shadow shares.
+    targets: The variables [L] of each lane's target; only what lies behind the split is
       read.
-    lanes: L of them.
-    train: the attacker's images, labelled with the target's classes.
-    held_out: the same, for the plateau and the choice of the epoch.
-    recipe: how to train.
-    engine: how lanes are computed; shadows train in float32 always.
-    order_seed: of the order of examples, shared by all lanes.
-    on_progress: progress, see `Trainer.fit`; starts again for every split.
-    make_snapshots: where the training at a split keeps its snapshots.
+    lanes: The L lanes.
+    train: The attacker's images, labelled with the target's classes.
+    held_out: The same for the plateau and the choice of the epoch.
+    recipe: How to train.
+    engine: How lanes are computed; shadows always train in float32.
+    order_seed: The seed of the order of examples, which all lanes share.
+    on_progress: Called after each segment, see `Trainer.fit`. Each split counts its
+      steps from the start.
+    make_snapshots: Tells where the training at a split keeps its snapshots.
 
   Returns:
-    The shadows [L] at their epoch of lowest error, and the history: loss, nll, error.
+    The shadows [L] at their epoch of lowest error, and the history of loss, nll and
+    error.
 
   Raises:
-    InputError: a label is none of the target's classes.
+    InputError: A label is none of the target's classes.
   """
   engine = engine.resolve()
-  image_shape = train.image.shape[1:]
+  for leaf in jax.tree.leaves(targets):
+    chex.assert_shape(leaf, (len(lanes), ...), custom_message='targets [L, ...]')
   _check_labels(model, targets, train, held_out)
   shared = jax.device_put(
     {
@@ -81,16 +86,10 @@ def train(
       'held_out': (held_out.image, held_out.label),
     }
   )
-  shadows, histories, order = [], [], []
-  for split, rows in by_split(lanes).items():
-    objective = Objective(
-      model=model,
-      sample_shape=image_shape,
-      loss=_make_loss(model, split, engine),
-      evaluation=make_evaluation(_classify(model, split, engine), len(held_out)),
-      plateau_on='nll',
-      select_on='error',
-    )
+  shadows, histories = [], []
+  rows_of = by_split(lanes)
+  for split, rows in rows_of.items():
+    objective = _make_objective(model, split, train, held_out, engine)
     keys = jnp.stack([lanes[row].key() for row in rows])
     states, history = Trainer(objective, recipe, engine).fit(
       {'key': keys, 'target': lanes_lib.take(targets, rows)},
@@ -102,16 +101,37 @@ def train(
     )
     shadows.append(Shadows(states.best, states.train.is_finite))
     histories.append(history)
-    order.extend(rows)
-  back = np.argsort(order)
+  return _join_splits(shadows, histories, list(rows_of.values()))
+
+
+def _make_objective(
+  model: nn.Module, split: str, train: Dataset, held_out: Dataset, engine: Engine
+) -> Objective:
+  """What the shadow edges of a split minimise; the split is structure, not a number."""
+  return Objective(
+    model=model,
+    sample_shape=train.image.shape[1:],
+    loss=_make_loss(model, split, engine),
+    evaluation=make_evaluation(_classify(model, split, engine), len(held_out)),
+    plateau_on='nll',
+    select_on='error',
+  )
+
+
+def _join_splits(
+  shadows: Sequence[Shadows], histories: Sequence[History], rows: Sequence[np.ndarray]
+) -> tuple[Shadows, History]:
+  """Joins what was trained by split; `rows` says which lane each row belongs to."""
+  back = np.argsort(np.concatenate(rows))
   joined = jax.tree.map(lambda *parts: jnp.concatenate(parts)[back], *shadows)
   return joined, {
-    name: np.concatenate([h[name] for h in histories], axis=1)[:, back]
+    name: np.concatenate([history[name] for history in histories], axis=1)[:, back]
     for name in histories[0]
   }
 
 
 def _check_labels(model, targets, *datasets: Dataset) -> None:
+  """Refuses labels beyond the target's classes, which only its logits tell."""
   image = jax.ShapeDtypeStruct((1, *datasets[0].image.shape[1:]), jnp.float32)
   target = jax.eval_shape(lambda tree: lanes_lib.take(tree, 0), targets)
   logits = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), target, image)
@@ -124,10 +144,10 @@ def _check_labels(model, targets, *datasets: Dataset) -> None:
 
 
 def _shadow_edge(model, variables, images, split: str, key):
-  """The edge in training mode: activation [B, ...], and batch_stats it has moved.
+  """The edge in training mode: the activation [B, ...] and the new batch_stats.
 
-  Batch statistics of modules first called behind the split stay as they were, so that
-  the compiler drops the shadow's own cloud.
+  The batch statistics of modules that are first called behind the split stay as they
+  were. Nothing then needs the shadow's own cloud, and the compiler drops it.
   """
   edge_modules, activations = set(), []
 
@@ -155,23 +175,20 @@ def _shadow_edge(model, variables, images, split: str, key):
 
 def _make_loss(model: nn.Module, split: str, engine: Engine):
   @engine.traced
-  def loss(params, batch_stats, lane, shared, index, mask, key, progress):
-    del progress
+  def loss(
+    variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
+  ):
     images, labels = shared['train']
     activation, batch_stats = _shadow_edge(
-      model,
-      {'params': params, 'batch_stats': batch_stats},
-      pixels(images, index),
-      split,
-      key,
+      model, variables, pixels(images, batch.index), split, info.key
     )
     logits = partition.cloud(
       model, lane['target'], activation, split, image_shape=images.shape[1:]
     )
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(
-      logits, labels[index]
+      logits, labels[batch.index]
     )
-    return Mean.of(losses, mask).compute(), batch_stats
+    return Mean.of(losses, batch.mask).compute(), batch_stats
 
   return loss
 
