@@ -40,8 +40,8 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
   """Prints what `main` does.
 
   Args:
-    workdir: of the sweep.
-    limits: arguments of `zone.recommend`; the sweep's own hold where one is None.
+    workdir: Folder of the sweep.
+    limits: Arguments of `zone.recommend`. Where one is None, the sweep's own holds.
 
   Raises:
     InputError: there is no such folder, or what is in it cannot be used.
@@ -89,20 +89,20 @@ def _with_those_of(
 def _describe_zone(rows, theory_rows, ladder) -> list[str]:
   """The zone by the attack, the votes and their agreement, the probe's record."""
   votes = zone.vote(rows, theory_rows, ladder=ladder)
-  attacks = {cast.alpha: cast.by('attack') for cast in votes.alphas}
+  attacks = {cast.treatment: cast.by('attack') for cast in votes.treatments}
   lines = ['']
-  for found in zone.golden_zone(rows).alphas:
-    attack = attacks[found.alpha]
+  for found in zone.golden_zone(rows).treatments:
+    attack = attacks[found.treatment]
     worth = f' The attack there is {attack.note}.' if attack and attack.note else ''
     lines.append(found.sentence() + worth)
-  if any(cast.votes for cast in votes.alphas):
-    has_shares = any(vote.shares for cast in votes.alphas for vote in cast.votes)
+  if any(cast.votes for cast in votes.treatments):
+    has_shares = any(vote.shares for cast in votes.treatments for vote in cast.votes)
     sure = ' (%: of resamples over seeds and intervals)' if has_shares else ''
     lines += ['', f'Votes on where the zone begins{sure}:', zone.format_votes(votes)]
   if not theory_rows:
     return [*lines, 'No theory.parquet: the attack votes alone.']
   record = zone.agreement(rows, theory_rows)
-  lines += ['', *(cast.sentence() for cast in votes.alphas), '']
+  lines += ['', *(cast.sentence() for cast in votes.treatments), '']
   return lines + [each.sentence() for each in record if each.is_measured]
 
 

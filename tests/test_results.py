@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpz_jax import results
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 
 
 def make_row(**changes):
@@ -129,9 +129,14 @@ def test_seed_means_leave_out_diverged_lanes():
     make_row(alpha=0.3, seed=0, split='a', test_mse=7.0),
   ]
   # by hand
-  assert results.seed_values(rows, 'test_mse', alpha=0.0, split='a') == [0.1, 0.3]
-  assert results.seed_mean(rows, 'test_mse', alpha=0.0, split='a') == 0.2
-  assert math.isnan(results.seed_mean(rows, 'test_mse', alpha=0.0, split='b'))
+  assert results.seed_values(rows, 'test_mse', treatment=Treatment(), split='a') == [
+    0.1,
+    0.3,
+  ]
+  assert results.seed_mean(rows, 'test_mse', treatment=Treatment(), split='a') == 0.2
+  assert math.isnan(
+    results.seed_mean(rows, 'test_mse', treatment=Treatment(), split='b')
+  )
 
 
 def test_values_of_the_target_count_once_a_seed():
@@ -140,7 +145,10 @@ def test_values_of_the_target_count_once_a_seed():
     for seed, accuracy in ((0, 0.5), (1, 0.7))
     for split in 'abc'
   ]
-  assert results.seed_values(rows, 'target_accuracy', alpha=0.0) == [0.5, 0.7]
+  assert results.seed_values(rows, 'target_accuracy', treatment=Treatment()) == [
+    0.5,
+    0.7,
+  ]
 
 
 def test_table_has_a_line_a_split_and_columns_an_alpha():

@@ -13,6 +13,7 @@ import scipy.stats
 
 from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.types import Treatment
 
 RELATIONS = {'<': operator.lt, '>': operator.gt}
 
@@ -49,7 +50,9 @@ class Runs:
     rows = [
       row for row in self.rows.get(cell.run, []) if plain(row['attack']) == cell.attack
     ]
-    return results.seed_values(rows, cell.column, alpha=cell.alpha, split=split)
+    return results.seed_values(
+      rows, cell.column, treatment=Treatment(cell.alpha), split=split
+    )
 
   def mean(self, cell: Cell | float) -> float:
     """The mean over seeds; NaN where there is none; a number is itself."""

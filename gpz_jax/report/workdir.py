@@ -8,7 +8,7 @@ import numpy as np
 
 from gpz_jax import filenames, results
 from gpz_jax.results import Row
-from gpz_jax.types import InputError, stable_hash
+from gpz_jax.types import InputError, Treatment, stable_hash
 from gpz_jax.zone import LIMITS, Recommendation, Zone, golden_zone, recommend
 
 
@@ -21,7 +21,7 @@ class Findings:
   is_final: bool  # rows come from the parquet file, written at the end
   splits: list[str]  # forward order
   attacks: list[str]
-  alphas: list[float]  # ascending
+  treatments: list[Treatment]  # ascending
   zone: Zone
   recommendation: Recommendation
   ladder: dict[str, dict[str, float]]
@@ -29,22 +29,31 @@ class Findings:
   env: dict[str, Any]
   originals: np.ndarray | None  # [n, H, W, C] uint8
   comparison: str  # with published numbers, '' without
-  samples: dict[tuple[float, str], np.ndarray]  # (alpha, split) -> [n, H, W, C] uint8
+  # (treatment, split) -> [n, H, W, C] uint8
+  samples: dict[tuple[Treatment, str], np.ndarray]
 
   def values(
-    self, column: str, alpha: float, split: str | None = None, attack: str | None = None
+    self,
+    column: str,
+    treatment: Treatment,
+    split: str | None = None,
+    attack: str | None = None,
   ) -> list[float]:
     """`results.seed_values` of one attack's rows; of the strongest if None."""
     rows = self.strongest
     if attack is not None:
       rows = [row for row in self.rows if row['attack'] == attack]
-    return results.seed_values(rows, column, alpha=alpha, split=split)
+    return results.seed_values(rows, column, treatment=treatment, split=split)
 
   def mean(
-    self, column: str, alpha: float, split: str | None = None, attack: str | None = None
+    self,
+    column: str,
+    treatment: Treatment,
+    split: str | None = None,
+    attack: str | None = None,
   ) -> float:
     """The mean of `values`; NaN where there is none."""
-    return results.mean(self.values(column, alpha, split, attack))
+    return results.mean(self.values(column, treatment, split, attack))
 
   def row(self, attack: str, split: str) -> Row | None:
     """The first row of a split attacked so; None where it was not."""
@@ -55,9 +64,9 @@ class Findings:
     """A row of `split`: what cutting there costs is the same in all of them."""
     return next(row for row in self.rows if row['split'] == split)
 
-  def is_in_zone(self, alpha: float, split: str) -> bool:
-    """Whether `split` lies in the golden zone of `alpha`."""
-    found = next(z for z in self.zone.alphas if z.alpha == alpha)
+  def is_in_zone(self, treatment: Treatment, split: str) -> bool:
+    """Whether `split` lies in the golden zone of `treatment`."""
+    found = next(z for z in self.zone.treatments if z.treatment == treatment)
     if found.split is None:
       return False
     return self.splits.index(split) >= self.splits.index(found.split)
@@ -82,7 +91,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     is_final=is_final,
     splits=results.list_splits(rows),
     attacks=results.list_attacks(rows),
-    alphas=results.list_alphas(rows),
+    treatments=results.list_treatments(rows),
     zone=golden_zone(rows),
     recommendation=recommend(rows, **limits),
     ladder=results.read_ladder(workdir),
@@ -104,11 +113,11 @@ def sample_path(
 
 def _read_samples(
   workdir: pathlib.Path, rows: list[Row]
-) -> dict[tuple[float, str], np.ndarray]:
-  """The samples of the lowest seed that has them, for each alpha and split."""
+) -> dict[tuple[Treatment, str], np.ndarray]:
+  """The samples of the lowest seed that has them, for each treatment and split."""
   samples = {}
   for row in sorted(rows, key=lambda row: row['seed']):
-    key = (row['alpha'], row['split'])
+    key = (Treatment.of(row), row['split'])
     if key not in samples:
       images = _read_images(
         sample_path(workdir, row['lane_id'], row['split'], row['attack'])

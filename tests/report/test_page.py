@@ -8,7 +8,9 @@ import pytest
 from pages import read_page
 
 from gpz_jax import report, results
-from gpz_jax.report import figures, formats, page
+from gpz_jax.report import figures, page
+from gpz_jax.report.styles import treatment_colours
+from gpz_jax.results import formats
 from gpz_jax.types import InputError, Lane, Treatment
 
 SPLITS = ('block_1', 'block_2', 'block_3', 'block_4', '<script>alert(1)</script>')
@@ -213,7 +215,8 @@ def test_alphas_that_differ_are_grouped_in_the_headline(workdir):
 
 
 def test_colours_differ_between_alphas():
-  colours = figures.alpha_colours([-0.3, -0.05, 0.0, 0.05, 0.1, 0.3])
+  treatments = [Treatment(alpha) for alpha in (-0.3, -0.05, 0.0, 0.05, 0.1, 0.3)]
+  colours = treatment_colours(treatments)
   assert len(set(colours.values())) == 6
 
 

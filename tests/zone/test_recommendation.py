@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from made_up import make_rows
 
 from gpz_jax import zone
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def two_alphas():
 )
 def test_the_most_resistant_cut_within_the_limits(two_alphas, limits, expected):
   found = zone.recommend(two_alphas, **limits)
-  assert (found.split, found.alpha) == expected
+  assert (found.split, found.treatment) == (expected[0], Treatment(expected[1]))
   assert found.sentence().startswith(f'Cut at {expected[0]} with alpha')
   for name in limits:
     assert name in found.reason
@@ -45,7 +45,7 @@ def test_of_equals_the_cheapest_is_taken():
 
 def test_when_nothing_fits_each_limit_is_blamed(two_alphas):
   found = zone.recommend(two_alphas, max_edge_params=50, min_accuracy=0.91)
-  assert (found.split, found.alpha) == (None, None)
+  assert (found.split, found.treatment) == (None, None)
   assert found.sentence() == (
     'No cut fits: max_edge_params=50 excludes 8 of 8 candidates (lowest 100, a with '
     'alpha 0); min_accuracy=0.91 excludes 4 of 8 candidates (highest 0.92, a with '
@@ -127,10 +127,10 @@ def test_alternatives_are_the_front_within_the_limits(two_alphas):
   found = zone.recommend(two_alphas, max_edge_params=300)
   # by hand: payload falls with depth, so no split outdoes another; alpha 0.3 resists
   # better at each
-  assert [(c.split, c.alpha) for c in found.alternatives] == [
-    ('a', 0.3),
-    ('b', 0.3),
-    ('c', 0.3),
+  assert [(c.split, c.treatment) for c in found.alternatives] == [
+    ('a', Treatment(0.3)),
+    ('b', Treatment(0.3)),
+    ('c', Treatment(0.3)),
   ]
   none = zone.recommend(two_alphas, max_edge_params=1)
   assert [c.split for c in none.alternatives] == ['a', 'b', 'c', 'd']
@@ -146,14 +146,18 @@ def test_a_cut_that_costs_more_and_resists_less_is_no_alternative():
 def test_a_single_split_is_its_own_recommendation():
   found = zone.recommend(make_rows([0.03]))
   assert found.split == 'a'
-  assert [cut.split for cut in found.alternatives] == ['a']
+  assert [one.split for one in found.alternatives] == ['a']
 
 
-CUT = zone.Candidate('a', 0, 0.0, 0.1, 10.0, 0.9, 1, 0.1, 1, 0.1, 1)
-cuts = st.lists(
+CANDIDATE = zone.Candidate('a', 0, Treatment(), 0.1, 10.0, 0.9, 1, 0.1, 1, 0.1, 1)
+some_candidates = st.lists(
   st.builds(
     lambda mse, params, flops, payload: dataclasses.replace(
-      CUT, test_mse=mse, edge_params=params, edge_flops=flops, payload_bytes=payload
+      CANDIDATE,
+      test_mse=mse,
+      edge_params=params,
+      edge_flops=flops,
+      payload_bytes=payload,
     ),
     st.sampled_from([0.1, 0.2, 0.3]),
     *[st.integers(1, 3)] * 3,
@@ -162,18 +166,18 @@ cuts = st.lists(
 )
 
 
-@hypothesis.given(cuts)
-def test_the_front_by_its_definition(cuts):
+@hypothesis.given(some_candidates)
+def test_the_front_by_its_definition(candidates):
   def better_or_equal(a, b):
     return a.test_mse >= b.test_mse and all(
       x <= y for x, y in zip(a.costs, b.costs, strict=True)
     )
 
-  front = zone.pareto_front(cuts)
-  for cut in cuts:  # each is on the front, or something there is as good and no equal
-    above = [c for c in front if better_or_equal(c, cut)]
+  front = zone.pareto_front(candidates)
+  for one in candidates:  # on the front, or something there is as good and no equal
+    above = [other for other in front if better_or_equal(other, one)]
     assert above
-    assert (cut in front) == all(better_or_equal(cut, c) for c in above)
+    assert (one in front) == all(better_or_equal(one, other) for other in above)
 
 
 def test_the_choice_is_on_the_front_also_among_ties():
@@ -202,4 +206,4 @@ def test_the_prediction_is_no_place_to_cut():
   only = zone.recommend(rows[2:])
   assert (only.split, only.alternatives) == (None, ())
   assert 'only the prediction was attacked' in only.sentence()
-  assert zone.vote(rows[2:]).alphas[0].votes == ()
+  assert zone.vote(rows[2:]).treatments[0].votes == ()
