@@ -60,9 +60,9 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   """Runs what is missing, compares, prints and rebuilds the reports.
 
   Args:
-    artefact: 'table4' or 'fig5'.
-    options: scale, root, data_dir and seeds, as the flags have them.
-    folder: with flagfiles/ and paper/.
+    artefact: The table or figure, as 'table4' or 'fig5'.
+    options: The flags scale, root, data_dir and seeds.
+    folder: The folder that holds flagfiles/ and paper/.
 
   Returns:
     The exit status.

@@ -1,6 +1,8 @@
+import functools
 import json
 import math
 
+import made_up
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -8,13 +10,8 @@ import pytest
 from gpz_jax import results
 from gpz_jax.types import InputError, Treatment
 
-
-def make_row(**changes):
-  row = {
-    column.name: {str: 'x', int: 1, float: 0.5}[column.type]
-    for column in results.COLUMNS
-  }
-  return row | {'status': 'done'} | changes
+make_row = functools.partial(made_up.make_row, status='done')
+make_theory_row = functools.partial(made_up.make_row, results.THEORY)
 
 
 def test_rows_come_back_as_written(tmp_path):
@@ -151,6 +148,43 @@ def test_values_of_the_target_count_once_a_seed():
   ]
 
 
+def make_attacks(*attacks):
+  """Rows of one lane and split: (attack, images scored, error, status) each."""
+  return [
+    make_row(attack=attack, n_test=count, test_mse=error, status=status)
+    for attack, count, error, status in attacks
+  ]
+
+
+@pytest.mark.parametrize(
+  ('attacks', 'expected'),
+  [
+    # the lowest error wins
+    ([('a', 9, 0.2, 'done'), ('b', 9, 0.1, 'done'), ('c', 9, 0.3, 'done')], 'b'),
+    # but not an error on fewer images
+    ([('few', 3, 0.1, 'done'), ('many', 9, 0.2, 'done')], 'many'),
+    ([('worse', 9, 0.3, 'done'), ('few', 3, 0.1, 'done'), ('b', 9, 0.2, 'done')], 'b'),
+    # an error on fewer images, where the others diverged or have none
+    ([('few', 3, 0.2, 'done'), ('gone', 9, 0.1, 'diverged')], 'few'),
+    ([('few', 3, 0.2, 'done'), ('nan', 9, math.nan, 'done')], 'few'),
+    ([('few', 3, 0.2, 'done'), ('inf', 9, math.inf, 'done')], 'few'),
+    # of those that diverged, the one on most images
+    ([('a', 3, 0.1, 'diverged'), ('b', 9, 0.2, 'diverged')], 'b'),
+  ],
+)
+def test_the_strongest_attack(attacks, expected):
+  for rows in (make_attacks(*attacks), make_attacks(*attacks[::-1])):
+    (found,) = results.strongest(rows)
+    assert found['attack'] == expected
+
+
+def test_the_strongest_attack_is_one_for_each_lane_and_split():
+  cells = [(a, s, x) for a in (0.0, 0.3) for s in (0, 1) for x in ('a', 'b')]
+  rows = [make_row(alpha=a, seed=s, split=x) for a, s, x in cells]
+  found = results.strongest(rows + rows)
+  assert [(row['alpha'], row['seed'], row['split']) for row in found] == cells
+
+
 def test_table_has_a_line_a_split_and_columns_an_alpha():
   rows = [
     make_row(
@@ -195,14 +229,6 @@ def test_provenance_is_json_without_paths():
   )
   assert found['device_count'] >= 1
   assert '/' not in json.dumps(found)
-
-
-def make_theory_row(**changes):
-  row = {
-    column.name: {str: 'x', int: 1, float: 0.5}[column.type]
-    for column in results.THEORY.columns
-  }
-  return row | changes
 
 
 def test_theory_rows_come_back_from_both_kinds_of_file(tmp_path):

@@ -20,7 +20,10 @@ RELATIONS = {'<': operator.lt, '>': operator.gt}
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """One number of a table: which run, target, split, attack (without `at`), column."""
+  """One number of a table: which run, target, split, attack (without `at`), column.
+
+  Published targets differ in alpha only, so a cell names no other part of a treatment.
+  """
 
   run: str
   alpha: float
@@ -73,12 +76,12 @@ class Number:
 
   @property
   def mean(self) -> float:
-    """Over seeds; NaN without any."""
+    """The mean over seeds; NaN without any."""
     return results.mean(self.values)
 
   @property
   def difference(self) -> float:
-    """Ours over the published, less one."""
+    """Our number over the published one, less one."""
     return self.mean / self.published - 1
 
   @property
@@ -168,9 +171,9 @@ def format_comparison(
   """Tables of plain text: numbers, their order, and claims.
 
   Args:
-    numbers: published and ours.
-    claims: published, put to the test.
-    has_verdicts: whether to say which numbers are within their tolerance; a small
+    numbers: Published numbers and ours.
+    claims: Published claims, put to the test.
+    has_verdicts: Whether to say which numbers are within their tolerance. A small
       stand-in of the published experiment is not held to that.
   """
   lines = []

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import chex
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -135,6 +136,7 @@ def save_png(figure: Figure, path: pathlib.Path) -> None:
 
 def join_images(images: np.ndarray, gap: int = 2) -> np.ndarray:
   """n images side by side on white: [n, H, W, C] -> [H, n * (W + gap) - gap, (3)]."""
+  chex.assert_rank(images, 4, custom_message='images [n, H, W, C]')
   padded = np.pad(images, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
   strip = np.concatenate(list(padded), axis=1)[:, :-gap]
   return strip[..., 0] if strip.shape[-1] == 1 else strip

@@ -225,6 +225,8 @@ def test_images_are_joined_with_a_white_gap():
   # by hand
   np.testing.assert_array_equal(figures.join_images(images), [[0, 0, 255, 255, 0, 0]])
   assert figures.join_images(np.zeros((3, 4, 4, 3), np.uint8)).shape == (4, 16, 3)
+  with pytest.raises(AssertionError, match=r'images \[n, H, W, C\]'):
+    figures.join_images(np.zeros((4, 4, 3), np.uint8))
 
 
 def test_numbers_are_written_short():

@@ -10,6 +10,7 @@ from pages import read_page
 
 from gpz_jax import report, results
 from gpz_jax.report.ladder import RUNGS
+from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, read_theory
 from gpz_jax.report.theory.findings import interval
 from gpz_jax.types import InputError, Treatment
@@ -243,6 +244,25 @@ def test_changes_and_trails_are_means_over_seeds(tmp_path):
   predicted, true = along_epochs.changes(theory, Treatment(), 'a')
   assert (predicted.tolist(), true.tolist()) == ([-1.5], [0.0])
   assert np.isnan(theory.trail('nc1', Treatment(), 'a')).all()
+
+
+def test_the_lines_of_a_training_look_as_their_treatment(tmp_path):
+  rows = make_rows(ERRORS[:1]) + make_rows(ERRORS[:1], alpha=0.3)
+  followed = [
+    row
+    for alpha in (0.0, 0.3)
+    for row in make_training([[8.0], [9.0]], [[1.0], [1.0]], alpha=alpha)
+  ]
+  theory = read(tmp_path, rows, followed)
+  figure = along_epochs.draw_epochs(theory)
+  assert figure is not None
+  expected = list(treatment_colours(theory.treatments).values())
+  radius, _, _, change, _ = figure.axes
+  assert [line.get_color() for line in radius.lines] == expected
+  # predicted changes first, dashed, then true ones; the line at 0 comes last
+  lines = change.lines[:-1]
+  assert [line.get_color() for line in lines] == expected * 2
+  assert [line.get_linestyle() for line in lines] == ['--', '--', '-', '-']
 
 
 def test_splits_of_the_training_figure(tmp_path):
