@@ -216,9 +216,39 @@ def test_table_has_a_line_a_split_and_columns_an_alpha():
   assert lines[0].index('alpha 0.3') == lines[1].rindex('MSE')
 
 
+def test_a_second_table_has_a_line_an_attack_and_split():
+  rows = [
+    make_row(split=split, attack=attack, n_test=9, test_mse=error)
+    for attack, error in (('weak', 0.2), ('strong', 0.1))
+    for split in 'ab'
+  ]
+  first, second = results.format_table(rows).split('\n\n')
+  assert [line.split()[5] for line in first.splitlines()[2:4]] == ['0.10000'] * 2
+  assert [line.split()[:3] for line in second.splitlines()[2:]] == [
+    ['weak', 'a', '0.20000'],
+    ['weak', 'b', '0.20000'],
+    ['strong', 'a', '0.10000'],
+    ['strong', 'b', '0.10000'],
+  ]
+
+
+def test_rows_of_a_parquet_are_sorted_by_seed_before_attack(tmp_path):
+  keys = [(1, 'a'), (0, 'b'), (0, 'a')]
+  rows = [make_row(seed=seed, attack=attack) for seed, attack in keys]
+  results.write_parquet(tmp_path / 'results.parquet', rows)
+  back = results.read_parquet(tmp_path / 'results.parquet')
+  assert [(row['seed'], row['attack']) for row in back] == sorted(keys)
+
+
+def test_the_treatment_nearest_to_none_and_the_most_smoothed():
+  treatments = [Treatment(alpha) for alpha in (-0.3, 0.1, 0.2)]
+  assert results.nearest_untreated(treatments) == Treatment(0.1)
+  assert results.most_smoothed(treatments) == Treatment(0.2)
+
+
 def test_bytes_read_well():
-  shown = [results.format_bytes(n) for n in (512, 1000, 8192, 3 << 19, 5 << 30)]
-  assert shown == ['512 B', '1000 B', '8 KiB', '1.5 MiB', '5 GiB']
+  shown = [results.format_bytes(n) for n in (512, 1000, 1024, 8192, 3 << 19, 5 << 30)]
+  assert shown == ['512 B', '1000 B', '1 KiB', '8 KiB', '1.5 MiB', '5 GiB']
 
 
 def test_provenance_is_json_without_paths():

@@ -72,6 +72,13 @@ def test_missing_and_diverged_rows_are_stepped_over():
   assert alone.sentence() == 'alpha 0: fewer than two splits have a result.'
 
 
+def test_the_strongest_attack_decides():
+  weak = [row | {'attack': 'weak'} for row in make_rows([0.01, 0.05, 0.06])]
+  strong = [row | {'attack': 'strong'} for row in make_rows([0.01, 0.015, 0.05])]
+  for rows in (weak + strong, strong + weak):
+    assert zone.golden_zone(rows).treatments[0].split == 'c'
+
+
 def test_bad_rows_are_refused():
   with pytest.raises(InputError, match='run the sweep first'):
     zone.golden_zone([])
@@ -81,6 +88,9 @@ def test_bad_rows_are_refused():
   rows[1]['dataset'] = 'y'
   with pytest.raises(InputError, match=r'several values of dataset \(x, y\)'):
     zone.recommend(rows)
+  rows[1] |= {'dataset': 'x', 'aux_dataset': 'y'}
+  with pytest.raises(InputError, match='several values of aux_dataset'):
+    zone.golden_zone(rows)
 
 
 def test_what_an_error_is_worth_on_the_ladder():

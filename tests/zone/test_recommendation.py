@@ -25,6 +25,7 @@ def two_alphas():
     ({'max_edge_params': 300}, ('c', 0.3)),
     ({'max_edge_flops': 2999}, ('b', 0.3)),
     ({'min_accuracy': 0.91}, ('d', 0.0)),
+    ({'min_accuracy': 0.92}, ('d', 0.0)),
     ({'min_accuracy': 0.91, 'max_edge_params': 100}, ('a', 0.0)),
     ({'max_payload_bytes': 1000, 'max_edge_params': 400}, ('d', 0.3)),
   ],
@@ -41,6 +42,8 @@ def test_of_equals_the_cheapest_is_taken():
   # by hand: 0.300 and 0.299 are within 1%
   found = zone.recommend(make_rows([0.03, 0.06, 0.299, 0.300]))
   assert found.split == 'c'
+  # 0.295 is not
+  assert zone.recommend(make_rows([0.03, 0.06, 0.295, 0.300])).split == 'd'
 
 
 def test_when_nothing_fits_each_limit_is_blamed(two_alphas):
@@ -110,6 +113,11 @@ def test_an_infinite_limit_is_none():
       [0.01, 0.05, 0.06],
       {'max_edge_params': 100},
       'it lies before the golden zone, which starts at b',
+    ),
+    (
+      [0.01, 0.05, 0.06],
+      {'max_edge_params': 200},
+      'it lies in the golden zone, which starts at b',
     ),
     ([0.03, 0.04, 0.05], {}, 'this alpha has no golden zone'),
     (
