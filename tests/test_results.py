@@ -123,6 +123,7 @@ def test_seed_means_leave_out_diverged_lanes():
     make_row(alpha=0.0, seed=2, split='a', test_mse=0.3),
     make_row(alpha=0.0, seed=0, split='a', test_mse=0.1),
     make_row(alpha=0.0, seed=1, split='a', test_mse=9.0, status='diverged'),
+    make_row(alpha=0.0, seed=3, split='a', test_mse=math.nan),
     make_row(alpha=0.3, seed=0, split='a', test_mse=7.0),
   ]
   # by hand
