@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
   config = sweep.config_from_flags()
   found = probe.probe(config)
   print(f'\n{zone.format_votes(found.votes)}\n')
-  print('\n'.join(cast.sentence() for cast in found.votes.alphas))
+  print('\n'.join(cast.sentence() for cast in found.votes.treatments))
   rows, _ = results.read_workdir(config.workdir, missing_ok=True)
   if rows:
     record = zone.agreement(rows, found.rows)

@@ -15,6 +15,7 @@ from absl import flags
 
 from experiments import command
 from gpz_jax import results, zone
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
 
@@ -40,8 +41,8 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
   """Prints what `main` does.
 
   Args:
-    workdir: of the sweep.
-    limits: arguments of `zone.recommend`; the sweep's own hold where one is None.
+    workdir: Folder of the sweep.
+    limits: Arguments of `zone.recommend`. Where one is None, the sweep's own holds.
 
   Raises:
     InputError: there is no such folder, or what is in it cannot be used.
@@ -61,7 +62,7 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
     among = 'all cuts' if of_all else 'those within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
     print(zone.format_candidates(found))
-  ladder = results.read_ladder(workdir)
+  ladder = results.read_ladder(Workdir(workdir).ladder)
   print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
 
 
@@ -80,7 +81,7 @@ def _given_limits() -> dict[str, float | None]:
 def _with_those_of(
   workdir: pathlib.Path, limits: dict[str, float | None]
 ) -> dict[str, float | None]:
-  config = results.read_object(workdir / 'config.json')
+  config = results.read_object(Workdir(workdir).config)
   return {
     name: config.get(name) if value is None else value for name, value in limits.items()
   }
@@ -89,20 +90,20 @@ def _with_those_of(
 def _describe_zone(rows, theory_rows, ladder) -> list[str]:
   """The zone by the attack, the votes and their agreement, the probe's record."""
   votes = zone.vote(rows, theory_rows, ladder=ladder)
-  attacks = {cast.alpha: cast.by('attack') for cast in votes.alphas}
+  attacks = {cast.treatment: cast.by('attack') for cast in votes.treatments}
   lines = ['']
-  for found in zone.golden_zone(rows).alphas:
-    attack = attacks[found.alpha]
+  for found in zone.golden_zone(rows).treatments:
+    attack = attacks[found.treatment]
     worth = f' The attack there is {attack.note}.' if attack and attack.note else ''
     lines.append(found.sentence() + worth)
-  if any(cast.votes for cast in votes.alphas):
-    has_shares = any(vote.shares for cast in votes.alphas for vote in cast.votes)
+  if any(cast.votes for cast in votes.treatments):
+    has_shares = any(vote.shares for cast in votes.treatments for vote in cast.votes)
     sure = ' (%: of resamples over seeds and intervals)' if has_shares else ''
     lines += ['', f'Votes on where the zone begins{sure}:', zone.format_votes(votes)]
   if not theory_rows:
     return [*lines, 'No theory.parquet: the attack votes alone.']
   record = zone.agreement(rows, theory_rows)
-  lines += ['', *(cast.sentence() for cast in votes.alphas), '']
+  lines += ['', *(cast.sentence() for cast in votes.treatments), '']
   return lines + [each.sentence() for each in record if each.is_measured]
 
 

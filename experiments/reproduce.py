@@ -21,6 +21,7 @@ from experiments import command
 from experiments import sweep as sweep_flags
 from gpz_jax import atomic, report, sweep
 from gpz_jax.report import comparison
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, hint
 
 FOLDER = pathlib.Path(__file__).parent
@@ -60,9 +61,9 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   """Runs what is missing, compares, prints and rebuilds the reports.
 
   Args:
-    artefact: 'table4' or 'fig5'.
-    options: scale, root, data_dir and seeds, as the flags have them.
-    folder: with flagfiles/ and paper/.
+    artefact: The table or figure, as 'table4' or 'fig5'.
+    options: The flags scale, root, data_dir and seeds.
+    folder: The folder that holds flagfiles/ and paper/.
 
   Returns:
     The exit status.
@@ -89,7 +90,7 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   comments = [textwrap.fill(note, 88) for note in dict.fromkeys(notes.values())]
   text = '\n'.join([*comments, '', text])
   for workdir in notes:
-    atomic.write_text(workdir / 'comparison.txt', text + '\n')
+    atomic.write_text(Workdir(workdir).comparison, text + '\n')
     print(f'report: {report.build(workdir)}')
   print(f'\n{text}')
   diverged = any(row['status'] == 'diverged' for rows in runs.values() for row in rows)
@@ -130,7 +131,7 @@ def _sweep(flagfile: pathlib.Path, options: Any) -> sweep.Results:
   if config.aux_exclude:  # named from the top of the repository
     path = FOLDER.parent / config.aux_exclude
     config = dataclasses.replace(config, aux_exclude=str(path))
-  finished = sorted(path.parent for path in root.glob('*/results.parquet'))
+  finished = sorted(path for path in root.glob('*') if Workdir(path).table().exists())
   source = sweep.find_targets(config, finished)
   print(f'python -m experiments.sweep {" ".join(arguments)}', flush=True)
   return sweep.run(dataclasses.replace(config, targets_from=source))

@@ -13,13 +13,17 @@ import scipy.stats
 
 from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.types import Treatment
 
 RELATIONS = {'<': operator.lt, '>': operator.gt}
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """One number of a table: which run, target, split, attack (without `at`), column."""
+  """One number of a table: which run, target, split, attack (without `at`), column.
+
+  Published targets differ in alpha only, so a cell names no other part of a treatment.
+  """
 
   run: str
   alpha: float
@@ -49,7 +53,9 @@ class Runs:
     rows = [
       row for row in self.rows.get(cell.run, []) if plain(row['attack']) == cell.attack
     ]
-    return results.seed_values(rows, cell.column, alpha=cell.alpha, split=split)
+    return results.seed_values(
+      rows, cell.column, treatment=Treatment(cell.alpha), split=split
+    )
 
   def mean(self, cell: Cell | float) -> float:
     """The mean over seeds; NaN where there is none; a number is itself."""
@@ -70,12 +76,12 @@ class Number:
 
   @property
   def mean(self) -> float:
-    """Over seeds; NaN without any."""
+    """The mean over seeds; NaN without any."""
     return results.mean(self.values)
 
   @property
   def difference(self) -> float:
-    """Ours over the published, less one."""
+    """Our number over the published one, less one."""
     return self.mean / self.published - 1
 
   @property
@@ -165,9 +171,9 @@ def format_comparison(
   """Tables of plain text: numbers, their order, and claims.
 
   Args:
-    numbers: published and ours.
-    claims: published, put to the test.
-    has_verdicts: whether to say which numbers are within their tolerance; a small
+    numbers: Published numbers and ours.
+    claims: Published claims, put to the test.
+    has_verdicts: Whether to say which numbers are within their tolerance. A small
       stand-in of the published experiment is not held to that.
   """
   lines = []

@@ -1,64 +1,26 @@
 """Figures of a report: error against split, and the grid of reconstructions."""
 
 import io
-import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import chex
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gpz_jax import atomic
-from gpz_jax.report.formats import format_error, shorten
+from gpz_jax.report.ladder import draw_ladder
+from gpz_jax.report.styles import GOLD, GRID, INK, MARKERS, STYLE, treatment_styles
 from gpz_jax.report.workdir import Findings
-
-INK, MUTED, GRID, GOLD = '#1d2733', '#5c6773', '#e4e8ec', '#f5c542'
-# Okabe and Ito's colours, told apart with every common colour vision deficiency
-NEGATIVE = ('#d55e00', '#cc79a7', '#e69f00')
-POSITIVE = ('#0072b2', '#009e73', '#56b4e9')
-MARKERS = 'osD^vP*X'
-RUNGS = {
-  'mean_image': 'mean image',
-  'class_mean': 'class mean',
-  'mean_colour': 'one colour',
-  'thumbnail_2': '2x2 thumbnail',
-  'thumbnail_4': '4x4 thumbnail',
-  'thumbnail_8': '8x8 thumbnail',
-}
-STYLE: Any = {
-  'font.size': 11,
-  'axes.edgecolor': MUTED,
-  'axes.labelcolor': INK,
-  'axes.spines.top': False,
-  'axes.spines.right': False,
-  'axes.titlelocation': 'left',
-  'axes.titlesize': 12,
-  'axes.titleweight': 'bold',
-  'axes.titlecolor': INK,
-  'xtick.color': MUTED,
-  'ytick.color': MUTED,
-  'xtick.labelcolor': INK,
-  'ytick.labelcolor': INK,
-  'svg.fonttype': 'path',  # reads the same where the font is missing
-  'svg.hashsalt': 'gpz_jax',  # the same rows give the same bytes
-}
-
-
-def alpha_colours(alphas: list[float]) -> dict[float, str]:
-  """A colour for each alpha: warm below zero, dark at zero, cold above."""
-  below = [alpha for alpha in alphas if alpha < 0]
-  above = [alpha for alpha in alphas if alpha > 0]
-  colours = dict.fromkeys(alphas, INK)
-  colours |= {a: NEGATIVE[i % len(NEGATIVE)] for i, a in enumerate(below)}
-  colours |= {a: POSITIVE[i % len(POSITIVE)] for i, a in enumerate(above)}
-  return colours
+from gpz_jax.results.formats import format_error, shorten
+from gpz_jax.types import Treatment
 
 
 def draw_curves(findings: Findings) -> Figure:
-  """MSE (log axis, with the ladder) and PSNR against split, one line an alpha.
+  """MSE (log axis, with the ladder) and PSNR against split, one line per treatment.
 
   Points are means over seeds; bars reach from the lowest to the highest seed.
   """
@@ -73,16 +35,16 @@ def draw_curves(findings: Findings) -> Figure:
     mse_axes.set_ylabel('test MSE, summed over channels')
     psnr_axes.set_title('PSNR: lower is more private')
     psnr_axes.set_ylabel('test PSNR, dB')
-    _draw_ladder(mse_axes, findings)
+    draw_ladder(mse_axes, findings.ladder)
     handles, labels = psnr_axes.get_legend_handles_labels()
     psnr_axes.legend(handles, labels, frameon=False, loc='best')
     return figure
 
 
 def draw_attacks(findings: Findings) -> Figure:
-  """MSE (log axis) against split, one line an attack, one panel an alpha."""
+  """MSE (log axis) against split, one line per attack, one panel per treatment."""
   with mpl.rc_context(STYLE):
-    panels = len(findings.alphas)
+    panels = len(findings.treatments)
     columns = 2 if panels > 1 and max(map(len, findings.attacks)) < 50 else 1
     lines = -(-len(findings.attacks) // columns)
     size = (max(11.5, 4.8 * panels), 4.4 + 0.25 * lines)  # as wide as draw_curves'
@@ -90,10 +52,10 @@ def draw_attacks(findings: Findings) -> Figure:
     every = np.atleast_1d(figure.subplots(1, panels, sharey=True))
     positions = range(len(findings.splits))
     colours = mpl.colormaps['tab20'].colors  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
-    for axes, alpha in zip(every, findings.alphas, strict=True):
+    for axes, treatment in zip(every, findings.treatments, strict=True):
       for i, attack in enumerate(findings.attacks):
         means = [
-          findings.mean('test_mse_paper', alpha, split, attack)
+          findings.mean('test_mse_paper', treatment, split, attack)
           for split in findings.splits
         ]
         axes.plot(
@@ -105,7 +67,7 @@ def draw_attacks(findings: Findings) -> Figure:
           linewidth=1.6,
           label=shorten(attack),
         )
-      axes.set_title(f'alpha {alpha:g}')
+      axes.set_title(str(treatment))
       label_splits(axes, findings.splits)
     every[0].set_yscale('log')
     every[0].set_ylabel('test MSE, summed over channels')
@@ -117,12 +79,12 @@ def draw_attacks(findings: Findings) -> Figure:
     return figure
 
 
-def draw_reconstructions(findings: Findings, alpha: float) -> Figure | None:
+def draw_reconstructions(findings: Findings, treatment: Treatment) -> Figure | None:
   """Originals and, below, the reconstructions from each split, shallow to deep."""
   strips = [
-    (split, findings.samples[alpha, split])
+    (split, findings.samples[treatment, split])
     for split in findings.splits
-    if (alpha, split) in findings.samples
+    if (treatment, split) in findings.samples
   ]
   if findings.originals is None or not strips:
     return None
@@ -131,7 +93,7 @@ def draw_reconstructions(findings: Findings, alpha: float) -> Figure | None:
   with mpl.rc_context(STYLE):
     figure = Figure(figsize=(columns + 2.6, len(strips) + 0.5), layout='constrained')
     figure.suptitle(
-      f'Reconstructed from the activation of each split (alpha {alpha:g})',
+      f'Reconstructed from the activation of each split ({treatment})',
       color=INK,
       fontsize=12,
       fontweight='bold',
@@ -143,7 +105,7 @@ def draw_reconstructions(findings: Findings, alpha: float) -> Figure | None:
       axes.set_axis_off()
       label = shorten(split, 40)
       if split != 'original':
-        label += f'\nMSE {format_error(findings.mean("test_mse", alpha, split))}'
+        label += f'\nMSE {format_error(findings.mean("test_mse", treatment, split))}'
       axes.annotate(
         label,
         (-0.01, 0.5),
@@ -174,6 +136,7 @@ def save_png(figure: Figure, path: pathlib.Path) -> None:
 
 def join_images(images: np.ndarray, gap: int = 2) -> np.ndarray:
   """n images side by side on white: [n, H, W, C] -> [H, n * (W + gap) - gap, (3)]."""
+  chex.assert_rank(images, 4, custom_message='images [n, H, W, C]')
   padded = np.pad(images, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
   strip = np.concatenate(list(padded), axis=1)[:, :-gap]
   return strip[..., 0] if strip.shape[-1] == 1 else strip
@@ -182,10 +145,10 @@ def join_images(images: np.ndarray, gap: int = 2) -> np.ndarray:
 def _draw_metric(axes: Axes, findings: Findings, column: str) -> None:
   positions = range(len(findings.splits))
   _shade_zone(axes, findings)
-  colours = alpha_colours(findings.alphas)
-  for i, alpha in enumerate(findings.alphas):
-    cells = [findings.values(column, alpha, split) for split in findings.splits]
-    shift = 0.05 * (i - (len(findings.alphas) - 1) / 2)  # keeps bars apart
+  styles = treatment_styles(findings.treatments)
+  for i, (treatment, style) in enumerate(styles.items()):
+    cells = [findings.values(column, treatment, split) for split in findings.splits]
+    shift = 0.05 * (i - (len(styles) - 1) / 2)  # keeps bars apart
     points = [
       (x + shift, np.mean(cell), min(cell), max(cell))
       for x, cell in zip(positions, cells, strict=True)
@@ -198,20 +161,25 @@ def _draw_metric(axes: Axes, findings: Findings, column: str) -> None:
       x,
       mean,
       [mean - low, high - mean] if (high > low).any() else None,
-      color=colours[alpha],
-      marker=MARKERS[i % len(MARKERS)],
       markersize=6,
       linewidth=1.8,
       elinewidth=1.1,
       capsize=2.5,
-      label=f'alpha {alpha:g}',
+      label=str(treatment),
       zorder=3,
+      **style,
     )
   label_splits(axes, findings.splits)
 
 
 def label_splits(axes: Axes, splits: Sequence[str], room: int = 52) -> None:
-  """The splits along the x axis, shallow to deep; `room` for so many letters."""
+  """Names the splits along the x axis, shallow to deep.
+
+  Args:
+    axes: The axes that are labelled.
+    splits: The splits in forward order.
+    room: How many letters fit side by side; where there are more, names are slanted.
+  """
   positions = range(len(splits))
   axes.set_xlim(-0.5, len(positions) - 0.5)
   names = [shorten(split, 40) for split in splits]
@@ -232,14 +200,16 @@ def label_splits(axes: Axes, splits: Sequence[str], room: int = 52) -> None:
 
 
 def _shade_zone(axes: Axes, findings: Findings) -> None:
-  """Gold where the golden zone is; deeper the more alphas agree on it."""
-  starts = [findings.splits.index(z.split) for z in findings.zone.alphas if z.split]
+  """Gold where the golden zone is; deeper the more treatments agree on it."""
+  starts = [
+    findings.splits.index(zone.split) for zone in findings.zone.treatments if zone.split
+  ]
   for start in starts:
     axes.axvspan(
       start - 0.5,
       len(findings.splits) - 0.5,
       color=GOLD,
-      alpha=0.3 / len(findings.alphas),
+      alpha=0.3 / len(findings.treatments),
       linewidth=0,
       zorder=0,
     )
@@ -253,50 +223,3 @@ def _shade_zone(axes: Axes, findings: Findings) -> None:
       fontsize=10,
       fontweight='bold',
     )
-
-
-def _draw_ladder(axes: Axes, findings: Findings) -> None:
-  """Thin lines at what simple guesses score, named in the right margin."""
-  levels = {
-    label: findings.ladder[rung]['mse_paper']
-    for rung, label in RUNGS.items()
-    if rung in findings.ladder
-  }
-  levels = {label: level for label, level in levels.items() if level > 0}
-  if not levels:
-    return
-  for level in levels.values():
-    axes.axhline(level, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-  low, high = axes.get_ylim()
-  ranked = sorted(levels.items(), key=lambda item: item[1])
-  spread = math.log(high / low)
-  heights = _spread_labels([math.log(v / low) / spread for _, v in ranked], 0.052)
-  for (label, level), height in zip(ranked, heights, strict=True):
-    axes.annotate(
-      f'{label} {level:.3f}',
-      (1, level),
-      (1.025, height),
-      xycoords=('axes fraction', 'data'),
-      textcoords='axes fraction',
-      va='center',
-      color=MUTED,
-      fontsize=9,
-      arrowprops={
-        'arrowstyle': '-',
-        'color': MUTED,
-        'linewidth': 0.6,
-        'relpos': (0, 0.5),
-        'shrinkA': 0,
-        'shrinkB': 0,
-      },
-    )
-
-
-def _spread_labels(heights: list[float], gap: float) -> list[float]:
-  """Ascending heights, moved up (then down from the top) to be `gap` apart."""
-  for i in range(1, len(heights)):
-    heights[i] = max(heights[i], heights[i - 1] + gap)
-  heights[-1] = min(heights[-1], 1.0)
-  for i in reversed(range(len(heights) - 1)):
-    heights[i] = min(heights[i], heights[i + 1] - gap)
-  return heights

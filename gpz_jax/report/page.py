@@ -12,12 +12,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gpz_jax import atomic, results
-from gpz_jax.report import figures, formats
+from gpz_jax.report import figures
+from gpz_jax.report.ladder import RUNGS
+from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import Theory, read_theory, section
 from gpz_jax.report.workdir import Findings, read_workdir
+from gpz_jax.results import Row, formats
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import Treatment
 
-PER_ROW = (  # columns of the table with every row, and how each is written
-  ('alpha', 'alpha'),
+# Columns of the table with every row, behind those of the treatment, and their titles.
+PER_ROW = (
   ('seed', 'seed'),
   ('split', 'split'),
   ('attack', 'attack'),
@@ -44,7 +49,7 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   theory was measured theory*.png, are its figures for use elsewhere.
 
   Args:
-    workdir: folder of a sweep, with results.parquet or results.jsonl; config.json,
+    workdir: Folder of a sweep, with results.parquet or results.jsonl; config.json,
       env.json, ladder.json, samples/ and theory.parquet or theory.jsonl with theory/
       are used where they exist.
 
@@ -56,12 +61,12 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   """
   findings = read_workdir(workdir)
   theory = read_theory(workdir, findings.rows, findings.ladder)
-  folder = pathlib.Path(workdir) / 'report'
+  folder = Workdir(workdir).report
   folder.mkdir(exist_ok=True)
   curves = figures.draw_curves(findings)
   figures.save_png(curves, folder / 'mse_psnr.png')
-  nearest_zero = min(findings.alphas, key=abs)
-  if grid := figures.draw_reconstructions(findings, nearest_zero):
+  untreated = results.nearest_untreated(findings.treatments)
+  if grid := figures.draw_reconstructions(findings, untreated):
     figures.save_png(grid, folder / 'reconstructions.png')
   drawn = section.draw(theory) if theory else {}
   for name, figure in drawn.items():
@@ -88,26 +93,26 @@ def render(
     lstrip_blocks=True,
   )
   environment.filters |= {
-    'bytes': results.format_bytes,
+    'bytes': formats.format_bytes,
     'count': formats.format_count,
     'error': formats.format_error,
     'fixed': formats.format_fixed,
     'setting': formats.format_setting,
     'share': formats.format_share,
     'strip': encode_strip,
+    'treatment': formats.format_treatment,
   }
+  of_treatment = tuple(findings.treatments[0].columns)
   compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
   return environment.get_template('page.html').render(
     f=findings,
     first=findings.rows[0],
     headline=make_headline(findings),
-    colours=figures.alpha_colours(findings.alphas),
-    rungs=figures.RUNGS,
-    per_row=PER_ROW,
-    rows=sorted(
-      findings.rows,
-      key=lambda row: (row['split_index'], row['alpha'], row['seed'], row['attack']),
-    ),
+    colours=treatment_colours(findings.treatments),
+    rungs=RUNGS,
+    of_treatment=of_treatment,
+    per_row=(*((name, name) for name in of_treatment), *PER_ROW),
+    rows=sorted(findings.rows, key=_sort_key),
     compared=compared and markupsafe.Markup(figures.encode_svg(compared)),
     curves=markupsafe.Markup(figures.encode_svg(curves)),
     selections=sorted({row['selection'] for row in findings.rows}),
@@ -120,27 +125,28 @@ def render(
 
 def make_headline(findings: Findings) -> str:
   """The answer of the sweep in one sentence."""
-  alphas_of: dict[str | None, list[str]] = {}
-  for zone in findings.zone.alphas:
-    alphas_of.setdefault(zone.split, []).append(f'{zone.alpha:g}')
-  nowhere = alphas_of.pop(None, [])
-  if not alphas_of:
+  treated: dict[str | None, list[Treatment]] = {}
+  for zone in findings.zone.treatments:
+    treated.setdefault(zone.split, []).append(zone.treatment)
+  nowhere = treated.pop(None, [])
+  if not treated:
     return 'No split is in a golden zone'
-  parts = [f'{start} for {_name_alphas(a)}' for start, a in alphas_of.items()]
+  parts = [f'{start} for {_name(those)}' for start, those in treated.items()]
   if nowhere:
-    parts.append(f'nowhere for {_name_alphas(nowhere)}')
+    parts.append(f'nowhere for {_name(nowhere)}')
   elif len(parts) == 1:
-    parts = [str(next(iter(alphas_of)))]
-  return f'The golden zone starts at {_enumerate(parts)}'
+    parts = [str(next(iter(treated)))]
+  return f'The golden zone starts at {formats.join_words(parts)}'
 
 
-def _name_alphas(alphas: list[str]) -> str:
-  return f'alpha {_enumerate(alphas)}'
+def _name(treatments: list[Treatment]) -> str:
+  """Several treatments in a sentence: 'alpha 0 and 0.3'."""
+  return f'alpha {formats.join_words([*map(formats.format_treatment, treatments)])}'
 
 
-def _enumerate(parts: list[str]) -> str:
-  """'a', 'a and b', 'a, b and c'."""
-  return ' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))
+def _sort_key(row: Row) -> tuple[int, Treatment, int, str]:
+  """The order of the table with every row."""
+  return row['split_index'], Treatment.of(row), row['seed'], row['attack']
 
 
 def encode_strip(images: np.ndarray) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from gpz_jax import filenames, results
+from gpz_jax import results
 from gpz_jax.results import Row
-from gpz_jax.types import InputError, stable_hash
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import LIMITS, Recommendation, Zone, golden_zone, recommend
 
 
@@ -21,7 +22,7 @@ class Findings:
   is_final: bool  # rows come from the parquet file, written at the end
   splits: list[str]  # forward order
   attacks: list[str]
-  alphas: list[float]  # ascending
+  treatments: list[Treatment]  # ascending
   zone: Zone
   recommendation: Recommendation
   ladder: dict[str, dict[str, float]]
@@ -29,22 +30,31 @@ class Findings:
   env: dict[str, Any]
   originals: np.ndarray | None  # [n, H, W, C] uint8
   comparison: str  # with published numbers, '' without
-  samples: dict[tuple[float, str], np.ndarray]  # (alpha, split) -> [n, H, W, C] uint8
+  # (treatment, split) -> [n, H, W, C] uint8
+  samples: dict[tuple[Treatment, str], np.ndarray]
 
   def values(
-    self, column: str, alpha: float, split: str | None = None, attack: str | None = None
+    self,
+    column: str,
+    treatment: Treatment,
+    split: str | None = None,
+    attack: str | None = None,
   ) -> list[float]:
     """`results.seed_values` of one attack's rows; of the strongest if None."""
     rows = self.strongest
     if attack is not None:
       rows = [row for row in self.rows if row['attack'] == attack]
-    return results.seed_values(rows, column, alpha=alpha, split=split)
+    return results.seed_values(rows, column, treatment=treatment, split=split)
 
   def mean(
-    self, column: str, alpha: float, split: str | None = None, attack: str | None = None
+    self,
+    column: str,
+    treatment: Treatment,
+    split: str | None = None,
+    attack: str | None = None,
   ) -> float:
     """The mean of `values`; NaN where there is none."""
-    return results.mean(self.values(column, alpha, split, attack))
+    return results.mean(self.values(column, treatment, split, attack))
 
   def row(self, attack: str, split: str) -> Row | None:
     """The first row of a split attacked so; None where it was not."""
@@ -55,9 +65,9 @@ class Findings:
     """A row of `split`: what cutting there costs is the same in all of them."""
     return next(row for row in self.rows if row['split'] == split)
 
-  def is_in_zone(self, alpha: float, split: str) -> bool:
-    """Whether `split` lies in the golden zone of `alpha`."""
-    found = next(z for z in self.zone.alphas if z.alpha == alpha)
+  def is_in_zone(self, treatment: Treatment, split: str) -> bool:
+    """Whether `split` lies in the golden zone of `treatment`."""
+    found = next(z for z in self.zone.treatments if z.treatment == treatment)
     if found.split is None:
       return False
     return self.splits.index(split) >= self.splits.index(found.split)
@@ -71,9 +81,9 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
   Raises:
     InputError: no results, or a file that cannot be read.
   """
-  workdir = pathlib.Path(workdir)
-  rows, is_final = results.read_workdir(workdir)
-  config = results.read_object(workdir / 'config.json')
+  folder = Workdir(workdir)
+  rows, is_final = results.read_workdir(folder.path)
+  config = results.read_object(folder.config)
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
   strongest = results.strongest(rows)
   return Findings(
@@ -82,37 +92,27 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     is_final=is_final,
     splits=results.list_splits(rows),
     attacks=results.list_attacks(rows),
-    alphas=results.list_alphas(rows),
+    treatments=results.list_treatments(rows),
     zone=golden_zone(rows),
     recommendation=recommend(rows, **limits),
-    ladder=results.read_ladder(workdir),
+    ladder=results.read_ladder(folder.ladder),
     config=config,
-    env=results.read_object(workdir / 'env.json'),
-    originals=_read_images(workdir / 'samples' / 'originals.npy'),
-    comparison=_read_text(workdir / 'comparison.txt'),
-    samples=_read_samples(workdir, strongest),
+    env=results.read_object(folder.environment),
+    originals=_read_images(folder.originals),
+    comparison=_read_text(folder.comparison),
+    samples=_read_samples(folder, strongest),
   )
 
 
-def sample_path(
-  workdir: str | pathlib.Path, lane_id: str, split: str, attack: str
-) -> pathlib.Path:
-  """Where the sample reconstructions of a row are kept: uint8 [n, H, W, C]."""
-  name = filenames.safe(f'{lane_id}-{split}-{stable_hash(attack):08x}')
-  return pathlib.Path(workdir) / 'samples' / f'{name}.npy'
-
-
 def _read_samples(
-  workdir: pathlib.Path, rows: list[Row]
-) -> dict[tuple[float, str], np.ndarray]:
-  """The samples of the lowest seed that has them, for each alpha and split."""
+  workdir: Workdir, rows: list[Row]
+) -> dict[tuple[Treatment, str], np.ndarray]:
+  """The samples of the lowest seed that has them, for each treatment and split."""
   samples = {}
   for row in sorted(rows, key=lambda row: row['seed']):
-    key = (row['alpha'], row['split'])
+    key = (Treatment.of(row), row['split'])
     if key not in samples:
-      images = _read_images(
-        sample_path(workdir, row['lane_id'], row['split'], row['attack'])
-      )
+      images = _read_images(workdir.sample(row['lane_id'], row['split'], row['attack']))
       if images is not None:
         samples[key] = images
   return samples
@@ -142,11 +142,3 @@ def _read_text(path: pathlib.Path) -> str:
     return path.read_text(encoding='utf-8') if path.exists() else ''
   except (OSError, UnicodeDecodeError) as error:
     raise InputError(f'cannot read {str(path)!r} ({error}); remove the file') from error
-
-
-def embedding_path(workdir: pathlib.Path, lane_id: str, split: str) -> pathlib.Path:
-  """Where a sweep keeps the embedding of a split's activations.
-
-  An array [N, 3]: two coordinates and the label of each example.
-  """
-  return workdir / 'theory' / f'{filenames.safe(f"{lane_id}-{split}")}.npy'

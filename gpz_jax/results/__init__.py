@@ -16,20 +16,21 @@ from gpz_jax.results.files import (
   read_workdir,
   write_parquet,
 )
+from gpz_jax.results.formats import align, format_bytes
 from gpz_jax.results.provenance import provenance
 from gpz_jax.results.schema import Column, Row, Schema
 from gpz_jax.results.summary import (
-  align,
-  format_bytes,
-  format_table,
-  list_alphas,
   list_attacks,
   list_splits,
+  list_treatments,
   mean,
+  most_smoothed,
+  nearest_untreated,
   seed_mean,
   seed_values,
   strongest,
 )
+from gpz_jax.results.tables import format_table
 from gpz_jax.results.theory import THEORY, theory_key
 
 __all__ = [
@@ -43,10 +44,12 @@ __all__ = [
   'append_rows',
   'format_bytes',
   'format_table',
-  'list_alphas',
   'list_attacks',
   'list_splits',
+  'list_treatments',
   'mean',
+  'most_smoothed',
+  'nearest_untreated',
   'provenance',
   'read_ladder',
   'read_object',

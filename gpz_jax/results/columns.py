@@ -1,6 +1,7 @@
 """The columns of results: one row for each lane, split and attack, as a plain dict."""
 
 from gpz_jax.results.schema import Column, Row, Schema
+from gpz_jax.types import Treatment
 
 COLUMNS = (
   Column('model', str, 'target architecture'),
@@ -59,7 +60,7 @@ COLUMNS = (
 RESULTS = Schema(
   'results',
   COLUMNS,
-  order=('split_index', 'alpha', 'seed', 'attack'),
+  order=('split_index', *Treatment().columns, 'seed', 'attack'),
   allowed={'status': ('done', 'diverged')},
 )
 

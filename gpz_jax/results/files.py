@@ -66,7 +66,7 @@ def read_rows(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
 def write_parquet(
   path: PathLike, rows: Iterable[Row], schema: Schema = RESULTS
 ) -> None:
-  """Writes rows, sorted by split, alpha, seed and so on, in one atomic step.
+  """Writes rows, sorted by split, treatment, seed and so on, in one atomic step.
 
   Raises:
     ValueError: a column of a row is missing, unknown or of another type.
@@ -98,10 +98,11 @@ def read_workdir(
   """The rows a sweep has written so far, and whether they are all.
 
   Args:
-    workdir: folder of a sweep, finished (`results.parquet`) or running
+    workdir: Folder of a sweep, finished (`results.parquet`) or running
       (`results.jsonl`).
-    schema: which of its files to read.
-    missing_ok: return no rows where there is no such file, or nothing in it yet.
+    schema: The kind of rows to read.
+    missing_ok: Whether no rows are returned where there is no such file, or nothing in
+      it yet. Otherwise that is an error.
 
   Raises:
     InputError: there is no file or no row, or the file cannot be read.
@@ -148,7 +149,7 @@ def read_object(path: PathLike) -> dict[str, Any]:
   return content
 
 
-def read_ladder(workdir: PathLike) -> dict[str, dict[str, float]]:
+def read_ladder(path: PathLike) -> dict[str, dict[str, float]]:
   """What simple guesses score, out of ladder.json; empty where there is none yet.
 
   Returns:
@@ -157,7 +158,6 @@ def read_ladder(workdir: PathLike) -> dict[str, dict[str, float]]:
   Raises:
     InputError: the file cannot be read or holds something else.
   """
-  path = pathlib.Path(workdir) / 'ladder.json'
   ladder = read_object(path)
   for rung, scores in ladder.items():
     known = scores if isinstance(scores, dict) else {}

@@ -25,10 +25,10 @@ class Schema:
   """The columns of a kind of row.
 
   Attributes:
-    name: of its files, as `results` in results.jsonl and results.parquet.
-    columns: in the order they are written.
-    order: columns a parquet file is sorted by, the first one first.
-    allowed: column -> the values it may take, where not every one may.
+    name: The stem of its files, as `results` in results.jsonl and results.parquet.
+    columns: The columns in the order they are written.
+    order: The columns that a parquet file is sorted by, the first one first.
+    allowed: The values that a column may take, where not every value is allowed.
   """
 
   name: str

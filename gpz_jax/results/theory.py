@@ -1,6 +1,7 @@
 """The columns of the theory: one row for each lane, split, epoch and quantity."""
 
 from gpz_jax.results.schema import Column, Row, Schema
+from gpz_jax.types import Treatment
 
 COLUMNS = (
   Column('model', str, 'target architecture'),
@@ -24,7 +25,7 @@ COLUMNS = (
 THEORY = Schema(
   'theory',
   COLUMNS,
-  order=('split_index', 'alpha', 'seed', 'epoch', 'subset', 'quantity'),
+  order=('split_index', *Treatment().columns, 'seed', 'epoch', 'subset', 'quantity'),
 )
 
 

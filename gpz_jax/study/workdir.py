@@ -165,7 +165,7 @@ class Workdir:
         f' --flagfile={self.flags}'
       )
     self.read_rows()
-    results.read_ladder(self.path)
+    results.read_ladder(self.ladder)
     if config.tune:
       self.read_tuned()
 

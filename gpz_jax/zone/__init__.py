@@ -1,8 +1,8 @@
 """Where to cut: the golden zone of a sweep, and the best cut under limits.
 
-All work on plain rows (`gpz_jax.results`) of one sweep, complete or not, on means over
-seeds, and where a split was attacked in several ways on the strongest attack. The
-prediction is no place to cut: sending it leaves nothing for the cloud.
+All functions take plain rows (`gpz_jax.results`) of one sweep, complete or not. They
+judge means over seeds, and where a split was attacked in several ways, the strongest
+attack. The prediction is no place to cut: sending it leaves nothing for the cloud.
 
   golden_zone   where the attack's error jumps
   recommend     the cut to take under limits, and its alternatives
@@ -13,21 +13,21 @@ prediction is no place to cut: sending it leaves nothing for the cloud.
 
 from gpz_jax.zone.candidates import Candidate, pareto_front
 from gpz_jax.zone.comparison import Agreement, agreement
-from gpz_jax.zone.golden_zone import AlphaZone, Zone, golden_zone
+from gpz_jax.zone.golden_zone import TreatmentZone, Zone, golden_zone
 from gpz_jax.zone.limits import LIMITS
 from gpz_jax.zone.recommendation import SAME, Recommendation, recommend
 from gpz_jax.zone.tables import format_candidates, format_votes
 from gpz_jax.zone.voters import probe, vote
-from gpz_jax.zone.votes import AlphaVotes, Vote, Votes
+from gpz_jax.zone.votes import TreatmentVotes, Vote, Votes
 
 __all__ = [
   'LIMITS',
   'SAME',
   'Agreement',
-  'AlphaVotes',
-  'AlphaZone',
   'Candidate',
   'Recommendation',
+  'TreatmentVotes',
+  'TreatmentZone',
   'Vote',
   'Votes',
   'Zone',

@@ -1,4 +1,4 @@
-"""The cuts of a sweep: what each costs, what it resists, and which none outdoes."""
+"""Candidates for the cut: what each costs, what it resists, and which none outdoes."""
 
 import dataclasses
 import math
@@ -7,18 +7,19 @@ from typing import Any
 
 from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.types import Treatment
 
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-  """A split and an alpha; names and units are those of the columns of results.
+  """A split and a treatment; names and units are those of the columns of results.
 
-  Scores are means over seeds; a cut has a finite `test_mse`.
+  Scores are means over seeds; the `test_mse` of a candidate is finite.
   """
 
   split: str
   split_index: int
-  alpha: float
+  treatment: Treatment
   test_mse: float
   test_psnr: float
   target_accuracy: float
@@ -34,7 +35,7 @@ class Candidate:
     return self.edge_params, self.edge_flops, self.payload_bytes
 
   def __str__(self) -> str:
-    return f'{self.split} with alpha {self.alpha:g}'
+    return f'{self.split} with {self.treatment}'
 
 
 _SCORES = ('test_mse', 'test_psnr', 'target_accuracy')
@@ -43,38 +44,38 @@ _FIXED += ('edge_flops', 'edge_flops_share', 'payload_bytes')
 
 
 def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
-  """One cut for each split and alpha that has a result, in forward order.
+  """One candidate for each split and treatment with a result, in forward order.
 
   Args:
-    rows: of the strongest attack at each split (`results.strongest`).
+    rows: Rows of the strongest attack at each split (`results.strongest`).
   """
-  cuts = []
+  candidates = []
   for split in results.list_splits(rows):
     cost = next(row for row in rows if row['split'] == split)
     fixed: dict[str, Any] = {name: cost[name] for name in _FIXED}
-    for alpha in results.list_alphas(rows):
+    for treatment in results.list_treatments(rows):
       means: dict[str, Any] = {
-        name: results.seed_mean(rows, name, alpha=alpha, split=split)
+        name: results.seed_mean(rows, name, treatment=treatment, split=split)
         for name in _SCORES
       }
       if math.isfinite(means['test_mse']):
-        cuts.append(Candidate(split=split, alpha=alpha, **fixed, **means))
-  return cuts
+        candidates.append(Candidate(split=split, treatment=treatment, **fixed, **means))
+  return candidates
 
 
-def pareto_front(cuts: Iterable[Candidate]) -> tuple[Candidate, ...]:
-  """The cuts that no other outdoes, in the order given.
+def pareto_front(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+  """The candidates that no other outdoes, in the order given.
 
-  One cut outdoes another where it is no worse in resistance to inversion (`test_mse`,
-  higher is better), edge parameters, edge FLOPs and payload, and better in one of
-  them. Accuracy is no axis: bound it by `min_accuracy`. Of one split, whose alphas all
-  cost the same, that leaves the most resistant alpha.
+  One candidate outdoes another where it is no worse in resistance to inversion
+  (`test_mse`, higher is better), edge parameters, edge FLOPs and payload, and better
+  in one of them. Accuracy is no axis: bound it by `min_accuracy`. All treatments of a
+  split cost the same, so the most resistant one of each split is left.
   """
-  cuts = list(cuts)
-  return tuple(cut for cut in cuts if not any(outdoes(c, cut) for c in cuts))
+  every = list(candidates)
+  return tuple(one for one in every if not any(outdoes(other, one) for other in every))
 
 
-def outdoes(cut: Candidate, other: Candidate) -> bool:
-  """Whether `cut` is at least as good as `other` in everything and better somewhere."""
-  ours, theirs = (-cut.test_mse, *cut.costs), (-other.test_mse, *other.costs)
+def outdoes(one: Candidate, other: Candidate) -> bool:
+  """Whether `one` is at least as good as `other` in everything and better somewhere."""
+  ours, theirs = (-one.test_mse, *one.costs), (-other.test_mse, *other.costs)
   return ours != theirs and all(a <= b for a, b in zip(ours, theirs, strict=True))

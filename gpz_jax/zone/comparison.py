@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.types import Treatment
 from gpz_jax.zone import rules
 from gpz_jax.zone.golden_zone import METRIC, check_metric
 from gpz_jax.zone.rows import check_together, order_splits, without_prediction
@@ -13,18 +15,18 @@ from gpz_jax.zone.voters import Voter, attack_voter, finished, probe_voters
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-  """How often one probe named the attack's split, over alphas and seeds.
+  """How often one probe named the attack's split, over treatments and seeds.
 
   Attributes:
-    voter: one of `voters.PROBES`.
-    compared: lanes (an alpha and a seed) in which both name a split.
-    exact: the share of them in which it is the same one; NaN without any.
-    near: the share in which the two are at most one split apart.
-    chance_exact: what a guess among the splits after the first would get.
-    chance_near: likewise for at most one split apart.
-    no_zone: lanes in which both were measured and the attack finds no zone, whatever
+    voter: The name of the probe, one of `voters.RADII` or 'entropy'.
+    compared: Lanes (a treatment and a seed) in which both name a split.
+    exact: The share of them in which it is the same one; NaN without any.
+    near: The share of them in which the two are at most one split apart.
+    chance_exact: The share that a guess among the splits after the first would get.
+    chance_near: The share of such guesses that are at most one split apart.
+    no_zone: Lanes in which both were measured and the attack finds no zone, whatever
       the probe says.
-    no_drop: further lanes in which the attack finds a zone and the probe nothing.
+    no_drop: Further lanes in which the attack finds a zone and the probe nothing.
   """
 
   voter: str
@@ -73,14 +75,14 @@ def agreement(
   diverged) do not count.
 
   Args:
-    rows: rows of results of one sweep.
-    theory_rows: rows of the theory on the same targets.
-    metric: see `golden_zone`, as are `ratio` and `threshold`.
-    ratio: least factor between neighbouring splits.
-    threshold: error an attack must not get below.
+    rows: Rows of results of one sweep.
+    theory_rows: Rows of the theory on the same targets.
+    metric: The column with the error, as in `golden_zone`.
+    ratio: The factor between neighbouring splits that a jump must exceed.
+    threshold: The error that a split of the zone must exceed.
 
   Returns:
-    One entry for each of `voters.PROBES`.
+    One entry for each of `voters.probe_voters`, in their order.
 
   Raises:
     InputError: no rows, rows of several sweeps or of different targets, or an unknown
@@ -91,47 +93,54 @@ def agreement(
   rows, theory_rows = without_prediction(rows), finished(theory_rows)
   splits = order_splits(rows, theory_rows)
   attack = attack_voter(rows, splits, metric, ratio, threshold)
-  alphas = sorted({row['alpha'] for row in rows})
+  treatments = results.list_treatments(rows)
   return tuple(
-    _compare(attack, probe, alphas, len(splits))
+    _compare(attack, probe, treatments, len(splits))
     for probe in probe_voters(theory_rows, splits)
   )
 
 
 def _compare(
-  attack: Voter, probe: Voter, alphas: Sequence[float], count: int
+  attack: Voter, probe: Voter, treatments: Sequence[Treatment], count: int
 ) -> Agreement:
-  pairs: list[tuple[int, int]] = []
+  """The record of one probe, at `count` splits."""
+  pairs: list[tuple[int, int]] = []  # (split of the attack, split of the probe)
   no_zone = no_drop = 0
-  for alpha in alphas:
-    errors, values = attack.profile(alpha), probe.profile(alpha)
-    for seed in errors.seeds:
-      lane = errors.of_seed(seed).tolist(), values.of_seed(seed).tolist()
-      if any(sum(map(math.isfinite, numbers)) < 2 for numbers in lane):
-        continue
-      truth, guess = attack.rule(lane[0]), probe.rule(lane[1])
-      if truth is None:
-        no_zone += 1
-      elif guess is None:
-        no_drop += 1
-      else:
-        pairs.append((truth.index, guess.index))
-  candidates = range(1, count)  # no rule can name the first split
+  for truth, guess in _judge_lanes(attack, probe, treatments):
+    if truth is None:
+      no_zone += 1
+    elif guess is None:
+      no_drop += 1
+    else:
+      pairs.append((truth.index, guess.index))
+  guesses = range(1, count)  # no rule can name the first split
 
   def share(hits: float) -> float:
     return hits / len(pairs) if pairs else math.nan
 
   def chance(within: int) -> float:
-    hits = [sum(abs(t - c) <= within for c in candidates) for t, _ in pairs]
-    return share(sum(hits) / len(candidates)) if pairs else math.nan
+    hits = [sum(abs(truth - g) <= within for g in guesses) for truth, _ in pairs]
+    return share(sum(hits) / len(guesses)) if pairs else math.nan
 
   return Agreement(
-    probe.name,
-    len(pairs),
-    share(sum(truth == guess for truth, guess in pairs)),
-    share(sum(abs(truth - guess) <= 1 for truth, guess in pairs)),
-    chance(0),
-    chance(1),
-    no_zone,
-    no_drop,
+    voter=probe.name,
+    compared=len(pairs),
+    exact=share(sum(truth == guess for truth, guess in pairs)),
+    near=share(sum(abs(truth - guess) <= 1 for truth, guess in pairs)),
+    chance_exact=chance(0),
+    chance_near=chance(1),
+    no_zone=no_zone,
+    no_drop=no_drop,
   )
+
+
+def _judge_lanes(
+  attack: Voter, probe: Voter, treatments: Sequence[Treatment]
+) -> Iterator[tuple[rules.Start | None, rules.Start | None]]:
+  """What attack and probe say of each lane that both have two splits of."""
+  for treatment in treatments:
+    errors, values = attack.profile(treatment), probe.profile(treatment)
+    for seed in errors.seeds:
+      lane = errors.of_seed(seed).tolist(), values.of_seed(seed).tolist()
+      if all(sum(map(math.isfinite, numbers)) >= 2 for numbers in lane):
+        yield attack.rule(lane[0]), probe.rule(lane[1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import rules
 from gpz_jax.zone.rows import check_sweep, without_prediction
 
@@ -19,22 +19,22 @@ _METRIC_WORDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class AlphaZone:
-  """The zone of one alpha, or the largest jump where there is no zone.
+class TreatmentZone:
+  """The zone of one treatment, or the largest jump where there is no zone.
 
   Attributes:
-    alpha: label smoothing of the target.
-    metric: column the jump is in.
-    split: first split of the zone; None where no split meets the rule.
-    start_index: its `split_index`; None where no split meets the rule.
-    jump_from: split before the jump; None where fewer than two splits have a result.
-    jump_to: split after the jump, `split` itself where there is a zone.
-    before: metric at `jump_from`.
-    after: metric at `jump_to`.
-    falls_back: splits deeper than `split` that fail the rule against `before`.
+    treatment: The treatment of the targets.
+    metric: The column that jumps.
+    split: First split of the zone; None where no split meets the rule.
+    start_index: Its `split_index`; None where no split meets the rule.
+    jump_from: Split before the jump; None where fewer than two splits have a result.
+    jump_to: Split after the jump, which is `split` where there is a zone.
+    before: The metric at `jump_from`.
+    after: The metric at `jump_to`.
+    falls_back: Splits deeper than `split` that fail the rule against `before`.
   """
 
-  alpha: float
+  treatment: Treatment
   metric: str
   split: str | None
   start_index: int | None
@@ -51,7 +51,7 @@ class AlphaZone:
 
   def sentence(self) -> str:
     """The finding in one sentence."""
-    name = f'alpha {self.alpha:g}'
+    name = str(self.treatment)
     if self.jump_to is None:
       return f'{name}: fewer than two splits have a result.'
     change = (
@@ -69,16 +69,16 @@ class AlphaZone:
 
 @dataclasses.dataclass(frozen=True)
 class Zone:
-  """The golden zone of every alpha, ascending, and the rule that found it."""
+  """The golden zone of every treatment, ascending, and the rule that found it."""
 
-  alphas: tuple[AlphaZone, ...]
+  treatments: tuple[TreatmentZone, ...]
   metric: str
   ratio: float
   threshold: float
 
   def sentence(self) -> str:
-    """The finding for every alpha, one sentence each."""
-    return ' '.join(zone.sentence() for zone in self.alphas)
+    """The finding for every treatment, one sentence each."""
+    return ' '.join(zone.sentence() for zone in self.treatments)
 
 
 def golden_zone(
@@ -88,56 +88,58 @@ def golden_zone(
   ratio: float = rules.RATIO,
   threshold: float = rules.THRESHOLD,
 ) -> Zone:
-  """Finds, for each alpha, the first split where reconstruction error jumps.
+  """Finds, for each treatment, the first split where reconstruction error jumps.
 
   A zone starts at the first split whose error is more than `ratio` times that of the
   split before and exceeds `threshold`; it reaches to the deepest split.
 
   Args:
-    rows: rows of one sweep.
-    metric: column with the error; the threshold is in its unit.
-    ratio: least factor between neighbouring splits.
-    threshold: error an attack must not get below; 0.02 is the paper's, in
+    rows: Rows of one sweep.
+    metric: The column with the error; the threshold is in its unit.
+    ratio: The factor between neighbouring splits that a jump must exceed.
+    threshold: The error that a split of the zone must exceed. 0.02 is the paper's, in
       channel-summed MSE.
 
   Returns:
-    One entry per alpha, ascending; a split of None where no split meets the rule.
+    One entry per treatment, ascending; its split is None where none meets the rule.
 
   Raises:
     InputError: no rows, rows of several sweeps, or an unknown metric.
   """
   check_sweep(rows)
   check_metric(rows, metric)
-  alphas = results.list_alphas(rows)
+  treatments = results.list_treatments(rows)
   rows = without_prediction(results.strongest(rows))
-  found = tuple(_alpha_zone(rows, alpha, metric, ratio, threshold) for alpha in alphas)
+  found = tuple(_find(rows, each, metric, ratio, threshold) for each in treatments)
   return Zone(found, metric, ratio, threshold)
 
 
-def _alpha_zone(
-  rows: list[Row], alpha: float, metric: str, ratio: float, threshold: float
-) -> AlphaZone:
+def _find(
+  rows: list[Row], treatment: Treatment, metric: str, ratio: float, threshold: float
+) -> TreatmentZone:
   errors = {
-    split: results.seed_mean(rows, metric, alpha=alpha, split=split)
+    split: results.seed_mean(rows, metric, treatment=treatment, split=split)
     for split in results.list_splits(rows)
   }
   errors = {split: error for split, error in errors.items() if math.isfinite(error)}
   if len(errors) < 2:
-    return AlphaZone(alpha, metric, None, None, None, None, math.nan, math.nan)
+    return TreatmentZone(treatment, metric, None, None, None, None, math.nan, math.nan)
   splits = list(errors)
   start = rules.first_jump(list(errors.values()), ratio, threshold)
   if start is None:
     steps = itertools.pairwise(splits)
     left, right = max(steps, key=lambda s: rules.factor(errors[s[0]], errors[s[1]]))
     before, after = errors[left], errors[right]
-    return AlphaZone(alpha, metric, None, None, left, right, before, after)
+    return TreatmentZone(treatment, metric, None, None, left, right, before, after)
   left, split, *deeper = splits[start.index - 1 :]
   before, after = errors[left], errors[split]
   back = tuple(
     name for name in deeper if not rules.is_jump(before, errors[name], ratio, threshold)
   )
   index = next(row['split_index'] for row in rows if row['split'] == split)
-  return AlphaZone(alpha, metric, split, index, left, split, before, after, back)
+  return TreatmentZone(
+    treatment, metric, split, index, left, split, before, after, back
+  )
 
 
 def check_metric(rows: Sequence[Row], metric: str) -> None:
@@ -156,9 +158,9 @@ def worth(
   """What a reconstruction error means: the best guess the attack does no better than.
 
   Args:
-    error: of the attack, in the unit of `metric`.
-    ladder: what simple guesses score, see `metrics.ladder`.
-    metric: the column `error` is from.
+    error: The error of the attack, in the unit of `metric`.
+    ladder: What simple guesses score, see `metrics.ladder`.
+    metric: The column `error` is from.
 
   Returns:
     'no better than thumbnail_4', or that it beats every guess; '' where either

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from gpz_jax.results.formats import format_bound
 from gpz_jax.types import InputError
 from gpz_jax.zone.candidates import Candidate
 
@@ -19,7 +20,7 @@ LIMITS = tuple(_COLUMNS)
 
 @dataclasses.dataclass(frozen=True)
 class Limit:
-  """A bound on a column of a cut: the most it may be, or for min_* the least."""
+  """A bound on a column of a candidate: its most, or for min_* its least."""
 
   name: str
   bound: float
@@ -34,42 +35,42 @@ class Limit:
     """Whether less than the bound is refused, rather than more."""
     return self.name.startswith('min_')
 
-  def admits(self, cut: Candidate) -> bool:
-    """Whether the cut keeps to the bound; not where its number is missing."""
-    value = self.value(cut)
+  def admits(self, candidate: Candidate) -> bool:
+    """Whether the candidate keeps to the bound; not where its number is missing."""
+    value = self.value(candidate)
     return value >= self.bound if self.is_least else value <= self.bound
 
-  def excess(self, cut: Candidate) -> float:
-    """By which share of the bound the cut breaks it; 0 where it keeps to it."""
-    if self.admits(cut):
+  def excess(self, candidate: Candidate) -> float:
+    """The share of the bound by which it is broken; 0 where it is kept."""
+    if self.admits(candidate):
       return 0.0
-    off = abs(self.value(cut) - self.bound)
+    off = abs(self.value(candidate) - self.bound)
     return off / self.bound if self.bound > 0 and math.isfinite(off) else math.inf
 
-  def exclusion(self, cuts: Sequence[Candidate]) -> str | None:
-    """What the bound excludes and how near the nearest cut comes."""
-    excluded = [cut for cut in cuts if not self.admits(cut)]
+  def exclusion(self, candidates: Sequence[Candidate]) -> str | None:
+    """What the bound excludes and how near the nearest candidate comes."""
+    excluded = [one for one in candidates if not self.admits(one)]
     if not excluded:
       return None
-    text = f'{self} excludes {len(excluded)} of {len(cuts)} candidates'
-    measured = [cut for cut in cuts if math.isfinite(self.value(cut))]
+    text = f'{self} excludes {len(excluded)} of {len(candidates)} candidates'
+    measured = [one for one in candidates if math.isfinite(self.value(one))]
     if not measured:
       return f'{text} (no {self.column} was measured)'
     nearest = max if self.is_least else min
     closest = nearest(measured, key=self.value)
     word = 'highest' if self.is_least else 'lowest'
-    return f'{text} ({word} {format_number(self.value(closest))}, {closest})'
+    return f'{text} ({word} {format_bound(self.value(closest))}, {closest})'
 
-  def value(self, cut: Candidate) -> float:
+  def value(self, candidate: Candidate) -> float:
     """The number that is bound."""
-    return getattr(cut, self.column)
+    return getattr(candidate, self.column)
 
   def __str__(self) -> str:
-    return f'{self.name}={format_number(self.bound)}'
+    return f'{self.name}={format_bound(self.bound)}'
 
 
 def make_limits(bounds: dict[str, float | None]) -> list[Limit]:
-  """The limits of `bounds`, by name, None and infinity being none.
+  """The limits of `bounds`, by name; None and infinity set no limit.
 
   Raises:
     InputError: an unknown name, or a bound that is negative, not a number, or for an
@@ -92,21 +93,21 @@ def make_limits(bounds: dict[str, float | None]) -> list[Limit]:
   return limits
 
 
-def nearest_candidate(cuts: Sequence[Candidate], limits: Sequence[Limit]) -> Candidate:
-  """The cut whose worst excess over the limits is least, then their sum, then costs."""
+def nearest_candidate(
+  candidates: Sequence[Candidate], limits: Sequence[Limit]
+) -> Candidate:
+  """The candidate whose worst excess over the limits is least.
 
-  def distance(cut: Candidate) -> tuple[float, ...]:
-    excesses = [limit.excess(cut) for limit in limits]
-    return max(excesses), sum(excesses), *cut.costs, -cut.test_mse
+  Of equals, the one with the smallest sum of excesses is taken, then the cheapest.
+  """
 
-  return min(cuts, key=distance)
+  def distance(candidate: Candidate) -> tuple[float, ...]:
+    excesses = [limit.excess(candidate) for limit in limits]
+    return max(excesses), sum(excesses), *candidate.costs, -candidate.test_mse
 
-
-def binding_limit(cut: Candidate, limits: Sequence[Limit]) -> Limit:
-  """The limit that the cut breaks by the largest share of its bound."""
-  return max(limits, key=lambda limit: limit.excess(cut))
+  return min(candidates, key=distance)
 
 
-def format_number(value: float) -> str:
-  """A bound or what is bound, with thousands set apart."""
-  return f'{value:,}' if isinstance(value, int) else f'{value:,.4g}'
+def binding_limit(candidate: Candidate, limits: Sequence[Limit]) -> Limit:
+  """The limit that the candidate breaks by the largest share of its bound."""
+  return max(limits, key=lambda limit: limit.excess(candidate))

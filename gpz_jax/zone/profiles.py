@@ -1,4 +1,4 @@
-"""A quantity along the splits of one alpha, for each seed, and resamples of it."""
+"""A quantity along the splits of one treatment, for each seed, and resamples of it."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from gpz_jax import results
+from gpz_jax.intervals import Z95
 from gpz_jax.results import Row
+from gpz_jax.types import Treatment
 
-Z95 = 1.959964  # half a 95% interval of a normal, in standard deviations
 # What the entropy vote is made of.
 CONDITIONAL, TOTAL = 'entropy_class_logdet', 'entropy_logdet'
 
@@ -19,10 +20,11 @@ class Profile:
 
   Attributes:
     splits: P names in forward order.
-    seeds: those with at least one number, ascending.
-    values: [S, P].
-    below: [S, P] from the value down to the end of its 95% interval; 0 without one.
-    above: [S, P] likewise upward.
+    seeds: The seeds with at least one number, ascending.
+    values: The numbers [S, P].
+    below: Distance [S, P] from the value down to the end of its 95% interval; 0
+      without one.
+    above: Distance [S, P] from the value up to the end of its interval, likewise.
   """
 
   splits: tuple[str, ...]
@@ -42,7 +44,7 @@ class Profile:
     return len(self.seeds) > 1 or bool((self.below + self.above > 0).any())
 
   def mean(self) -> np.ndarray:
-    """Over the seeds that have a number: [P]."""
+    """The mean over the seeds that have a number: [P]."""
     return _mean(self.values)
 
   def of_seed(self, seed: int) -> np.ndarray:
@@ -56,10 +58,13 @@ class Profile:
 
     The numbers are drawn independently, normal on either side of the value. Splits
     measured on the same images err together, so their differences vary less than this
-    says; and of two or three seeds a bootstrap sees less than there is.
+    says. With two or three seeds a bootstrap shows less spread than there is.
+
+    Args:
+      count: How many means are drawn.
 
     Returns:
-      [count, P]; the same for every call.
+      Means [count, P], the same for every call.
     """
     rng = np.random.default_rng(0)
     picks = rng.integers(len(self.seeds), size=(count, len(self.seeds)))
@@ -69,13 +74,13 @@ class Profile:
 
 
 def attack_profile(
-  rows: Iterable[Row], alpha: float, metric: str, splits: tuple[str, ...]
+  rows: Iterable[Row], treatment: Treatment, metric: str, splits: tuple[str, ...]
 ) -> Profile:
   """The error of the strongest attack that did not diverge, at each split."""
   return _tabulate(
     {
       (row['seed'], row['split']): (row[metric], np.nan, np.nan)
-      for row in results.strongest(row for row in rows if row['alpha'] == alpha)
+      for row in results.strongest(r for r in rows if Treatment.of(r) == treatment)
       if row['status'] == 'done'
     },
     splits,
@@ -83,21 +88,24 @@ def attack_profile(
 
 
 def theory_profile(
-  theory_rows: Iterable[Row], alpha: float, quantity: str, splits: tuple[str, ...]
+  theory_rows: Iterable[Row],
+  treatment: Treatment,
+  quantity: str,
+  splits: tuple[str, ...],
 ) -> Profile:
   """A quantity of the theory at each split."""
   return _tabulate(
     {
       (row['seed'], row['split']): (row['value'], row['low'], row['high'])
       for row in theory_rows
-      if row['alpha'] == alpha and row['quantity'] == quantity
+      if row['quantity'] == quantity and Treatment.of(row) == treatment
     },
     splits,
   )
 
 
 def entropy_profile(
-  theory_rows: Iterable[Row], alpha: float, splits: tuple[str, ...]
+  theory_rows: Iterable[Row], treatment: Treatment, splits: tuple[str, ...]
 ) -> Profile:
   """What knowing the class takes off the entropy bound, in nats per dimension, <= 0.
 
@@ -106,7 +114,7 @@ def entropy_profile(
   rows = list(theory_rows)
   names = (CONDITIONAL, TOTAL, 'radius', 'radius_per_dim')
   inside, total, radius, per_dim = (
-    theory_profile(rows, alpha, name, splits) for name in names
+    theory_profile(rows, treatment, name, splits) for name in names
   )
   seeds = [seed for seed in inside.seeds if seed in total.seeds]
   values, below, above = [], [], []

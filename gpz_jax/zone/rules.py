@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 RATIO = 2.0
 THRESHOLD = 0.02  # channel-summed MSE, as published
-WIDE = 0.2  # a drop this large between the two largest makes them a range
+WIDE = 0.2  # A drop this large between the two largest makes them a range.
 
 
 class Start(NamedTuple):
   """Where a rule says the zone begins.
 
   Attributes:
-    index: position in the numbers given.
-    size: of the step that decided it: a factor, a share or a difference.
-    other: the other end where the rule returns a range, shallower or deeper.
+    index: Position in the numbers given.
+    size: The size of the step that decided it: a factor, a share or a difference.
+    other: The other end where the rule returns a range, shallower or deeper.
   """
 
   index: int
@@ -37,9 +37,9 @@ def first_jump(
   """The first split whose error is over `ratio` times the one before and `threshold`.
 
   Args:
-    errors: reconstruction error at each split; `threshold` is in its unit.
-    ratio: least factor, exclusive.
-    threshold: least error, exclusive.
+    errors: Reconstruction error at each split; `threshold` is in its unit.
+    ratio: The factor that a jump must exceed.
+    threshold: The error that a split of the zone must exceed.
 
   Returns:
     The split and the factor; None where no split meets the rule.
@@ -71,8 +71,8 @@ def largest_drop(values: Sequence[float], wide: float = WIDE) -> Start | None:
   published rule).
 
   Args:
-    values: a positive number for each split, such as the mean over classes of R_c^2.
-    wide: least drop between the two that makes them a range.
+    values: A positive number for each split, such as the mean over classes of R_c^2.
+    wide: The least drop between the two that makes them a range.
 
   Returns:
     The split of the largest drop and its share, and the second where it is a range;

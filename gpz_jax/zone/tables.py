@@ -1,9 +1,14 @@
-"""Cuts and votes as lines of plain text."""
+"""Candidates and votes as lines of plain text."""
 
 import math
-from collections.abc import Sequence
 
-from gpz_jax import results
+from gpz_jax.results.formats import (
+  align,
+  format_bytes,
+  format_fixed,
+  format_share,
+  format_treatment,
+)
 from gpz_jax.zone.candidates import Candidate
 from gpz_jax.zone.recommendation import Recommendation
 from gpz_jax.zone.votes import Vote, Votes
@@ -13,40 +18,41 @@ def format_candidates(found: Recommendation) -> str:
   """The alternatives of a recommendation, one a line, a star at the one to take."""
   header = ['', 'split', 'alpha', 'MSE', 'PSNR', 'edge params', 'share']
   header += ['edge FLOPs', 'share', 'payload', 'accuracy']
-  choice = (found.split, found.alpha)
+  choice = (found.split, found.treatment)
   table = [
-    ['*' if (cut.split, cut.alpha) == choice else '', *_format_candidate(cut)]
-    for cut in found.alternatives
+    ['*' if (one.split, one.treatment) == choice else '', *_format_candidate(one)]
+    for one in found.alternatives
   ]
-  return '\n'.join(results.align([header, *table]))
+  return '\n'.join(align([header, *table]))
 
 
 def format_votes(votes: Votes) -> str:
-  """Voters down, alphas across: the split, its range, and the share of resamples.
+  """Voters down, treatments across: the split, its range, and the share of resamples.
 
   A dash stands for a voter that finds no zone, nothing for one that was not measured.
   """
-  voters = list(dict.fromkeys(v.voter for of in votes.alphas for v in of.votes))
-  table = [['vote of', *(f'alpha {of.alpha:g}' for of in votes.alphas)]]
+  voters = list(dict.fromkeys(v.voter for of in votes.treatments for v in of.votes))
+  table = [['vote of', *(str(of.treatment) for of in votes.treatments)]]
   table += [
-    [voter, *(_format_vote(of.by(voter)) for of in votes.alphas)] for voter in voters
+    [voter, *(_format_vote(of.by(voter)) for of in votes.treatments)]
+    for voter in voters
   ]
-  return '\n'.join(results.align(table))
+  return '\n'.join(align(table))
 
 
-def _format_candidate(cut: Candidate) -> Sequence[str]:
-  return (
-    cut.split,
-    f'{cut.alpha:g}',
-    f'{cut.test_mse:.5f}',
-    f'{cut.test_psnr:.2f}',
-    f'{cut.edge_params:,}',
-    f'{cut.edge_params_share:.1%}',
-    f'{cut.edge_flops:,}',
-    f'{cut.edge_flops_share:.1%}',
-    results.format_bytes(cut.payload_bytes),
-    '-' if math.isnan(cut.target_accuracy) else f'{cut.target_accuracy:.1%}',
-  )
+def _format_candidate(candidate: Candidate) -> list[str]:
+  return [
+    candidate.split,
+    format_treatment(candidate.treatment),
+    format_fixed(candidate.test_mse, 5),
+    f'{candidate.test_psnr:.2f}',
+    f'{candidate.edge_params:,}',
+    format_share(candidate.edge_params_share),
+    f'{candidate.edge_flops:,}',
+    format_share(candidate.edge_flops_share),
+    format_bytes(candidate.payload_bytes),
+    format_share(candidate.target_accuracy),
+  ]
 
 
 def _format_vote(vote: Vote | None) -> str:

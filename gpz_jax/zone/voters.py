@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from gpz_jax import results
 from gpz_jax.results import Row
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import rules
 from gpz_jax.zone.golden_zone import METRIC, check_metric, worth
 from gpz_jax.zone.profiles import (
@@ -42,19 +42,18 @@ from gpz_jax.zone.rows import (
   order_splits,
   without_prediction,
 )
-from gpz_jax.zone.votes import AlphaVotes, Vote, Votes
+from gpz_jax.zone.votes import TreatmentVotes, Vote, Votes
 
 RESAMPLES = 1000
 RADII = ('radius', 'radius_per_dim', 'radius_share')
-PROBES = (*RADII, 'entropy')
 Ladder = Mapping[str, Mapping[str, float]]  # rung -> metric -> score
 
 
 class Voter(NamedTuple):
-  """What is looked at, alpha by alpha, and the rule that judges it."""
+  """What is looked at, one treatment at a time, and the rule that judges it."""
 
   name: str
-  profile: Callable[[float], Profile]
+  profile: Callable[[Treatment], Profile]
   rule: rules.Rule
 
 
@@ -68,17 +67,17 @@ def vote(
   ladder: Ladder | None = None,
   resamples: int = RESAMPLES,
 ) -> Votes:
-  """All votes on where the zone of each alpha begins.
+  """All votes on where the zone of each treatment begins.
 
   Args:
-    rows: rows of results of one sweep, complete or not.
-    theory_rows: rows of the theory on the same targets; without them the attack
+    rows: Rows of results of one sweep, complete or not.
+    theory_rows: Rows of the theory on the same targets; without them the attack
       votes alone.
-    metric: see `golden_zone`, as are `ratio` and `threshold`.
-    ratio: least factor between neighbouring splits.
-    threshold: error an attack must not get below.
-    ladder: what simple guesses score (`metrics.ladder`), to read the error by.
-    resamples: how often the vote is repeated over resampled seeds and intervals.
+    metric: The column with the error, as in `golden_zone`.
+    ratio: The factor between neighbouring splits that a jump must exceed.
+    threshold: The error that a split of the zone must exceed.
+    ladder: What simple guesses score (`metrics.ladder`), to read the error by.
+    resamples: How often the vote is repeated over resampled seeds and intervals.
 
   Raises:
     InputError: no rows, rows of several sweeps or of different targets, an unknown
@@ -86,30 +85,33 @@ def vote(
   """
   check_together(rows, theory_rows) if theory_rows else check_sweep(rows)
   check_metric(rows, metric)
-  alphas = sorted({row['alpha'] for row in [*rows, *theory_rows]})
+  treatments = results.list_treatments([*rows, *theory_rows])
   rows = without_prediction(rows)
   theory_rows = finished(theory_rows)
   splits = order_splits(rows, theory_rows)
   attack = attack_voter(rows, splits, metric, ratio, threshold)
   voters = [attack, *probe_voters(theory_rows, splits)]
-  found = _vote(voters, alphas, splits, resamples)
+  found = _vote(voters, treatments, splits, resamples)
   return Votes(
-    tuple(_read_off(v, attack.profile(v.alpha), ladder or {}, metric) for v in found)
+    tuple(
+      _read_off(v, attack.profile(v.treatment), ladder or {}, metric) for v in found
+    )
   )
 
 
 def probe(
   theory_rows: Sequence[Row], *, epoch: int = 0, resamples: int = RESAMPLES
 ) -> Votes:
-  """Where the zone of each alpha begins by the theory alone, without any attack.
+  """Where the zone of each treatment begins by the theory alone, without any attack.
 
   Args:
-    theory_rows: rows of the theory of one sweep.
-    epoch: of the target, from 1; 0 for the finished one.
-    resamples: how often the vote is repeated over resampled seeds and intervals.
+    theory_rows: Rows of the theory of one sweep.
+    epoch: The epoch of the target, from 1; 0 for the finished one.
+    resamples: How often the vote is repeated over resampled seeds and intervals.
 
   Returns:
-    For each alpha the votes of `PROBES`; `by('radius_share')` is the one to take.
+    For each treatment the votes of `probe_voters`; `by('radius_share')` is the one to
+    take.
 
   Raises:
     InputError: no rows, rows of several sweeps, no row of that epoch, or fewer than
@@ -124,11 +126,11 @@ def probe(
     raise InputError(f'no theory of epoch {epoch}; known: {known} (0: finished)')
   splits = order_splits(chosen)
   voters = probe_voters(chosen, splits)
-  return Votes(_vote(voters, results.list_alphas(chosen), splits, resamples))
+  return Votes(_vote(voters, results.list_treatments(chosen), splits, resamples))
 
 
 def finished(theory_rows: Sequence[Row], epoch: int = 0) -> list[Row]:
-  """The rows of one epoch, 0 the finished target, on the train subset."""
+  """The rows of one epoch on the train subset; epoch 0 is the finished target."""
   return [
     row
     for row in without_prediction(theory_rows)
@@ -146,24 +148,24 @@ def attack_voter(
   """Votes by the reconstruction error of the strongest attack."""
   return Voter(
     'attack',
-    lambda alpha: attack_profile(rows, alpha, metric, splits),
+    lambda treatment: attack_profile(rows, treatment, metric, splits),
     lambda errors: rules.first_jump(errors, ratio, threshold),
   )
 
 
 def probe_voters(theory_rows: Sequence[Row], splits: tuple[str, ...]) -> list[Voter]:
-  """Vote by the radius and by the entropy bound: the voters of `PROBES`, in order."""
+  """The probes: they vote by each of `RADII`, in order, and by the entropy bound."""
 
   def by_quantity(name: str) -> Voter:
     return Voter(
       name,
-      lambda alpha: theory_profile(theory_rows, alpha, name, splits),
+      lambda treatment: theory_profile(theory_rows, treatment, name, splits),
       rules.largest_drop,
     )
 
   entropy = Voter(
     'entropy',
-    lambda alpha: entropy_profile(theory_rows, alpha, splits),
+    lambda treatment: entropy_profile(theory_rows, treatment, splits),
     rules.largest_fall,
   )
   return [*map(by_quantity, RADII), entropy]
@@ -171,17 +173,17 @@ def probe_voters(theory_rows: Sequence[Row], splits: tuple[str, ...]) -> list[Vo
 
 def _vote(
   voters: Sequence[Voter],
-  alphas: Sequence[float],
+  treatments: Sequence[Treatment],
   splits: tuple[str, ...],
   resamples: int,
-) -> tuple[AlphaVotes, ...]:
+) -> tuple[TreatmentVotes, ...]:
   if resamples < 1:
     raise InputError(f'resamples={resamples} is not allowed; give at least 1')
   found = []
-  for alpha in alphas:
-    profiles = [(voter, voter.profile(alpha)) for voter in voters]
+  for treatment in treatments:
+    profiles = [(voter, voter.profile(treatment)) for voter in voters]
     votes = [_judge(v, p, resamples) for v, p in profiles if p.is_votable]
-    found.append(AlphaVotes(alpha, splits, tuple(votes)))
+    found.append(TreatmentVotes(treatment, splits, tuple(votes)))
   return tuple(found)
 
 
@@ -202,8 +204,8 @@ def _judge(voter: Voter, profile: Profile, resamples: int) -> Vote:
 
 
 def _read_off(
-  votes: AlphaVotes, errors: Profile, ladder: Ladder, metric: str
-) -> AlphaVotes:
+  votes: TreatmentVotes, errors: Profile, ladder: Ladder, metric: str
+) -> TreatmentVotes:
   """The votes, the attack's with what its error is worth on the ladder."""
   cast = votes.by('attack')
   if cast is None or cast.split is None:

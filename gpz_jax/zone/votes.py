@@ -3,28 +3,31 @@
 import dataclasses
 import math
 
+from gpz_jax.results.formats import join_words
+from gpz_jax.types import Treatment
+
 WORDS = {
   'attack': 'the attack',
   'radius_share': 'the radius share',
   'entropy': 'the entropy bound',
 }
-VOTERS = tuple(WORDS)  # one for each kind of evidence: these are compared
+VOTERS = tuple(WORDS)  # These are compared: one for each kind of evidence.
 
 
 @dataclasses.dataclass(frozen=True)
 class Vote:
-  """Where one voter says the zone of one alpha begins.
+  """Where one voter says the zone of one treatment begins.
 
   Attributes:
     voter: 'attack', one of `voters.RADII`, or 'entropy'.
-    split: the first split of the zone; None where the rule finds none.
-    size: of the step there: a factor of errors (attack), a share (radius), or nats
-      per dimension (entropy); NaN without a split.
-    other: the other end where the rule returns a range.
-    seeds: that were averaged.
+    split: The first split of the zone; None where the rule finds none.
+    size: The size of the step there: a factor of errors (attack), a share (radius), or
+      nats per dimension (entropy); NaN without a split.
+    other: The other end where the rule returns a range.
+    seeds: The number of seeds that were averaged.
     shares: (split, share of the resamples that vote for it), largest first; () where
       one seed without intervals leaves nothing to resample.
-    note: what the attack's error at `split` is worth on the ladder, '' without one.
+    note: What the attack's error at `split` is worth on the ladder, '' without one.
   """
 
   voter: str
@@ -42,10 +45,10 @@ class Vote:
 
 
 @dataclasses.dataclass(frozen=True)
-class AlphaVotes:
-  """The votes of one alpha; those who had two splits to compare voted."""
+class TreatmentVotes:
+  """The votes on one treatment, by those who had two splits to compare."""
 
-  alpha: float
+  treatment: Treatment
   splits: tuple[str, ...]  # all there are, in forward order
   votes: tuple[Vote, ...]
 
@@ -61,7 +64,7 @@ class AlphaVotes:
 
   def sentence(self) -> str:
     """The votes of `VOTERS` and how far apart they are, in one sentence."""
-    name = f'alpha {self.alpha:g}'
+    name = str(self.treatment)
     compared = self._compared()
     if not compared:
       return f'{name}: fewer than two splits are measured.'
@@ -72,11 +75,11 @@ class AlphaVotes:
     if not said:
       return f'{name}: no vote finds a zone.'
     order = (split for split in self.splits if split in said)
-    parts = [f'at {split} by {_enumerate(said[split])}' for split in order]
+    parts = [f'at {split} by {join_words(said[split])}' for split in order]
     apart = {None: '', 0: ': they agree', 1: ': 1 split apart'}
     end = apart.get(self.apart, f': {self.apart} splits apart')
     if silent := [WORDS[v.voter] for v in compared if v.split is None]:
-      end += f'; {_enumerate(silent)} {"find" if len(silent) > 1 else "finds"} none'
+      end += f'; {join_words(silent)} {"find" if len(silent) > 1 else "finds"} none'
     return f'{name}: the zone begins {", ".join(parts)}{end}.'
 
   def _compared(self) -> list[Vote]:
@@ -85,15 +88,10 @@ class AlphaVotes:
 
 @dataclasses.dataclass(frozen=True)
 class Votes:
-  """The votes of every alpha, ascending."""
+  """The votes on every treatment, ascending."""
 
-  alphas: tuple[AlphaVotes, ...]
+  treatments: tuple[TreatmentVotes, ...]
 
   def sentence(self) -> str:
-    """The finding for every alpha, one sentence each."""
-    return ' '.join(votes.sentence() for votes in self.alphas)
-
-
-def _enumerate(parts: list[str]) -> str:
-  """'a', 'a and b', 'a, b and c'."""
-  return ' and '.join(filter(None, [', '.join(parts[:-1]), parts[-1]]))
+    """The finding for every treatment, one sentence each."""
+    return ' '.join(votes.sentence() for votes in self.treatments)

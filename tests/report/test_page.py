@@ -8,7 +8,9 @@ import pytest
 from pages import read_page
 
 from gpz_jax import report, results
-from gpz_jax.report import figures, formats, page
+from gpz_jax.report import figures, page
+from gpz_jax.report.styles import treatment_colours
+from gpz_jax.results import formats
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Lane, Treatment
 
@@ -214,7 +216,8 @@ def test_alphas_that_differ_are_grouped_in_the_headline(workdir):
 
 
 def test_colours_differ_between_alphas():
-  colours = figures.alpha_colours([-0.3, -0.05, 0.0, 0.05, 0.1, 0.3])
+  treatments = [Treatment(alpha) for alpha in (-0.3, -0.05, 0.0, 0.05, 0.1, 0.3)]
+  colours = treatment_colours(treatments)
   assert len(set(colours.values())) == 6
 
 
@@ -223,6 +226,8 @@ def test_images_are_joined_with_a_white_gap():
   # by hand
   np.testing.assert_array_equal(figures.join_images(images), [[0, 0, 255, 255, 0, 0]])
   assert figures.join_images(np.zeros((3, 4, 4, 3), np.uint8)).shape == (4, 16, 3)
+  with pytest.raises(AssertionError, match=r'images \[n, H, W, C\]'):
+    figures.join_images(np.zeros((4, 4, 3), np.uint8))
 
 
 def test_numbers_are_written_short():

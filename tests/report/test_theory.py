@@ -9,11 +9,12 @@ from made_up import SPLITS, make_row, make_rows, make_theory
 from pages import read_page
 
 from gpz_jax import results
-from gpz_jax.report.figures import RUNGS
+from gpz_jax.report.ladder import RUNGS
+from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, read_theory
 from gpz_jax.report.theory.findings import interval
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import Vote
 from gpz_jax.zone.profiles import theory_profile
 
@@ -240,10 +241,29 @@ def test_changes_and_trails_are_means_over_seeds(tmp_path):
   followed = make_training([[8.0], [9.0]], [[-1.0], [5.0]])
   followed += make_training([[10.0], [math.nan]], [[-2.0], [5.0]], seed=1)
   theory = read(tmp_path, rows, followed)
-  assert theory.trail('radius', 0.0, 'a').tolist() == [9.0, 9.0]
-  predicted, true = along_epochs.changes(theory, 0.0, 'a')
+  assert theory.trail('radius', Treatment(), 'a').tolist() == [9.0, 9.0]
+  predicted, true = along_epochs.changes(theory, Treatment(), 'a')
   assert (predicted.tolist(), true.tolist()) == ([-1.5], [0.0])
-  assert np.isnan(theory.trail('nc1', 0.0, 'a')).all()
+  assert np.isnan(theory.trail('nc1', Treatment(), 'a')).all()
+
+
+def test_the_lines_of_a_training_look_as_their_treatment(tmp_path):
+  rows = make_rows(ERRORS[:1]) + make_rows(ERRORS[:1], alpha=0.3)
+  followed = [
+    row
+    for alpha in (0.0, 0.3)
+    for row in make_training([[8.0], [9.0]], [[1.0], [1.0]], alpha=alpha)
+  ]
+  theory = read(tmp_path, rows, followed)
+  figure = along_epochs.draw_epochs(theory)
+  assert figure is not None
+  expected = list(treatment_colours(theory.treatments).values())
+  radius, _, _, change, _ = figure.axes
+  assert [line.get_color() for line in radius.lines] == expected
+  # predicted changes first, dashed, then true ones; the line at 0 comes last
+  lines = change.lines[:-1]
+  assert [line.get_color() for line in lines] == expected * 2
+  assert [line.get_linestyle() for line in lines] == ['--', '--', '-', '-']
 
 
 def test_splits_of_the_training_figure(tmp_path):
@@ -254,10 +274,12 @@ def test_splits_of_the_training_figure(tmp_path):
 
 def test_one_seed_has_the_interval_it_was_measured_with():
   rows = make_theory([0.9, 0.8], width=0.2)
-  low, high = interval(theory_profile(rows, 0.0, 'radius_share', ('a', 'b', 'c')))
+  low, high = interval(
+    theory_profile(rows, Treatment(), 'radius_share', ('a', 'b', 'c'))
+  )
   np.testing.assert_allclose(low, [0.8, 0.7, np.nan])
   np.testing.assert_allclose(high, [1.0, 0.9, np.nan])
-  without = theory_profile(make_theory([0.9]), 0.0, 'radius_share', ('a',))
+  without = theory_profile(make_theory([0.9]), Treatment(), 'radius_share', ('a',))
   assert np.isnan(interval(without)).all()
 
 
@@ -293,19 +315,21 @@ def make_embedding():
 
 def test_embeddings_that_are_shown():
   splits = [f's{i}' for i in range(50)]
-  having = {(a, s): make_embedding() for a in (-0.3, 0.0, 0.1, 0.3) for s in splits}
-  alphas, shown = embeddings.choose(having, splits)
-  assert alphas == [0.0, 0.3]
+  treatments = [Treatment(alpha) for alpha in (-0.3, 0.0, 0.1, 0.3)]
+  having = {(t, s): make_embedding() for t in treatments for s in splits}
+  chosen, shown = embeddings.choose(having, splits)
+  assert chosen == [Treatment(0.0), Treatment(0.3)]
   # 49 / 7 = 7 splits apart
   assert shown == [f's{i}' for i in range(0, 50, 7)]
-  assert embeddings.choose({(0.3, 's4'): make_embedding()}, splits) == ([0.3], ['s4'])
+  only = {(Treatment(0.3), 's4'): make_embedding()}
+  assert embeddings.choose(only, splits) == ([Treatment(0.3)], ['s4'])
 
 
 def test_an_embedding_is_of_the_lowest_seed_with_its_own_numbers(tmp_path):
   rows = [make_theory([0.5], quantity='nc1', seed=s)[0] for s in (2, 1, 0)]
   rows[1]['value'] = 0.7
   embed(tmp_path, rows[:2])
-  found = embeddings.read_embeddings(tmp_path, rows)[0.0, 'a']
+  found = embeddings.read_embeddings(tmp_path, rows)[Treatment(), 'a']
   assert (found.seed, found.twins, found.points.shape) == (1, {'nc1': 0.7}, (40, 2))
 
 

@@ -138,11 +138,11 @@ def test_bad_requests_are_refused_before_anything_is_written(
 
 
 def test_the_prediction_is_no_place_to_cut(found):
-  assert found.zone.alphas[0].split != 'prediction'
+  assert found.zone.treatments[0].split != 'prediction'
   only = [row for row in found.rows if row['split'] == 'prediction']
   assert zone.recommend(only).split is None
   assert 'only the prediction' in zone.recommend(only).sentence()
-  assert zone.golden_zone(only).alphas[0].split is None
+  assert zone.golden_zone(only).treatments[0].split is None
   assert zone.recommend(found.rows).split in ('conv_1', 'conv_2')
 
 

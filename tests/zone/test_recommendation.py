@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from made_up import make_rows
 
 from gpz_jax import zone
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 
 
 @pytest.fixture
@@ -25,13 +25,14 @@ def two_alphas():
     ({'max_edge_params': 300}, ('c', 0.3)),
     ({'max_edge_flops': 2999}, ('b', 0.3)),
     ({'min_accuracy': 0.91}, ('d', 0.0)),
+    ({'min_accuracy': 0.92}, ('d', 0.0)),
     ({'min_accuracy': 0.91, 'max_edge_params': 100}, ('a', 0.0)),
     ({'max_payload_bytes': 1000, 'max_edge_params': 400}, ('d', 0.3)),
   ],
 )
 def test_the_most_resistant_cut_within_the_limits(two_alphas, limits, expected):
   found = zone.recommend(two_alphas, **limits)
-  assert (found.split, found.alpha) == expected
+  assert (found.split, found.treatment) == (expected[0], Treatment(expected[1]))
   assert found.sentence().startswith(f'Cut at {expected[0]} with alpha')
   for name in limits:
     assert name in found.reason
@@ -41,11 +42,13 @@ def test_of_equals_the_cheapest_is_taken():
   # by hand: 0.300 and 0.299 are within 1%
   found = zone.recommend(make_rows([0.03, 0.06, 0.299, 0.300]))
   assert found.split == 'c'
+  # 0.295 is not
+  assert zone.recommend(make_rows([0.03, 0.06, 0.295, 0.300])).split == 'd'
 
 
 def test_when_nothing_fits_each_limit_is_blamed(two_alphas):
   found = zone.recommend(two_alphas, max_edge_params=50, min_accuracy=0.91)
-  assert (found.split, found.alpha) == (None, None)
+  assert (found.split, found.treatment) == (None, None)
   assert found.sentence() == (
     'No cut fits: max_edge_params=50 excludes 8 of 8 candidates (lowest 100, a with '
     'alpha 0); min_accuracy=0.91 excludes 4 of 8 candidates (highest 0.92, a with '
@@ -111,6 +114,11 @@ def test_an_infinite_limit_is_none():
       {'max_edge_params': 100},
       'it lies before the golden zone, which starts at b',
     ),
+    (
+      [0.01, 0.05, 0.06],
+      {'max_edge_params': 200},
+      'it lies in the golden zone, which starts at b',
+    ),
     ([0.03, 0.04, 0.05], {}, 'this alpha has no golden zone'),
     (
       [0.05, 0.15, 0.07],
@@ -127,10 +135,10 @@ def test_alternatives_are_the_front_within_the_limits(two_alphas):
   found = zone.recommend(two_alphas, max_edge_params=300)
   # by hand: payload falls with depth, so no split outdoes another; alpha 0.3 resists
   # better at each
-  assert [(c.split, c.alpha) for c in found.alternatives] == [
-    ('a', 0.3),
-    ('b', 0.3),
-    ('c', 0.3),
+  assert [(c.split, c.treatment) for c in found.alternatives] == [
+    ('a', Treatment(0.3)),
+    ('b', Treatment(0.3)),
+    ('c', Treatment(0.3)),
   ]
   none = zone.recommend(two_alphas, max_edge_params=1)
   assert [c.split for c in none.alternatives] == ['a', 'b', 'c', 'd']
@@ -146,14 +154,18 @@ def test_a_cut_that_costs_more_and_resists_less_is_no_alternative():
 def test_a_single_split_is_its_own_recommendation():
   found = zone.recommend(make_rows([0.03]))
   assert found.split == 'a'
-  assert [cut.split for cut in found.alternatives] == ['a']
+  assert [one.split for one in found.alternatives] == ['a']
 
 
-CUT = zone.Candidate('a', 0, 0.0, 0.1, 10.0, 0.9, 1, 0.1, 1, 0.1, 1)
-cuts = st.lists(
+CANDIDATE = zone.Candidate('a', 0, Treatment(), 0.1, 10.0, 0.9, 1, 0.1, 1, 0.1, 1)
+some_candidates = st.lists(
   st.builds(
     lambda mse, params, flops, payload: dataclasses.replace(
-      CUT, test_mse=mse, edge_params=params, edge_flops=flops, payload_bytes=payload
+      CANDIDATE,
+      test_mse=mse,
+      edge_params=params,
+      edge_flops=flops,
+      payload_bytes=payload,
     ),
     st.sampled_from([0.1, 0.2, 0.3]),
     *[st.integers(1, 3)] * 3,
@@ -162,18 +174,18 @@ cuts = st.lists(
 )
 
 
-@hypothesis.given(cuts)
-def test_the_front_by_its_definition(cuts):
+@hypothesis.given(some_candidates)
+def test_the_front_by_its_definition(candidates):
   def better_or_equal(a, b):
     return a.test_mse >= b.test_mse and all(
       x <= y for x, y in zip(a.costs, b.costs, strict=True)
     )
 
-  front = zone.pareto_front(cuts)
-  for cut in cuts:  # each is on the front, or something there is as good and no equal
-    above = [c for c in front if better_or_equal(c, cut)]
+  front = zone.pareto_front(candidates)
+  for one in candidates:  # on the front, or something there is as good and no equal
+    above = [other for other in front if better_or_equal(other, one)]
     assert above
-    assert (cut in front) == all(better_or_equal(cut, c) for c in above)
+    assert (one in front) == all(better_or_equal(one, other) for other in above)
 
 
 def test_the_choice_is_on_the_front_also_among_ties():
@@ -202,4 +214,4 @@ def test_the_prediction_is_no_place_to_cut():
   only = zone.recommend(rows[2:])
   assert (only.split, only.alternatives) == (None, ())
   assert 'only the prediction was attacked' in only.sentence()
-  assert zone.vote(rows[2:]).alphas[0].votes == ()
+  assert zone.vote(rows[2:]).treatments[0].votes == ()

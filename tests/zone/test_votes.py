@@ -7,7 +7,7 @@ import pytest
 from made_up import make_rows, make_theory
 
 from gpz_jax import zone
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 
 ERRORS = [0.01, 0.012, 0.05, 0.06]  # jumps at c
 SHARE = [0.9, 0.8, 0.4, 0.35]  # drops at c, by half
@@ -25,7 +25,7 @@ def make_entropy(inside, total, *, dims=8.0, **changes):
 
 def test_three_votes_that_agree():
   theory = [*make_theory(SHARE), *make_entropy([8, 4, -16, -16], [8, 8, 8, 4])]
-  found = zone.vote(make_rows(ERRORS), theory).alphas[0]
+  found = zone.vote(make_rows(ERRORS), theory).treatments[0]
   assert [found.by(voter).split for voter in ('attack', 'radius_share', 'entropy')] == [
     'c',
     'c',
@@ -44,7 +44,7 @@ def test_three_votes_that_agree():
 
 def test_votes_that_differ_say_how_far():
   rows = make_rows(ERRORS)
-  one = zone.vote(rows, make_theory([0.9, 0.3, 0.29, 0.28])).alphas[0]
+  one = zone.vote(rows, make_theory([0.9, 0.3, 0.29, 0.28])).treatments[0]
   assert (one.apart, one.by('radius_share').split) == (1, 'b')
   assert one.sentence() == (
     'alpha 0: the zone begins at b by the radius share, at c by the attack: 1 split '
@@ -54,30 +54,30 @@ def test_votes_that_differ_say_how_far():
     *make_theory([0.9, 0.3, 0.29, 0.28]),
     *make_entropy([8, 7, 6, -9], [8, 8, 8, 8]),
   ]
-  two = zone.vote(rows, theory).alphas[0]
+  two = zone.vote(rows, theory).treatments[0]
   assert two.apart == 2
   assert two.sentence().endswith('at d by the entropy bound: 2 splits apart.')
 
 
 def test_a_voter_that_finds_nothing_is_named():
-  found = zone.vote(make_rows([0.03] * 4), make_theory(SHARE)).alphas[0]
+  found = zone.vote(make_rows([0.03] * 4), make_theory(SHARE)).treatments[0]
   assert found.apart is None
   assert found.sentence() == (
     'alpha 0: the zone begins at c by the radius share; the attack finds none.'
   )
   assert math.isnan(found.by('attack').size)
-  nowhere = zone.vote(make_rows([0.03] * 4), make_theory([0.1, 0.2])).alphas[0]
+  nowhere = zone.vote(make_rows([0.03] * 4), make_theory([0.1, 0.2])).treatments[0]
   assert nowhere.sentence() == 'alpha 0: no vote finds a zone.'
 
 
 def test_without_theory_the_attack_votes_alone():
-  found = zone.vote(make_rows(ERRORS)).alphas[0]
+  found = zone.vote(make_rows(ERRORS)).treatments[0]
   assert [(vote.voter, vote.split) for vote in found.votes] == [('attack', 'c')]
   assert found.sentence() == 'alpha 0: the zone begins at c by the attack.'
 
 
 def test_a_single_split_has_no_votes():
-  found = zone.vote(make_rows([0.1]), make_theory([0.5])).alphas[0]
+  found = zone.vote(make_rows([0.1]), make_theory([0.5])).treatments[0]
   assert found.votes == ()
   assert found.sentence() == 'alpha 0: fewer than two splits are measured.'
   assert zone.probe(make_theory([0.5])).sentence() == found.sentence()
@@ -91,22 +91,22 @@ def test_the_probe_needs_no_attack_and_votes_by_every_quantity():
     *make_theory([9, 3, 2, 1], quantity='radius', alpha=0.3),
   ]
   found = zone.probe(theory)
-  assert [of.alpha for of in found.alphas] == [0.0, 0.3]
-  assert [(vote.voter, vote.split) for vote in found.alphas[0].votes] == [
+  assert [of.treatment for of in found.treatments] == [Treatment(0.0), Treatment(0.3)]
+  assert [(vote.voter, vote.split) for vote in found.treatments[0].votes] == [
     ('radius', 'b'),
     ('radius_per_dim', 'c'),
     ('radius_share', 'c'),
   ]
   # drops 0.67, 0.33, 0.5: the second largest is d, and c between them is wide
-  vote = found.alphas[1].by('radius')
+  vote = found.treatments[1].by('radius')
   assert (vote.split, vote.other) == ('b', 'd')
-  assert found.alphas[1].by('attack') is None
+  assert found.treatments[1].by('attack') is None
 
 
 def test_the_probe_of_an_epoch():
   theory = [*make_theory(SHARE), *make_theory([0.9, 0.1, 0.1, 0.1], epoch=3)]
-  assert zone.probe(theory).alphas[0].by('radius_share').split == 'c'
-  assert zone.probe(theory, epoch=3).alphas[0].by('radius_share').split == 'b'
+  assert zone.probe(theory).treatments[0].by('radius_share').split == 'c'
+  assert zone.probe(theory, epoch=3).treatments[0].by('radius_share').split == 'b'
   with pytest.raises(InputError, match=r'no theory of epoch 2; known: 0, 3'):
     zone.probe(theory, epoch=2)
 
@@ -117,7 +117,7 @@ def test_scaling_an_activation_moves_no_vote_that_is_compared():
   inside, total = np.array([8, 4, -16, -16]), np.array([8, 8, 8, 4])
   plain = zone.probe(make_entropy(list(inside), list(total)))
   scaled = zone.probe(make_entropy(list(inside + shift), list(total + shift)))
-  ours, theirs = (p.alphas[0].by('entropy') for p in (plain, scaled))
+  ours, theirs = (p.treatments[0].by('entropy') for p in (plain, scaled))
   assert (ours.split, ours.size) == (theirs.split, pytest.approx(theirs.size))
 
 
@@ -138,7 +138,7 @@ def test_seeds_are_averaged_and_a_missing_one_is_left_out():
     *make_theory([0.9, 0.7, 0.6, math.nan], seed=1),
     *make_theory([math.nan] * 4, seed=2),
   ]
-  vote = zone.probe(theory).alphas[0].by('radius_share')
+  vote = zone.probe(theory).treatments[0].by('radius_share')
   # means 0.9, 0.75, 0.5, 0.35 drop by 0.17, 0.33, 0.3
   assert (vote.split, vote.seeds) == ('c', 2)
   assert vote.size == pytest.approx(1 / 3)
@@ -147,10 +147,10 @@ def test_seeds_are_averaged_and_a_missing_one_is_left_out():
 def test_diverged_lanes_do_not_vote():
   rows = make_rows(ERRORS)
   rows[2] |= {'status': 'diverged', 'test_mse': math.nan, 'test_mse_paper': 9.0}
-  assert zone.vote(rows).alphas[0].by('attack').split == 'd'
+  assert zone.vote(rows).treatments[0].by('attack').split == 'd'
   for row in rows:
     row['status'] = 'diverged'
-  assert zone.vote(rows).alphas[0].votes == ()
+  assert zone.vote(rows).treatments[0].votes == ()
 
 
 def test_shares_of_resampled_seeds():
@@ -159,7 +159,7 @@ def test_shares_of_resampled_seeds():
     *make_theory([1, 0.5, 0.45, 0.44], seed=0),
     *make_theory([1, 0.9, 0.1, 0.09], seed=1),
   ]
-  vote = zone.probe(theory, resamples=4000).alphas[0].by('radius_share')
+  vote = zone.probe(theory, resamples=4000).treatments[0].by('radius_share')
   shares = dict(vote.shares)
   # by hand: one of four draws is seed 0 twice
   assert vote.split == 'c'
@@ -169,23 +169,23 @@ def test_shares_of_resampled_seeds():
 
 
 def test_shares_of_resampled_intervals():
-  sure = zone.probe(make_theory([1, 0.9, 0.5, 0.48], width=0.02)).alphas[0]
+  sure = zone.probe(make_theory([1, 0.9, 0.5, 0.48], width=0.02)).treatments[0]
   assert sure.by('radius_share').share == 1.0
   # b and c drop alike (0.5): with the same spread on all, each wins about half
-  unsure = zone.probe(make_theory([1, 0.5, 0.25, 0.25], width=0.1)).alphas[0]
+  unsure = zone.probe(make_theory([1, 0.5, 0.25, 0.25], width=0.1)).treatments[0]
   assert 0.2 < unsure.by('radius_share').share < 0.8
   assert set(dict(unsure.by('radius_share').shares)) == {'b', 'c'}
 
 
 def test_one_seed_without_intervals_has_no_shares():
-  vote = zone.vote(make_rows(ERRORS)).alphas[0].by('attack')
+  vote = zone.vote(make_rows(ERRORS)).treatments[0].by('attack')
   assert vote.shares == ()
   assert math.isnan(vote.share)
 
 
 def test_resampled_seeds_of_the_attack_may_find_no_zone():
   rows = [*make_rows([0.01, 0.05]), *make_rows([0.03, 0.04], seed=1)]
-  vote = zone.vote(rows, resamples=4000).alphas[0].by('attack')
+  vote = zone.vote(rows, resamples=4000).treatments[0].by('attack')
   # means 0.02 and 0.045 jump 2.25x; seed 1 alone does not
   assert vote.split == 'b'
   assert dict(vote.shares)[None] == pytest.approx(0.25, abs=0.03)
@@ -201,14 +201,14 @@ def test_the_entropy_interval_is_of_the_difference():
   # of one fall less the other sqrt(6) times that
   for width, low, high in ((4.0, 0.98, 1.0), (40.0, 0.5, 0.8)):
     theory = make_entropy([8, 0, -16], [8, 8, 8], width=width)
-    vote = zone.probe(theory).alphas[0].by('entropy')
+    vote = zone.probe(theory).treatments[0].by('entropy')
     assert vote.split == 'c'
     assert low < vote.share <= high
 
 
 def test_the_attack_is_read_off_the_ladder():
   ladder = {'thumbnail_4': {'mse_paper': 0.03}, 'thumbnail_2': {'mse_paper': 0.06}}
-  vote = zone.vote(make_rows(ERRORS), ladder=ladder).alphas[0].by('attack')
+  vote = zone.vote(make_rows(ERRORS), ladder=ladder).treatments[0].by('attack')
   assert vote.note == 'no better than thumbnail_4'
 
 

@@ -8,12 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gpz_jax.report.figures import GRID, MUTED, STYLE
+from gpz_jax.report.styles import (
+  GRID,
+  MUTED,
+  STYLE,
+  legend_handles,
+  treatment_styles,
+)
 from gpz_jax.report.theory.findings import Theory
-from gpz_jax.report.theory.styles import alpha_handles, alpha_styles
+from gpz_jax.results import most_smoothed
+from gpz_jax.types import Treatment
 
 PREDICTED = 'radius_change_first'
-# What is drawn beside another line of the same alpha.
+# How a second line of the same treatment is told from the first.
 SECOND: Any = {'linestyle': '--', 'markerfacecolor': 'white'}
 ROWS = (  # of panels
   '$R_c^2$',
@@ -32,11 +39,14 @@ def choose_splits(theory: Theory) -> list[str]:
   splits = [
     split
     for split in theory.splits
-    if any(np.isfinite(theory.trail('radius', a, split)).any() for a in theory.alphas)
+    if any(
+      np.isfinite(theory.trail('radius', treatment, split)).any()
+      for treatment in theory.treatments
+    )
   ]
   if not splits:
     return []
-  votes = theory.votes_of(theory.one_hot)
+  votes = theory.votes_on(theory.one_hot)
   cast = [votes.by('attack'), votes.by('radius_share')]
   named = [vote.split for vote in cast if vote and vote.split in splits]
   chosen = {splits[0], splits[len(splits) // 2], splits[-1], *named[:1]}
@@ -44,9 +54,9 @@ def choose_splits(theory: Theory) -> list[str]:
 
 
 def draw_epochs(theory: Theory) -> Figure | None:
-  """Radius, brackets, changes and gradient over the epochs, one colour an alpha.
+  """Radius, brackets, changes and gradient over the epochs, one colour per treatment.
 
-  One column a split; None where no target was followed.
+  One column per split; None where no target was followed.
   """
   splits = choose_splits(theory)
   if not splits:
@@ -67,7 +77,7 @@ def draw_epochs(theory: Theory) -> Figure | None:
       for label, style in kinds.items()
     ]
     figure.legend(
-      handles=[*alpha_handles(theory.alphas), *lines],
+      handles=[*legend_handles(theory.treatments), *lines],
       loc='outside lower left',
       ncols=5 if len(splits) > 3 else 3,
       frameon=False,
@@ -81,7 +91,8 @@ def tell_story(theory: Theory) -> list[str]:
   The paper has one-hot labels widen R_c^2 in the middle of a training and smoothed
   ones contract it at the end. Middle and end are thirds of the measured epochs.
   """
-  epochs, one_hot, smooth = theory.epochs, theory.one_hot, max(theory.alphas)
+  epochs, one_hot = theory.epochs, theory.one_hot
+  smooth = most_smoothed(theory.treatments)
   last = len(epochs) - 1
   if last < 2:
     return [
@@ -90,15 +101,14 @@ def tell_story(theory: Theory) -> list[str]:
     ]
   begin, end = last // 3, max(last // 3 + 1, 2 * last // 3)
   found = []
-  if one_hot == 0:
+  if one_hot.alpha == 0:
     found.append(
       f'Do one-hot labels widen R\u00b2 in the middle of the training? From epoch '
       f'{epochs[begin]} to {epochs[end]} it {_count(theory, one_hot, begin, end, +1)}.'
     )
-  if smooth > 0:
-    moved = [
-      _count(theory, a, end, last, -1) for a in (smooth, 0.0) if a in theory.alphas
-    ]
+  if smooth.alpha > 0:
+    compared = [smooth, one_hot] if one_hot.alpha == 0 else [smooth]
+    moved = [_count(theory, each, end, last, -1) for each in compared]
     found.append(
       f'Do smoothed ones contract it at the end? From epoch {epochs[end]} to '
       f'{epochs[last]} it {", and ".join(moved)}.'
@@ -109,9 +119,9 @@ def tell_story(theory: Theory) -> list[str]:
 def check_predictions(theory: Theory) -> str:
   """How often the predicted change of R_c^2 has the true one's sign; '' if none."""
   right = total = 0
-  for alpha in theory.alphas:
+  for treatment in theory.treatments:
     for split in theory.splits:
-      predicted, true = changes(theory, alpha, split)
+      predicted, true = changes(theory, treatment, split)
       known = np.isfinite(predicted) & np.isfinite(true)
       total += int(known.sum())
       right += int((np.sign(predicted) == np.sign(true))[known].sum())
@@ -123,20 +133,24 @@ def check_predictions(theory: Theory) -> str:
   )
 
 
-def changes(theory: Theory, alpha: float, split: str) -> tuple[np.ndarray, np.ndarray]:
+def changes(
+  theory: Theory, treatment: Treatment, split: str
+) -> tuple[np.ndarray, np.ndarray]:
   """Predicted and true change of R_c^2 from an epoch to the next measured: [E - 1]."""
-  predicted = theory.trail(PREDICTED, alpha, split)[:-1]
-  return predicted, np.diff(theory.trail('radius', alpha, split))
+  predicted = theory.trail(PREDICTED, treatment, split)[:-1]
+  return predicted, np.diff(theory.trail('radius', treatment, split))
 
 
-def _count(theory: Theory, alpha: float, begin: int, end: int, sign: int) -> str:
+def _count(
+  theory: Theory, treatment: Treatment, begin: int, end: int, sign: int
+) -> str:
   """At how many splits R_c^2 moved that way between two epochs, and by what.
 
   Its share of the total variance beside it, which the scale of a layer does not move.
   """
 
   def changes_of(name):
-    trails = [theory.trail(name, alpha, split) for split in theory.splits]
+    trails = [theory.trail(name, treatment, split) for split in theory.splits]
     return [t[end] / t[begin] - 1 for t in trails if t[begin] > 0 and t[end] >= 0]
 
   def count(moved):
@@ -144,9 +158,9 @@ def _count(theory: Theory, alpha: float, begin: int, end: int, sign: int) -> str
 
   moved, shares = changes_of('radius'), changes_of('radius_share')
   if not moved:
-    return f'was not measured with alpha {alpha:g}'
+    return f'was not measured with {treatment}'
   verb = 'grew' if sign > 0 else 'shrank'
-  text = f'{verb} {count(moved)} with alpha {alpha:g}'
+  text = f'{verb} {count(moved)} with {treatment}'
   text += f' (median change {np.median(moved):+.1%}'
   if shares:
     text += f'; its share of the variance {count(shares)}, {np.median(shares):+.1%}'
@@ -155,15 +169,15 @@ def _count(theory: Theory, alpha: float, begin: int, end: int, sign: int) -> str
 
 def _draw_column(column, theory: Theory, split: str) -> None:
   """The panels of one split."""
-  for alpha, style in alpha_styles(theory.alphas).items():
-    for axes, name, style in (
+  for treatment, style in treatment_styles(theory.treatments).items():
+    for axes, name, kind in (
       (column[0], 'radius', {}),
       (column[1], 'radius_share', {}),
       (column[2], 'bracket_one_hot', {}),
       (column[2], 'bracket_smooth', SECOND),
       (column[4], 'gradient_norm', {}),
     ):
-      _draw(axes, theory, theory.trail(name, alpha, split), style | style)
+      _draw(axes, theory, theory.trail(name, treatment, split), style | kind)
   _draw_changes(column[3], theory, split)
   for axes in column:
     axes.grid(axis='y', color=GRID, linewidth=0.8)
@@ -177,17 +191,17 @@ def _draw_column(column, theory: Theory, split: str) -> None:
 def _draw(axes: Axes, theory: Theory, trail: np.ndarray, style: dict) -> None:
   known = np.isfinite(trail)
   epochs = np.array(theory.epochs)[: len(trail)]
-  style = {'linewidth': 1.6, 'markersize': 4.5, 'zorder': 3}
-  axes.plot(epochs[known], trail[known], **style | style)
+  common = {'linewidth': 1.6, 'markersize': 4.5, 'zorder': 3}
+  axes.plot(epochs[known], trail[known], **common | style)
 
 
 def _draw_changes(axes: Axes, theory: Theory, split: str) -> None:
   """True and predicted, each over its largest absolute value in the panel."""
-  styles = alpha_styles(theory.alphas)
-  pairs = [changes(theory, alpha, split) for alpha in styles]
-  for kind, style in enumerate((SECOND, {})):  # predicted, true
-    every = np.concatenate([pair[kind] for pair in pairs])
+  styles = treatment_styles(theory.treatments)
+  pairs = [changes(theory, treatment, split) for treatment in styles]
+  for i, kind in enumerate((SECOND, {})):  # predicted, true
+    every = np.concatenate([pair[i] for pair in pairs])
     largest = np.max(np.abs(every[np.isfinite(every)]), initial=0.0) or 1.0
     for pair, style in zip(pairs, styles.values(), strict=True):
-      _draw(axes, theory, pair[kind] / largest, style | style)
+      _draw(axes, theory, pair[i] / largest, style | kind)
   axes.set_ylim(-1.1, 1.1)

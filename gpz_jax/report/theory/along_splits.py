@@ -9,15 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gpz_jax.report.figures import MUTED, RUNGS, STYLE, label_splits
+from gpz_jax.report.figures import label_splits
+from gpz_jax.report.ladder import RUNGS
+from gpz_jax.report.styles import MUTED, STYLE, legend_handles, treatment_styles
 from gpz_jax.report.theory.findings import ATTACK, ENTROPY_VOTE, Theory, interval
-from gpz_jax.report.theory.styles import alpha_handles, alpha_styles
+from gpz_jax.results import most_smoothed
 from gpz_jax.zone import Vote
 from gpz_jax.zone.profiles import Profile
 
 # Both of I(x; z + noise), with the same noise: the truth lies between them.
 UPPER, LOWER = 'information_mixture', 'information_infonce'
-FEW = 10  # splits, up to which two panels stand side by side
+FEW = 10  # the most splits with which two panels stand side by side
 VOTERS = {  # how each is named, and how the size of its step is written
   'attack': ('attack', '{:.3g}x the error'),
   'radius_share': ('radius share', '{:.0%} lower'),
@@ -37,7 +39,7 @@ class Ballot(NamedTuple):
 def draw_splits(theory: Theory) -> Figure:
   """Attack, radius share, entropy bound and information over the splits.
 
-  One line an alpha; points are means over seeds, bars 95% intervals, and a ring is
+  One line per treatment; points are means over seeds, bars 95% intervals, and a ring is
   round the split that a panel's vote is for.
   """
   count = len(theory.splits)
@@ -50,7 +52,7 @@ def draw_splits(theory: Theory) -> Figure:
     _draw_vote(attack, theory, ATTACK, 'attack')
     attack.set_title('Attack: error of the strongest')
     attack.set_ylabel('test MSE, summed over channels')
-    if np.isfinite([theory.profile(ATTACK, a).mean() for a in theory.alphas]).any():
+    if np.isfinite([theory.profile(ATTACK, t).mean() for t in theory.treatments]).any():
       attack.set_yscale('log')
     _draw_vote(share, theory, 'radius_share', 'radius_share')
     share.set_title('Radius: how much of the variance is within classes')
@@ -59,7 +61,7 @@ def draw_splits(theory: Theory) -> Figure:
     entropy.set_title('Entropy: what the class takes off the bound')
     entropy.set_ylabel('difference of bounds / $D$, nats')
     _draw_information(information, theory)
-    attack.legend(handles=alpha_handles(theory.alphas), frameon=False, loc='best')
+    attack.legend(handles=legend_handles(theory.treatments), frameon=False, loc='best')
     return figure
 
 
@@ -82,9 +84,9 @@ def cast(vote: Vote | None) -> Ballot | None:
 
 def compare_shallow(theory: Theory) -> str:
   """Whether smoothing leaks more before the zone, as the paper says; '' if unknown."""
-  smooth, one_hot = max(theory.alphas), theory.one_hot
-  errors = np.array([theory.profile(ATTACK, a).mean() for a in (smooth, one_hot)])
-  vote = theory.votes_of(one_hot).by('attack')
+  smooth, one_hot = most_smoothed(theory.treatments), theory.one_hot
+  errors = np.array([theory.profile(ATTACK, t).mean() for t in (smooth, one_hot)])
+  vote = theory.votes_on(one_hot).by('attack')
   end, where = len(theory.splits), 'of all'
   if vote and vote.split:
     end, where = theory.splits.index(vote.split), f'before {vote.split}'
@@ -94,17 +96,17 @@ def compare_shallow(theory: Theory) -> str:
   lower = [theory.splits[i] for i in both if errors[0, i] < errors[1, i]]
   names = f' ({", ".join(lower)})' if lower else ''
   return (
-    f'alpha {smooth:g} is rebuilt with less error than alpha {one_hot:g} at '
+    f'{smooth} is rebuilt with less error than {one_hot} at '
     f'{len(lower)} of the {len(both)} splits {where}{names}'
   )
 
 
 def _draw_vote(axes: Axes, theory: Theory, name: str, voter: str) -> None:
-  for i, (alpha, style) in enumerate(alpha_styles(theory.alphas).items()):
-    profile = theory.profile(name, alpha)
-    shift = _shift(i, len(theory.alphas))
+  for i, (treatment, style) in enumerate(treatment_styles(theory.treatments).items()):
+    profile = theory.profile(name, treatment)
+    shift = _shift(i, len(theory.treatments))
     _draw_profile(axes, profile, shift, style)
-    vote = theory.votes_of(alpha).by(voter)
+    vote = theory.votes_on(treatment).by(voter)
     if vote and vote.split:
       place = theory.splits.index(vote.split)
       ring = {'marker': 'o', 'markersize': 15, 'markerfacecolor': 'none'}
@@ -113,10 +115,12 @@ def _draw_vote(axes: Axes, theory: Theory, name: str, voter: str) -> None:
 
 
 def _draw_information(axes: Axes, theory: Theory) -> None:
-  for i, (alpha, style) in enumerate(alpha_styles(theory.alphas).items()):
-    shift = _shift(i, len(theory.alphas))
-    lower = _at_least_0(theory.profile(LOWER, alpha))
-    _draw_profile(axes, theory.profile(UPPER, alpha), shift, style | {'marker': 'v'})
+  for i, (treatment, style) in enumerate(treatment_styles(theory.treatments).items()):
+    shift = _shift(i, len(theory.treatments))
+    lower = _at_least_0(theory.profile(LOWER, treatment))
+    _draw_profile(
+      axes, theory.profile(UPPER, treatment), shift, style | {'marker': 'v'}
+    )
     dashed = {'marker': '^', 'linestyle': '--'}
     _draw_profile(axes, lower, shift, style | dashed)
   axes.set_yscale('symlog', linthresh=1)
@@ -158,5 +162,5 @@ def _draw_profile(axes: Axes, profile: Profile, shift: float, style: dict) -> No
 
 
 def _shift(i: int, count: int) -> float:
-  """Keeps the bars of alphas apart."""
+  """How far the line at `i` of `count` is moved aside, so that bars stay apart."""
   return 0.06 * (i - (count - 1) / 2)

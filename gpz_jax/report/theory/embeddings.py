@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gpz_jax.report.figures import INK, MARKERS, MUTED, STYLE, alpha_colours
-from gpz_jax.report.workdir import embedding_path
-from gpz_jax.results import Row
-from gpz_jax.types import InputError
+from gpz_jax.report.styles import INK, MARKERS, MUTED, STYLE, treatment_colours
+from gpz_jax.results import Row, most_smoothed, nearest_untreated
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError, Treatment
 
-COLUMNS = 8  # splits that are shown at most
-# Paul Tol's muted colours and a grey, told apart with common colour vision deficiency
+COLUMNS = 8  # the most splits that are shown
+# Paul Tol's muted colours and a grey, told apart with common colour vision deficiency.
 PALETTE = ('#332288', '#cc6677', '#117733', '#ddcc77', '#88ccee')
 PALETTE += ('#882255', '#44aa99', '#999933', '#aa4499', '#8a939c')
 TWINS = {'silhouette': 'silhouette', 'radius_per_dim': '$R_c^2/D$', 'nc1': 'NC1'}
@@ -32,70 +32,71 @@ class Embedding(NamedTuple):
 
 def read_embeddings(
   workdir: pathlib.Path, theory_rows: Iterable[Row]
-) -> dict[tuple[float, str], Embedding]:
-  """The embeddings of the lowest seed that has one, for each alpha and split.
+) -> dict[tuple[Treatment, str], Embedding]:
+  """The embeddings of the lowest seed that has one, for each treatment and split.
 
   Raises:
     InputError: a file holds something else.
   """
-  numbers: dict[tuple[float, str, int, str], dict[str, float]] = {}
+  numbers: dict[tuple[Treatment, str, int, str], dict[str, float]] = {}
   for row in theory_rows:
-    key = (row['alpha'], row['split'], row['seed'], row['lane_id'])
+    key = (Treatment.of(row), row['split'], row['seed'], row['lane_id'])
     twins = numbers.setdefault(key, {})
     if row['epoch'] == 0 and row['quantity'] in TWINS:
       twins[row['quantity']] = row['value']
-  found: dict[tuple[float, str], Embedding] = {}
-  for (alpha, split, seed, lane_id), twins in sorted(
+  found: dict[tuple[Treatment, str], Embedding] = {}
+  for (treatment, split, seed, lane_id), twins in sorted(
     numbers.items(), key=lambda item: item[0][2]
   ):
-    path = embedding_path(workdir, lane_id, split)
-    if (alpha, split) not in found and path.exists():
+    path = Workdir(workdir).embedding(lane_id, split)
+    if (treatment, split) not in found and path.exists():
       table = _read(path)
-      found[alpha, split] = Embedding(
+      found[treatment, split] = Embedding(
         table[:, :2], table[:, 2].astype(int), seed, twins
       )
   return found
 
 
 def choose(
-  embedded: Mapping[tuple[float, str], Embedding], splits: Sequence[str]
-) -> tuple[list[float], list[str]]:
-  """What is shown: the alphas nearest to 0 and largest; splits, evenly from all.
+  embedded: Mapping[tuple[Treatment, str], Embedding], splits: Sequence[str]
+) -> tuple[list[Treatment], list[str]]:
+  """What is shown: the least treated and the most smoothed; splits, evenly from all.
 
   Args:
-    embedded: not empty.
-    splits: in forward order.
+    embedded: The embeddings there are, at least one.
+    splits: The splits in forward order.
   """
-  alphas = {alpha for alpha, _ in embedded}
-  shown = list(dict.fromkeys((min(alphas, key=abs), max(alphas))))
-  having = [s for s in splits if any((alpha, s) in embedded for alpha in shown)]
+  treatments = sorted({treatment for treatment, _ in embedded})
+  ends = nearest_untreated(treatments), most_smoothed(treatments)
+  shown = list(dict.fromkeys(ends))
+  having = [s for s in splits if any((each, s) in embedded for each in shown)]
   places = np.linspace(0, len(having) - 1, min(COLUMNS, len(having)))
   return shown, [having[i] for i in places.round().astype(int)]
 
 
 def draw_embeddings(
-  embedded: Mapping[tuple[float, str], Embedding], splits: Sequence[str]
+  embedded: Mapping[tuple[Treatment, str], Embedding], splits: Sequence[str]
 ) -> Figure | None:
-  """One row an alpha, one column a split; None where nothing is embedded."""
+  """One row per treatment, one column per split; None where nothing is embedded."""
   if not embedded:
     return None
-  alphas, shown = choose(embedded, splits)
-  panels = [embedded[a, s] for a in alphas for s in shown if (a, s) in embedded]
+  treatments, shown = choose(embedded, splits)
+  panels = [embedded[t, s] for t in treatments for s in shown if (t, s) in embedded]
   classes = np.unique(np.concatenate([panel.label for panel in panels]))
   with mpl.rc_context(STYLE):
     columns = max(len(shown), 3)  # a legend has to fit
     side = 11.5 / max(columns, 5)
-    size = (side * columns, (side + 0.85) * len(alphas) + 0.6)
+    size = (side * columns, (side + 0.85) * len(treatments) + 0.6)
     figure = Figure(figsize=size, layout='constrained')
-    grid = figure.subplots(len(alphas), len(shown), squeeze=False)
-    colours = alpha_colours(sorted(alphas))
-    for i, alpha in enumerate(alphas):
+    grid = figure.subplots(len(treatments), len(shown), squeeze=False)
+    colours = treatment_colours(sorted(treatments))
+    for i, treatment in enumerate(treatments):
       for j, split in enumerate(shown):
-        _draw_panel(grid[i, j], embedded.get((alpha, split)), classes)
+        _draw_panel(grid[i, j], embedded.get((treatment, split)), classes)
         if i == 0:
           grid[i, j].set_title(split, parse_math=False, loc='center', fontsize=11)
       grid[i, 0].set_ylabel(
-        f'alpha {alpha:g}', color=colours[alpha], fontweight='bold', fontsize=11
+        str(treatment), color=colours[treatment], fontweight='bold', fontsize=11
       )
     if len(classes) <= len(PALETTE):
       _name_classes(figure, grid[0, 0], classes)

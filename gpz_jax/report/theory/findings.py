@@ -11,7 +11,8 @@ from gpz_jax import results
 from gpz_jax.report.theory import embeddings
 from gpz_jax.report.theory.embeddings import Embedding
 from gpz_jax.results import Row
-from gpz_jax.zone import Agreement, AlphaVotes, Votes, agreement, vote
+from gpz_jax.types import Treatment
+from gpz_jax.zone import Agreement, TreatmentVotes, Votes, agreement, vote
 from gpz_jax.zone.golden_zone import METRIC
 from gpz_jax.zone.profiles import (
   Profile,
@@ -22,8 +23,9 @@ from gpz_jax.zone.profiles import (
 from gpz_jax.zone.rows import order_splits, without_prediction
 from gpz_jax.zone.voters import finished
 
-ATTACK = METRIC  # as a name of `Theory.profile`
-ENTROPY_VOTE = 'entropy_vote'  # likewise: what the entropy vote styles at
+# Names for `Theory.profile` that are no quantities of rows: the error of the attack,
+# and the difference of bounds that the entropy vote looks at.
+ATTACK, ENTROPY_VOTE = METRIC, 'entropy_vote'
 RESAMPLES = 1000
 
 
@@ -32,62 +34,61 @@ class Theory:
   """The rows of the theory, of a sweep that is complete or running.
 
   Attributes:
-    rows: of the attacks, without those on the prediction.
-    finished: of the theory, of the finished targets.
-    followed: of the theory, of targets in training.
-    splits: of all rows, in forward order.
-    alphas: of all rows, ascending.
-    votes: on where the zone begins.
-    agreements: of the probes with the attack.
-    embeddings: of the alphas and splits that have one.
+    rows: Rows of the attacks, without those on the prediction.
+    finished: Rows of the theory, on the finished targets.
+    followed: Rows of the theory, on targets in training.
+    splits: The splits of all rows, in forward order.
+    treatments: The treatments of all rows, ascending.
+    votes: The votes on where the zone begins.
+    agreements: How often each probe agrees with the attack.
+    embeddings: The embeddings of the treatments and splits that have one.
   """
 
   rows: list[Row]
   finished: list[Row]
   followed: list[Row]
   splits: tuple[str, ...]
-  alphas: list[float]
+  treatments: list[Treatment]
   votes: Votes
   agreements: tuple[Agreement, ...]
-  embeddings: dict[tuple[float, str], Embedding]
+  embeddings: dict[tuple[Treatment, str], Embedding]
 
   @property
-  def one_hot(self) -> float:
-    """The alpha nearest to labels that are not smoothed."""
-    return min(self.alphas, key=abs)
+  def one_hot(self) -> Treatment:
+    """The treatment whose labels are nearest to one-hot ones."""
+    return results.nearest_untreated(self.treatments)
 
   @property
   def epochs(self) -> list[int]:
-    """At which targets in training were measured, ascending."""
+    """The epochs at which targets in training were measured, ascending."""
     return sorted({row['epoch'] for row in self.followed})
 
   @property
   def seeds(self) -> list[int]:
-    """Of the targets that were measured, ascending."""
+    """The seeds of the targets that were measured, ascending."""
     return sorted({row['seed'] for row in [*self.finished, *self.followed]})
 
-  def profile(self, name: str, alpha: float) -> Profile:
+  def profile(self, name: str, treatment: Treatment) -> Profile:
     """A quantity of the finished targets over the splits; also ATTACK, ENTROPY_VOTE."""
     if name == ATTACK:
-      return attack_profile(self.rows, alpha, METRIC, self.splits)
+      return attack_profile(self.rows, treatment, METRIC, self.splits)
     if name == ENTROPY_VOTE:
-      return entropy_profile(self.finished, alpha, self.splits)
+      return entropy_profile(self.finished, treatment, self.splits)
     rows = self._by_quantity.get(name, [])
-    return theory_profile(rows, alpha, name, self.splits)
+    return theory_profile(rows, treatment, name, self.splits)
 
-  def trail(self, name: str, alpha: float, split: str) -> np.ndarray:
+  def trail(self, name: str, treatment: Treatment, split: str) -> np.ndarray:
     """A quantity of targets in training over `epochs`: [E] means over seeds, or NaN."""
-    cells = (self._by_epoch.get((name, alpha, split, e), []) for e in self.epochs)
-    return np.array([results.mean(cell) for cell in cells])
+    keys = ((name, treatment, split, epoch) for epoch in self.epochs)
+    return np.array([results.mean(self._by_epoch.get(key, [])) for key in keys])
 
-  def votes_of(self, alpha: float) -> AlphaVotes:
-    """The votes of one alpha."""
-    return next(votes for votes in self.votes.alphas if votes.alpha == alpha)
+  def votes_on(self, treatment: Treatment) -> TreatmentVotes:
+    """The votes on one treatment."""
+    return next(v for v in self.votes.treatments if v.treatment == treatment)
 
-  def assumes(self, name: str, alpha: float, split: str) -> str:
+  def assumes(self, name: str, treatment: Treatment, split: str) -> str:
     """What the lowest seed's number depends on; '' where there is none."""
-    rows = self._by_quantity.get(name, [])
-    those = [row for row in rows if (row['alpha'], row['split']) == (alpha, split)]
+    those = self._by_cell.get((name, treatment, split), [])
     return min(those, key=lambda row: row['seed'])['assumes'] if those else ''
 
   @functools.cached_property
@@ -98,11 +99,19 @@ class Theory:
     return found
 
   @functools.cached_property
-  def _by_epoch(self) -> dict[tuple[str, float, str, int], list[float]]:
-    found: dict[tuple[str, float, str, int], list[float]] = {}
+  def _by_cell(self) -> dict[tuple[str, Treatment, str], list[Row]]:
+    found: dict[tuple[str, Treatment, str], list[Row]] = {}
+    for row in self.finished:
+      key = (row['quantity'], Treatment.of(row), row['split'])
+      found.setdefault(key, []).append(row)
+    return found
+
+  @functools.cached_property
+  def _by_epoch(self) -> dict[tuple[str, Treatment, str, int], list[float]]:
+    found: dict[tuple[str, Treatment, str, int], list[float]] = {}
     for row in self.followed:
       if np.isfinite(row['value']):
-        key = (row['quantity'], row['alpha'], row['split'], row['epoch'])
+        key = (row['quantity'], Treatment.of(row), row['split'], row['epoch'])
         found.setdefault(key, []).append(row['value'])
     return found
 
@@ -115,9 +124,9 @@ def read_theory(
   """Reads the theory of a sweep; None where it measured none.
 
   Args:
-    workdir: folder of the sweep.
-    rows: its rows of results, at least one.
-    ladder: what simple guesses score, to read the attack's error by.
+    workdir: Folder of the sweep.
+    rows: Its rows of results, at least one.
+    ladder: What simple guesses score, to read the attack's error by.
 
   Raises:
     InputError: a file cannot be read, or is about other targets than `rows`.
@@ -133,7 +142,7 @@ def read_theory(
     finished=finished(measured),
     followed=[r for r in measured if r['epoch'] > 0 and r['subset'] == 'train'],
     splits=order_splits(attacked, measured),
-    alphas=[votes_of.alpha for votes_of in votes.alphas],
+    treatments=[each.treatment for each in votes.treatments],
     votes=votes,
     agreements=agreement(rows, measured),
     embeddings=embeddings.read_embeddings(workdir, measured),

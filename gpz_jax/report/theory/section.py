@@ -6,11 +6,13 @@ from typing import Any
 import markupsafe
 from matplotlib.figure import Figure
 
-from gpz_jax.report.figures import alpha_colours, encode_svg
+from gpz_jax.report.figures import encode_svg
+from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, tables
 from gpz_jax.report.theory.findings import Theory
 
-LEAST, MOST = 62, 92  # pixels of an inch of a figure: its text is neither tiny nor huge
+# How many pixels an inch of a figure takes: its text is neither tiny nor huge.
+LEAST, MOST = 62, 92
 
 
 def draw(theory: Theory) -> dict[str, Figure]:
@@ -27,8 +29,8 @@ def describe(theory: Theory, drawn: Mapping[str, Figure]) -> dict[str, Any]:
   """The values that theory.html asks for, beside `t`, the theory itself.
 
   Args:
-    theory: what was measured.
-    drawn: its figures, see `draw`.
+    theory: What was measured.
+    drawn: Its figures, see `draw`.
   """
   every = [*theory.finished, *theory.followed]
   return {
@@ -39,7 +41,7 @@ def describe(theory: Theory, drawn: Mapping[str, Figure]) -> dict[str, Any]:
     'predictions': along_epochs.check_predictions(theory),
     'shallow': along_splits.compare_shallow(theory),
     'story': along_epochs.tell_story(theory),
-    't_colours': alpha_colours(theory.alphas),
+    't_colours': treatment_colours(theory.treatments),
     'tables': tables.tabulate(theory),
     'voters': along_splits.VOTERS,
   }

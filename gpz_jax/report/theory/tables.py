@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpz_jax.report.formats import format_number
 from gpz_jax.report.theory.findings import ENTROPY_VOTE, Theory, interval
+from gpz_jax.results.formats import format_number
 from gpz_jax.theory.information import kinds
+from gpz_jax.types import Treatment
 
-# quantity -> its name in a table; what follows a comma is its unit or a remark
+# Quantity -> its name in a table; what follows a comma is its unit or a remark.
 RADIUS = {
   'radius': 'R\u00b2, squared activation',
   'radius_per_dim': 'R\u00b2/D, squared activation',
@@ -77,9 +78,9 @@ class Cell(NamedTuple):
 
 
 class Line(NamedTuple):
-  """A quantity of one alpha over the splits."""
+  """A quantity of one treatment over the splits."""
 
-  alpha: float
+  treatment: Treatment
   cells: list[Cell]
 
 
@@ -105,13 +106,13 @@ def tabulate(theory: Theory) -> dict[str, list[Entry]]:
 
 def _entry(theory: Theory, quantity: str, title: str) -> Entry | None:
   lines = []
-  for alpha in theory.alphas:
-    profile = theory.profile(quantity, alpha)
+  for treatment in theory.treatments:
+    profile = theory.profile(quantity, treatment)
     mean, (low, high) = profile.mean(), interval(profile)
-    notes = [theory.assumes(quantity, alpha, split) for split in theory.splits]
+    notes = [theory.assumes(quantity, treatment, split) for split in theory.splits]
     if any(notes) or np.isfinite(mean).any():
       cells = [*zip(mean, low, high, notes, strict=True)]
-      lines.append(Line(alpha, [_cell(*numbers) for numbers in cells]))
+      lines.append(Line(treatment, [_cell(*numbers) for numbers in cells]))
   name, _, remark = title.partition(', ')
   return Entry(name, remark, *_judge(theory, quantity), lines) if lines else None
 

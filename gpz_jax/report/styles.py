@@ -1,0 +1,61 @@
+"""How figures look, and how each treatment looks in all of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.lines import Line2D
+
+from gpz_jax.types import Treatment
+
+INK, MUTED, GRID, GOLD = '#1d2733', '#5c6773', '#e4e8ec', '#f5c542'
+# Okabe and Ito's colours, told apart with every common colour vision deficiency.
+NEGATIVE = ('#d55e00', '#cc79a7', '#e69f00')
+POSITIVE = ('#0072b2', '#009e73', '#56b4e9')
+ZERO = (INK, '#8a939c', '#a0522d')
+MARKERS = 'osD^vP*X'
+STYLE: Any = {
+  'font.size': 11,
+  'axes.edgecolor': MUTED,
+  'axes.labelcolor': INK,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 12,
+  'axes.titleweight': 'bold',
+  'axes.titlecolor': INK,
+  'xtick.color': MUTED,
+  'ytick.color': MUTED,
+  'xtick.labelcolor': INK,
+  'ytick.labelcolor': INK,
+  'svg.fonttype': 'path',  # reads the same where the font is missing
+  'svg.hashsalt': 'gpz_jax',  # the same rows give the same bytes
+}
+
+
+def treatment_colours(treatments: Sequence[Treatment]) -> dict[Treatment, str]:
+  """A colour for each treatment: warm below alpha 0, dark at 0, cold above."""
+  below = [t for t in treatments if t.alpha < 0]
+  zero = [t for t in treatments if t.alpha == 0]
+  above = [t for t in treatments if t.alpha > 0]
+  return {
+    treatment: palette[i % len(palette)]
+    for group, palette in ((below, NEGATIVE), (zero, ZERO), (above, POSITIVE))
+    for i, treatment in enumerate(group)
+  }
+
+
+def treatment_styles(
+  treatments: Sequence[Treatment],
+) -> dict[Treatment, dict[str, Any]]:
+  """Colour and marker of each treatment, as arguments of matplotlib."""
+  colours = treatment_colours(treatments)
+  return {
+    treatment: {'color': colours[treatment], 'marker': MARKERS[i % len(MARKERS)]}
+    for i, treatment in enumerate(treatments)
+  }
+
+
+def legend_handles(treatments: Sequence[Treatment]) -> list[Line2D]:
+  """Entries of a legend, one for each treatment."""
+  styles = treatment_styles(treatments)
+  return [Line2D([], [], label=str(each), **style) for each, style in styles.items()]

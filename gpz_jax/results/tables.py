@@ -1,0 +1,100 @@
+"""The table a sweep ends with."""
+
+from collections.abc import Sequence
+
+from gpz_jax.results.formats import align, format_bytes, format_fixed, format_share
+from gpz_jax.results.schema import Row
+from gpz_jax.results.summary import (
+  list_attacks,
+  list_splits,
+  list_treatments,
+  seed_mean,
+  strongest,
+)
+from gpz_jax.types import Treatment
+
+# Of each cell: the heading, the column it is from, and its decimals.
+_SCORES = (('MSE', 'test_mse', 5), ('PSNR', 'test_psnr', 2), ('SSIM', 'test_ssim', 3))
+_HEADINGS = [heading for heading, _, _ in _SCORES]
+
+
+def format_table(rows: list[Row]) -> str:
+  """The table a sweep ends with: splits down, treatments across, means over seeds.
+
+  Where a split was attacked in several ways, the strongest attack counts. A second
+  table then has a line for each attack.
+
+  Args:
+    rows: Rows of one sweep, in any order, complete or not.
+
+  Returns:
+    Lines of plain text: the cost of each split; MSE (per element), PSNR (dB) and SSIM
+    on the test subset for each treatment; below, the test accuracy of the target.
+  """
+  best = strongest(rows)
+  treatments, attacks = list_treatments(best), list_attacks(rows)
+  lines = _tabulate_splits(best, treatments)
+  if len(attacks) > 1:
+    lines += ['', *_tabulate_attacks(rows, attacks, treatments)]
+  return '\n'.join(lines)
+
+
+def _tabulate_splits(rows: list[Row], treatments: list[Treatment]) -> list[str]:
+  """A line for each split with its cost, and one for the accuracy of the targets."""
+  header = ['split', 'activation', 'edge', 'payload']
+  table = [header + _HEADINGS * len(treatments)]
+  cost = {row['split']: row for row in rows}
+  for split in list_splits(rows):
+    scores = _format_scores(rows, split, treatments)
+    table.append([split, *_format_cost(cost[split]), *scores])
+  footer = ['test accuracy', '', '', '']
+  for treatment in treatments:
+    accuracy = seed_mean(rows, 'target_accuracy', treatment=treatment)
+    footer += [f'{accuracy:.3f}', '', '']
+  return _align_treatments([*table, footer], treatments, len(header))
+
+
+def _tabulate_attacks(
+  rows: list[Row], attacks: list[str], treatments: list[Treatment]
+) -> list[str]:
+  """A line for each attack and split."""
+  table = [['attack', 'split', *_HEADINGS * len(treatments)]]
+  for attack in attacks:
+    those = [row for row in rows if row['attack'] == attack]
+    table += [
+      [attack, split, *_format_scores(those, split, treatments)]
+      for split in list_splits(those)
+    ]
+  return _align_treatments(table, treatments, 2)
+
+
+def _align_treatments(
+  table: list[list[str]], treatments: Sequence[Treatment], lead: int
+) -> list[str]:
+  """`align`, with each treatment named over its columns, behind the first `lead`."""
+  size = len(_SCORES)
+  widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+  left = sum(widths[:lead]) + 2 * lead
+  starts = range(lead, len(widths), size)
+  spans = [sum(widths[i : i + size]) + 2 * size for i in starts]
+  # A name that is wider than its columns still stands apart from the next one.
+  over = ''.join(
+    f'{treatment!s:<{span - 2}}  '
+    for treatment, span in zip(treatments, spans, strict=True)
+  )
+  return [(' ' * left + over).rstrip(), *align(table)]
+
+
+def _format_cost(row: Row) -> list[str]:
+  share, payload = row['edge_params_share'], row['payload_bytes']
+  return [row['activation_shape'], format_share(share), format_bytes(payload)]
+
+
+def _format_scores(
+  rows: list[Row], split: str, treatments: Sequence[Treatment]
+) -> list[str]:
+  return [
+    format_fixed(seed_mean(rows, name, treatment=treatment, split=split), digits)
+    for treatment in treatments
+    for _, name, digits in _SCORES
+  ]
