@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import jaxpr_costs
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import PREDICTION, InputError, hint
 
 Variables = dict[str, Any]
-PREDICTION = 'prediction'  # the cut after the last layer: the device sends logits
 
 
 def list_splits(

@@ -50,6 +50,10 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
   return f'; did you mean {near[0]!r}?' if near else ''
 
 
+# The cut behind the last layer: the device sends the logits.
+PREDICTION = 'prediction'
+
+
 class InputError(ValueError):
   """Something the user handed over cannot be used.
 

@@ -43,6 +43,20 @@ class StudyPlan:
   borrowed: np.ndarray | None
   lanes: tuple[Lane, ...]
 
+  def paper_splits(self) -> tuple[str, ...]:
+    """The splits of the model that the paper attacks.
+
+    Raises:
+      InputError: The model is not in the paper.
+    """
+    found = models.info(self.config.model).paper_splits
+    if not found:
+      raise InputError(
+        f'--splits=paper: the paper attacks {", ".join(models.paper_models())}, not'
+        f" {self.config.model}; give names or globs, such as '*'"
+      )
+    return found
+
 
 def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
   """Loads the data and checks what a study of it attacks.

@@ -1,25 +1,22 @@
 """The folder of a study: every path in it, whose it is, and who may write it."""
 
 import contextlib
-import errno
-import fcntl
 import os
 import pathlib
-import platform
 import shutil
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+import numpy as np
+
 from gpz_jax import atomic, checkpoints, filenames, results
 from gpz_jax.models import choices
-from gpz_jax.study import fields
+from gpz_jax.study import fields, locking
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.serialization import from_json, to_flags, to_json
 from gpz_jax.types import InputError, stable_hash
 
 Config = TypeVar('Config', bound=StudyConfig)
-# What the disk says when it, and not the choice of the folder, is to blame.
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Workdir:
@@ -90,6 +87,36 @@ class Workdir:
     for parent in (self.decoders, self.running):
       folders += sorted(parent.glob('*'))
     return [folder for folder in folders if checkpoints.has_step(folder)]
+
+  def training(self, cohort: str, first: str, attack: str, part: str = '') -> str:
+    """The name of the folder of what an attack trains.
+
+    Args:
+      cohort: Name of the cohort.
+      first: Name of the first lane.
+      attack: Text of the attack.
+      part: Which of its trainings; '' if it is the only one.
+    """
+    end = f'-{stable_hash(part):08x}' if part else ''
+    return filenames.safe(f'{cohort}-{first}-{stable_hash(attack):08x}{end}')
+
+  def save_data(self, ladder: dict[str, Any], originals: np.ndarray) -> None:
+    """Writes what the report shows of the data.
+
+    Args:
+      ladder: What simple guesses score; one that is there already is kept.
+      originals: [n, H, W, C] uint8, the images that reconstructions are shown of.
+    """
+    if not self.ladder.exists():
+      atomic.write_json(self.ladder, ladder)
+    atomic.write_array(self.originals, originals)
+
+  def save_sample(
+    self, lane_id: str, split: str, attack: str, images: np.ndarray
+  ) -> None:
+    """Writes reconstructions [n, H, W, C] in [0, 1] in 8 bits, for the report."""
+    pixels = np.round(255 * images).astype(np.uint8)
+    atomic.write_array(self.sample(lane_id, split, attack), pixels)
 
   def read_rows(self, schema: results.Schema = results.RESULTS) -> list[results.Row]:
     """The rows that were appended so far, in the order they were written.
@@ -188,7 +215,7 @@ class Workdir:
 
   def write_identity(self, config: StudyConfig) -> None:
     """Writes what identifies the run; the config first, by which a folder is known."""
-    with self._blamed():
+    with locking.blamed(self.path):
       atomic.write_json(self.config, to_json(config))
       atomic.write_text(self.flags, to_flags(config))
       atomic.write_json(self.environment, results.provenance())
@@ -196,66 +223,13 @@ class Workdir:
 
   @contextlib.contextmanager
   def locked(self, say: checkpoints.Say) -> Iterator[None]:
-    """Keeps every other process from writing the folder; readers are free.
-
-    The lock is the kernel's, on an open file. It ends with the process, however that
-    ends, and holds between machines on a shared file system (NFS passes flock on).
-
-    Args:
-      say: Told where the file system knows no locks.
-
-    Raises:
-      InputError: Another process has it, naming it, or the folder cannot be written.
-    """
-    with contextlib.ExitStack() as stack:
-      with self._blamed():
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = stack.enter_context(self.lock.open('a+'))
-      try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except BlockingIOError:
-        raise self._in_use() from None
-      except OSError as error:
-        say(
-          f'warning: --workdir={self.path} cannot be locked ({error.strerror}); make'
-          ' sure that no other process writes it'
-        )
-      with self._blamed():
-        file.truncate(0)
-        file.write(f'process {os.getpid()} on {platform.node()}\n')
-        file.flush()
+    """Keeps every other process from writing the folder, see `locking.locked`."""
+    with locking.locked(self.path, self.lock, say):
       yield
 
   def check_unlocked(self) -> None:
     """Raises InputError, naming the process, where one is writing the folder."""
-    if not self.lock.exists():
-      return
-    with self.lock.open() as file:
-      try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-      except BlockingIOError:
-        raise self._in_use() from None
-      except OSError:
-        return  # no locks on this file system
-
-  def _in_use(self) -> InputError:
-    holder = self.lock.read_text().strip() or 'another process'
-    return InputError(
-      f'--workdir={self.path} is being written by {holder}; wait for it, or name'
-      ' another'
-    )
-
-  @contextlib.contextmanager
-  def _blamed(self) -> Iterator[None]:
-    """Blames the choice of the folder for what cannot be written, not a full disk."""
-    try:
-      yield
-    except OSError as error:
-      if error.errno in _DISK_ERRORS:
-        raise
-      raise InputError(
-        f'--workdir={self.path} cannot be written: {error.strerror}; name another'
-      ) from error
+    locking.check_unlocked(self.path, self.lock)
 
   def tidy(self) -> None:
     """Removes what only an unfinished study needs."""

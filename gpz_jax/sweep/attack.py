@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpz_jax import checkpoints, filenames
+from gpz_jax import checkpoints
 from gpz_jax.attacks.activation import interception, scores
 from gpz_jax.attacks.activation.cohorts import AttackLane, subsets
 from gpz_jax.attacks.activation.interception import Activations, Intercepted
@@ -18,7 +18,6 @@ from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.sweep import memory
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training.loop import Trainer
-from gpz_jax.types import stable_hash
 
 NUM_SAMPLES = 8  # test images shown in the report
 AUX_SCORES = ('mse', 'psnr', 'mse_paper', 'psnr_paper')
@@ -147,7 +146,8 @@ class Run:
     return {'lanes': [lane.name for lane in lanes], 'attack': self.attack.text}
 
   def _folder(self, lanes: Sequence[AttackLane], part: str = '') -> str:
-    return folder_name(self.cohort, lanes[0].name, self.attack.text, part)
+    workdir = self.session.workdir
+    return workdir.training(self.cohort, lanes[0].name, self.attack.text, part)
 
 
 def score(outcome: Outcome, scenario: Scenario) -> dict[str, Any]:
@@ -173,12 +173,6 @@ def make_fingerprint(activations: Activations) -> str:
   """A checksum of what is trained on: other targets send other activations."""
   first = np.asarray(activations[:, 0])
   return checkpoints.checksums(first)['']
-
-
-def folder_name(cohort: str, first: str, attack: str, part: str = '') -> str:
-  """The name of the folder of what an attack trains, by its first lane."""
-  end = f'-{stable_hash(part):08x}' if part else ''
-  return filenames.safe(f'{cohort}-{first}-{stable_hash(attack):08x}{end}')
 
 
 def cohort_name(shape: Shape) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gpz_jax import atomic, results
+from gpz_jax import results
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome
@@ -97,8 +97,9 @@ class Cohort:
       memory.check_fits(trainer)
     outcome, scores, samples = run.run(lanes, intercepted, targets, trainer)
     for lane, images in zip(lanes, samples, strict=True):
-      path = self.session.workdir.sample(lane.lane.lane_id, lane.split, attack.text)
-      atomic.write_array(path, np.round(255 * images).astype(np.uint8))
+      self.session.workdir.save_sample(
+        lane.lane.lane_id, lane.split, attack.text, images
+      )
     seconds = time.monotonic() - began
     errors = ' '.join(f'{mse:.4f}' for mse in scores['test_mse'])
     self.session.say(

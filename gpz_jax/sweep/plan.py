@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax import models, partition, results
+from gpz_jax import partition, results
 from gpz_jax.attacks.activation import specs
 from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
 from gpz_jax.attacks.activation.protocol import Attack
@@ -130,12 +130,7 @@ def _list_splits(study: StudyPlan, config: SweepConfig) -> _Splits:
     )
   wanted = config.splits
   if wanted == ('paper',):
-    wanted = models.info(config.model).paper_splits
-    if not wanted:
-      raise InputError(
-        f'--splits=paper: the paper attacks {", ".join(models.paper_models())}, not'
-        f" {config.model}; give names or globs, such as '*'"
-      )
+    wanted = study.paper_splits()
   chosen = partition.select_splits(wanted, tuple(listed))
   named = _named(wanted, tuple(listed))
   logits = jax.ShapeDtypeStruct((study.task.num_classes,), jnp.float32)

@@ -5,8 +5,9 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
-from gpz_jax import atomic, interruption, metrics, report, results
+from gpz_jax import interruption, report, results
 from gpz_jax import zone as zone_lib
+from gpz_jax.attacks.activation import scores
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study import tuning
 from gpz_jax.study.progress import Events, peak_gigabytes
@@ -19,7 +20,6 @@ from gpz_jax.sweep.cohort import Cohort
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Missing, Plan, make_plan
 from gpz_jax.sweep.workloads import list_workloads
-from gpz_jax.targets import Targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _fill_in(session: Session[Plan], missing: Missing) -> None:
     theory.run(session, targets)
 
 
-def _measure_quality(session: Session[Plan], targets: Targets):
+def _measure_quality(session: Session[Plan], targets):
   """As `study.targets.measure_quality`, and said for each target."""
   quality = study_targets.measure_quality(session, targets)
   for i, lane in enumerate(session.plan.lanes):
@@ -128,10 +128,4 @@ def _measure_quality(session: Session[Plan], targets: Targets):
 
 def _describe_data(plan: Plan, workdir: Workdir) -> None:
   """The ladder and the sample images: what the report shows of the data itself."""
-  task = plan.task
-  if not workdir.ladder.exists():
-    ladder = metrics.ladder(
-      task.aux, task.test, shared_labels=task.aux_name == task.name
-    )
-    atomic.write_json(workdir.ladder, ladder)
-  atomic.write_array(workdir.originals, task.test.image[:NUM_SAMPLES])
+  workdir.save_data(scores.make_ladder(plan.task), plan.task.test.image[:NUM_SAMPLES])

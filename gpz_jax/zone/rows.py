@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from gpz_jax.partition import PREDICTION
 from gpz_jax.results import Row
-from gpz_jax.types import InputError
+from gpz_jax.types import PREDICTION, InputError
 
 
 def check_sweep(rows: Sequence[Row]) -> None:

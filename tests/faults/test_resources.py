@@ -16,6 +16,7 @@ from PIL import Image
 
 from gpz_jax import results, sweep
 from gpz_jax.attacks.activation import interception
+from gpz_jax.study import locking
 from gpz_jax.study import workdir as workdir_lib
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
@@ -91,7 +92,7 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch):
   def flock(file, how):
     raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
-  monkeypatch.setattr(workdir_lib.fcntl, 'flock', flock)
+  monkeypatch.setattr(locking.fcntl, 'flock', flock)
   said = []
   with Workdir(tmp_path).locked(said.append):
     pass

@@ -12,7 +12,6 @@ import tiny
 from gpz_jax import filenames, partition, report, results
 from gpz_jax.study.session import Session
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, Lane, Treatment
 
@@ -151,8 +150,8 @@ def test_snapshots_and_decoders_stay_in_the_workdir(tmp_path):
   )
   for name in NAMES:
     lane = Lane('cnn', 'shapes', Treatment(), 0)
-    folder = attack_lib.folder_name('4x4x2', f'{lane.lane_id}-{name}', name)
-    shadow = attack_lib.folder_name('4x4x2', f'{lane.lane_id}-{name}', name, name)
+    folder = session.workdir.training('4x4x2', f'{lane.lane_id}-{name}', name)
+    shadow = session.workdir.training('4x4x2', f'{lane.lane_id}-{name}', name, name)
     snapshots = session.snapshots(shadow)
     for path in (tmp_path / 'decoders' / folder, snapshots._folder):
       assert path.resolve().parent.parent == tmp_path.resolve()

@@ -11,6 +11,7 @@ from jax import lax
 from gpz_jax import metrics
 from gpz_jax.attacks.activation.interception import chunks
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.types import Task
 
 
 def evaluate(
@@ -42,6 +43,12 @@ def evaluate(
   )
   values = {name: mean.compute() for name, mean in means.items()}
   return values | {'mse_paper': metrics.paper_mse(values['mse'], images.shape[-1])}
+
+
+def make_ladder(task: Task) -> dict[str, dict[str, float]]:
+  """What simple guesses score on the test subset of a task, see `metrics.ladder`."""
+  is_shared = task.aux_name == task.name  # else the labels mean something else
+  return metrics.ladder(task.aux, task.test, shared_labels=is_shared)
 
 
 @functools.partial(jax.jit, static_argnums=0)
