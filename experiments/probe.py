@@ -9,7 +9,7 @@ often they named the attack's split. Exit status: as of experiments.sweep.
 
 from absl import flags
 
-from experiments import command, sweep
+from experiments import command, config_flags, sweep
 from gpz_jax import results, zone
 from gpz_jax.sweep import probe
 
@@ -37,4 +37,5 @@ def main(argv: list[str]) -> int:
 
 if __name__ == '__main__':
   sweep.define_flags(flags.FLAGS)
+  flags.adopt_module_key_flags(config_flags)
   command.run('probe', main)

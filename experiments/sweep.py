@@ -16,6 +16,8 @@ from gpz_jax import results, sweep, zone
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """One flag for each field of SweepConfig."""
   config_flags.define(sweep.SweepConfig, values)
+  # --help lists the flags of the command's own module, and no others.
+  flags.adopt_module_key_flags(config_flags, values)
 
 
 def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConfig:

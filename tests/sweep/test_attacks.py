@@ -104,7 +104,7 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'splits': ('paper',)}, '--splits=paper: the paper attacks ir152, vgg19, vit6'),
+    ({'splits': ('paper',)}, '--splits=paper: the paper attacks vgg19, ir152, vit6'),
     ({'attack': ('inversion:at=fc_1',)}, "--splits does not choose 'fc_1'"),
     ({'attack': ('inversion:at=fc_9',)}, "split 'fc_9' is not in the model"),
     ({'attack': ('inversion:input=cls',)}, "at split 'conv_1': input 'cls' reads"),
