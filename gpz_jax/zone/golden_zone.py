@@ -1,7 +1,6 @@
 """The golden zone by the attack: where reconstruction error jumps."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +8,7 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import rules
+from gpz_jax.zone.profiles import attack_profile
 from gpz_jax.zone.rows import check_sweep, without_prediction
 
 METRIC = 'test_mse_paper'
@@ -117,28 +117,33 @@ def golden_zone(
 def _find(
   rows: list[Row], treatment: Treatment, metric: str, ratio: float, threshold: float
 ) -> TreatmentZone:
-  errors = {
-    split: results.seed_mean(rows, metric, treatment=treatment, split=split)
-    for split in results.list_splits(rows)
-  }
-  errors = {split: error for split, error in errors.items() if math.isfinite(error)}
-  if len(errors) < 2:
+  splits = tuple(results.list_splits(rows))
+  errors = attack_profile(rows, treatment, metric, splits).values.tolist()
+  steps = rules.list_steps(errors)
+  if not steps:
     return TreatmentZone(treatment, metric, None, None, None, None, math.nan, math.nan)
-  splits = list(errors)
-  start = rules.first_jump(list(errors.values()), ratio, threshold)
+  start = rules.first_jump(errors, ratio, threshold)
   if start is None:
-    steps = itertools.pairwise(splits)
-    left, right = max(steps, key=lambda s: rules.factor(errors[s[0]], errors[s[1]]))
-    before, after = errors[left], errors[right]
-    return TreatmentZone(treatment, metric, None, None, left, right, before, after)
-  left, split, *deeper = splits[start.index - 1 :]
-  before, after = errors[left], errors[split]
+    step = max(steps, key=lambda step: step.factor)
+    left, right = splits[step.before], splits[step.after]
+    return TreatmentZone(
+      treatment, metric, None, None, left, right, step.left, step.right
+    )
+  step = next(step for step in steps if step.after == start.index)
+  split = splits[step.after]
+  deeper = (
+    rules.compare(errors, step.before, place)
+    for place in range(step.after + 1, len(splits))
+  )
   back = tuple(
-    name for name in deeper if not rules.is_jump(before, errors[name], ratio, threshold)
+    splits[far.after]
+    for far in deeper
+    if far and not rules.is_jump(far.left, far.right, ratio, threshold)
   )
   index = next(row['split_index'] for row in rows if row['split'] == split)
+  before, after = splits[step.before], split
   return TreatmentZone(
-    treatment, metric, split, index, left, split, before, after, back
+    treatment, metric, split, index, before, after, step.left, step.right, back
   )
 
 

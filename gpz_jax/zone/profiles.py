@@ -54,23 +54,27 @@ class Profile:
     return self.values[self.seeds.index(seed)]
 
   def resample(self, count: int) -> np.ndarray:
-    """Means over seeds drawn with replacement, each number drawn from its interval.
+    """Means [count, P] over the seeds of each of `draw`."""
+    return _mean(self.draw(count))
+
+  def draw(self, count: int) -> np.ndarray:
+    """Seeds drawn with replacement, each number drawn from its interval.
 
     The numbers are drawn independently, normal on either side of the value. Splits
     measured on the same images err together, so their differences vary less than this
     says. With two or three seeds a bootstrap shows less spread than there is.
 
     Args:
-      count: How many means are drawn.
+      count: How often S seeds are drawn.
 
     Returns:
-      Means [count, P], the same for every call.
+      Numbers [count, S, P], the same for every call.
     """
     rng = np.random.default_rng(0)
     picks = rng.integers(len(self.seeds), size=(count, len(self.seeds)))
     noise = rng.standard_normal((*picks.shape, len(self.splits))) / Z95
     reach = np.where(noise < 0, self.below[picks], self.above[picks])
-    return _mean(self.values[picks] + reach * noise)
+    return self.values[picks] + reach * noise
 
 
 def attack_profile(

@@ -1,7 +1,9 @@
 """The rules that say at which split the zone begins, on plain numbers.
 
-Each takes one number for each split, shallow to deep; a split whose number is not
-finite is stepped over, and its neighbours are compared. Of equals the shallower wins.
+Each takes one number for each split, shallow to deep, of one seed or of several. A
+split without a finite number is stepped over, and its neighbours are compared. Two
+splits are compared over the seeds that have a number at both: a seed that is missing at
+one of them says nothing of the step between. Of equals the shallower wins.
 """
 
 import itertools
@@ -28,11 +30,26 @@ class Start(NamedTuple):
   other: int | None = None
 
 
-Rule = Callable[[Sequence[float]], Start | None]
+Numbers = Sequence[float] | Sequence[Sequence[float]]  # [P], or [S, P] of S seeds
+Rule = Callable[[Numbers], Start | None]
+
+
+class Step(NamedTuple):
+  """Two neighbouring splits and their means over the seeds that both have."""
+
+  before: int
+  after: int
+  left: float
+  right: float
+
+  @property
+  def factor(self) -> float:
+    """The second mean over the first."""
+    return factor(self.left, self.right)
 
 
 def first_jump(
-  errors: Sequence[float], ratio: float = RATIO, threshold: float = THRESHOLD
+  errors: Numbers, ratio: float = RATIO, threshold: float = THRESHOLD
 ) -> Start | None:
   """The first split whose error is over `ratio` times the one before and `threshold`.
 
@@ -46,9 +63,9 @@ def first_jump(
 
   Source: docs/paper.md#partition-rule, the rule after the fact, with its threshold.
   """
-  for before, after in _steps(errors):
-    if is_jump(errors[before], errors[after], ratio, threshold):
-      return Start(after, factor(errors[before], errors[after]))
+  for step in list_steps(errors):
+    if is_jump(step.left, step.right, ratio, threshold):
+      return Start(step.after, step.factor)
   return None
 
 
@@ -62,7 +79,7 @@ def factor(before: float, after: float) -> float:
   return after / before if before > 0 else math.inf
 
 
-def largest_drop(values: Sequence[float], wide: float = WIDE) -> Start | None:
+def largest_drop(values: Numbers, wide: float = WIDE) -> Start | None:
   """The split with the largest relative drop from the split before, or a range.
 
   The drop is (before - after) / before. Where any drop strictly between the largest
@@ -81,9 +98,9 @@ def largest_drop(values: Sequence[float], wide: float = WIDE) -> Start | None:
   Source: docs/paper.md#partition-rule, the third version of the paper.
   """
   drops = {
-    after: (values[before] - values[after]) / values[before]
-    for before, after in _steps(values)
-    if values[before] > 0
+    step.after: (step.left - step.right) / step.left
+    for step in list_steps(values)
+    if step.left > 0
   }
   ranked = sorted((i for i in drops if drops[i] > 0), key=lambda i: -drops[i])
   if not ranked:
@@ -96,7 +113,7 @@ def largest_drop(values: Sequence[float], wide: float = WIDE) -> Start | None:
   return Start(first, drops[first])
 
 
-def largest_fall(values: Sequence[float]) -> Start | None:
+def largest_fall(values: Numbers) -> Start | None:
   """The split that lies furthest below the split before, in the unit of `values`.
 
   For logarithmic numbers, which may be negative: there a difference is what a relative
@@ -105,14 +122,38 @@ def largest_fall(values: Sequence[float]) -> Start | None:
   Returns:
     The split and the difference; None where the values fall nowhere.
   """
-  falls = {after: values[before] - values[after] for before, after in _steps(values)}
+  falls = {step.after: step.left - step.right for step in list_steps(values)}
   first = max(falls, key=falls.__getitem__, default=None)
   if first is None or falls[first] <= 0:
     return None
   return Start(first, falls[first])
 
 
-def _steps(values: Sequence[float]) -> list[tuple[int, int]]:
-  """Neighbouring positions of finite values."""
-  finite = (i for i, value in enumerate(values) if math.isfinite(value))
-  return list(itertools.pairwise(finite))
+def list_steps(values: Numbers) -> list[Step]:
+  """The steps between neighbouring splits that some seed has a number at."""
+  table = _as_seeds(values)
+  places = [
+    place
+    for place in range(len(table[0]) if table else 0)
+    if any(math.isfinite(seed[place]) for seed in table)
+  ]
+  steps = (compare(table, *pair) for pair in itertools.pairwise(places))
+  return [step for step in steps if step is not None]
+
+
+def compare(values: Numbers, before: int, after: int) -> Step | None:
+  """The step from one split to another; None where no seed has a number at both."""
+  pairs = [
+    (seed[before], seed[after])
+    for seed in _as_seeds(values)
+    if math.isfinite(seed[before]) and math.isfinite(seed[after])
+  ]
+  if not pairs:
+    return None
+  left, right = (sum(numbers) / len(pairs) for numbers in zip(*pairs, strict=True))
+  return Step(before, after, left, right)
+
+
+def _as_seeds(values: Numbers) -> Sequence[Sequence[float]]:
+  is_table = len(values) > 0 and not isinstance(values[0], int | float)
+  return values if is_table else [values]  # pyright: ignore[reportReturnType] as checked

@@ -191,10 +191,10 @@ def _judge(voter: Voter, profile: Profile, resamples: int) -> Vote:
   splits = profile.splits
   shares = ()
   if profile.is_spread:
-    starts = map(voter.rule, profile.resample(resamples).tolist())
+    starts = map(voter.rule, profile.draw(resamples).tolist())
     counts = Counter(start and splits[start.index] for start in starts)
     shares = tuple((split, n / resamples) for split, n in counts.most_common())
-  start = voter.rule(profile.mean().tolist())
+  start = voter.rule(profile.values.tolist())
   if start is None:
     return Vote(voter.name, None, math.nan, None, len(profile.seeds), shares)
   other = None if start.other is None else splits[start.other]
