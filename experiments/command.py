@@ -80,7 +80,8 @@ def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
     try:
       check_no_more(argv)
       status = main(argv[1:])
-      sys.stdout.flush()
+      if sys.stdout is not None:  # it was closed before the command began
+        sys.stdout.flush()
       return status
     except BaseException as error:
       return _status_of(name, error)

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from gpz_jax import models, targets
+from gpz_jax import metrics, models, targets
 from gpz_jax.models import choices
 from gpz_jax.study import fields
 from gpz_jax.study.fields import COUNT, SEED, SHARE, Range, field
@@ -18,7 +18,7 @@ from gpz_jax.training.engine import PRECISIONS, Engine
 from gpz_jax.training.recipe import TARGET_RECIPES, Recipe
 from gpz_jax.types import Lane, Treatment, literal_or_word
 
-LEAST_SIZE = 8  # of an image's side
+LEAST_SIZE = metrics.SSIM_WINDOW  # of an image's side: SSIM looks at windows
 BATCH = Range(2, 2**16 + 1)
 LEARNING_RATE = Range(1e-12)
 

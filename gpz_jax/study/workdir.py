@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gpz_jax import atomic, checkpoints, filenames, results
+from gpz_jax.interruption import Interrupted
 from gpz_jax.models import choices
 from gpz_jax.study import fields, locking
 from gpz_jax.study.config import StudyConfig
@@ -230,6 +231,40 @@ class Workdir:
   def check_unlocked(self) -> None:
     """Raises InputError, naming the process, where one is writing the folder."""
     locking.check_unlocked(self.path, self.lock)
+
+  @contextlib.contextmanager
+  def undone_where_it_fails(self, *, is_ours: bool) -> Iterator[None]:
+    """Removes what was written within if it fails before anything was trained.
+
+    A corrected command would otherwise find the folder of another study. A folder that
+    a study was begun in before is left as it is. Enter it while the lock is held:
+    nobody else's files are removed then.
+
+    Args:
+      is_ours: Whether this process made the folder.
+    """
+    was_begun = self.config.exists()
+    try:
+      yield
+    except Interrupted:
+      raise
+    except Exception:
+      is_trained = self.list_checkpoints() or any(self.path.glob('*.jsonl'))
+      if not was_begun and not is_trained:
+        self._remove()
+        if is_ours and not any(self.path.iterdir()):
+          self.path.rmdir()
+      raise
+
+  def _remove(self) -> None:
+    """Removes the files of a study that has trained nothing."""
+    for file in (self.config, self.flags, self.environment, self.ladder, self.tuned):
+      file.unlink(missing_ok=True)
+    for folder in (self.samples, self.events, self.activations, self.running):
+      shutil.rmtree(folder, ignore_errors=True)
+    for folder in (self.targets, self.decoders, self.embeddings):
+      shutil.rmtree(folder, ignore_errors=True)
+    self.lock.unlink(missing_ok=True)
 
   def tidy(self) -> None:
     """Removes what only an unfinished study needs."""

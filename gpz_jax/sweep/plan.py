@@ -18,6 +18,7 @@ from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.types import InputError
 
 Shape = tuple[int, ...]
+LEAST_AUX = 2  # one image to train on, and one to choose the epoch
 Missing = dict[Shape, dict[AttackLane, list[Attack]]]
 
 
@@ -85,6 +86,7 @@ def make_plan(config: SweepConfig) -> Plan:
     aux_exclude=config.aux_exclude,
     aux_limit=config.aux_limit,
   )
+  _check_sizes(study, config)
   splits = _list_splits(study, config)
   if not all(attack.reads_prediction for attack in attacks):
     _drop_false_cuts(splits, study)
@@ -108,6 +110,16 @@ def make_plan(config: SweepConfig) -> Plan:
     dropped=splits.dropped,
     costs=costs,
   )
+
+
+def _check_sizes(study: StudyPlan, config: SweepConfig) -> None:
+  """Refuses what is too little to train an attack on and to choose its epoch."""
+  count = len(study.task.aux)
+  if config.selection == 'aux' and count < LEAST_AUX:
+    raise InputError(
+      f'the attacker has {count} image; --selection=aux trains on some and chooses on'
+      f' others, so that --aux_limit must leave {LEAST_AUX} at least'
+    )
 
 
 @dataclasses.dataclass

@@ -84,7 +84,9 @@ def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
       progress.say(line)
     interruption.check()
     workdir = Workdir(config.workdir)
+    is_ours = not workdir.path.exists()
     stack.enter_context(workdir.locked(progress.say))
+    stack.enter_context(workdir.undone_where_it_fails(is_ours=is_ours))
     workdir.check(config)  # until now another process may have written it
     workdir.write_identity(config)
     events = stack.enter_context(contextlib.closing(Events(workdir.events)))

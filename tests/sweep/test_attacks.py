@@ -126,6 +126,7 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
     ({'target_weights': 'a.pth', 'seeds': (0, 1)}, 'give one value each'),
     ({'target_weights': 'a.pth'}, "weights 'a.pth': no such file"),
     ({'targets_from': '/nowhere'}, '--targets_from=/nowhere'),
+    ({'aux_limit': 1}, '--aux_limit must leave 2 at least'),
   ],
 )
 def test_bad_requests_are_refused_before_anything_is_written(

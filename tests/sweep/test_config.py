@@ -26,7 +26,7 @@ def test_the_default_config_is_valid():
     ({'model': 'vgg12'}, "model 'vgg12' is not known; did you mean 'vgg1"),
     ({'attack': ('rmle:steps=x',)}, 'steps=x is not allowed'),
     ({'smoothing': 'none'}, 'one of standard, code, table1'),
-    ({'image_size': 4}, '--image_size=4 is not allowed; give at least 8'),
+    ({'image_size': 4}, '--image_size=4 is not allowed; give at least 11'),
     ({'aux_limit': 0}, '--aux_limit=0 is not allowed; give at least 1'),
     ({'decoder_learning_rate': float('inf')}, '--decoder_learning_rate=inf'),
     ({'strategy': 'pmap'}, "strategy 'pmap' is not known"),
