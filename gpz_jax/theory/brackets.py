@@ -23,7 +23,7 @@ from gpz_jax.targets import Convention, smooth_labels
 from gpz_jax.theory.jacobian import Cloud, linearise
 from gpz_jax.types import InputError
 
-Activations = dict[str, jax.Array]  # split -> [B, ...]
+SplitActivations = dict[str, jax.Array]  # at each split [B, ...]
 
 
 class Brackets(NamedTuple):
@@ -117,11 +117,11 @@ def examine_batch(
 
 
 def examine_splits(
-  forward: Callable[[Activations], tuple[jax.Array, Activations]],
+  forward: Callable[[SplitActivations], tuple[jax.Array, SplitActivations]],
   classes: Classes,
-  centres: Activations,
+  centres: SplitActivations,
   gamma: jax.Array | float,
-) -> tuple[dict[str, Brackets], Activations]:
+) -> tuple[dict[str, Brackets], SplitActivations]:
   """Eq 6 to 8 for one batch at many splits: one backward pass serves them all.
 
   In place of a jvp from each split the brackets are taken as (z - mu_c) . g, so here

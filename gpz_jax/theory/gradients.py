@@ -13,6 +13,7 @@ from jax import lax
 
 from gpz_jax import partition
 from gpz_jax.data import eval_order
+from gpz_jax.intervals import Z95
 from gpz_jax.targets import Convention, pixels, smooth_labels
 from gpz_jax.theory import brackets, jacobian, summaries
 from gpz_jax.theory.brackets import Examined
@@ -26,7 +27,6 @@ EXPLICIT_CLASSES = 128  # up to here all K vjps, beyond it the iterative method
 STEPS = 100  # of the iterative method
 HELD_NUMBERS = 2**26  # of Jacobians at a time: 256 MB
 ROUNDING = 1e-4  # relative; beyond it a bound is broken
-Z95 = 1.96
 UNITS = {
   't_corr': 'nats',
   'cos_theta': '',
@@ -136,7 +136,7 @@ def _examine(
   @program.engine.traced
   def run(variables, images, labels, index, masks):
     logits, sent = lax.map(
-      lambda rows: _capture(program, variables, pixels(images, rows)), index
+      lambda rows: _run_target(program, variables, pixels(images, rows)), index
     )
     labels = labels[index]
     if labels_from == 'predicted':
@@ -156,9 +156,11 @@ def _examine(
     return run(variables, *shared)
 
 
-def _capture(program: _Program, variables: Any, images: jax.Array):
+def _run_target(program: _Program, variables: Any, images: jax.Array):
   """Logits [B, K] and the activation [B, ...] at the split."""
-  logits, sent = summaries.capture(program.model, variables, images, (program.split,))
+  logits, sent = summaries.capture_known(
+    program.model, variables, images, (program.split,)
+  )
   return logits, sent[program.split]
 
 
@@ -200,7 +202,7 @@ def _sigma_min(program: _Program, steps: int | None, variables, images) -> Sigma
 
   @program.engine.traced
   def run(variables, images):
-    logits, sent = _capture(program, variables, pixels(images, jnp.arange(number)))
+    logits, sent = _run_target(program, variables, pixels(images, jnp.arange(number)))
     cloud = _cloud(program, variables, images.shape[1:])
     held = logits[0].size * sent[0].size
     index, _ = eval_order(number, int(np.clip(HELD_NUMBERS // held, 1, number)))

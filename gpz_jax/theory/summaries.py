@@ -9,7 +9,7 @@ import numpy as np
 
 from gpz_jax import partition
 from gpz_jax.targets import CONVENTIONS
-from gpz_jax.theory.brackets import Activations, Examined
+from gpz_jax.theory.brackets import Examined, SplitActivations
 from gpz_jax.types import InputError, check_known
 
 LabelsFrom = Literal['true', 'predicted']
@@ -118,9 +118,9 @@ def radius_share(distance: np.ndarray, label: np.ndarray, between: float) -> flo
   return float(np.mean([g.sum() / (len(g) - 1) for g in groups]) / variance)
 
 
-def capture(
+def capture_known(
   model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
-) -> tuple[jax.Array, Activations]:
+) -> tuple[jax.Array, SplitActivations]:
   """`partition.capture`, with an InputError for a split that is not in the model."""
   try:
     return partition.capture(model, variables, images, splits)

@@ -17,7 +17,7 @@ from jax import lax
 from gpz_jax.data import eval_order
 from gpz_jax.targets import Convention, pixels, smooth_labels
 from gpz_jax.theory import brackets, summaries
-from gpz_jax.theory.brackets import Activations, Classes, Examined
+from gpz_jax.theory.brackets import Classes, Examined, SplitActivations
 from gpz_jax.theory.summaries import LabelsFrom
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -165,22 +165,22 @@ def _examine(program: _Program, lanes: Any, shared: Any) -> dict[str, Examined]:
 
 def _find_centres(
   program: _Program, variables: Any, shared: Any
-) -> tuple[Activations, jax.Array]:
+) -> tuple[SplitActivations, jax.Array]:
   """Class centres {split: [K, ...]} and the label [S, B] each example counts by."""
 
-  def capture(index):
+  def run_batch(index):
     images = pixels(shared['images'], index)
-    return summaries.capture(program.model, variables, images, program.splits)
+    return summaries.capture_known(program.model, variables, images, program.splits)
 
   def add(sums, batch):
     index, label, mask = batch
-    logits, sent = capture(index)
+    logits, sent = run_batch(index)
     if program.labels_from == 'predicted':
       label = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return _add(sums, sent, label, mask), label
 
   batches = (shared['index'], shared['labels'][shared['index']], shared['masks'])
-  logits, sent = jax.eval_shape(capture, shared['index'][0])
+  logits, sent = jax.eval_shape(run_batch, shared['index'][0])
   zero = {
     split: jnp.zeros((logits.shape[1], *leaf.shape[1:])) for split, leaf in sent.items()
   }
@@ -188,14 +188,16 @@ def _find_centres(
   return _divide(sums, labels, shared['masks']), labels
 
 
-def _add(sums: Activations, values: Activations, label, mask) -> Activations:
+def _add(
+  sums: SplitActivations, values: SplitActivations, label, mask
+) -> SplitActivations:
   return {
     split: total + brackets.class_sums(values[split], label, mask, len(total))
     for split, total in sums.items()
   }
 
 
-def _divide(sums: Activations, labels, masks) -> Activations:
+def _divide(sums: SplitActivations, labels, masks) -> SplitActivations:
   return {
     split: brackets.class_means(total, labels, masks) for split, total in sums.items()
   }
@@ -203,14 +205,14 @@ def _divide(sums: Activations, labels, masks) -> Activations:
 
 def _perturb(
   model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
-) -> Callable[[Activations], tuple[jax.Array, Activations]]:
+) -> Callable[[SplitActivations], tuple[jax.Array, SplitActivations]]:
   """The logits as a function of what is added to the activation at each split.
 
   At zero its derivative by the offset of a split is the cloud's by its activation, for
   splits that are true cuts.
   """
 
-  def forward(offsets: Activations) -> tuple[jax.Array, Activations]:
+  def forward(offsets: SplitActivations) -> tuple[jax.Array, SplitActivations]:
     sent = {}
 
     def add(call, args, kwargs, context):

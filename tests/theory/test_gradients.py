@@ -10,7 +10,7 @@ import pytest
 from tiny import random_variables
 
 from gpz_jax import partition
-from gpz_jax.theory import capture, gradients, radius, trajectory
+from gpz_jax.theory import capture_on_host, gradients, radius, trajectory
 from gpz_jax.training import lanes
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
@@ -224,7 +224,7 @@ def test_a_snapshot_is_what_measure_says(problem, measured, epochs):
     one_hot, smooth = values['bracket_one_hot'], values['bracket_smooth']
     assert one_hot[0] == smooth[0]  # alpha = 0
   model, targets, images, labels = problem
-  (sent,) = capture(model, take(targets, 1), images, ('stem',)).values()
+  (sent,) = capture_on_host(model, take(targets, 1), images, ('stem',)).values()
   expected = measured | by_name(radius.measure(sent, labels))
   for name, (_, found) in first['stem'].items():
     np.testing.assert_allclose(found, expected[name].value, rtol=1e-4, err_msg=name)

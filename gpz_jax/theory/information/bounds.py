@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
+from gpz_jax.intervals import Z95
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.types import InputError
 
 TWO_PI_E = 2 * math.pi * math.e
-Z95 = 1.96  # standard errors on either side of a 95% interval
 
 
 def decoder_entropy(mse, dimension: int) -> Quantity:

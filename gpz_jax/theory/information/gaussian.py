@@ -6,7 +6,8 @@ import math
 import numpy as np
 from scipy.special import digamma
 
-from gpz_jax.theory.information.bounds import TWO_PI_E, Z95
+from gpz_jax.intervals import Z95
+from gpz_jax.theory.information.bounds import TWO_PI_E
 from gpz_jax.theory.information.pairs import check_pairs
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.types import InputError
@@ -76,6 +77,11 @@ class LinearGaussian:
     return x, clean, clean + noise
 
 
+def least_pairs(dx: int, dz: int) -> int:
+  """The fewest pairs of so many coordinates that `gaussian_information` accepts."""
+  return dx + dz + 2
+
+
 def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
   """I(x; z) as if the pairs were jointly Gaussian, unbiased where they are.
 
@@ -95,7 +101,7 @@ def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
   x, z = check_pairs(x, z)
   N, dx = x.shape
   dz = z.shape[1]
-  if dx + dz + 1 >= N:
+  if least_pairs(dx, dz) > N:
     raise InputError(
       f'{N} examples are too few for {dx} + {dz} coordinates; project to fewer'
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpz_jax.theory.information import bounds, kinds, neural, pairs
 from gpz_jax.theory.information.critics import BOUNDS
-from gpz_jax.theory.information.gaussian import gaussian_information
+from gpz_jax.theory.information.gaussian import gaussian_information, least_pairs
 from gpz_jax.theory.information.mixture import mixture, mixture_plug_in
 from gpz_jax.theory.information.neighbours import ksg
 from gpz_jax.theory.quantity import Quantity
@@ -30,6 +30,24 @@ class Options:
   recipe: neural.Recipe = dataclasses.field(default_factory=neural.Recipe)
   strategy: str = 'auto'
   seed: int = 0
+
+
+def least_examples(options: Options | None = None) -> int:
+  """The fewest examples that `measure` accepts, whatever the shapes of x and z.
+
+  Args:
+    options: Noise, projections and networks.
+
+  Returns:
+    At least 4. Activations of fewer elements than `options.components` can do with
+    less where no network is trained.
+  """
+  options = options or Options()
+  return max(
+    pairs.LEAST_EXAMPLES,
+    least_pairs(options.components, options.components),
+    neural.least_examples(options.recipe) if options.networks else 0,
+  )
 
 
 def measure(

@@ -16,7 +16,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from gpz_jax.theory.information.bounds import Z95, check_clean
+from gpz_jax.intervals import Z95
+from gpz_jax.theory.information.bounds import check_clean
 from gpz_jax.theory.information.pairs import gram
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.types import InputError

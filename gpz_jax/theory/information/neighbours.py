@@ -7,7 +7,7 @@ from scipy.spatial import KDTree
 from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
-from gpz_jax.theory.information.bounds import Z95
+from gpz_jax.intervals import Z95
 from gpz_jax.theory.information.gaussian import covariance_information
 from gpz_jax.theory.information.kinds import ceiling
 from gpz_jax.theory.information.pairs import check_pairs

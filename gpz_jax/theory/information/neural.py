@@ -21,8 +21,8 @@ import optax
 from jax import lax
 
 from gpz_jax.data.order import epoch_order
+from gpz_jax.intervals import Z95
 from gpz_jax.theory.information import kinds
-from gpz_jax.theory.information.bounds import Z95
 from gpz_jax.theory.information.critics import BOUNDS, Bound, log_mean_exp_apart
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training.lanes import over_lanes, resolve
@@ -77,6 +77,11 @@ class _Pairs(NamedTuple):
   z: jax.Array  # [N, dz]
 
 
+def least_examples(recipe: Recipe) -> int:
+  """The fewest examples that `estimate` accepts: half train, half are evaluated."""
+  return 4 * recipe.batch
+
+
 def estimate(
   key: jax.Array,
   x: jax.Array,
@@ -116,10 +121,10 @@ def estimate(
       f'lanes must be [L, N, dx] and [L, N, dz], got {x.shape} and {z.shape}'
     )
   L, N = x.shape[:2]
-  if 4 * recipe.batch > N:
+  if (least := least_examples(recipe)) > N:
     raise InputError(
       f'{N} examples are too few for batches of {recipe.batch}: two to train and '
-      f'choose, two to evaluate; give {4 * recipe.batch} or a smaller batch'
+      f'choose, two to evaluate; give {least} or a smaller batch'
     )
   keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(L))
   run = _program(name, recipe, resolve(strategy))

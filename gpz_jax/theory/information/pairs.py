@@ -15,6 +15,7 @@ import numpy as np
 from gpz_jax.types import InputError
 
 Projection = Literal['random', 'pca']
+LEAST_EXAMPLES = 4  # to project: `pca` takes its directions from one half
 MOST_COMPONENTS = 64  # beyond this no sample we have fills the space
 BLOCK = 8192  # columns turned to float64 at a time
 
@@ -73,8 +74,10 @@ def project(
       f'components {components} is not allowed; give 1 to {MOST_COMPONENTS}'
     )
   values = np.asarray(values)
-  if values.ndim < 2 or len(values) < 4:
-    raise InputError(f'examples must be [N, ...] with N >= 4, got {values.shape}')
+  if values.ndim < 2 or len(values) < LEAST_EXAMPLES:
+    raise InputError(
+      f'examples must be [N, ...] with N >= {LEAST_EXAMPLES}, got {values.shape}'
+    )
   flat = values.reshape(len(values), -1)
   if kind == 'pca':
     return _pca(flat, components)
