@@ -107,28 +107,10 @@ def measure(
   if 'geometry' in families:
     _extend(found, _measure_geometry(sent, dataset.label))
   if 'gradients' in families:
-    run = functools.partial(
-      gradients.measure,
-      model,
-      variables,
-      images=dataset.image,
-      labels=dataset.label,
-      alpha=alpha,
-      convention=convention,
-      engine=engine,
-    )
-    for split in splits:
-      _extend(found, {split: run(split)})
-      interruption.check()
+    settings = {'alpha': alpha, 'convention': convention, 'engine': engine}
+    _extend(found, _measure_gradients(model, variables, splits, dataset, settings))
   if 'information' in families:
-    estimates = information.measure_lanes(
-      dataset.image / np.float32(255),
-      list(sent.values()),
-      dataset.label,
-      errors=None if errors is None else [errors[split] for split in splits],
-      options=options,
-    )
-    _extend(found, dict(zip(splits, estimates, strict=True)))
+    _extend(found, _measure_information(sent, dataset, errors, options))
   return found
 
 
@@ -180,6 +162,40 @@ def _measure_geometry(
     found[split] = [*radius.measure(activations, labels), *bounds, *compared]
     interruption.check()
   return found
+
+
+def _measure_gradients(
+  model: nn.Module,
+  variables: Any,
+  splits: tuple[str, ...],
+  dataset: Dataset,
+  settings: dict[str, Any],
+) -> dict[str, list[Quantity]]:
+  """`gradients.measure` at each split: a program of its own for each of them."""
+  found: dict[str, list[Quantity]] = {}
+  for split in splits:
+    found[split] = gradients.measure(
+      model, variables, split, dataset.image, dataset.label, **settings
+    )
+    interruption.check()
+  return found
+
+
+def _measure_information(
+  sent: Mapping[str, np.ndarray],
+  dataset: Dataset,
+  errors: Mapping[str, float] | None,
+  options: information.Options | None,
+) -> dict[str, list[Quantity]]:
+  """The estimates of information at all splits, whose networks train together."""
+  estimates = information.measure_lanes(
+    dataset.image / np.float32(255),
+    list(sent.values()),
+    dataset.label,
+    errors=None if errors is None else [errors[split] for split in sent],
+    options=options,
+  )
+  return dict(zip(sent, estimates, strict=True))
 
 
 def _extend(

@@ -10,7 +10,13 @@ import pytest
 from tiny import random_variables
 
 from gpz_jax import partition
-from gpz_jax.theory import capture_on_host, gradients, radius, trajectory
+from gpz_jax.theory import (
+  capture_on_host,
+  gradient_quantities,
+  gradients,
+  radius,
+  trajectory,
+)
 from gpz_jax.training import lanes
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
@@ -156,11 +162,11 @@ def test_the_bound_holds_and_the_sum_zero_one_is_sharper(measured):
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error(problem):
-  quantity = gradients._mean('x', np.array([1.0, 2.0, 3.0, 4.0]), '', '')
+  quantity = gradient_quantities._mean('x', np.array([1.0, 2.0, 3.0, 4.0]), '', '')
   # by hand: variance 5/3, standard error sqrt(5/12)
   np.testing.assert_allclose(quantity.high - 2.5, 1.96 * np.sqrt(5 / 12))
-  assert np.isnan(gradients._mean('x', np.array([1.0]), '', '').low)
-  share = gradients._share('x', np.array([True] * 10), '')
+  assert np.isnan(gradient_quantities._mean('x', np.array([1.0]), '', '').low)
+  share = gradient_quantities._share('x', np.array([True] * 10), '')
   np.testing.assert_allclose(share.low, 10 / (10 + 1.96**2), rtol=1e-3)  # Wilson's
 
 
