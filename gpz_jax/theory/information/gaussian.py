@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import chex
 import numpy as np
 from scipy.special import digamma
 
@@ -90,12 +91,12 @@ def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
     z: [N, dz], N > dx + dz + 1.
 
   Returns:
-    1/2 ln(det S_x det S_z / det S_xz) in nats, less what it is on average off at N
-    examples (the expected logarithm of a Wishart determinant); elsewhere it sees
-    linear dependence only, and no bound results.
+    1/2 ln(det S_x det S_z / det S_xz) in nats, less its mean error at N examples (the
+    expected logarithm of a Wishart determinant). On other pairs it sees linear
+    dependence only, and is no bound.
 
   Raises:
-    InputError: shapes that do not match, too few examples, or a coordinate that is a
+    InputError: Shapes do not match, there are too few examples, or a coordinate is a
       combination of others.
   """
   x, z = check_pairs(x, z)
@@ -126,8 +127,11 @@ def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
 def covariance_information(covariance: np.ndarray, dx: int) -> float:
   """I(x; z) in nats of Gaussian pairs with this covariance [dx + dz, dx + dz].
 
-  Infinite, or NaN, where a coordinate is a combination of others.
+  It is infinite, or NaN, where a coordinate is a combination of others.
   """
+  chex.assert_shape(
+    covariance, (len(covariance),) * 2, custom_message='covariance [dx + dz, dx + dz]'
+  )
   parts = covariance[:dx, :dx], covariance[dx:, dx:], covariance
   of_x, of_z, of_both = (_logdet(part) for part in parts)
   return 0.5 * (of_x + of_z - of_both)
