@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax import partition, results
+from gpz_jax import partition, results, theory
 from gpz_jax.attacks.activation import specs
 from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
 from gpz_jax.attacks.activation.protocol import Attack
@@ -76,7 +76,8 @@ def make_plan(config: SweepConfig) -> Plan:
   """Checks everything a sweep needs; writes nothing but the cache of decoded images.
 
   Raises:
-    InputError: The data, a model, a split, an attack or the workdir is not usable.
+    InputError: The data, a model, a split, an attack or the workdir is not usable, or
+      the theory has too few examples.
   """
   Workdir(config.workdir).check(config)
   attacks = [specs.parse(text) for text in config.attack]
@@ -90,6 +91,9 @@ def make_plan(config: SweepConfig) -> Plan:
   splits = _list_splits(study, config)
   if not all(attack.reads_prediction for attack in attacks):
     _drop_false_cuts(splits, study)
+    if config.theory:
+      measured = study.task.train.take(slice(config.theory_limit))
+      theory.check_examples(len(measured), labels=measured.label)
   attacked = {attack: _places(attack, splits, study) for attack in attacks}
   attacked = {attack: places for attack, places in attacked.items() if places}
   if not attacked:

@@ -157,7 +157,7 @@ def _embed(
     if lane.seed != plan.lanes[0].seed or all(path.exists() for path in paths.values()):
       continue
     variables = lanes_lib.take(targets.best.variables, i)
-    sent = theory.capture(
+    sent = theory.capture_on_host(
       plan.model, variables, few.image, tuple(paths), session.engine
     )
     for split, path in paths.items():

@@ -7,27 +7,35 @@ prediction p_i and label distribution y'_i:
   v_i = J_i (z_i - mu_c)           every T_k of the paper, by one product
   v_i . (p_i - y'_i)               the bracket of Eq 7 and 8, whatever the labels
 
-The paper moves the activations themselves, z_i - gamma g_i, and asks how R_c^2, the
-mean squared distance to the class centre, changes. In training the weights move, and
-all activations with them: between two epochs R_c^2 may do something else.
+The paper moves the activations themselves to z_i - gamma g_i. It asks how R_c^2, the
+mean squared distance to the class centre, changes. In training the weights move all
+activations together, so between two epochs R_c^2 may change in another way.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from gpz_jax.targets import Convention, smooth_labels
+from gpz_jax.theory.centres import (
+  between_classes,
+  class_means,
+  class_sums,
+  dot,
+  squares,
+)
 from gpz_jax.theory.jacobian import Cloud, linearise
 from gpz_jax.types import InputError
 
-Activations = dict[str, jax.Array]  # split -> [B, ...]
+SplitActivations = dict[str, jax.Array]  # at each split [B, ...]
 
 
 class Brackets(NamedTuple):
-  """What is found for each example; leading axes as the pass has them."""
+  """What is found for each example, with the leading axes of the pass."""
 
   distance: Any  # |z - mu_c|^2
   t_corr: Any  # (z - mu_c) . J'e_c
@@ -77,18 +85,18 @@ def examine_batch(
   """Eq 6 to 8 for one batch: one linearisation, one jvp for all T_k, two vjps.
 
   Args:
-    cloud: [B, ...] -> logits [B, K].
+    cloud: Maps activations [B, ...] to logits [B, K].
     activation: [B, ...] float32.
     classes: label [B] and y' [B, K]. Where y' does not sum to 1, p - y' is what the
-      paper writes and not the gradient of the cross-entropy, sum(y') p - y'.
-    centres: [K, ...] float32.
-    gamma: size of the step.
+      paper writes. The gradient of the cross-entropy is then sum(y') p - y'.
+    centres: [K, ...] float32, the class centres.
+    gamma: Size of the step.
 
   Returns:
-    Brackets [B], padded examples among them, and g [B, ...].
+    Brackets [B], also of padded examples, and g [B, ...].
 
   Raises:
-    InputError: a shape does not fit.
+    InputError: A shape does not fit.
 
   Source: Eq 6, 7 and 8 of the paper.
   """
@@ -117,22 +125,22 @@ def examine_batch(
 
 
 def examine_splits(
-  forward: Callable[[Activations], tuple[jax.Array, Activations]],
+  forward: Callable[[SplitActivations], tuple[jax.Array, SplitActivations]],
   classes: Classes,
-  centres: Activations,
+  centres: SplitActivations,
   gamma: jax.Array | float,
-) -> tuple[dict[str, Brackets], Activations]:
+) -> tuple[dict[str, Brackets], SplitActivations]:
   """Eq 6 to 8 for one batch at many splits: one backward pass serves them all.
 
-  In place of a jvp from each split the brackets are taken as (z - mu_c) . g, so here
-  they do not check the gradient, nor the gradient them.
+  The brackets are taken as (z - mu_c) . g, without a jvp from each split. Unlike in
+  `examine_batch`, brackets and gradients are therefore no check of each other.
 
   Args:
-    forward: offsets added to the activations, {split: [B, ...]}, to the logits [B, K]
-      they lead to and the activations without their own offset.
+    forward: Maps offsets {split: [B, ...]}, which are added to the activations, to the
+      logits [B, K] and to the activations without their own offset.
     classes: label [B] and y' [B, K].
-    centres: {split: [K, ...]}.
-    gamma: size of the step.
+    centres: {split: [K, ...]}, the class centres at each split.
+    gamma: Size of the step.
 
   Returns:
     {split: Brackets [B]} and {split: g [B, ...]}.
@@ -142,17 +150,20 @@ def examine_splits(
   B = len(classes.label)
   offsets = {split: jnp.zeros((B, *c.shape[1:])) for split, c in centres.items()}
   logits, pull, sent = jax.vjp(forward, offsets, has_aux=True)
+  for split, activation in sent.items():
+    _check(logits, activation, classes, centres[split])
   one_hot, p = _one_hot(classes), jax.nn.softmax(logits)
   residual = p - classes.soft
+  # One vjp of three cotangents: towards the class, one-hot labels, smoothed labels.
   (pulled,) = jax.vmap(pull)(jnp.stack([one_hot, p - one_hot, residual]))
   found, gradients = {}, {}
   for split, (towards, one_hot_gradient, gradient) in pulled.items():
     spread = sent[split] - centres[split][classes.label]
-    t_corr = _dot(spread, towards)
+    t_corr = dot(spread, towards)
 
     def sums(residual, gradient, spread=spread, t_corr=t_corr):
       correct = jnp.sum(residual * one_hot, axis=1) * t_corr
-      return correct, _dot(spread, gradient) - correct
+      return correct, dot(spread, gradient) - correct
 
     found[split] = _gather(
       spread,
@@ -182,19 +193,23 @@ def examine(
   """Eq 6 to 8 around the centres of the examples given: two passes, jittable.
 
   Args:
-    cloud: [B, ...] -> logits [B, K].
+    cloud: Maps activations [B, ...] to logits [B, K].
     activations: [S, B, ...] float32.
-    labels: [S, B] int32, true or predicted: both the class an example is counted in
-      and the label of its loss.
+    labels: [S, B] int32, true or predicted. They are both the class that an example is
+      counted in and the label of its loss.
     masks: [S, B] float32, 1 for a real example.
-    alpha: of the smoothed labels; traced.
-    gamma: size of the step; traced.
+    alpha: Smoothing of the labels; may be traced.
+    gamma: Size of the step; may be traced.
     num_classes: K.
-    convention: of the smoothed labels, see `targets.smooth_labels`.
+    convention: How labels are smoothed, see `targets.smooth_labels`.
 
   Returns:
-    Examined; padded examples are listed, but have no part in centres and means.
+    The pass over all batches. It lists padded examples, but they have no part in
+    centres and means.
   """
+  leading = activations.shape[:2]
+  chex.assert_shape(labels, leading, custom_message='labels [S, B]')
+  chex.assert_shape(masks, leading, custom_message='masks [S, B]')
   zero = jnp.zeros((num_classes, *activations.shape[2:]), activations.dtype)
 
   def add(sums, batch):
@@ -218,46 +233,6 @@ def examine(
     labels,
     between_classes(centres, labels, masks),
   )
-
-
-def class_sums(
-  values: jax.Array, label: jax.Array, mask: jax.Array, num_classes: int
-) -> jax.Array:
-  """Sums of values [B, ...] over the real examples of each class: [K, ...]."""
-  member = jax.nn.one_hot(label, num_classes, dtype=values.dtype) * mask[:, None]
-  return jnp.einsum('bk,b...->k...', member, values, precision='highest')
-
-
-def class_means(sums: jax.Array, labels: jax.Array, masks: jax.Array) -> jax.Array:
-  """Divides sums [K, ...] by the number of real examples a class has; 0 for none.
-
-  Labels and masks may have any shape, the same.
-  """
-  counts = _counts(len(sums), labels, masks)
-  return sums / jnp.maximum(counts, 1.0).reshape(-1, *(1,) * (sums.ndim - 1))
-
-
-def between_classes(
-  centres: jax.Array, labels: jax.Array, masks: jax.Array
-) -> jax.Array:
-  """|mu_c - mu|^2 of centres [K, ...], summed over the real examples."""
-  counts = _counts(len(centres), labels, masks)
-  mean = jnp.einsum('k,k...->...', counts / counts.sum(), centres, precision='highest')
-  return counts @ squares(centres - mean[None])
-
-
-def squares(x: jax.Array) -> jax.Array:
-  """Squared length of each: [B, ...] -> [B]."""
-  return _dot(x, x)
-
-
-def _counts(num_classes: int, labels: jax.Array, masks: jax.Array) -> jax.Array:
-  """Real examples of each class: [K]."""
-  return jnp.zeros(num_classes).at[labels.ravel()].add(masks.ravel())
-
-
-def _dot(x: jax.Array, y: jax.Array) -> jax.Array:
-  return jnp.sum((x * y).reshape(len(x), -1), axis=1)
 
 
 def _one_hot(classes: Classes) -> jax.Array:

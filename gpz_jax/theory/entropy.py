@@ -1,17 +1,19 @@
 """Upper bounds on the entropy of what is sent, from its covariance alone.
 
 Among all variables of one covariance the Gaussian has the largest differential entropy
-(equation 3), and among all Gaussians of one trace the isotropic one: a log-determinant
-and a trace bound, of all activations and of every class (equation 4). All are in nats.
+(Eq 3). Among all Gaussians of one trace the isotropic one has the largest. These give a
+log-determinant and a trace bound, of all activations and of every class (Eq 4). All are
+in nats.
 
-What they cannot do: scaling an activation by s moves its bounds by D ln s and leaves
-its inversion as it was, so only layers of one scale compare; and with D >= N examples
-the sample's determinant is 0, so that a noise floor or shrinkage decides its logarithm.
+The bounds have two limits. Scaling an activation by s moves them by D ln s and leaves
+its inversion as it was, so only layers of one scale compare. With D >= N the sample's
+determinant is 0, so a noise floor or shrinkage decides its logarithm.
 """
 
 import math
 from collections.abc import Sequence
 
+import chex
 import numpy as np
 
 from gpz_jax.theory import quantised
@@ -36,13 +38,13 @@ def bound_logdet(spectrum: Spectrum, noise: float = 0.0) -> float:
   """D/2 ln(2 pi e) + 1/2 ln det(S + noise I), in nats.
 
   Args:
-    spectrum: of the covariance S.
-    noise: variance of white noise added to every element.
+    spectrum: Spectrum of the covariance S.
+    noise: Variance of white noise added to every element.
 
   Returns:
-    -inf where S + noise I is singular, as S is for N <= D.
+    Nats; -inf where S + noise I is singular, as S is for N <= D.
 
-  Source: equation 3 (first bound) and equation 4 for a class.
+  Source: Eq 3 (first bound), and Eq 4 for a class.
   """
   values = spectrum.eigenvalues + noise
   rest = spectrum.dim - len(values)
@@ -55,7 +57,7 @@ def bound_logdet(spectrum: Spectrum, noise: float = 0.0) -> float:
 def bound_trace(spectrum: Spectrum, noise: float = 0.0) -> float:
   """D/2 ln(2 pi e (tr S / D + noise)), in nats; -inf where nothing varies.
 
-  Source: equation 3 (second bound), and equation 4 for a class, where tr S = R_c^2.
+  Source: Eq 3 (second bound), and Eq 4 for a class, where tr S = R_c^2.
   """
   variance = spectrum.trace / spectrum.dim + noise
   if not variance:
@@ -72,14 +74,15 @@ def bound_shrunk(spectrum: Spectrum, weight: float) -> float:
 def bound_information(spectrum: Spectrum, noise: float) -> float:
   """1/2 sum ln(1 + lambda / noise), in nats: at least I(z; z + N(0, noise I)).
 
-  Equality for a Gaussian z; finite also for a deterministic network. It does not
-  change when activations and noise are scaled together.
+  A Gaussian z reaches equality. The bound is finite also for a deterministic network,
+  and does not change when activations and noise are scaled together.
   """
   return 0.5 * float(np.log1p(spectrum.eigenvalues / noise).sum())
 
 
 def label_entropy(counts: np.ndarray) -> float:
   """H(Y) in nats of labels with `counts` [K] examples of each class."""
+  chex.assert_rank(counts, 1, custom_message='counts [K]')
   share = counts[counts > 0] / counts.sum()
   return float(-(share * np.log(share)).sum())
 
@@ -98,22 +101,28 @@ def measure(
   Args:
     activations: [N, ...], channels last; arrays and memory maps of any real type.
     labels: [N] integers, true or predicted.
-    noise_share: variance of the noise floor over tr S / D of all examples.
-    step: also quantises at this step, in the unit of the activation.
-    max_examples: sample size of the whole, and of each class: log-determinants grow
+    noise_share: Variance of the noise floor over tr S / D of all examples.
+    step: Width of a cell of a further quantiser, in the unit of the activation.
+    max_examples: Sample size of the whole, and of each class. Log-determinants grow
       with it, so compare splits at one size.
-    seed: of the samples.
+    seed: Seed of the samples.
 
   Returns:
-    Of all examples `entropy_logdet`, `entropy_trace`, `entropy_gap`,
-    `information_bound`, `entropy_logdet_lw` and `_oas` with their `shrinkage_*`,
-    `effective_rank`, `participation_ratio`, `noise_variance`; mean over classes
-    `entropy_class_*`, `effective_rank_class`, `participation_ratio_class`; the bound
-    of the decision chain `entropy_decision_*` (and `_label`, with H(Y) for ln K); and
-    what `quantised.measure` returns.
+    Quantities of
+
+    | what | names |
+    | --- | --- |
+    | all examples | `entropy_logdet`, `entropy_trace`, `entropy_gap`, |
+    | | `information_bound`, `effective_rank`, `participation_ratio`, |
+    | | `noise_variance` |
+    | all, with shrinkage | `entropy_logdet_lw`, `entropy_logdet_oas`, `shrinkage_*` |
+    | means over classes | `entropy_class_*`, `effective_rank_class`, |
+    | | `participation_ratio_class` |
+    | the decision chain | `entropy_decision_*`; `_label` has H(Y) for ln K |
+    | payloads | what `quantised.measure` returns |
 
   Raises:
-    InputError: shapes or settings that do not fit, or values that are not finite.
+    InputError: Shapes or settings do not fit, or values are not finite.
   """
   if not noise_share > 0:
     raise InputError(f'noise_share must be above 0, got {noise_share}')
@@ -138,16 +147,20 @@ def compare(
   """What the bounds of two splits say of cutting at the later one, in nats.
 
   Args:
-    feature: `measure` of the earlier split.
-    decision: `measure` of the later split: same examples, labels and settings.
+    feature: What `measure` returns of the earlier split.
+    decision: What `measure` returns of the later split, with the same examples, labels
+      and settings.
 
   Returns:
-    `delta_h_trace` and `delta_h_logdet`: the bound of `feature` less that of the
-    decision chain; and `residual_gain_*`: how much the lower bound on H(x | z) of
-    equation 5 rises, H(x) cancelling. All are differences of upper bounds: neither
-    the true difference nor its sign follows.
+    `delta_h_trace` and `delta_h_logdet`, the bound of `feature` less that of the
+    decision chain. `residual_gain_*` is how much the lower bound on H(x | z) of Eq 5
+    rises, because H(x) cancels. All are differences of upper bounds: neither the true
+    difference nor its sign follows.
 
-  Source: Delta h as printed below equation 4, and equation 5.
+  Raises:
+    InputError: A bound is missing on one of the sides.
+
+  Source: Delta h as printed below Eq 4, and Eq 5 of the paper.
   """
   first = {q.name: q.value for q in feature}
   second = {q.name: q.value for q in decision}

@@ -1,7 +1,7 @@
 """Activations with their labels, checked and laid out as a matrix.
 
-Estimators read the matrix in blocks and calculate in float64, so that it may be a
-memory map larger than memory, of any precision.
+Estimators read the matrix in blocks and calculate in float64. The matrix may therefore
+be a memory map larger than memory, of any precision.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import numpy as np
 
 from gpz_jax.types import InputError
 
-BLOCK = 2**22  # elements of a block: 32 MiB as float64
+BLOCK = 2**22  # elements of a block, which takes 32 MiB as float64
 LARGEST = 1e60  # fourth powers of distances stay finite in float64
 
 
@@ -41,8 +41,11 @@ def check(activations, labels) -> Examples:
     activations: [N, ...], channels last, any real type; arrays and memory maps.
     labels: [N] integers, true or predicted.
 
+  Returns:
+    The activations as a matrix, with their labels renumbered.
+
   Raises:
-    InputError: shapes or types that do not fit, no examples, or values that are not
+    InputError: Shapes or types do not fit, there are no examples, or values are not
       finite (or beyond 1e60).
   """
   activations, labels = np.asarray(activations), np.asarray(labels)
@@ -69,13 +72,13 @@ def check(activations, labels) -> Examples:
 
 
 def blocks(length: int, width: int) -> Iterator[slice]:
-  """Slices over `length` lines of `width` elements each, of at most BLOCK elements."""
+  """Slices over `length` rows of `width` elements, each of at most BLOCK elements."""
   step = max(1, BLOCK // width)
   return (slice(i, min(i + step, length)) for i in range(0, length, step))
 
 
 def _check_finite(block: np.ndarray, start: int) -> None:
-  largest = max(float(block.max()), -float(block.min()))  # nan where there is one
+  largest = max(float(block.max()), -float(block.min()))  # nan if one is nan
   if largest < LARGEST:
     return
   with np.errstate(invalid='ignore'):

@@ -1,7 +1,7 @@
 """The cloud's Jacobian: products with it, and its smallest singular value.
 
 J_i [K, d] is the derivative of example i's logits by its activation. The cloud is in
-evaluation mode, so examples do not see each other and one product serves a batch.
+evaluation mode. Examples do not see each other, so one product serves a batch.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,11 @@ class SigmaMin(NamedTuple):
 def linearise(cloud: Cloud, activation: jax.Array) -> Linearised:
   """The cloud's logits at `activation` [B, ...], and products with its Jacobian.
 
-  J z is taken as the transpose of the vjp: the gradients of the convolutions trained
-  with are written by hand, and jvp does not pass through those.
+  J z is taken as the transpose of the vjp. The convolutions that models train with
+  have gradients written by hand, and jvp does not pass through those.
+
+  Raises:
+    InputError: The cloud does not return logits [B, K].
   """
   logits, pull = jax.vjp(cloud, activation)
   if logits.ndim != 2 or len(logits) != len(activation):
@@ -59,17 +62,17 @@ def jacobian(cloud: Cloud, activation: jax.Array) -> jax.Array:
 def sigma_min(cloud: Cloud, activation: jax.Array) -> SigmaMin:
   """Smallest singular values by K vjps.
 
-  By QR, because JJ' in float32 would lose what is below 3e-4 of the largest one. Holds
-  B K d numbers.
+  They come from a QR decomposition, because JJ' in float32 would lose values below 3e-4
+  of the largest one. B K d numbers are held.
 
   Args:
-    cloud: [B, ...] -> logits [B, K].
+    cloud: Maps activations [B, ...] to logits [B, K].
     activation: [B, ...] float32.
 
   Returns:
-    SigmaMin, to rounding of float32 relative to the largest singular value.
+    The values [B], up to rounding of float32 relative to the largest singular value.
 
-  Source: App. D of the paper asks for the full one; p - y' never leaves the sum-zero
+  Source: App. D of the paper asks for the full one. p - y' never leaves the sum-zero
   subspace, where the bound is sharper.
   """
   J = jacobian(cloud, activation)
@@ -90,23 +93,26 @@ def sigma_min_iterative(
 ) -> SigmaMin:
   """Upper bounds of the smallest singular values by `steps` products with J and J'.
 
-  Golub-Kahan bidiagonalisation: as many vjps and jvps as steps, and 2 steps K numbers
-  an example in place of K d. What is returned is |J'u| of the best unit vector found,
-  so it is never below the smallest singular value (but for rounding); at K - 1 steps
-  the sum-zero one is exact. How far above it a shorter run ends depends on the
-  spectrum: for 530 values spread evenly in the logarithm over a factor of 10, 100
-  steps ended 0.2% above, over a factor of 100, 31%.
+  Golub-Kahan bidiagonalisation takes one vjp and one jvp a step. It holds 2 steps K
+  numbers an example in place of K d. What is returned is |J'u| of the best unit vector
+  found, so it is never below the smallest singular value, except for rounding. At K - 1
+  steps the sum-zero one is exact. How far above it a shorter run ends depends on the
+  spectrum. 100 steps on 530 values, spread evenly in the logarithm, ended 0.2% above
+  for a factor of 10 between the largest and the smallest, and 31% for a factor of 100.
 
   Args:
-    cloud: [B, ...] -> logits [B, K].
+    cloud: Maps activations [B, ...] to logits [B, K].
     activation: [B, ...] float32.
-    steps: from 1 to K - 1.
-    key: of the starting vector.
+    steps: Number of products, from 1 to K - 1.
+    key: Key of the starting vector.
+
+  Returns:
+    Upper bounds [B].
 
   Raises:
     InputError: `steps` is out of range.
 
-  Source: Golub and Kahan 1965; only the vectors in R^K are kept orthogonal (Simon and
+  Source: Golub and Kahan 1965. Only the vectors in R^K are kept orthogonal (Simon and
   Zha, Low-rank matrix approximation using the Lanczos bidiagonalization process, 2000).
   """
   linear = linearise(cloud, activation)
@@ -131,7 +137,7 @@ def _bidiagonalise(
 ) -> tuple[jax.Array, jax.Array]:
   """Orthonormal rows U [steps, B, K] and the lower bidiagonal U J V' [B, steps, steps].
 
-  Where a step leads nowhere new the next of `starts` [steps, B, K] takes over.
+  Where a step leads nowhere new, the next vector of `starts` [steps, B, K] takes over.
   """
   steps, B, _ = starts.shape
 
@@ -139,12 +145,12 @@ def _bidiagonalise(
     return u - jnp.einsum('sbk,sbl,bl->bk', basis, basis, u)
 
   def continue_with(u, fallback, basis, largest):
-    """A unit vector orthogonal to the basis, and how much of u was."""
+    """A unit vector orthogonal to the basis, and the length of that part of u."""
     u = clean(u, basis)
     length = _unless_rounding(jnp.linalg.norm(u, axis=1), largest)
     u = jnp.where(length[:, None] > 0, u, fallback)
     u = clean(u / jnp.linalg.norm(u, axis=1, keepdims=True), basis)
-    u = clean(u, basis)  # once leaves rounding behind
+    u = clean(u, basis)  # a second time, because the first leaves rounding behind
     return u / jnp.linalg.norm(u, axis=1, keepdims=True), length
 
   def step(carry, index):
@@ -170,7 +176,7 @@ def _bidiagonalise(
 
 
 def _unless_rounding(length: jax.Array, largest: jax.Array) -> jax.Array:
-  """The length, or 0 where next to the largest one met it is rounding of float32."""
+  """The length, or 0 where it is rounding of float32 next to the largest one met."""
   return jnp.where(length > 1e-6 * largest, length, 0.0)
 
 

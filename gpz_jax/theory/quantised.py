@@ -1,9 +1,9 @@
 """Entropy of a quantised activation, which is what a payload holds.
 
-Two estimates of each: `entropy_*`, the differential bound plus D ln(1 / step), which
-knows dependences between elements but only those the sample spans; and `payload_*`,
-what a coder of single elements that shares one table needs, an upper bound that knows
-none.
+There are two estimates of each. `entropy_*` is the differential bound plus
+D ln(1 / step). It knows dependences between elements, but only those that the sample
+spans. `payload_*` is what a coder of single elements with one table needs. It is an
+upper bound that knows no dependences.
 """
 
 import math
@@ -23,18 +23,19 @@ FLOAT16_MAX = float(np.finfo(np.float16).max)
 def bound_quantised(spectrum: Spectrum, step: float) -> float:
   """Upper bound in nats on the entropy of an activation quantised at `step`.
 
-  With uniform noise of one step added, a quantised z has a density whose entropy is
-  H - D ln(1 / step) and a covariance larger by step^2 / 12: the Gaussian of that
-  covariance bounds H. It exceeds the entropy of a constant by 0.18 nats an element.
+  With uniform noise of one step added, a quantised z has a density. Its entropy is
+  H - D ln(1 / step), and its covariance is larger by step^2 / 12. The Gaussian of that
+  covariance bounds H. It exceeds the entropy of a constant by 0.18 nats per element.
 
   Args:
-    spectrum: of the covariance of the quantised z; for a fine step that of z serves.
-    step: width of a cell, in the unit of the activation.
+    spectrum: Spectrum of the covariance of the quantised z. For a fine step that of z
+      serves.
+    step: Width of a cell, in the unit of the activation.
 
   Raises:
-    InputError: the step is not above 0.
+    InputError: The step is not above 0.
 
-  Source: appendix B of the golden partition zone, H(z_step) = h(z) + D ln(1 / step).
+  Source: App. B of the paper, H(z_step) = h(z) + D ln(1 / step).
   """
   if not 0 < step < math.inf:
     raise InputError(f'the step of a quantiser must be above 0, got {step}')
@@ -60,22 +61,22 @@ def encode_float16(block: np.ndarray) -> np.ndarray:
 def measure(
   data: Examples, spectrum: Spectrum, step: float | None = None, *, seed: int = 0
 ) -> list[Quantity]:
-  """The entropies of a payload, in nats an activation.
+  """The entropies of a payload, in nats per activation.
 
   Args:
     data: N examples of D elements.
-    spectrum: of all examples, or a sample of them.
-    step: of a further quantiser, in the unit of the activation.
-    seed: of the sample of examples whose elements are counted: they fill 65,536 cells,
-      and 8 million elements miss less than 0.004 nats each.
+    spectrum: Spectrum of all examples, or of a sample of them.
+    step: Width of a cell of a further quantiser, in the unit of the activation.
+    seed: Seed of the sample of examples whose elements are counted. Their codes fill up
+      to 65,536 cells, and 8 million elements miss less than 0.004 nats each.
 
   Returns:
-    `entropy_int8`, `entropy_float16` (float16 has no single step: it is taken at the
-    root mean square), `entropy_step` where a step is given; `payload_int8` and
-    `payload_float16`.
+    `entropy_int8` and `entropy_float16`, and `entropy_step` where a step is given;
+    `payload_int8` and `payload_float16`. The step of float16 is the one at the root
+    mean square, because float16 has no single step.
 
   Raises:
-    InputError: the step is not above 0.
+    InputError: The step is not above 0.
   """
   low, high = float(data.flat.min()), float(data.flat.max())
   N, D = data.flat.shape
@@ -114,7 +115,7 @@ def _float16_step(size: float) -> float:
 
 
 def _entropy(codes: np.ndarray) -> float:
-  """Of the frequencies of the codes, in nats."""
+  """The entropy of the frequencies of the codes, in nats."""
   counts = np.bincount(codes.ravel())
   share = counts[counts > 0] / codes.size
   return float(-(share * np.log(share)).sum())

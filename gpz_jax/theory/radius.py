@@ -1,10 +1,10 @@
 """How far the activations of a class lie from their centre.
 
 The squared radius R_c^2 of a class is the mean squared distance of its activations to
-their centre, the trace of the class covariance (1/N_c). It grows with the scale of a
-layer, which no attack does, so it is also given as a share of the total variance and,
-under names that end in `_white`, after every channel was standardised. Labels are any
-label vector: the true ones, or what the target predicts.
+their centre: the trace of the class covariance (1/N_c). It grows with the scale of a
+layer, and no attack gets easier or harder by that. So it is also given as a share of
+the total variance. Names that end in `_white` are of standardised channels. Labels may
+be the true ones or what the target predicts.
 """
 
 import math
@@ -35,14 +35,14 @@ def class_radii(scatter: Scatter, *, unbiased: bool = False) -> np.ndarray:
   """R_c^2 of every class: [K], squared activation.
 
   Args:
-    scatter: the summed activations.
-    unbiased: multiplies by N_c / (N_c - 1), so that the expectation over samples is
+    scatter: The summed activations.
+    unbiased: Multiplies by N_c / (N_c - 1), so that the expectation over samples is
       the trace of the class's own covariance.
 
   Returns:
-    nan for classes without an example, and, unbiased, for those with one.
+    [K]; nan for classes without an example, and for those with one where `unbiased`.
 
-  Source: the radius of equation 4 of the golden partition zone.
+  Source: the radius of Eq 4 of the paper.
   """
   count = scatter.count - unbiased
   total = scatter.square.sum(axis=1)
@@ -62,17 +62,17 @@ def measure(
   Args:
     activations: [N, ...], channels last; arrays and memory maps of any real type.
     labels: [N] integers, true or predicted.
-    resamples: bootstrap draws behind the 95% intervals.
-    silhouette_examples: at most so many examples enter the silhouette.
-    seed: of the resampling and the sample.
+    resamples: Number of bootstrap draws behind the 95% intervals.
+    silhouette_examples: Largest number of examples in the silhouette.
+    seed: Seed of the resampling and of the sample.
 
   Returns:
     `radius` (mean of R_c^2 over classes), `radius_unbiased`, `radius_per_dim`,
-    `radius_share` (of the total variance), `nc1` and `silhouette`, each also with
-    `_white` behind it; `scatter_within` and `scatter_between` (the traces).
+    `radius_share` (of the total variance), `nc1` and `silhouette`. Each comes again
+    with `_white` appended. `scatter_within` and `scatter_between` are the traces.
 
   Raises:
-    InputError: shapes or settings that do not fit, or values that are not finite.
+    InputError: Shapes or settings do not fit, or values are not finite.
   """
   if resamples < 1 or silhouette_examples < 1:
     raise InputError(
@@ -141,11 +141,11 @@ def _summarise(
 ) -> dict[str, np.ndarray]:
   """The radius in its forms, for R choices of examples: {name: [R]}.
 
-  Resamples keep the centres; moving them too would change a radius by 1/N_c of it.
+  Resamples keep the centres. Moving them too would change a radius by 1/N_c of it.
 
   Args:
-    spread: the distances of all examples.
-    members: K times [R, N_c], the examples chosen from each class.
+    spread: The distances of all examples.
+    members: For each of K classes, the examples chosen from it [R, N_c].
     dim: D.
   """
   counts = np.array([m.shape[1] for m in members])

@@ -1,7 +1,7 @@
 """Class centres and the scatter about them, summed batch by batch.
 
-Sums are float64 and every batch is centred before it is squared, so that an offset
-common to all activations costs no digits.
+Sums are float64, and every batch is centred before it is squared. An offset common to
+all activations therefore costs no digits.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ class Scatter:
   """Centres of K classes and squared distances to them, updated in place.
 
   Attributes:
-    count: [K] int64, examples of each class so far.
-    mean: [K, D] float64, class centres; 0 where a class has no example.
-    square: [K, C] float64, squared distances to the class centre, summed over the
+    count: [K] int64, the number of examples of each class so far.
+    mean: [K, D] float64, the class centres; 0 where a class has no example.
+    square: [K, C] float64, the squared distances to the class centre, summed over the
       examples and the positions of a channel.
 
   Source: pairwise merging of moments, Chan, Golub and LeVeque 1983.
@@ -72,7 +72,8 @@ class Scatter:
   def offsets(self) -> np.ndarray:
     """[K, D]: class centres about the mean of all examples.
 
-    Exactly 0 where all centres are equal: they are first taken about one of them.
+    They are exactly 0 where all centres are equal, because one of the centres is
+    subtracted from all of them first.
     """
     weight, seen = self._weight(), self.count > 0
     about = np.where(seen[:, None], self.mean - self.mean[np.argmax(seen)], 0.0)

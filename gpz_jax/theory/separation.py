@@ -1,13 +1,14 @@
 """How far apart the classes lie, next to how wide they are: NC1 and the silhouette.
 
-Both come from inner products between examples or with class centres, never from a
-D x D matrix.
+Both come from inner products between examples or with class centres. No D x D matrix
+is formed.
 """
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import chex
 import numpy as np
 import sklearn.metrics
 
@@ -16,7 +17,7 @@ from gpz_jax.theory.scatter import Scatter, gather
 from gpz_jax.theory.spectrum import gram, subsample
 
 RESOLVED = 1e-12  # eigenvalues of S_B below this share of the largest are rounding
-EXAMPLES_PER_CLASS = 10  # a silhouette of a class takes the distances within it
+EXAMPLES_PER_CLASS = 10  # so that the sample holds distances within a class
 
 
 class Spread(NamedTuple):
@@ -39,19 +40,19 @@ def nc1(activations, labels) -> float:
   """Within-class scatter in the space of the class centres: tr(S_W S_B^+) / K.
 
   Both scatters weight classes by their examples, so that S_W + S_B is the covariance
-  of all; 0 where every class has collapsed.
+  of all examples.
 
   Args:
     activations: [N, ...].
     labels: [N] integers.
 
   Returns:
-    nan where the class centres are equal. Centres are estimated from N_c examples,
-    which adds about S_W / N_c to S_B: with few examples in many dimensions the value
-    is too small.
+    0 where every class has collapsed, nan where the class centres are equal. Centres
+    are estimated from N_c examples, which adds about S_W / N_c to S_B. With few
+    examples in many dimensions the value is therefore too small.
 
   Raises:
-    InputError: shapes that do not fit, or activations that are not finite.
+    InputError: Shapes do not fit, or activations are not finite.
 
   Source: Papyan, Han and Donoho 2020, NC1.
   """
@@ -68,16 +69,16 @@ def silhouette(
   Args:
     activations: [N, ...].
     labels: [N] integers.
-    max_examples: size of the sample, whose square is the cost. With more than a tenth
-      as many classes, only the examples of a tenth as many are sampled from: values
-      over different numbers of classes do not compare.
-    seed: of the sample.
+    max_examples: Size of the sample; the cost grows with its square. The sample holds
+      at most a tenth as many classes. Values over different numbers of classes do not
+      compare.
+    seed: Seed of the sample.
 
   Returns:
-    nan where the sample has one class, or no class with two examples.
+    The silhouette; nan where the sample has one class, or no class with two examples.
 
   Raises:
-    InputError: shapes that do not fit, or activations that are not finite.
+    InputError: Shapes do not fit, or activations are not finite.
 
   Source: Rousseeuw 1987; scikit-learn's `silhouette_score` on Euclidean distances.
   """
@@ -91,10 +92,15 @@ def measure_spreads(
 
   Args:
     data: N examples of K classes.
-    scatter: theirs.
-    scales: S factors [D] of the elements.
+    scatter: The scatter of these examples.
+    scales: S scalings [D] of the elements.
+
+  Returns:
+    S spreads, one for each scaling.
   """
   K, D = scatter.mean.shape
+  for scale in scales:
+    chex.assert_shape(scale, (D,), custom_message='each of scales [D]')
   S = len(scales)
   squared = np.square(scales)
   offsets = scatter.offsets()

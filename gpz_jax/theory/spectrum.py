@@ -1,12 +1,13 @@
 """Spectra of covariances, also where dimensions outnumber examples by far.
 
-The D x D covariance of N examples is never formed where D >= N: the N x N Gram matrix
+The D x D covariance of N examples is never formed where D >= N. The N x N Gram matrix
 has the same non-zero eigenvalues, and is summed over blocks of columns in float64.
-Covariances are those of the 1/N convention.
+Covariances have the factor 1/N.
 """
 
 from typing import NamedTuple
 
+import chex
 import numpy as np
 import threadpoolctl
 
@@ -17,7 +18,7 @@ from gpz_jax.types import InputError
 class Spectrum(NamedTuple):
   """What the estimators need to know of the covariance of a set of examples."""
 
-  eigenvalues: np.ndarray  # [min(N, D)] ascending, the others are 0
+  eigenvalues: np.ndarray  # [min(N, D)] ascending; the others are 0
   fourth: float  # mean over examples of the fourth power of the distance to the mean
   count: int  # N
   dim: int  # D
@@ -44,7 +45,7 @@ def estimate_spectrum(activations) -> Spectrum:
   """The spectrum of the covariance of activations [N, ...].
 
   Raises:
-    InputError: the activations are empty or not finite.
+    InputError: The activations are empty or not finite.
   """
   N = len(np.atleast_1d(activations))
   return _from_rows(check(activations, np.zeros(N, int)).flat)
@@ -57,9 +58,12 @@ def estimate_spectra(
 
   Args:
     data: N examples of K classes.
-    max_examples: sample size of the whole, and of each class. Eigenvalues grow in
-      number with it, so compare only what was measured with one size.
-    seed: of the sample.
+    max_examples: Sample size of the whole, and of each class. The number of
+      eigenvalues grows with it, so compare only what was measured with one size.
+    seed: Seed of the sample.
+
+  Returns:
+    The spectrum of all examples, and K spectra of the classes.
 
   Raises:
     InputError: `max_examples` is below 2.
@@ -89,10 +93,13 @@ def gram(
   """Inner products of examples about their mean: [n, n] float64.
 
   Args:
-    flat: [N, D], any real type, perhaps a memory map: read in blocks of columns.
-    rows: [n] the examples to take; all by default.
-    scale: [D] factor of each column; 1 by default.
+    flat: [N, D] of any real type, perhaps a memory map, read in blocks of columns.
+    rows: [n], the examples to take; all by default.
+    scale: [D], the factor of each column; 1 by default.
   """
+  chex.assert_rank(flat, 2, custom_message='flat [N, D]')
+  if scale is not None:
+    chex.assert_shape(scale, flat.shape[1:], custom_message='scale [D]')
   n = len(flat) if rows is None else len(rows)
   products = np.zeros((n, n))
   for columns in blocks(flat.shape[1], n):
@@ -107,9 +114,9 @@ def gram(
 def effective_rank(spectrum: Spectrum) -> float:
   """Exponential of the entropy of the normalised eigenvalues, in [1, D].
 
-  nan where nothing varies.
+  It is nan where nothing varies.
 
-  Source: Roy and Vetterli 2007, of the covariance's eigenvalues.
+  Source: Roy and Vetterli 2007, with the eigenvalues of the covariance.
   """
   if not spectrum.trace:
     return float('nan')
@@ -125,7 +132,7 @@ def participation_ratio(spectrum: Spectrum) -> float:
 def shrink_ledoit_wolf(spectrum: Spectrum) -> float:
   """Weight in [0, 1] of the scaled identity that minimises the expected squared error.
 
-  Source: Ledoit and Wolf 2004; from the Gram's diagonal and eigenvalues alone.
+  Source: Ledoit and Wolf 2004. The Gram's diagonal and eigenvalues suffice for it.
   """
   spread = spectrum.square - spectrum.trace**2 / spectrum.dim
   noise = (spectrum.fourth - spectrum.square) / spectrum.count
@@ -135,8 +142,8 @@ def shrink_ledoit_wolf(spectrum: Spectrum) -> float:
 def shrink_oas(spectrum: Spectrum) -> float:
   """Weight in [0, 1] of the scaled identity, for examples of a Gaussian.
 
-  Source: oracle approximating shrinkage, Chen, Wiesel, Eldar and Hero 2010, without
-  the terms in 2/D of equation 23, as scikit-learn has it.
+  Source: oracle approximating shrinkage, Chen, Wiesel, Eldar and Hero 2010. As in
+  scikit-learn, the terms in 2/D of equation 23 are left out.
   """
   if spectrum.dim == 1:
     return 0.0  # any weight gives the same variance
@@ -167,8 +174,8 @@ def _from_gram(products: np.ndarray, dim: int) -> Spectrum:
 
 
 def _spectrum(matrix: np.ndarray, norms: np.ndarray, n: int, D: int) -> Spectrum:
-  # Its many small products wait for threads: on a busy machine two are 5 to 10 times
-  # slower than one.
+  # `eigvalsh` makes many small products that wait for threads. On a busy machine two
+  # threads are 5 to 10 times slower than one.
   with threadpoolctl.threadpool_limits(1, 'blas'):
     eigenvalues = np.linalg.eigvalsh(matrix) / n
   rounding = len(matrix) * np.finfo(float).eps * eigenvalues[-1]
@@ -179,7 +186,7 @@ def _spectrum(matrix: np.ndarray, norms: np.ndarray, n: int, D: int) -> Spectrum
 def _about_mean(block: np.ndarray) -> np.ndarray:
   """[n, d] float64 about its mean; exactly 0 in columns that do not vary."""
   block = block.astype(np.float64)
-  block -= block[0].copy()
+  block -= block[0].copy()  # equal values become 0 before any rounding
   block -= block.mean(axis=0)
   return block
 

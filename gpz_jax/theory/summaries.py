@@ -1,15 +1,16 @@
-"""Passes of targets over a subset: what they need, and what they say on the host."""
+"""What a pass of a target over a subset needs, and what it says on the host."""
 
 import math
 from typing import Any, Literal, get_args
 
+import chex
 import flax.linen as nn
 import jax
 import numpy as np
 
 from gpz_jax import partition
 from gpz_jax.targets import CONVENTIONS
-from gpz_jax.theory.brackets import Activations, Examined
+from gpz_jax.theory.brackets import Examined, SplitActivations
 from gpz_jax.types import InputError, check_known
 
 LabelsFrom = Literal['true', 'predicted']
@@ -20,12 +21,13 @@ def example_values(examined: Examined, masks: np.ndarray) -> dict[str, np.ndarra
   """The brackets and what they are made of, for the n real examples.
 
   Args:
-    examined: of one pass [S, B], on the host.
-    masks: [S, B].
+    examined: One pass [S, B], on the host.
+    masks: [S, B], 1 for a real example.
 
   Returns:
     {name: [n] float64}, in the order of the subset.
   """
+  chex.assert_shape(masks, examined.label.shape, custom_message='masks [S, B]')
   found = examined.brackets
   named = {
     't_corr': found.t_corr,
@@ -47,21 +49,27 @@ def radius_terms(
 ) -> dict[str, np.ndarray]:
   """Terms whose mean over a class is its R_c^2, or what a step changes it by.
 
+  R_c^2 is quadratic in the step, so there is no third order.
+
   Args:
-    examined: of one pass [S, B], on the host.
-    masks: [S, B].
-    gamma: what `examine` was given.
+    examined: One pass [S, B], on the host.
+    masks: [S, B], 1 for a real example.
+    gamma: Size of the step, as `examine` was given it.
 
   Returns:
-    {name: [n] float64} for the real examples: `radius` (with 1 / N_c);
-    `radius_change_first`, -2 gamma / N_c sum of brackets; `radius_change_second`, that
-    and gamma^2 / N_c sum of squared centred gradients; `radius_change_measured`, R_c^2
-    of the moved activations about their own centres, less R_c^2. R_c^2 being
-    quadratic in the step there is no third order. The measured change is rounding
-    where it is below 1e-6 R_c^2.
+    {name: [n] float64} for the real examples. The means over a class are
+
+    | name | mean over a class |
+    | --- | --- |
+    | `radius` | R_c^2, with 1 / N_c |
+    | `radius_change_first` | -2 gamma / N_c sum of brackets |
+    | `radius_change_second` | that + gamma^2 / N_c sum of squared centred gradients |
+    | `radius_change_measured` | R_c^2 of the moved activations about their own |
+    | | centres, less R_c^2; below 1e-6 R_c^2 it is rounding |
 
   Source: Eq 6 and App. C.2 of the paper.
   """
+  chex.assert_shape(masks, examined.label.shape, custom_message='masks [S, B]')
   real = masks == 1
   distance, bracket, gradient, moved = (
     x[real].astype(np.float64)
@@ -86,12 +94,13 @@ def class_average(values: np.ndarray, label: np.ndarray) -> tuple[float, float]:
   """The mean over classes of class means, and its standard error.
 
   Args:
-    values: [n].
-    label: [n].
+    values: [n], one value for each example.
+    label: [n] int, the class of each example.
 
   Returns:
-    Over the classes met; the error is NaN where one was met only once.
+    Both over the classes met. The error is NaN where a class was met only once.
   """
+  chex.assert_shape(label, values.shape, custom_message='label [n]')
   groups = [values[label == k] for k in np.unique(label)]
   mean = float(np.mean([group.mean() for group in groups]))
   if min(map(len, groups)) < 2:
@@ -104,13 +113,14 @@ def radius_share(distance: np.ndarray, label: np.ndarray, between: float) -> flo
   """R_c^2 over the total variance, both unbiased: no scale moves it.
 
   Args:
-    distance: [n] squared distance of each example to its class centre.
-    label: [n].
-    between: squared distances of the class centres to the mean, summed over examples.
+    distance: [n], the squared distance of each example to its class centre.
+    label: [n] int, the class of each example.
+    between: Squared distances of the class centres to the mean, summed over examples.
 
   Returns:
-    As `radius.measure` has it; NaN where every class was met only once.
+    The `radius_share` of `radius.measure`; NaN where every class was met only once.
   """
+  chex.assert_shape(label, distance.shape, custom_message='label [n]')
   groups = [group for k in np.unique(label) if len(group := distance[label == k]) > 1]
   variance = (distance.sum() + float(between)) / (len(distance) - 1)
   if not groups or not variance:
@@ -118,10 +128,23 @@ def radius_share(distance: np.ndarray, label: np.ndarray, between: float) -> flo
   return float(np.mean([g.sum() / (len(g) - 1) for g in groups]) / variance)
 
 
-def capture(
+def capture_known(
   model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
-) -> tuple[jax.Array, Activations]:
-  """`partition.capture`, with an InputError for a split that is not in the model."""
+) -> tuple[jax.Array, SplitActivations]:
+  """`partition.capture`, with an InputError for a split that is not in the model.
+
+  Args:
+    model: The target, in evaluation mode.
+    variables: Its parameters and batch statistics.
+    images: [B, H, W, C] in [0, 1].
+    splits: Names of modules of the model.
+
+  Returns:
+    The logits [B, K] and the activations at the splits.
+
+  Raises:
+    InputError: A split is not in the model.
+  """
   try:
     return partition.capture(model, variables, images, splits)
   except KeyError as error:
@@ -138,10 +161,17 @@ def check(
   convention: str,
   labels_from: str,
 ) -> None:
-  """Checks what is handed to a pass before anything is compiled.
+  """Checks the arguments of a pass before anything is compiled.
+
+  Args:
+    splits: Where the quantities are taken.
+    images: [N, H, W, C] uint8.
+    labels: [N] int.
+    convention: How labels are smoothed.
+    labels_from: Whose labels are used.
 
   Raises:
-    InputError: it cannot be used.
+    InputError: One of them cannot be used.
   """
   if images.ndim != 4 or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
     raise InputError(
@@ -158,7 +188,7 @@ def check(
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> None:
-  """Raises InputError where a label is none of the target's classes."""
+  """Raises InputError if a label is not one of the target's classes."""
   if not 0 <= labels.min() <= labels.max() < num_classes:
     raise InputError(
       f'labels from {labels.min()} to {labels.max()} are not those of a target with '

@@ -1,7 +1,8 @@
 """The quantities of Eq 6 to 8 along a training: many targets, splits and epochs.
 
-One compiled program per run: variables, alphas and gamma are its arguments. It goes
-forward twice (centres, then brackets) and back once, however many splits there are.
+Each run compiles one program, with variables, alphas and gamma as its arguments. The
+program goes forward twice (centres, then brackets) and back once, however many splits
+there are.
 """
 
 import functools
@@ -17,7 +18,8 @@ from jax import lax
 from gpz_jax.data import eval_order
 from gpz_jax.targets import Convention, pixels, smooth_labels
 from gpz_jax.theory import brackets, summaries
-from gpz_jax.theory.brackets import Activations, Classes, Examined
+from gpz_jax.theory.brackets import Classes, Examined, SplitActivations
+from gpz_jax.theory.centres import between_classes, class_means, class_sums, squares
 from gpz_jax.theory.summaries import LabelsFrom
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -35,7 +37,7 @@ NAMES = (*CLASS_MEANS, 'radius_share', *EXAMPLE_MEANS)
 
 
 class _Program(NamedTuple):
-  """What the compiled pass depends on: static and hashable."""
+  """What the compiled pass depends on, all of it hashable."""
 
   model: nn.Module
   splits: tuple[str, ...]
@@ -61,39 +63,34 @@ def snapshot(
   """What a training trajectory needs of one epoch, for every target and split.
 
   Args:
-    model: the target, in evaluation mode.
-    targets: variables [L], such as `TrainState.variables`.
-    splits: true cuts of the model (`partition.check_cuts`).
+    model: The target, in evaluation mode.
+    targets: Variables of all lanes, leaves [L, ...], such as `TrainState.variables`.
+    splits: True cuts of the model (`partition.check_cuts`).
     images: [N, H, W, C] uint8.
     labels: [N] int.
-    alphas: [L], of the labels of Eq 8 and of the gradient; where a negative one ramps
-      in, `targets.effective_alpha` at that epoch.
-    gamma: size of the step of Eq 6.
-    convention: of the smoothed labels.
-    labels_from: `predicted` takes what each target predicts as its label and class.
-    batch_size: examples at a time.
-    engine: how lanes are computed; always in float32.
+    alphas: [L], the smoothing in Eq 8 and in the gradient. Where a negative alpha ramps
+      in, give `targets.effective_alpha` at that epoch.
+    gamma: Size of the step of Eq 6.
+    convention: How labels are smoothed.
+    labels_from: `predicted` takes what each target predicts as label and class.
+    batch_size: Number of examples in a batch.
+    engine: Chooses how lanes are computed. The computation is always in float32.
 
   Returns:
-    {split: {name: [L] float64}} for NAMES: those of CLASS_MEANS are means over the
-    classes met, those of EXAMPLE_MEANS over examples; named as in `gradients.measure`
-    and `radius.measure`.
+    {split: {name: [L] float64}} for NAMES. Those of CLASS_MEANS are means over the
+    classes met, those of EXAMPLE_MEANS over examples. `gradients.measure` and
+    `radius.measure` use the same names.
 
   Raises:
-    InputError: a split, convention, label or shape cannot be used.
+    InputError: A split, convention, label or shape cannot be used.
 
-  Source: Eq 6 to 8. The change of `radius` between two snapshots is the true one; the
-  predicted one supposes that activations move freely.
+  Source: Eq 6 to 8 of the paper. The change of `radius` between two snapshots is the
+  true one. The predicted change supposes that activations move freely.
   """
-  alphas = jnp.asarray(alphas, jnp.float32)
   program = _Program(model, tuple(splits), convention, labels_from, engine.resolve())
   summaries.check(program.splits, images, labels, convention, labels_from)
-  if alphas.shape != (num_lanes := lanes_lib.count(targets),):
-    raise InputError(
-      f'alphas must be one for each of {num_lanes} targets, got shape {alphas.shape}'
-    )
+  lanes = {'variables': targets, 'alpha': _check_alphas(alphas, targets)}
   index, masks = eval_order(len(images), batch_size)
-  lanes = {'variables': targets, 'alpha': alphas}
   shared = {
     'images': images,
     'labels': labels.astype(np.int32),
@@ -102,15 +99,32 @@ def snapshot(
     'gamma': np.float32(gamma),
   }
   examined = jax.device_get(_examine(program, lanes, shared))
-  found = {}
   for split in program.splits:
     summaries.check_labels(labels, examined[split].gradient_mean.shape[-1])
-    rows = [
-      _summarise(lanes_lib.take(examined[split], lane), masks, gamma)
-      for lane in range(num_lanes)
-    ]
-    found[split] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-  return found
+  return {
+    split: _summarise_lanes(examined[split], masks, gamma) for split in program.splits
+  }
+
+
+def _check_alphas(alphas: Any, targets: Any) -> jax.Array:
+  alphas = jnp.asarray(alphas, jnp.float32)
+  num_lanes = lanes_lib.count(targets)
+  if alphas.shape != (num_lanes,):
+    raise InputError(
+      f'alphas must be one for each of {num_lanes} targets, got shape {alphas.shape}'
+    )
+  return alphas
+
+
+def _summarise_lanes(
+  examined: Examined, masks: np.ndarray, gamma: float
+) -> dict[str, np.ndarray]:
+  """`_summarise` of every lane of a pass [L, ...]: {name: [L]}."""
+  rows = [
+    _summarise(lanes_lib.take(examined, lane), masks, gamma)
+    for lane in range(len(examined.between))
+  ]
+  return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def _summarise(examined: Examined, masks: np.ndarray, gamma: float) -> dict[str, float]:
@@ -152,9 +166,9 @@ def _examine(program: _Program, lanes: Any, shared: Any) -> dict[str, Examined]:
     return {
       split: Examined(
         found[split],
-        brackets.squares(means[split]),
+        squares(means[split]),
         labels,
-        brackets.between_classes(centres[split], labels, shared['masks']),
+        between_classes(centres[split], labels, shared['masks']),
       )
       for split in program.splits
     }
@@ -165,22 +179,22 @@ def _examine(program: _Program, lanes: Any, shared: Any) -> dict[str, Examined]:
 
 def _find_centres(
   program: _Program, variables: Any, shared: Any
-) -> tuple[Activations, jax.Array]:
-  """Class centres {split: [K, ...]} and the label [S, B] each example counts by."""
+) -> tuple[SplitActivations, jax.Array]:
+  """Class centres {split: [K, ...]}, and the class [S, B] each example counts in."""
 
-  def capture(index):
+  def run_batch(index):
     images = pixels(shared['images'], index)
-    return summaries.capture(program.model, variables, images, program.splits)
+    return summaries.capture_known(program.model, variables, images, program.splits)
 
   def add(sums, batch):
     index, label, mask = batch
-    logits, sent = capture(index)
+    logits, sent = run_batch(index)
     if program.labels_from == 'predicted':
       label = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return _add(sums, sent, label, mask), label
 
   batches = (shared['index'], shared['labels'][shared['index']], shared['masks'])
-  logits, sent = jax.eval_shape(capture, shared['index'][0])
+  logits, sent = jax.eval_shape(run_batch, shared['index'][0])
   zero = {
     split: jnp.zeros((logits.shape[1], *leaf.shape[1:])) for split, leaf in sent.items()
   }
@@ -188,29 +202,30 @@ def _find_centres(
   return _divide(sums, labels, shared['masks']), labels
 
 
-def _add(sums: Activations, values: Activations, label, mask) -> Activations:
+def _add(
+  sums: SplitActivations, values: SplitActivations, label, mask
+) -> SplitActivations:
   return {
-    split: total + brackets.class_sums(values[split], label, mask, len(total))
+    split: total + class_sums(values[split], label, mask, len(total))
     for split, total in sums.items()
   }
 
 
-def _divide(sums: Activations, labels, masks) -> Activations:
-  return {
-    split: brackets.class_means(total, labels, masks) for split, total in sums.items()
-  }
+def _divide(sums: SplitActivations, labels, masks) -> SplitActivations:
+  return {split: class_means(total, labels, masks) for split, total in sums.items()}
 
 
 def _perturb(
   model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
-) -> Callable[[Activations], tuple[jax.Array, Activations]]:
+) -> Callable[[SplitActivations], tuple[jax.Array, SplitActivations]]:
   """The logits as a function of what is added to the activation at each split.
 
-  At zero its derivative by the offset of a split is the cloud's by its activation, for
-  splits that are true cuts.
+  One backward pass through it gives the gradients at all splits. At zero the
+  derivative by an offset is the cloud's derivative by the activation, because the
+  splits are true cuts.
   """
 
-  def forward(offsets: Activations) -> tuple[jax.Array, Activations]:
+  def forward(offsets: SplitActivations) -> tuple[jax.Array, SplitActivations]:
     sent = {}
 
     def add(call, args, kwargs, context):

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,13 @@ import pytest
 from tiny import random_variables
 
 from gpz_jax import partition
-from gpz_jax.theory import capture, gradients, radius, trajectory
+from gpz_jax.theory import (
+  capture_on_host,
+  gradient_quantities,
+  gradients,
+  radius,
+  trajectory,
+)
 from gpz_jax.training import lanes
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
@@ -156,11 +163,11 @@ def test_the_bound_holds_and_the_sum_zero_one_is_sharper(measured):
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error(problem):
-  quantity = gradients._mean('x', np.array([1.0, 2.0, 3.0, 4.0]), '', '')
+  quantity = gradient_quantities._mean('x', np.array([1.0, 2.0, 3.0, 4.0]), '', '')
   # by hand: variance 5/3, standard error sqrt(5/12)
   np.testing.assert_allclose(quantity.high - 2.5, 1.96 * np.sqrt(5 / 12))
-  assert np.isnan(gradients._mean('x', np.array([1.0]), '', '').low)
-  share = gradients._share('x', np.array([True] * 10), '')
+  assert np.isnan(gradient_quantities._mean('x', np.array([1.0]), '', '').low)
+  share = gradient_quantities._share('x', np.array([True] * 10), '')
   np.testing.assert_allclose(share.low, 10 / (10 + 1.96**2), rtol=1e-3)  # Wilson's
 
 
@@ -199,14 +206,17 @@ def epochs(problem):
   model, targets, images, labels = problem
   options = {'gamma': GAMMA, 'batch_size': 8}
   found, traces = [], []
-  for alphas, scale in (([0.0, ALPHA], 1.0), ([0.1, 0.2], 0.5)):
-    variables = jax.tree.map(lambda leaf, scale=scale: scale * leaf, targets)
-    found.append(
-      trajectory.snapshot(
-        model, variables, SPLITS, images, labels, alphas=alphas, **options
+  once = chex.assert_max_traces(trajectory._examine.__wrapped__, n=1)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(trajectory, '_examine', jax.jit(once, static_argnums=0))
+    for alphas, scale in (([0.0, ALPHA], 1.0), ([0.1, 0.2], 0.5)):
+      variables = jax.tree.map(lambda leaf, scale=scale: scale * leaf, targets)
+      found.append(
+        trajectory.snapshot(
+          model, variables, SPLITS, images, labels, alphas=alphas, **options
+        )
       )
-    )
-    traces.append(len(Small.traces))
+      traces.append(len(Small.traces))
   return found, traces
 
 
@@ -224,7 +234,7 @@ def test_a_snapshot_is_what_measure_says(problem, measured, epochs):
     one_hot, smooth = values['bracket_one_hot'], values['bracket_smooth']
     assert one_hot[0] == smooth[0]  # alpha = 0
   model, targets, images, labels = problem
-  (sent,) = capture(model, take(targets, 1), images, ('stem',)).values()
+  (sent,) = capture_on_host(model, take(targets, 1), images, ('stem',)).values()
   expected = measured | by_name(radius.measure(sent, labels))
   for name, (_, found) in first['stem'].items():
     np.testing.assert_allclose(found, expected[name].value, rtol=1e-4, err_msg=name)

@@ -19,7 +19,12 @@ for one split, `measure_lanes` for many; `gaussian.LinearGaussian` is the channe
 which all are checked.
 """
 
-from gpz_jax.theory.information.measure import Options, measure, measure_lanes
+from gpz_jax.theory.information.measure import (
+  Options,
+  least_examples,
+  measure,
+  measure_lanes,
+)
 from gpz_jax.theory.information.neural import Recipe
 
-__all__ = ['Options', 'Recipe', 'measure', 'measure_lanes']
+__all__ = ['Options', 'Recipe', 'least_examples', 'measure', 'measure_lanes']

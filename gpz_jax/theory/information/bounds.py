@@ -1,34 +1,35 @@
 """What a decoder's error, or the channel alone, says about I(x; z) and h(x|z).
 
-Entropies are differential, in nats, of x as a density in its own units: of images with
-values in [0, 1] that come in steps of 1/255 they are the entropies of the image plus
-dither, not of the pixels.
+Entropies are differential, in nats, of x as a density in its own units. Images with
+values in [0, 1] come in steps of 1/255. Their entropies here are those of the image
+plus dither, not of the pixels.
 """
 
 import math
 
 import numpy as np
 
+from gpz_jax.intervals import Z95
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.types import InputError
 
 TWO_PI_E = 2 * math.pi * math.e
-Z95 = 1.96  # standard errors on either side of a 95% interval
 
 
 def decoder_entropy(mse, dimension: int) -> Quantity:
   """Upper bound on h(x|z) from the error of any decoder.
 
   Args:
-    mse: squared error per element of x; a number, or [N] of single examples, which
+    mse: Squared error per element of x: a number, or [N], one for each example, which
       gives an interval.
-    dimension: D, elements of x.
+    dimension: D, the number of elements of x.
 
   Returns:
-    D/2 ln(2 pi e MSE) in nats. Every decoder gives one; the best is the tightest.
+    D/2 ln(2 pi e MSE) in nats. Every decoder gives a bound; the best decoder gives the
+    tightest.
 
   Raises:
-    InputError: a negative error, or a dimension below 1.
+    InputError: An error is negative, or the dimension is below 1.
 
   Source: the Gaussian has the most entropy for its variance (Barber and Agakov 2003
   with a Gaussian decoder); docs/paper.md#information-bounds.
@@ -44,13 +45,16 @@ def decoder_information(mse, dimension: int, entropy: float) -> Quantity:
   """Lower bound on I(x; z): `entropy` less `decoder_entropy(mse, dimension)`.
 
   Args:
-    mse: as of `decoder_entropy`.
-    dimension: D, elements of x.
-    entropy: h(x) in nats, or a lower bound on it; an upper bound, as the entropy of a
-      Gaussian with the covariance of x, makes the result a bound on nothing.
+    mse: As given to `decoder_entropy`.
+    dimension: D, the number of elements of x.
+    entropy: h(x) in nats, or a lower bound on it. With an upper bound, such as the
+      entropy of a Gaussian with the covariance of x, the result bounds nothing.
 
   Returns:
-    Nats; negative where the decoder does worse than x is spread.
+    Nats. They are negative where the decoder's error exceeds the spread of x.
+
+  Raises:
+    InputError: As of `decoder_entropy`.
   """
   known = decoder_entropy(mse, dimension)
   value, low, high = (entropy - h for h in (known.value, known.high, known.low))
@@ -62,10 +66,10 @@ def mse_floor(entropy: float, dimension: int) -> Quantity:
   """The squared error per element that no decoder gets below.
 
   Args:
-    entropy: h(x|z) in nats, or a lower bound on it: h(x) less an upper bound on
-      I(x; z). An upper bound, as that of `decoder_entropy`, gives back the decoder's
-      own error and is no floor.
-    dimension: D, elements of x.
+    entropy: h(x|z) in nats, or a lower bound on it, such as h(x) less an upper bound
+      on I(x; z). The upper bound of `decoder_entropy` gives back the decoder's own
+      error, which is no floor.
+    dimension: D, the number of elements of x.
 
   Returns:
     exp(2 h / D) / (2 pi e), in squared units of x.
@@ -83,12 +87,12 @@ def mse_floor_factor(information: float, dimension: int) -> Quantity:
   """What share of its floor without z the decoder's error keeps, at least.
 
   Args:
-    information: an upper bound on I(x; z) in nats.
-    dimension: D, elements of x.
+    information: Upper bound on I(x; z) in nats.
+    dimension: D, the number of elements of x.
 
   Returns:
     exp(-2 I / D), in (0, 1]: the ratio of `mse_floor` at h(x) - I to that at h(x). It
-    needs no h(x), which nobody knows for images.
+    does not depend on h(x), which nobody knows for images.
   """
   _check_dimension(dimension)
   value = math.exp(-2 * max(information, 0.0) / dimension)
@@ -99,13 +103,13 @@ def mse_floor_factor(information: float, dimension: int) -> Quantity:
 def club(clean: np.ndarray, noise_variance: float) -> Quantity:
   """Upper bound on I(x; z + e) by CLUB with the channel's own q(z|x).
 
-  With e ~ N(0, s^2 I) the conditional q(z + e | x) = N(z, s^2 I) is known, so that the
-  bound needs no training and holds always: tr(S) / s^2, S the covariance of z. At a
-  noise of a fixed share a of tr(S) / d it is d / a whatever the activation: sound, and
-  too loose to compare splits of one size with. `vclub` learns q.
+  With e ~ N(0, s^2 I) the conditional q(z + e | x) = N(z, s^2 I) is known. The bound is
+  tr(S) / s^2, where S is the covariance of z. It needs no training and always holds.
+  At a noise of a fixed share a of tr(S) / d it is d / a, whatever the activation. That
+  is sound, but cannot compare splits of one size. `vclub` learns q.
 
   Args:
-    clean: z without noise, [N, ...].
+    clean: [N, ...], z without noise.
     noise_variance: s^2 > 0, in squared units of z.
 
   Returns:
@@ -123,10 +127,15 @@ def club(clean: np.ndarray, noise_variance: float) -> Quantity:
 
 
 def check_clean(clean: np.ndarray, noise_variance: float) -> np.ndarray:
-  """Activations without noise as [N, d]; refuses what cannot be measured.
+  """Activations without noise as [N, d], checked.
+
+  Args:
+    clean: [N, ...], N >= 2.
+    noise_variance: s^2 > 0, in squared units of z.
 
   Raises:
-    InputError: fewer than two examples, values that are not finite, or no noise.
+    InputError: There are fewer than two examples, values are not finite, or there is
+      no noise.
   """
   clean = np.asarray(clean)
   if clean.ndim < 2 or len(clean) < 2:

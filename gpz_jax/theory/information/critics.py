@@ -1,21 +1,22 @@
 """Networks that score pairs, and the bounds on information their scores give.
 
-A network maps x [B, dx] and z [B, dz] to scores [B, B] of every x with every z: the
-diagonal holds the pairs, the rest stands for the product of the marginals. A `Bound`
-says what is minimised and what is reported; both are of one batch of one lane.
+A network maps x [B, dx] and z [B, dz] to scores [B, B] of every x with every z. The
+diagonal holds the pairs, and the rest stands for the product of the marginals. A
+`Bound` says what is minimised and what is reported, both for one batch of one lane.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-# One held-out pair with a score of 20 would outweigh all others in exp(score); a critic
+# One held-out pair with a score of 20 would outweigh all others in exp(score). A critic
 # kept within +-10 still reaches 20 nats, more than any sample can certify.
 SCORE = 10.0
-LOG_VARIANCE = 8.0  # of q(z|x) stays within +-this, for z of unit variance
+LOG_VARIANCE = 8.0  # largest |ln variance| of q(z|x), for z of unit variance
 CLIP = 5.0  # tau of SMILE: log density ratios beyond it are cut
 
 
@@ -46,7 +47,7 @@ class SeparableCritic(nn.Module):
     of_x = Perceptron(self.hidden, self.features + 1)(x)
     of_z = Perceptron(self.hidden, self.features + 1)(z)
     inner = _inner(of_x[:, 1:], of_z[:, 1:]) / jnp.sqrt(self.features)
-    # Small: a critic that knows nothing is to report 0, not to have opinions.
+    # It begins small, because a critic that knows nothing is to report 0.
     scale = self.param('scale', nn.initializers.constant(0.1), ())
     scores = scale * (inner + of_x[:, :1] + of_z[:, 0][None])
     return SCORE * jnp.tanh(scores / SCORE)
@@ -55,7 +56,7 @@ class SeparableCritic(nn.Module):
 class GaussianCritic(nn.Module):
   """ln q(z|x) of a Gaussian whose means and log variances are networks of x.
 
-  Without its constant, -dz/2 ln(2 pi), which no bound depends on.
+  The constant -dz/2 ln(2 pi) is left out, because no bound depends on it.
   """
 
   hidden: int
@@ -81,19 +82,20 @@ def _inner(a: jax.Array, b: jax.Array) -> jax.Array:
 class Bound(NamedTuple):
   """How a network is trained, and what it reports.
 
-  `log_partition` is the logarithm of E[exp score] over pairs of the marginals: while
-  training an exponential moving average, afterwards that of the training half.
+  `log_partition` is the logarithm of E[exp score] over pairs of the marginals. While
+  training it is an exponential moving average, afterwards that of the training half.
   """
 
   network: Callable[..., nn.Module]
   loss: Callable[[jax.Array, jax.Array], jax.Array]  # (scores, log_partition) -> []
   value: Callable[[jax.Array, jax.Array], jax.Array]  # the same -> [] in nats
-  choice: Callable[[jax.Array, jax.Array], jax.Array]  # the same -> []: least is kept
+  choice: Callable[[jax.Array, jax.Array], jax.Array]  # the same -> []; least is kept
 
 
 def log_mean_exp_apart(scores: jax.Array) -> jax.Array:
   """ln of the mean of exp(score) over the pairs off the diagonal: [B, B] -> []."""
   B = len(scores)
+  chex.assert_shape(scores, (B, B), custom_message='scores [B, B]')
   apart = jnp.where(jnp.eye(B, dtype=bool), -jnp.inf, scores)
   return jax.nn.logsumexp(apart) - jnp.log(B * (B - 1.0))
 
@@ -128,14 +130,14 @@ def _mine(scores, log_partition):
   """The Donsker-Varadhan bound with the tangent of its logarithm at `log_partition`.
 
   The logarithm of a batch's mean is too small on average, which lifts the bound above
-  its expectation; the tangent lies above the logarithm and is linear in the mean.
+  its expectation. The tangent lies above the logarithm and is linear in the mean.
   """
   excess = jnp.exp(log_mean_exp_apart(scores) - log_partition) - 1
   return _together(scores) - log_partition - excess
 
 
 def _smile_loss(scores, log_partition):
-  """Jensen-Shannon: as a classifier of pairs from the product of marginals."""
+  """The Jensen-Shannon loss: classifies pairs against the product of marginals."""
   del log_partition
   return jnp.mean(jax.nn.softplus(-jnp.diagonal(scores))) + _mean_apart(
     jax.nn.softplus(scores)

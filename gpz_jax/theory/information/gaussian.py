@@ -3,10 +3,12 @@
 import dataclasses
 import math
 
+import chex
 import numpy as np
 from scipy.special import digamma
 
-from gpz_jax.theory.information.bounds import TWO_PI_E, Z95
+from gpz_jax.intervals import Z95
+from gpz_jax.theory.information.bounds import TWO_PI_E
 from gpz_jax.theory.information.pairs import check_pairs
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.types import InputError
@@ -76,6 +78,11 @@ class LinearGaussian:
     return x, clean, clean + noise
 
 
+def least_pairs(dx: int, dz: int) -> int:
+  """The fewest pairs of so many coordinates that `gaussian_information` accepts."""
+  return dx + dz + 2
+
+
 def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
   """I(x; z) as if the pairs were jointly Gaussian, unbiased where they are.
 
@@ -84,18 +91,18 @@ def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
     z: [N, dz], N > dx + dz + 1.
 
   Returns:
-    1/2 ln(det S_x det S_z / det S_xz) in nats, less what it is on average off at N
-    examples (the expected logarithm of a Wishart determinant); elsewhere it sees
-    linear dependence only, and no bound results.
+    1/2 ln(det S_x det S_z / det S_xz) in nats, less its mean error at N examples (the
+    expected logarithm of a Wishart determinant). On other pairs it sees linear
+    dependence only, and is no bound.
 
   Raises:
-    InputError: shapes that do not match, too few examples, or a coordinate that is a
+    InputError: Shapes do not match, there are too few examples, or a coordinate is a
       combination of others.
   """
   x, z = check_pairs(x, z)
   N, dx = x.shape
   dz = z.shape[1]
-  if dx + dz + 1 >= N:
+  if least_pairs(dx, dz) > N:
     raise InputError(
       f'{N} examples are too few for {dx} + {dz} coordinates; project to fewer'
     )
@@ -120,8 +127,11 @@ def gaussian_information(x: np.ndarray, z: np.ndarray) -> Quantity:
 def covariance_information(covariance: np.ndarray, dx: int) -> float:
   """I(x; z) in nats of Gaussian pairs with this covariance [dx + dz, dx + dz].
 
-  Infinite, or NaN, where a coordinate is a combination of others.
+  It is infinite, or NaN, where a coordinate is a combination of others.
   """
+  chex.assert_shape(
+    covariance, (len(covariance),) * 2, custom_message='covariance [dx + dz, dx + dz]'
+  )
   parts = covariance[:dx, :dx], covariance[dx:, dx:], covariance
   of_x, of_z, of_both = (_logdet(part) for part in parts)
   return 0.5 * (of_x + of_z - of_both)

@@ -34,11 +34,11 @@ DIRECTIONS: dict[str, Direction] = {
 def direction(name: str) -> Direction:
   """The side of the truth that the quantity `name` is on, in expectation.
 
-  A lower bound on the information of projections is one on all of it; an upper bound
-  is not.
+  A lower bound on the information of projections is also one on all information; an
+  upper bound is not.
 
   Raises:
-    InputError: no estimator returns a quantity of that name.
+    InputError: No estimator returns a quantity of that name.
   """
   if name not in DIRECTIONS:
     raise InputError(f"estimator '{name}' is not known{hint(name, DIRECTIONS)}")
@@ -51,16 +51,29 @@ def ceiling(
   """The most that an estimator can report, in nats; inf where nothing caps it.
 
   Args:
-    name: of a quantity, as in `DIRECTIONS`.
-    examples: N, all that the estimator is given.
-    batch: B, pairs that InfoNCE tells apart.
+    name: Name of a quantity, as in `DIRECTIONS`.
+    examples: N, the number of examples that the estimator is given.
+    batch: B, the number of pairs that InfoNCE tells apart.
     neighbours: k of KSG.
 
   Returns:
-    InfoNCE: ln B. KSG: psi(N) - psi(k), about ln(N / k), reached where no
-    coordinate has other points as near as the k-th neighbour. MINE and NWJ: ln(N / 2);
-    no formula caps a single value, but no bound from n held-out pairs is above ln n
-    with confidence (McAllester and Stratos, AISTATS 2020).
+    Nats:
+
+    | estimator | ceiling |
+    | --- | --- |
+    | InfoNCE | ln B |
+    | KSG | psi(N) - psi(k), about ln(N / k) |
+    | MINE, NWJ | ln(N / 2) |
+    | others | inf |
+
+    KSG reaches its ceiling where no coordinate has other points as near as the k-th
+    neighbour. For MINE and NWJ no formula caps a single value. But no bound from n
+    held-out pairs is above ln n with confidence.
+
+  Raises:
+    InputError: No estimator returns a quantity of that name.
+
+  Source: McAllester and Stratos, AISTATS 2020, for MINE and NWJ.
   """
   direction(name)
   if name == 'information_infonce':

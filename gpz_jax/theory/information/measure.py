@@ -10,7 +10,7 @@ import numpy as np
 
 from gpz_jax.theory.information import bounds, kinds, neural, pairs
 from gpz_jax.theory.information.critics import BOUNDS
-from gpz_jax.theory.information.gaussian import gaussian_information
+from gpz_jax.theory.information.gaussian import gaussian_information, least_pairs
 from gpz_jax.theory.information.mixture import mixture, mixture_plug_in
 from gpz_jax.theory.information.neighbours import ksg
 from gpz_jax.theory.quantity import Quantity
@@ -19,17 +19,35 @@ from gpz_jax.types import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What is added to an activation, and how it is made small enough to measure."""
+  """The noise added to an activation, and how it is made small enough to measure."""
 
   noise: float = 0.1  # variance in every coordinate of z, as a share of tr(S) / d
-  components: int = 16  # of x and of z that estimators with a network see
-  neighbour_components: int = 4  # of those, that KSG sees; more is far off the truth
+  components: int = 16  # coordinates of x and of z for estimators with a network
+  neighbour_components: int = 4  # those for KSG, which is far off with more
   projection: pairs.Projection = 'random'
-  mixture_components: int = 3  # a class
+  mixture_components: int = 3  # for each class
   networks: tuple[str, ...] = tuple(BOUNDS)
   recipe: neural.Recipe = dataclasses.field(default_factory=neural.Recipe)
   strategy: str = 'auto'
   seed: int = 0
+
+
+def least_examples(options: Options | None = None) -> int:
+  """The fewest examples that `measure` accepts, whatever the shapes of x and z.
+
+  Args:
+    options: Noise, projections and networks.
+
+  Returns:
+    At least 4. Activations of fewer elements than `options.components` can do with
+    less where no network is trained.
+  """
+  options = options or Options()
+  return max(
+    pairs.LEAST_EXAMPLES,
+    least_pairs(options.components, options.components),
+    neural.least_examples(options.recipe) if options.networks else 0,
+  )
 
 
 def measure(
@@ -44,21 +62,21 @@ def measure(
   """Every estimate of I(x; z + noise) and h(x|z) for one split.
 
   Args:
-    x: inputs, [N, H, W, C] or [N, ...].
-    z: activations without noise, [N, h, w, c] or [N, ...].
+    x: Inputs, [N, H, W, C] or [N, ...].
+    z: Activations without noise, [N, h, w, c] or [N, ...].
     labels: [N], the classes of the mixture bounds.
-    mse: of a decoder, per element of x; a number or one an example. Without it no
-      decoder bound is returned.
+    mse: A decoder's squared error per element of x: a number, or [N], one for each
+      example. Without it no decoder bound is returned.
     entropy: h(x) in nats, or a lower bound on it. Without it the decoder bounds h(x|z)
       but no information, and the floor of the error is relative.
-    options: noise, projections and networks.
+    options: Noise, projections and networks.
 
   Returns:
-    Quantities, each with its noise and its ceiling in `assumes`; `kinds.direction`
-    tells by name on which side of the truth it is.
+    Quantities, each with its noise and its ceiling in `assumes`. `kinds.direction`
+    tells by the name on which side of the truth it is.
 
   Raises:
-    InputError: shapes that do not match, too few examples, or no variance.
+    InputError: Shapes do not match, there are too few examples, or nothing varies.
   """
   errors = None if mse is None else [mse]
   return measure_lanes(x, [z], labels, errors=errors, entropy=entropy, options=options)[
@@ -77,23 +95,23 @@ def measure_lanes(
 ) -> list[list[Quantity]]:
   """`measure` for many splits or targets, whose networks train together.
 
-  Projected, activations of all shapes have one: they are lanes of one program.
+  Activations of all shapes are projected to one shape, and then lanes of one program.
 
   Args:
-    x: as of `measure`, the same for all lanes.
+    x: As given to `measure`, the same for all lanes.
     activations: L arrays [N, ...], whatever their shapes.
-    labels: [N].
+    labels: [N], the classes of the mixture bounds.
     errors: L values of `mse`.
-    entropy: as of `measure`.
-    options: as of `measure`.
+    entropy: As given to `measure`.
+    options: As given to `measure`.
 
   Returns:
-    The quantities of each lane: what `measure` gives, up to the rounding of a batched
-    program and to the initial weights, which follow a lane's place among those
-    projected to as many coordinates.
+    The quantities of each lane, as `measure` gives them. They differ by the rounding
+    of a batched program and by the initial weights. Those follow a lane's place among
+    the lanes with as many coordinates.
 
   Raises:
-    InputError: as of `measure`.
+    InputError: As of `measure`.
   """
   options = options or Options()
   x, labels = np.asarray(x), np.asarray(labels)

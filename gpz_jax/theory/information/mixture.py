@@ -2,9 +2,10 @@
 
 Every class is cut into components by k-means. The component is a function of z, so
 H(z + e) <= H(component) + H(z + e | component), and each part has at most the entropy
-of a Gaussian. In the coordinates that a Gram matrix gives, which keep all distances, a
-class of n examples has at most n dimensions however large d is; in all others there is
-only noise.
+of a Gaussian.
+
+A Gram matrix gives coordinates that keep all distances. In these a class of n examples
+has at most n dimensions, however large d is. In all others there is only noise.
 """
 
 import math
@@ -16,7 +17,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from gpz_jax.theory.information.bounds import Z95, check_clean
+from gpz_jax.intervals import Z95
+from gpz_jax.theory.information.bounds import check_clean
 from gpz_jax.theory.information.pairs import gram
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.types import InputError
@@ -32,24 +34,26 @@ def mixture_plug_in(
 ) -> Quantity:
   """sum_k pi_k (-ln pi_k + 1/2 ln det(S_k / s^2 + I)) over the components k.
 
-  The published form: mixture and covariances are those of the examples it is
-  evaluated on. That bounds the information about *which of these examples* was sent.
-  On the population it can fall below the truth, as a sample's covariance has too small
-  a determinant: by about d^2 / 4 N_k nats for d directions with more signal than noise,
-  and by most of the truth where N_k < d. `mixture` pays for what it fits.
+  This is the published form: mixture and covariances are those of the examples it is
+  evaluated on. It bounds the information about *which of these examples* was sent.
+
+  On the population it can fall below the truth, because a sample's covariance has too
+  small a determinant. It falls by about d^2 / 4 N_k nats for d directions with more
+  signal than noise, and by most of the truth where N_k < d. `mixture` pays for what it
+  fits.
 
   Args:
-    clean: activations without noise, [N, ...].
-    labels: [N] integers, the classes; zeros for none.
-    noise_variance: s^2, of the noise in every coordinate of z.
-    components: per class, at most.
-    seed: of k-means.
+    clean: [N, ...], activations without noise.
+    labels: [N] integers, the classes; all zeros for a single class.
+    noise_variance: s^2, the variance of the noise in every coordinate of z.
+    components: Largest number of components of a class.
+    seed: Seed of k-means.
 
   Returns:
     Nats.
 
   Raises:
-    InputError: shapes that do not match, no noise, or components below 1.
+    InputError: Shapes do not match, there is no noise, or components are below 1.
 
   Source: conditional entropy maximisation (CEM), arXiv 2503.00383;
   docs/paper.md#information-bounds.
@@ -82,30 +86,31 @@ def mixture(
 ) -> Quantity:
   """Upper bound on I(x; z + e): the mixture's cross-entropy on examples it never saw.
 
-  Of each class the first half of the examples fits components, weights and
-  covariances, the rest is encoded: H(z + e) <= E[-ln q(component, z + e)] for every q.
-  The expectation over e is taken exactly. Covariances are shrunk towards a multiple of
-  the identity, by a share of the oracle approximating shrinkage that the first half
-  chooses: a direction that it does not span would cost its energy over 2 s^2. With
-  N_k below the number of directions that z varies in the bound is sound and loose:
-  give fewer components, or zeros as labels, which pools all classes.
+  The first half of a class fits components, weights and covariances. The rest is
+  encoded: H(z + e) <= E[-ln q(component, z + e)] for every q, with the expectation
+  over e taken exactly. Covariances are shrunk towards a multiple of the identity.
+  Otherwise a direction that the first half does not span would cost its energy over
+  2 s^2. The first half also chooses the strength of the shrinkage.
+
+  Where z varies in more than N_k directions, the bound is sound and loose. Then give
+  fewer components, or zeros as labels, which pools all classes.
 
   Args:
-    clean: activations without noise, [N, ...], in random order within a class.
-    labels: [N] integers, the classes; zeros for none.
-    noise_variance: s^2, of the noise in every coordinate of z.
-    components: per class, at most.
-    seed: of k-means.
+    clean: [N, ...], activations without noise, in random order within a class.
+    labels: [N] integers, the classes; all zeros for a single class.
+    noise_variance: s^2, the variance of the noise in every coordinate of z.
+    components: Largest number of components of a class.
+    seed: Seed of k-means.
 
   Returns:
-    Nats, with an interval over the second half; it can exceed ln N, as the truth can.
+    Nats, with an interval over the second half. Like the truth, it can exceed ln N.
 
   Raises:
-    InputError: shapes that do not match, no noise, components below 1, or no class
-      with two examples.
+    InputError: Shapes do not match, there is no noise, components are below 1, or no
+      class has two examples.
 
-  Source: the bound of CEM (arXiv 2503.00383) as a cross-entropy; the shrinkage is of
-  Chen et al., IEEE Trans. Signal Processing 58(10), 2010.
+  Source: The bound of CEM (arXiv 2503.00383) as a cross-entropy. The shrinkage is that
+  of Chen et al., IEEE Trans. Signal Processing 58(10), 2010.
   """
   z = check_clean(clean, noise_variance)
   costs = [_costs(points, z.shape[1], noise_variance, components, seed)
@@ -137,8 +142,8 @@ def _signal(part: np.ndarray, noise: float) -> float:
   return 0.5 * float(np.linalg.slogdet(np.eye(len(small)) + small)[1])
 
 
-# Of the shrinkage that is right for a covariance near the identity: activations that
-# vary in few directions need far less.
+# Shares of the oracle approximating shrinkage that are tried. All of it is right for a
+# covariance near the identity. Activations that vary in few directions need far less.
 SHARES = np.array([1.0, 0.1, 0.01, 1e-3, 0.0])
 
 
@@ -166,7 +171,7 @@ def _costs(points, dimension: int, noise: float, components: int, seed: int) -> 
 def _excess(fit, rest, dimension: int, noise: float) -> np.ndarray:
   """Cross-entropy of rest + e under the Gaussian of `fit` + e, less h(e): [rest].
 
-  How much the covariance is shrunk is chosen between two halves of `fit`.
+  Two halves of `fit` choose how much the covariance is shrunk.
   """
   gaussian = _fit(fit)
   rhos = _shrinkage(gaussian.variances, len(fit), dimension) * SHARES
@@ -183,7 +188,7 @@ class _Gaussian(NamedTuple):
   axes: np.ndarray  # [r, d]
 
   def excess(self, rest, rho: float, dimension: int, noise: float) -> np.ndarray:
-    """What `_excess` is, with the covariance shrunk by rho: [rest]."""
+    """`_excess` with the covariance shrunk by rho: [rest]."""
     floor = noise + rho * float(self.variances.sum()) / dimension  # in every direction
     along = (1 - rho) * self.variances + floor
     others = dimension - len(along)
@@ -231,7 +236,7 @@ def _cluster(points: np.ndarray, components: int, seed: int) -> KMeans:
     raise InputError(f'components {components} is not allowed; give at least 1')
   kmeans = KMeans(min(components, len(points)), random_state=seed)
   with warnings.catch_warnings():
-    # Fewer distinct points than components: the empty ones are left out.
+    # It warns of fewer distinct points than components. Empty ones are left out.
     warnings.simplefilter('ignore', ConvergenceWarning)
     return kmeans.fit(points)
 

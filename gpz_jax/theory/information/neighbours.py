@@ -7,7 +7,7 @@ from scipy.spatial import KDTree
 from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
-from gpz_jax.theory.information.bounds import Z95
+from gpz_jax.intervals import Z95
 from gpz_jax.theory.information.gaussian import covariance_information
 from gpz_jax.theory.information.kinds import ceiling
 from gpz_jax.theory.information.pairs import check_pairs
@@ -21,30 +21,32 @@ def ksg(
   """I(x; z) by the first estimator of Kraskov, Stoegbauer and Grassberger.
 
   Every coordinate is first given normal marginals by rank, which changes no
-  information. What remains is biased towards 0, more so the more dimensions: at d = 8
-  for both, N = 4000, by a third to a half. `corrected` takes off the bias that the
-  estimator has on Gaussian pairs of the same correlations, where the truth is known
-  in closed form. On linear-Gaussian pairs of 1 and 3 nats it is then within 10% for
-  d <= 8; on pairs far from Gaussian, of sums of uniform or of clustered coordinates,
-  it is nearer to the truth than without from d = 4 on, but a quarter too low at d = 8.
-  No bound: compare trends only, at equal N.
+  information. The estimate is biased towards 0, more so in more dimensions: at d = 8
+  for both and N = 4000 by a third to a half.
+
+  `corrected` subtracts the bias that the estimator has on Gaussian pairs of the same
+  correlations, where the truth is known in closed form. On linear-Gaussian pairs of 1
+  and 3 nats it is then within 10% for d <= 8. On pairs far from Gaussian, such as sums
+  of uniform or clustered coordinates, the correction helps from d = 4 on. There the
+  estimate stays a quarter too low at d = 8. It is no bound: compare trends only, at
+  equal N.
 
   Args:
     x: [N, dx].
     z: [N, dz].
-    neighbours: k < N; more is steadier and further from the truth.
-    corrected: takes that bias off; left out where Gaussian pairs have more
-      information than the estimator can report.
+    neighbours: k < N. A larger k is steadier and further from the truth.
+    corrected: Subtracts that bias, except where Gaussian pairs have more information
+      than the estimator can report.
 
   Returns:
-    Nats; can be a little below 0. The interval is the spread over examples as if they
-    were independent, and knows nothing of the bias.
+    Nats, which can be a little below 0. The interval is the spread over examples as if
+    they were independent. It does not include the bias.
 
   Raises:
-    InputError: shapes that do not match, or N <= k.
+    InputError: Shapes do not match, or N <= k.
 
-  Source: Kraskov et al., Phys. Rev. E 69, 066138 (2004), equation 8; the correction
-  is ours.
+  Source: Kraskov et al., Phys. Rev. E 69, 066138 (2004), equation 8. The correction is
+  ours.
   """
   x, z = (_normal_scores(part) for part in check_pairs(x, z))
   N = len(x)
@@ -62,7 +64,7 @@ def ksg(
 
 
 def _local_information(x: np.ndarray, z: np.ndarray, neighbours: int) -> np.ndarray:
-  """[N], whose mean is the estimate: equation 8."""
+  """[N] values whose mean is the estimate, by equation 8."""
   joint = np.hstack([x, z])
   distances, _ = KDTree(joint).query(joint, neighbours + 1, p=np.inf, workers=-1)
   radius = np.nextafter(distances[:, -1], 0)  # strictly nearer than the k-th
@@ -79,9 +81,10 @@ def _local_information(x: np.ndarray, z: np.ndarray, neighbours: int) -> np.ndar
 def _gaussian_bias(
   x: np.ndarray, z: np.ndarray, neighbours: int, top: float
 ) -> float | None:
-  """What the estimate is off on Gaussian pairs with the correlations of x and z.
+  """The error of the estimate on Gaussian pairs with the correlations of x and z.
 
-  None where they hold more than `top` nats, as where coordinates depend on each other.
+  It is None where these hold more than `top` nats, for instance because coordinates
+  depend on each other.
   """
   dx = x.shape[1]
   moments = np.cov(np.hstack([x, z]), rowvar=False)
@@ -95,5 +98,5 @@ def _gaussian_bias(
 
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:
-  """Each column by rank to quantiles of N(0, 1); ties stay ties."""
+  """Maps each column by rank to quantiles of N(0, 1); ties stay ties."""
   return ndtri((rankdata(values, axis=0) - 0.5) / len(values))

@@ -21,8 +21,8 @@ import optax
 from jax import lax
 
 from gpz_jax.data.order import epoch_order
+from gpz_jax.intervals import Z95
 from gpz_jax.theory.information import kinds
-from gpz_jax.theory.information.bounds import Z95
 from gpz_jax.theory.information.critics import BOUNDS, Bound, log_mean_exp_apart
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training.lanes import over_lanes, resolve
@@ -31,7 +31,7 @@ from gpz_jax.types import InputError, hint
 ORDER_SEED = 0  # as everywhere, lanes share the order: comparisons are paired
 CHECKS = 12  # times in a training that the best network so far is chosen
 CHOOSING = 4  # one part in so many of the training half chooses
-MAX_NORM = 1.0  # of a gradient: exp(score) makes steps of any size
+MAX_NORM = 1.0  # largest norm of a gradient: exp(score) makes steps of any size
 NOTES = {
   'vclub': 'upper bound only where the Gaussian q(z|x) fits',
   'mine': 'lower bound; partition function of the training half',
@@ -48,7 +48,7 @@ class Recipe:
   steps: int = 600
   batch: int = 128  # B: InfoNCE reports at most ln B
   hidden: int = 64
-  features: int = 32  # of an embedding
+  features: int = 32  # width of an embedding
   learning_rate: float = 3e-3
   averaging: float = 0.05  # share of a batch in the moving average of MINE
 
@@ -77,6 +77,11 @@ class _Pairs(NamedTuple):
   z: jax.Array  # [N, dz]
 
 
+def least_examples(recipe: Recipe) -> int:
+  """The fewest examples that `estimate` accepts: half train, half are evaluated."""
+  return 4 * recipe.batch
+
+
 def estimate(
   key: jax.Array,
   x: jax.Array,
@@ -89,23 +94,23 @@ def estimate(
   """I(x; z) of every lane by one of the estimators with a network.
 
   Args:
-    key: of the lanes; lane i folds in i, so that what it gives does not depend on L.
+    key: Key of the lanes. Lane i folds in i, so its result does not depend on L.
     x: [L, N, dx], a few coordinates (see `pairs.project`).
     z: [L, N, dz] with noise (see `pairs.add_noise`). The first half of the examples
-      trains, the second is evaluated: shuffle them first.
-    name: mine, nwj, infonce, smile or vclub.
-    recipe: how the network is trained.
-    strategy: how lanes run, see `training.lanes`.
+      trains and the second is evaluated, so shuffle them first.
+    name: One of mine, nwj, infonce, smile and vclub.
+    recipe: How the network is trained.
+    strategy: How lanes run, see `training.lanes`.
 
   Returns:
-    One quantity a lane, in nats. The interval is that of the evaluation, over batches
-    of the second half; it knows nothing of how well the network was trained.
+    One quantity per lane, in nats. The interval is that of the evaluation, over batches
+    of the second half. It does not tell how well the network was trained.
 
   Raises:
-    InputError: shapes that do not match, an unknown name, or too few examples for two
-      batches.
+    InputError: Shapes do not match, the name is unknown, or there are too few examples
+      (see `least_examples`).
 
-  Source: see `critics.BOUNDS`.
+  Source: The papers named beside `critics.BOUNDS`.
   """
   recipe = recipe or Recipe()
   if name not in BOUNDS:
@@ -116,10 +121,10 @@ def estimate(
       f'lanes must be [L, N, dx] and [L, N, dz], got {x.shape} and {z.shape}'
     )
   L, N = x.shape[:2]
-  if 4 * recipe.batch > N:
+  if (least := least_examples(recipe)) > N:
     raise InputError(
       f'{N} examples are too few for batches of {recipe.batch}: two to train and '
-      f'choose, two to evaluate; give {4 * recipe.batch} or a smaller batch'
+      f'choose, two to evaluate; give {least} or a smaller batch'
     )
   keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(L))
   run = _program(name, recipe, resolve(strategy))
@@ -133,8 +138,8 @@ def estimate(
 def _initialise(network: nn.Module) -> Callable[..., Any]:
   """(keys [L], x [L, 1, dx], z [L, 1, dz]) -> variables of all lanes.
 
-  Apart from the program that trains, and mapped: random bits take XLA:CPU longer to
-  compile than all the rest, vmapped most of all, and four estimators share these.
+  XLA:CPU takes longer to compile random bits than all the rest, and longest with vmap.
+  So this is a program of its own, mapped, which four estimators share.
   """
   return jax.jit(over_lanes(lambda lane: network.init(*lane), 'map'))
 
@@ -174,16 +179,16 @@ def _estimate_lane(params, x, z, order, bound: Bound, recipe: Recipe) -> jax.Arr
 
 
 def _train(params, order, network, train, choose, bound: Bound, recipe: Recipe) -> Any:
-  """The best variables, by pairs kept for choosing, of those after each check.
+  """The best variables after any of the checks, by the pairs kept for choosing.
 
   Args:
-    params: to begin with.
-    order: [checks, steps, B] into the pairs of `train`.
-    network: of the scores.
-    train: pairs.
-    choose: pairs, at least a batch.
-    bound: what is minimised.
-    recipe: of the optimiser.
+    params: Variables to begin with.
+    order: [checks, steps, B] positions in the pairs of `train`.
+    network: Computes the scores.
+    train: Pairs to train on.
+    choose: Pairs to choose by, at least a batch.
+    bound: What is minimised.
+    recipe: Settings of the optimiser.
   """
   tx = optax.chain(
     optax.clip_by_global_norm(MAX_NORM),
@@ -232,12 +237,12 @@ def _log_partition(scores, batches: _Pairs) -> jax.Array:
 
 
 def _choosing(half: int, recipe: Recipe) -> int:
-  """How many pairs of the training half choose among the checks: whole batches."""
+  """How many pairs of the training half choose among the checks, in whole batches."""
   return max(1, half // CHOOSING // recipe.batch) * recipe.batch
 
 
 def _order(examples: int, recipe: Recipe) -> np.ndarray:
-  """What each step sees, the same in all lanes: [checks, steps, B]."""
+  """The examples of each step, the same in all lanes: [checks, steps, B]."""
   examples -= _choosing(examples, recipe)
   a_epoch = -(-examples // recipe.batch)
   epochs = -(-recipe.steps // a_epoch)
@@ -250,7 +255,7 @@ def _order(examples: int, recipe: Recipe) -> np.ndarray:
 
 
 def _batches(pairs: _Pairs, batch: int) -> _Pairs:
-  """[N, d] -> [N // B, B, d]: what does not fill a batch is left out."""
+  """[N, d] -> [N // B, B, d], without the pairs that do not fill a batch."""
   count = len(pairs.x) // batch
   return jax.tree.map(
     lambda leaf: leaf[: count * batch].reshape(count, batch, -1), pairs
@@ -258,7 +263,7 @@ def _batches(pairs: _Pairs, batch: int) -> _Pairs:
 
 
 def _standardise(values: jax.Array, half: int) -> jax.Array:
-  """Zero mean and unit variance on the training half: no information is changed."""
+  """Zero mean and unit variance on the training half, which changes no information."""
   mean, spread = jnp.mean(values[:half], axis=0), jnp.std(values[:half], axis=0)
   return (values - mean[None]) / jnp.maximum(spread, 1e-12)[None]
 

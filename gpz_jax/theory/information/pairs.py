@@ -1,20 +1,23 @@
 """Pairs (x, z) made small: noise that keeps I(x; z) finite, and projections.
 
 A deterministic network carries infinite information about x, and every estimate of it
-from N pairs saturates near ln N: noise of a fixed share of the activation's spread is
-added to z, and stated with every number. With orthonormal directions the projection of
-z + N(0, s^2 I) is that of z plus noise of the same variance, so that both are made in
-the few dimensions left.
+from N pairs saturates near ln N. Noise of a fixed share of the activation's spread is
+therefore added to z, and stated with every number.
+
+With orthonormal directions the projection of z + N(0, s^2 I) is that of z plus noise of
+the same variance. So both are made in the few dimensions that are left.
 """
 
 import math
 from typing import Literal
 
+import chex
 import numpy as np
 
 from gpz_jax.types import InputError
 
 Projection = Literal['random', 'pca']
+LEAST_EXAMPLES = 4  # that can be projected: `pca` takes its directions from one half
 MOST_COMPONENTS = 64  # beyond this no sample we have fills the space
 BLOCK = 8192  # columns turned to float64 at a time
 
@@ -23,14 +26,15 @@ def noise_variance(z: np.ndarray, fraction: float) -> float:
   """`fraction` of tr(S) / d: the noise in every coordinate of z.
 
   Args:
-    z: activations, [N, ...].
-    fraction: of the mean variance of a coordinate, > 0.
+    z: [N, ...], activations.
+    fraction: Share of the mean variance of a coordinate, > 0.
 
   Returns:
-    In squared units of z. A fixed fraction makes information invariant to z's scale.
+    A variance in squared units of z. A fixed fraction makes information invariant to
+    the scale of z.
 
   Raises:
-    InputError: a fraction that is not positive, or activations that do not vary.
+    InputError: The fraction is not positive, or activations do not vary.
   """
   if not fraction > 0:
     raise InputError(f'noise {fraction} is not positive; give such as 0.1')
@@ -55,26 +59,29 @@ def project(
   """The examples along a few orthonormal directions: [N, ...] -> [N, m] float64.
 
   Args:
-    values: [N, ...], d elements an example.
-    components: m is the least of this, d and, for pca, what N / 2 examples span.
-    kind: random: uniform directions that depend on `seed` and d alone, so that splits
-      of one shape meet the same; pca: the leading directions of the first half of the
-      examples, on which neural estimators train as well.
-    seed: of the random directions.
+    values: [N, ...], with d elements each.
+    components: m is the least of this, d and, for `pca`, what N / 2 examples span.
+    kind: `random` takes uniform directions that depend on `seed` and d alone, so that
+      splits of one shape meet the same. `pca` takes the leading directions of the first
+      half of the examples, on which neural estimators train as well.
+    seed: Seed of the random directions.
 
   Returns:
     Centred projections.
 
   Raises:
-    InputError: components outside 1..64, an unknown kind, or fewer than 4 examples.
+    InputError: Components are outside 1..64, the kind is unknown, or there are fewer
+      than 4 examples.
   """
   if not 1 <= components <= MOST_COMPONENTS:
     raise InputError(
       f'components {components} is not allowed; give 1 to {MOST_COMPONENTS}'
     )
   values = np.asarray(values)
-  if values.ndim < 2 or len(values) < 4:
-    raise InputError(f'examples must be [N, ...] with N >= 4, got {values.shape}')
+  if values.ndim < 2 or len(values) < LEAST_EXAMPLES:
+    raise InputError(
+      f'examples must be [N, ...] with N >= {LEAST_EXAMPLES}, got {values.shape}'
+    )
   flat = values.reshape(len(values), -1)
   if kind == 'pca':
     return _pca(flat, components)
@@ -88,12 +95,14 @@ def project(
 
 def add_noise(z: np.ndarray, variance: float, seed: int) -> np.ndarray:
   """z + N(0, variance I): [N, m] -> [N, m]."""
+  chex.assert_rank(z, 2, custom_message='z [N, m]')
   rng = np.random.default_rng((seed, *z.shape))
   return z + math.sqrt(variance) * rng.normal(size=z.shape)
 
 
 def gram(values: np.ndarray) -> np.ndarray:
-  """Inner products of the examples: [N, d] -> [N, N] float64, d as large as it is."""
+  """Inner products of the examples, in blocks of columns: [N, d] -> [N, N] float64."""
+  chex.assert_rank(values, 2, custom_message='values [N, d]')
   blocks = (_columns(values, i) for i in range(0, values.shape[1], BLOCK))
   return sum((block @ block.T for block in blocks), np.zeros((len(values),) * 2))
 
@@ -102,7 +111,7 @@ def check_pairs(x: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Pairs as float64 [N, dx] and [N, dz].
 
   Raises:
-    InputError: not two matrices of as many rows, or values that are not finite.
+    InputError: They are not two matrices of as many rows, or values are not finite.
   """
   x, z = np.asarray(x, np.float64), np.asarray(z, np.float64)
   if x.ndim != 2 or z.ndim != 2 or len(x) != len(z):
