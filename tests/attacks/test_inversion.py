@@ -236,7 +236,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     dataclasses.replace(DECODER, batch_size=6),
     MAP.resolve(),
   )
-  lane = {'key': key, 'train': jnp.asarray(z), 'constants': {}}
+  lane = {'key': key, 'train': jnp.asarray(z), 'normalization_stats': {}}
   state = loop.create_fit_state(key, decoder, jnp.zeros((1, *shape)), trainer.tx).train
   state = state.replace(
     params=variables['params'], batch_stats=variables['batch_stats']

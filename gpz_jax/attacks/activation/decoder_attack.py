@@ -112,7 +112,7 @@ class DecoderAttack(Attack):
       train,
       shapes(sizes.num_held_out),
       recipe,
-      constants=jax.eval_shape(statistics, train[0]),
+      normalization_stats=jax.eval_shape(statistics, train[0]),
       engine=engine,
       ahead=True,
     )
@@ -127,7 +127,7 @@ class DecoderAttack(Attack):
         (train, scenario.train.image),
         (self._read(scenario.held_out_activations), scenario.held_out.image),
         scenario.decoder_recipe,
-        constants=enhance.normalization_stats(self.enhance, train),
+        normalization_stats=enhance.normalization_stats(self.enhance, train),
         engine=scenario.engine,
         trainer=scenario.trainer,
         order_seed=scenario.order_seed,

@@ -45,7 +45,7 @@ def train(
   held_out: tuple[Activations, np.ndarray],
   recipe: Recipe,
   *,
-  constants: Any = None,
+  normalization_stats: Any = None,
   engine: Engine = AUTO,
   trainer: Trainer | None = None,
   order_seed: int = 0,
@@ -60,8 +60,8 @@ def train(
     train_data: Activations [L, N, ...] and their images [N, H, W, C] uint8.
     held_out: The same for the data that drive the plateau and choose the epoch.
     recipe: how to train.
-    constants: What the decoder must know of the data of its lane, see
-      `enhance.normalization_stats`.
+    normalization_stats: What `enhance.normalization_stats` gives for the activations of
+      `train_data`. None stands for an enhancement that needs none.
     engine: how lanes are computed.
     trainer: of `make_trainer` for the same shapes; made here where None.
     order_seed: of the order of examples, shared by all lanes.
@@ -75,7 +75,7 @@ def train(
     decoder, train_data, held_out, recipe, engine=engine
   )
   keys = jnp.stack([lane.key() for lane in lanes])
-  stacked, shared = make_arguments(keys, train_data, held_out, constants)
+  stacked, shared = make_arguments(keys, train_data, held_out, normalization_stats)
   states, history = trainer.fit(
     stacked,
     jax.device_put(shared),
