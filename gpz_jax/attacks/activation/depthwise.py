@@ -16,8 +16,8 @@ from jax import lax
 def _taps(x: jax.Array, kernel_shape: tuple[int, ...], dilation: int):
   """Pads x [B, h, w, C] and returns a function that gives the window of tap (i, j).
 
-  A window has the size of x, and starts where the tap (i, j) of the kernel lies when the
-  kernel is centred on the first pixel.
+  A window has the size of x. It starts at the tap (i, j) of a kernel that is centred on
+  the first pixel.
   """
   pads = [(dilation * (size - 1) // 2,) * 2 for size in kernel_shape[:2]]
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
