@@ -169,3 +169,13 @@ def test_bad_names():
     attention.plan('acc+se', 4)
   with pytest.raises(InputError, match='twice'):
     attention.plan('se+se', 4)
+
+
+def test_shapes_that_do_not_fit_name_the_argument():
+  x = jnp.zeros((2, 4, 4, 3))
+  with pytest.raises(AssertionError, match=r'w \[kh, kw, C\]'):
+    depthwise.depthwise(x, jnp.zeros((3, 3, 1)))
+  with pytest.raises(AssertionError, match=r'x \[B, h, w, C\]'):
+    depthwise.depthwise(x[0], jnp.zeros((3, 3, 3)))
+  with pytest.raises(AssertionError, match=r'query, key and value \[B, T, heads, D\]'):
+    attention.attend(x, x, x[:, :2])

@@ -130,4 +130,10 @@ def _make_own(text: str) -> Attack:
     raise InputError(
       f"attack '{text}' cannot be hashed ({error}); make its class a frozen dataclass"
     ) from error
-  return dataclasses.replace(attack, text=text, at=at)
+  try:
+    return dataclasses.replace(attack, text=text, at=at)
+  except (TypeError, ValueError) as error:  # its class has an __init__ of its own
+    raise InputError(
+      f"attack '{text}' does not take text and at ({error}); make its class a frozen"
+      ' dataclass'
+    ) from error
