@@ -138,7 +138,7 @@ def test_an_attack_needs_only_run():
   assert outcome.saved is None
   assert outcome.on_train is None
   with pytest.raises(TypeError, match='run'):
-    Attack()  # pyright: ignore[reportAbstractUsage] that is what is tested
+    Attack()
 
 
 def test_the_network_counts_the_parameters_of_one_lane():
