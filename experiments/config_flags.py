@@ -13,11 +13,11 @@ Config = TypeVar('Config', bound=StudyConfig)
 
 
 def define(config_type: type[StudyConfig], values: flags.FlagValues) -> None:
-  """Defines one flag for each field.
+  """Defines one flag for each field of a config.
 
   Args:
     config_type: Class of the config.
-    values: Where the flags are defined.
+    values: The flags to which those of the fields are added.
   """
   hints = get_type_hints(config_type)
   defaults: dict[str, Any] = {
@@ -26,11 +26,11 @@ def define(config_type: type[StudyConfig], values: flags.FlagValues) -> None:
   for name, meaning in fields.meanings(config_type).items():
     kind, default, text = fields.scalar_kind(hints[name]), defaults[name], meaning.help
     if meaning.choices:
-      text += f' One of: {", ".join(meaning.choices)}.'
+      text += f' It is one of: {", ".join(meaning.choices)}.'
     if get_origin(kind) is tuple:
       default = ','.join(map(str, default))
       flags.DEFINE_string(
-        name, default, f'{text} Separated by commas.', flag_values=values
+        name, default, f'{text} Entries are separated by commas.', flag_values=values
       )
     elif kind is bool:
       flags.DEFINE_bool(name, default, text, flag_values=values)
@@ -40,7 +40,11 @@ def define(config_type: type[StudyConfig], values: flags.FlagValues) -> None:
 
 
 def read(config_type: type[Config], values: flags.FlagValues) -> Config:
-  """The config that parsed flags spell.
+  """The config that parsed flags give.
+
+  Args:
+    config_type: Class of the config.
+    values: The flags, which have been parsed.
 
   Raises:
     InputError: An entry of a list is not a number, or a value is not allowed.
@@ -58,6 +62,7 @@ def read(config_type: type[Config], values: flags.FlagValues) -> Config:
 
 
 def _parse_list(name: str, text: str, kind: type) -> tuple[Any, ...]:
+  """The entries of a list that a flag gives as text."""
   entries = [entry.strip() for entry in text.split(',') if entry.strip()]
   try:
     return tuple(kind(entry) for entry in entries)

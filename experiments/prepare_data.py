@@ -3,9 +3,9 @@
   python -m experiments.prepare_data --dataset=kuzushiji49 --manual_dir=DIR
   python -m experiments.prepare_data --dataset=cifar10 [--data_dir=DIR]
 
-With --manual_dir the published files are read from there, under their own names; what
-is missing is listed with its size. Without it TFDS downloads what it knows, which takes
-TensorFlow for this step alone: pip install gpz_jax[prepare].
+With --manual_dir, the published files are read from that folder under their own names.
+Missing files are listed with their sizes. Without it, TFDS downloads the datasets that
+it knows. Only this step needs TensorFlow: pip install gpz_jax[prepare].
 """
 
 import importlib.util
@@ -38,26 +38,31 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'dataset',
     None,
-    'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a,'
-    ' or any TFDS name or name/config.',
+    'The dataset: shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters,'
+    ' facescrub, celeb_a, or any TFDS name or name/config.',
   )
   flags.DEFINE_string(
     'data_dir',
     None,
-    'The TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets if unset.',
+    'The TFDS folder. If unset, it is $TFDS_DATA_DIR or ~/tensorflow_datasets.',
   )
   flags.DEFINE_string(
     'manual_dir',
     None,
-    'Folder with files fetched by hand, under their published names.',
+    'The folder with files that were fetched by hand, under their published names.',
   )
 
 
 def prepare(name: str, data_dir: pathlib.Path, manual_dir: str | None) -> pathlib.Path:
-  """Prepares `name` under `data_dir` unless it is there: its version folder.
+  """Prepares a dataset unless it is prepared already, and returns its version folder.
+
+  Args:
+    name: Name of the dataset.
+    data_dir: The TFDS folder.
+    manual_dir: Folder with files that were fetched by hand, or None.
 
   Raises:
-    InputError: the name is unknown, a file is missing, or TensorFlow is.
+    InputError: The name is unknown, or a file or TensorFlow is missing.
   """
   if name.startswith(names.FOLDER_PREFIX):
     raise types.InputError(f'{name!r} is read as it is; it needs no preparation')
@@ -78,10 +83,18 @@ def prepare(name: str, data_dir: pathlib.Path, manual_dir: str | None) -> pathli
 
 
 def summary(name: str, folder: pathlib.Path) -> str:
-  """Reads a prepared dataset back: where it lies, counts, shape of an image.
+  """Reads a prepared dataset back and describes it in one line.
+
+  Args:
+    name: Name of the dataset.
+    folder: Its version folder.
+
+  Returns:
+    The name, the counts, the shape of the first image, the number of classes and the
+    folder.
 
   Raises:
-    InputError: it cannot be read, or examples are missing.
+    InputError: It cannot be read, or examples are missing.
   """
   source = prepared.open_source(name, folder)
   for subset, count in source.counts.items():
@@ -105,7 +118,7 @@ def summary(name: str, folder: pathlib.Path) -> str:
 def _prepare_by_hand(
   name: str, data_dir: pathlib.Path, manual_dir: str | None
 ) -> pathlib.Path:
-  """Prepares a dataset of this project's builders from files fetched by hand."""
+  """Prepares a dataset of our own builders from files that were fetched by hand."""
   base_name, _, config = name.partition('/')
   builder = _BY_HAND[base_name]
   if not manual_dir:
@@ -131,7 +144,7 @@ def _announce(name: str, data_dir: pathlib.Path) -> None:
 def _prepare_stock(
   name: str, data_dir: pathlib.Path, manual_dir: str | None
 ) -> pathlib.Path:
-  """Prepares one of TFDS's own datasets, which takes TensorFlow."""
+  """Prepares one of TFDS's own datasets, which needs TensorFlow."""
   if name.split('/')[0] not in tfds.list_builders(with_community_datasets=False):
     raise names.missing(name, data_dir)
   if importlib.util.find_spec('tensorflow') is None:
@@ -163,11 +176,11 @@ def _by_hand_hint(name: str) -> str:
 
 
 def main(argv: list[str]) -> None:
-  """Prints one line that says what is there now."""
+  """Prepares --dataset and prints one line that describes it."""
   del argv
   values = flags.FLAGS
   if not values.dataset:
-    raise types.InputError('--dataset is missing')
+    raise types.InputError('--dataset is missing; name one, such as --dataset=shapes')
   data_dir = sources.default_dir()
   if values.data_dir:
     data_dir = sources.expand('--data_dir', values.data_dir)

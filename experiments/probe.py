@@ -2,9 +2,10 @@
 
   python -m experiments.probe --flagfile=experiments/flagfiles/quickstart.cfg
 
-Takes the flags of experiments.sweep. The radius and the entropy of activations vote on
-where the zone begins; where --workdir holds rows of attacks already, it is printed how
-often they named the attack's split. Exit status: as of experiments.sweep.
+It takes the flags of experiments.sweep. The radius and the entropy of activations vote
+on where the zone begins. If --workdir already holds rows of attacks, the command also
+prints how often these votes named the attack's split. The exit status is that of
+experiments.sweep.
 """
 
 from absl import flags
@@ -13,9 +14,9 @@ from experiments import command, config_flags, sweep
 from gpz_jax import results, zone
 from gpz_jax.sweep import probe
 
-# What our own sweeps found, see docs/theory.md: a probe is no attack.
+# Said after every probe, because a probe is no attack (docs/theory.md).
 CAUTION = (
-  'A probe proves nothing about an attack: docs/theory.md tells how often it named the'
+  'A probe proves nothing about an attack. docs/theory.md says how often it named the'
   " attack's split in our own sweeps."
 )
 

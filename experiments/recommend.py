@@ -1,9 +1,10 @@
-"""Says where to cut under limits, what else there is, and how sure the zone is.
+"""Says where to cut under limits, what the alternatives are, and how sure the zone is.
 
   python -m experiments.recommend --workdir=runs/quickstart --max_payload_kb=4
 
-Reads what a sweep has written, also while it is running. Limits of the sweep itself
-hold where no flag replaces them; inf lifts one. Exit status 2: bad input.
+It reads what a sweep has written, which may still be running. The limits of the sweep
+itself hold unless a flag replaces them. The value inf removes a limit. The exit status
+is 2 for bad input.
 """
 
 import functools
@@ -21,12 +22,20 @@ from gpz_jax.types import InputError
 
 def define_flags() -> None:
   """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
+  flags.DEFINE_string('workdir', None, 'The folder of the sweep.')
   limits = functools.partial(flags.DEFINE_float, default=None, lower_bound=0.0)
-  limits('max_payload_kb', help='Most KiB sent for an image, in float32.')
-  limits('max_edge_params', help='Most parameters on the device.')
-  limits('max_edge_flops', help='Most FLOPs on the device for an image.')
-  limits('min_accuracy', help='Least test accuracy.', upper_bound=1.0)
+  limits(
+    'max_payload_kb', help='The most KiB that may be sent for one image, in float32.'
+  )
+  limits('max_edge_params', help='The most parameters that the device may hold.')
+  limits(
+    'max_edge_flops', help='The most FLOPs that the device may spend on one image.'
+  )
+  limits(
+    'min_accuracy',
+    help='The least test accuracy that the model must have.',
+    upper_bound=1.0,
+  )
 
 
 def main(argv: list[str]) -> None:
@@ -38,17 +47,17 @@ def main(argv: list[str]) -> None:
 
 
 def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
-  """Prints what `main` does.
+  """Prints the recommendation for a workdir, its alternatives and the votes.
 
   Args:
     workdir: Folder of the sweep.
-    limits: Arguments of `zone.recommend`. Where one is None, the sweep's own holds.
+    limits: Arguments of `zone.recommend`. If one is None, the limit of the sweep holds.
 
   Raises:
-    InputError: there is no such folder, or what is in it cannot be used.
+    InputError: There is no such folder, or its content cannot be used.
   """
   if not os.path.isdir(workdir):
-    raise InputError(f'--workdir={workdir} is not a folder; name that of a sweep')
+    raise InputError(f'--workdir={workdir} is not a folder; name the folder of a sweep')
   rows, is_final = results.read_workdir(workdir)
   theory_rows, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)
   bounds = _with_those_of(workdir, limits)
@@ -59,7 +68,7 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
   if found.alternatives:
     is_limited = any(bound not in (None, math.inf) for bound in bounds.values())
     of_all = found.split is None or not is_limited
-    among = 'all cuts' if of_all else 'those within the limits'
+    among = 'all cuts' if of_all else 'the cuts within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
     print(zone.format_candidates(found))
   ladder = results.read_ladder(Workdir(workdir).ladder)
@@ -67,7 +76,7 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
 
 
 def _given_limits() -> dict[str, float | None]:
-  """The limits of the flags."""
+  """The limits that the flags give."""
   values = flags.FLAGS
   kib = values.max_payload_kb
   return {
@@ -81,6 +90,7 @@ def _given_limits() -> dict[str, float | None]:
 def _with_those_of(
   workdir: pathlib.Path, limits: dict[str, float | None]
 ) -> dict[str, float | None]:
+  """The limits, completed by those that the sweep itself was given."""
   config = results.read_object(Workdir(workdir).config)
   return {
     name: config.get(name) if value is None else value for name, value in limits.items()
@@ -88,7 +98,7 @@ def _with_those_of(
 
 
 def _describe_zone(rows, theory_rows, ladder) -> list[str]:
-  """The zone by the attack, the votes and their agreement, the probe's record."""
+  """The zone by the attack, the votes with their agreement, and the probe's record."""
   votes = zone.vote(rows, theory_rows, ladder=ladder)
   attacks = {cast.treatment: cast.by('attack') for cast in votes.treatments}
   lines = ['']
@@ -98,7 +108,7 @@ def _describe_zone(rows, theory_rows, ladder) -> list[str]:
     lines.append(found.sentence() + worth)
   if any(cast.votes for cast in votes.treatments):
     has_shares = any(vote.shares for cast in votes.treatments for vote in cast.votes)
-    sure = ' (%: of resamples over seeds and intervals)' if has_shares else ''
+    sure = ' (in % of resamples over seeds and intervals)' if has_shares else ''
     lines += ['', f'Votes on where the zone begins{sure}:', zone.format_votes(votes)]
   if not theory_rows:
     return [*lines, 'No theory.parquet: the attack votes alone.']

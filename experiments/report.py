@@ -1,8 +1,9 @@
-"""Rebuilds the report of a sweep, also while the sweep is running.
+"""Rebuilds the report of a sweep, which may still be running.
 
   python -m experiments.report --workdir=runs/quickstart
 
-Prints the path of the page. Takes a few seconds. Exit status 2: bad input.
+It prints the path of the page and takes a few seconds. The exit status is 2 for bad
+input.
 """
 
 from absl import flags
@@ -14,7 +15,7 @@ from gpz_jax.types import InputError
 
 def define_flags() -> None:
   """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'Folder of the sweep.')
+  flags.DEFINE_string('workdir', None, 'The folder of the sweep.')
 
 
 def main(argv: list[str]) -> None:

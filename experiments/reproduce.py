@@ -2,10 +2,11 @@
 
   python -m experiments.reproduce --table=4 --scale=small --data_dir=DIR
 
-Runs experiments/flagfiles/table4_*.cfg (at --scale=small their twins), each into a
-folder of its own under --root; runs that are there already are not repeated, and
-targets that an earlier run trained are used again. The comparison is printed and put
-into the report of each run. Exit status: 0 done, 2 bad input, 3 a lane diverged.
+It runs experiments/flagfiles/table4_*.cfg, or their small twins with --scale=small.
+Each run has a folder of its own under --root. Finished runs are not repeated, and
+targets that an earlier run trained are used again. The comparison is printed and added
+to the report of each run. The exit status is 0 if all is done, 2 for bad input and 3 if
+a lane diverged.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, hint
 
 FOLDER = pathlib.Path(__file__).parent
-# The small twins of IR-152 are IR-50: which of its units stand for the paper's.
+# The small twins use IR-50 instead of IR-152. These of its units stand for the paper's.
 SMALL_SPLITS = {
   'unit_8': 'unit_6',
   'unit_25': 'unit_9',
@@ -39,16 +40,24 @@ SMALL_SPLITS = {
 
 def define_flags() -> None:
   """The flags of this command."""
-  flags.DEFINE_string('table', None, 'Number of a table: 2, 3, 4 or 5.')
-  flags.DEFINE_string('figure', None, 'Number of a figure: 2 to 5, 7, 8 or 10.')
-  flags.DEFINE_string('scale', 'full', 'full: as published; small: for two cores.')
-  flags.DEFINE_string('root', 'runs/reproduce', 'Folder of the runs.')
-  flags.DEFINE_string('data_dir', None, 'TFDS folder, see the sweep.')
-  flags.DEFINE_string('seeds', None, 'Seeds in place of those of the flagfile.')
+  flags.DEFINE_string('table', None, 'The number of the table: 2, 3, 4 or 5.')
+  flags.DEFINE_string('figure', None, 'The number of the figure: 2 to 5, 7, 8 or 10.')
+  flags.DEFINE_string(
+    'scale',
+    'full',
+    'Size of the runs: full is as published, and small suits two cores.',
+  )
+  flags.DEFINE_string(
+    'root', 'runs/reproduce', 'The folder that holds the folders of all runs.'
+  )
+  flags.DEFINE_string('data_dir', None, 'The TFDS folder, as in experiments.sweep.')
+  flags.DEFINE_string(
+    'seeds', None, 'Seeds that replace those of the flagfile, separated by commas.'
+  )
 
 
 def main(argv: list[str]) -> int:
-  """Checks the flags and reproduces what they name."""
+  """Checks the flags and reproduces the table or figure that they name."""
   del argv
   options = flags.FLAGS
   artefact = _artefact(options.table, options.figure)
@@ -75,7 +84,7 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
       continue
     try:
       found = _sweep(flagfile, options)
-    except InputError as error:  # one data set that is not there stops no other
+    except InputError as error:  # a missing dataset must not stop the other runs
       print(f'reproduce: {flagfile.stem}: {error}', file=sys.stderr)
       status = 2
       continue
@@ -98,12 +107,13 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
 
 
 def _comment(flagfile: pathlib.Path) -> str:
-  """What a flagfile says of itself."""
+  """The comments of a flagfile as one text, which say what it runs."""
   lines = [line for line in flagfile.read_text().splitlines() if line.startswith('#')]
   return ' '.join(line.removeprefix('#').strip() for line in lines)
 
 
 def _artefact(table: str | None, figure: str | None) -> str:
+  """The name that the flagfiles of a table or figure begin with."""
   if bool(table) == bool(figure):
     raise InputError('give one of --table and --figure, such as --table=4')
   name = f'table{table}' if table else f'fig{figure}'
@@ -117,7 +127,7 @@ def _artefact(table: str | None, figure: str | None) -> str:
 
 
 def _sweep(flagfile: pathlib.Path, options: Any) -> sweep.Results:
-  """Runs one flagfile, with the targets of an earlier run that has the same."""
+  """Runs one flagfile and uses the targets of an earlier run if they are the same."""
   root = pathlib.Path(options.root)
   name = flagfile.stem
   arguments = [f'--flagfile={flagfile}']

@@ -2,9 +2,10 @@
 
   python -m experiments.sweep --flagfile=experiments/flagfiles/quickstart.cfg
 
-Writes results.jsonl, results.parquet, report/index.html and checkpoints into --workdir;
-the same command continues an interrupted sweep. Exit status: 0 done, 2 bad input,
-3 a lane diverged, 74 the machine failed (disk, memory), 75 interrupted: run it again.
+It writes results.jsonl, results.parquet, report/index.html and checkpoints into
+--workdir. The same command continues an interrupted sweep. The exit status is 0 if all
+is done, 2 for bad input and 3 if a lane diverged. It is 74 if the machine failed (disk,
+memory), and 75 if the sweep was interrupted and can be continued.
 """
 
 from absl import flags
@@ -21,7 +22,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConfig:
-  """The config that the parsed flags spell.
+  """The config that the parsed flags give.
 
   Raises:
     InputError: A value is not allowed.
@@ -30,10 +31,13 @@ def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConf
 
 
 def parse_config(arguments: list[str]) -> sweep.SweepConfig:
-  """The config that a command line spells, apart from this process's own flags.
+  """The config that a command line gives, whatever the flags of this process are.
+
+  Args:
+    arguments: The command line without the program's name.
 
   Raises:
-    InputError: a flag is unknown, or its value is none of its type.
+    InputError: A flag is unknown, or its value is not allowed.
   """
   values = flags.FlagValues()
   define_flags(values)
@@ -53,6 +57,7 @@ def main(argv: list[str]) -> int:
 
 
 def _limits() -> dict[str, float | None]:
+  """The limits that the flags give to the recommendation."""
   return {name: flags.FLAGS[name].value for name in zone.LIMITS}
 
 

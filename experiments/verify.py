@@ -1,10 +1,10 @@
-"""Checks that a workdir is whole and that its rows are what its decoders give.
+"""Checks that a workdir is complete and that its rows are what its decoders give.
 
   python -m experiments.verify --workdir=runs/quickstart --sample=4
 
-Computes the checksum of every checkpoint again, the scores of a sample of rows from
-their decoders, and compares config, versions and files. Prints what is wrong, a line
-each. Exit status: 0 all is well, 1 something is wrong, 2 bad input.
+It computes the checksum of every checkpoint and the scores of a sample of rows again.
+It also compares config, versions and files. Each problem is printed on a line of its
+own. The exit status is 0 if all is well, 1 if something is wrong and 2 for bad input.
 """
 
 import pathlib
@@ -18,11 +18,11 @@ from gpz_jax.types import InputError
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'Folder of the sweep.', flag_values=values)
+  flags.DEFINE_string('workdir', None, 'The folder of the sweep.', flag_values=values)
   flags.DEFINE_integer(
     'sample',
     4,
-    'Rows whose scores are computed again; 0: none.',
+    'The number of rows whose scores are computed again. 0 stands for none.',
     lower_bound=0,
     flag_values=values,
   )

@@ -66,7 +66,7 @@ def decoder_steps(options: Options, activation, lanes: int, engine: Engine):
   stacked = {
     'key': jnp.stack([jax.random.key(i) for i in range(lanes)]),
     'train': jnp.asarray(rng.normal(size=(lanes, count, *activation)), jnp.float32),
-    'constants': {},
+    'normalization_stats': {},
   }
   images = rng.integers(0, 256, (count, *IMAGE)).astype(np.uint8)
   shared = jax.device_put({'train': images})

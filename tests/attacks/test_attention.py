@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gpz_jax.attacks.activation import attention
+from gpz_jax.attacks.activation import attention, depthwise
 from gpz_jax.types import InputError
 
 
@@ -31,14 +31,14 @@ def test_depthwise_is_that_of_lax_with_its_gradients(kernel, dilation):
     y, pull = jax.vjp(lambda x, w: convolve(x, w, dilation), x, w)
     return y, *pull(dy)
 
-  ours = run(attention.depthwise, x, w, dy)
+  ours = run(depthwise.depthwise, x, w, dy)
   for value, expected in zip(ours, run(_lax_depthwise, x, w, dy), strict=True):
     np.testing.assert_allclose(value, expected, atol=1e-4)
 
 
 def test_depthwise_over_lanes():
   x, w = _normal(0, 2, 1, 4, 4, 3), _normal(1, 2, 3, 3, 3)
-  y = jax.jit(jax.vmap(attention.depthwise))(x, w)
+  y = jax.jit(jax.vmap(depthwise.depthwise))(x, w)
   expected = jax.jit(_lax_depthwise, static_argnums=2)(x[1], w[1], 1)
   np.testing.assert_allclose(y[1], expected, atol=1e-5)
 
@@ -169,3 +169,13 @@ def test_bad_names():
     attention.plan('acc+se', 4)
   with pytest.raises(InputError, match='twice'):
     attention.plan('se+se', 4)
+
+
+def test_shapes_that_do_not_fit_name_the_argument():
+  x = jnp.zeros((2, 4, 4, 3))
+  with pytest.raises(AssertionError, match=r'w \[kh, kw, C\]'):
+    depthwise.depthwise(x, jnp.zeros((3, 3, 1)))
+  with pytest.raises(AssertionError, match=r'x \[B, h, w, C\]'):
+    depthwise.depthwise(x[0], jnp.zeros((3, 3, 3)))
+  with pytest.raises(AssertionError, match=r'query, key and value \[B, T, heads, D\]'):
+    attention.attend(x, x, x[:, :2])

@@ -223,3 +223,18 @@ def test_vectors_and_tokens_train(shape):
 def test_bad_input(shape, options, message):
   with pytest.raises(InputError, match=message):
     decoders.make(shape, IMAGE, **options)
+
+
+@pytest.mark.parametrize(
+  ('shape', 'options', 'wrong', 'message'),
+  [
+    ((4, 4, 8), {}, (16, 8), r'activation \[B, h, w, c\]'),
+    ((4, 4, 8), {'kind': 'reversed_ir'}, (16, 8), r'activation \[B, h, w, c\]'),
+    ((10,), {}, (1, 10), r'vector \[B, n\]'),
+    ((5, 8), {}, (1, 5, 1, 8), r'tokens \[B, 1 \+ T, c\]'),
+  ],
+)
+def test_inputs_of_another_rank_name_what_is_wanted(shape, options, wrong, message):
+  module = decoders.make(shape, IMAGE, **options)
+  with pytest.raises(AssertionError, match=message):
+    _shapes(module, wrong)

@@ -130,3 +130,12 @@ def test_maps_are_needed_by_all_but_normalize():
   enhance.check('fft_concat', (4, 4, 8))
   with pytest.raises(InputError, match=r"'fft' needs an activation \(h, w, c\)"):
     enhance.check('normalize_input+fft_concat', (10,))
+
+
+def test_shapes_that_do_not_fit_name_the_argument():
+  with pytest.raises(AssertionError, match=r'x and enhanced'):
+    enhance.merge(jnp.ones(2), jnp.ones(3), 'concat')
+  with pytest.raises(AssertionError, match=r'x \[B, h, w, c\]'):
+    enhance.spectrum(jnp.ones((4, 4, 3)))
+  with pytest.raises(AssertionError, match=r'activations \[L, N, h, w, c\]'):
+    enhance.normalization_stats('normalize_input', jnp.ones((2, 3)))

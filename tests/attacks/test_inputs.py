@@ -84,3 +84,9 @@ def test_names_and_shapes_that_cannot_be_read():
     inputs.shape('prediction', (4, 4, 512))
   with pytest.raises(InputError, match='4 tokens are not'):
     inputs.shape('patch_grid', (4, 8))
+
+
+@pytest.mark.parametrize('name', sorted(inputs.TOKENS))
+def test_tokens_have_three_dimensions(name):
+  with pytest.raises(AssertionError, match=r'tokens \[B, 1 \+ T, D\]'):
+    inputs.make(name)(jnp.zeros((2, 4, 4, 3)))

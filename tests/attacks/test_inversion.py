@@ -236,7 +236,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     dataclasses.replace(DECODER, batch_size=6),
     MAP.resolve(),
   )
-  lane = {'key': key, 'train': jnp.asarray(z), 'constants': {}}
+  lane = {'key': key, 'train': jnp.asarray(z), 'normalization_stats': {}}
   state = loop.create_fit_state(key, decoder, jnp.zeros((1, *shape)), trainer.tx).train
   state = state.replace(
     params=variables['params'], batch_stats=variables['batch_stats']
@@ -262,3 +262,18 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     found, wanted = np.asarray(value)[clear], parameter.detach().numpy()[clear]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
   assert clear.mean() > 0.9
+
+
+def test_shapes_that_do_not_fit_name_the_argument():
+  activation, image = made_up(2, images=4)
+  decoder = decoders.make(SHAPE, IMAGE)
+  blank = inversion.blank(decoder, SHAPE, 2)
+  with pytest.raises(AssertionError, match=r'activations .* of decoders \[L\]'):
+    inversion.reconstruct(decoder, blank, activation[:1])
+  with pytest.raises(AssertionError, match=r'activations .* of decoders \[L\]'):
+    inversion.evaluate(decoder, blank, activation[:1], image)
+  with pytest.raises(AssertionError, match=r'activations \[L, N, ...\] and images'):
+    inversion.evaluate(decoder, blank, activation, image[:3])
+  data = activation, image
+  with pytest.raises(AssertionError, match=r'held_out: activations'):
+    inversion.train(decoder, attack_lanes(2), data, (activation, image[:3]), RECIPE)

@@ -125,3 +125,22 @@ def test_evaluate_scores_every_lane(attack):
   )
   np.testing.assert_allclose(values['mse_paper'], 3 * values['mse'])
   np.testing.assert_allclose(values['ssim'][0], 1, rtol=1e-4)
+
+
+def test_shapes_that_do_not_fit_name_the_argument(attack):
+  model, targets, lanes, images, activations = attack
+  with pytest.raises(AssertionError, match=r'activations \[L, N, ...\] must be of 2'):
+    optimisation.reconstruct(model, targets, lanes, activations[:1], SHAPE)
+  with pytest.raises(AssertionError, match=r'edges \[L, ...\] must be of 1 lanes'):
+    optimisation.reconstruct(model, targets, lanes[:1], activations, SHAPE)
+  with pytest.raises(AssertionError, match=r'images \[B, H, W, C\]'):
+    optimisation.total_variation(jnp.zeros(SHAPE))
+  with pytest.raises(AssertionError, match=r'images \[N, H, W, C\]'):
+    interception.intercept(model, targets, lanes, images[0])
+  one = jax.tree.map(lambda leaf: leaf[:1], targets)
+  with pytest.raises(AssertionError, match='targets must hold the 2 targets'):
+    interception.intercept(model, one, lanes, images)
+  with pytest.raises(AssertionError, match=r'reconstruct\(rows\) must give'):
+    score(np.zeros((2, 4, 8, 8, 3), np.float32), images)
+  with pytest.raises(AssertionError, match=r'images \[N, H, W, C\]'):
+    scores.evaluate(images[0], lambda rows: np.zeros((2, len(rows), *SHAPE)))

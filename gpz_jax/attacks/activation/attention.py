@@ -2,100 +2,27 @@
 
 Source: docs/paper.md#attention.
 
-All of it sits in the attacker's model; the target is left alone. A decoder's attention
-is named by its blocks, joined with '+': 'aac+se+lsk+msca'. Blocks act after every
-upsampling, LSK-like ones after the last but one and MSCA-like ones after the last, so
-that the wide kernels come where the map is wide.
+All of it belongs to the attacker's model. The target stays as it is.
+
+A decoder's attention is named by its blocks, joined with '+': 'aac+se+lsk+msca'. Most
+blocks act after every upsampling. LSK and its kind act after the last but one, MSCA and
+its kind after the last, so that wide kernels are used where the map is wide.
 """
 
 import functools
 from typing import Any, Literal
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gpz_jax.attacks.activation.depthwise import Depthwise
 from gpz_jax.models import layers
 from gpz_jax.types import InputError, hint
 
 MAX_SCORES = 2**26  # attention weights held at once: 256 MB in float32
-
-
-def _taps(x: jax.Array, kernel_shape: tuple[int, ...], dilation: int):
-  """Pads x [B, h, w, C] so that tap (i, j) is a window of the size of x."""
-  pads = [(dilation * (size - 1) // 2,) * 2 for size in kernel_shape[:2]]
-  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  height, width = x.shape[1:3]
-
-  def tap(i, j):
-    rows = lax.dynamic_slice_in_dim(padded, i * dilation, height, axis=1)
-    return rows[:, :, j * dilation : j * dilation + width]
-
-  return tap
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise(x: jax.Array, w: jax.Array, dilation: int = 1) -> jax.Array:
-  """Convolves each channel with its own kernel; same size out.
-
-  A sum over the kernel's taps of shifted products: exact, and 52 to 132 times faster
-  than XLA:CPU's grouped convolution inside a compiled loop (forward and backward, 5x5
-  and 7x7).
-
-  Args:
-    x: [B, h, w, C].
-    w: [kh, kw, C], odd sizes.
-    dilation: distance of the taps.
-  """
-  tap = _taps(x, w.shape, dilation)
-  y = jnp.zeros_like(x)
-  for i in range(w.shape[0]):
-    for j in range(w.shape[1]):
-      y = y + tap(i, j) * w[i, j].reshape(1, 1, 1, -1)
-  return y
-
-
-def _depthwise_forward(x, w, dilation):
-  return depthwise(x, w, dilation), (x, w)
-
-
-def _depthwise_backward(dilation, residuals, dy):
-  x, w = residuals
-  tap = _taps(x, w.shape, dilation)
-
-  def row(i):  # a loop over rows: a third of the time to compile
-    return jnp.stack(
-      [jnp.sum(tap(i, j) * dy, axis=(0, 1, 2)) for j in range(w.shape[1])]
-    )
-
-  return depthwise(dy, w[::-1, ::-1], dilation), lax.map(row, jnp.arange(w.shape[0]))
-
-
-depthwise.defvjp(_depthwise_forward, _depthwise_backward)
-
-
-class Depthwise(nn.Module):
-  """A depthwise convolution that keeps the size."""
-
-  kernel: tuple[int, int]
-  dilation: int = 1
-  use_bias: bool = True
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
-    features = x.shape[-1]
-    shape = (*self.kernel, features)
-    # uniform in +-1/sqrt(taps), as torch counts the fan-in of a depthwise kernel
-    init = nn.initializers.variance_scaling(
-      1 / 3, 'fan_in', 'uniform', in_axis=(), out_axis=-1
-    )
-    x = depthwise(x, self.param('kernel', init, shape), self.dilation)
-    if not self.use_bias:
-      return x
-    bias = self.param('bias', nn.initializers.zeros, (features,))
-    return x + bias.reshape(1, 1, 1, -1)
 
 
 Pointwise = functools.partial(nn.Dense, kernel_init=layers.torch_default)
@@ -104,14 +31,22 @@ Pointwise = functools.partial(nn.Dense, kernel_init=layers.torch_default)
 def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
   """Softmax attention that never holds more than MAX_SCORES weights at once.
 
-  Queries are taken in chunks, recomputed in the backward pass: exact, for any length.
+  Queries are taken in chunks, which the backward pass computes again. This is exact.
 
   Args:
-    query, key, value: [B, T, heads, D].
+    query: [B, T, heads, D].
+    key: [B, T, heads, D].
+    value: [B, T, heads, D].
 
   Returns:
     [B, T, heads, D].
+
+  Raises:
+    AssertionError: The three have different shapes.
   """
+  message = 'query, key and value [B, T, heads, D]'
+  chex.assert_rank(query, 4, custom_message=message)
+  chex.assert_equal_shape([query, key, value], custom_message=message)
   batch, length, heads, features = query.shape
   size = length
   while batch * heads * size * length > MAX_SCORES and size % 2 == 0:
@@ -124,16 +59,16 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
 
 
 class MHA(nn.Module):
-  """Self-attention over the pixels, then a feed-forward layer; both residual.
+  """Self-attention over the pixels, then a feed-forward layer, both residual.
 
-  No norm before the attention, as released.
+  As in the released code, there is no norm before the attention.
   """
 
   heads: int = 2
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     features = x.shape[-1]
     tokens = x.reshape(len(x), -1, features)
     qkv = nn.DenseGeneral(
@@ -155,7 +90,7 @@ class AAC(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     gate = nn.sigmoid(Depthwise((5, 5), use_bias=False, name='gate')(x))
     return Pointwise(x.shape[-1], use_bias=False, name='pointwise')(x * gate)
 
@@ -167,7 +102,7 @@ class SE(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     features = x.shape[-1]
     y = x.mean(axis=(1, 2), keepdims=True)
     hidden = max(features // self.reduction, 1)
@@ -180,7 +115,7 @@ class LSK(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     gate = Depthwise((7, 7), name='depthwise')(x)
     return x * nn.sigmoid(Pointwise(x.shape[-1], name='pointwise')(gate))
 
@@ -190,7 +125,7 @@ class MSCA(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     scales = [Depthwise((k, k), name=f'depthwise_{k}')(x) for k in (3, 5, 7)]
     y = jnp.concatenate(scales, axis=-1)
     return x * Pointwise(x.shape[-1], name='pointwise')(y)
@@ -205,7 +140,7 @@ class PublishedLSK(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     features = x.shape[-1]
     near = Depthwise((5, 5), name='near')(x)
     far = Depthwise((7, 7), dilation=3, name='far')(near)
@@ -229,7 +164,7 @@ class PublishedMSCA(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     base = Depthwise((5, 5), name='base')(x)
     gate = base
     for size in (7, 11, 21):
@@ -246,7 +181,7 @@ class LKA(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C], same shape out."""
+    """[B, h, w, C] -> [B, h, w, C]."""
     gate = Depthwise((5, 5), name='near')(x)
     gate = Depthwise((7, 7), dilation=3, name='far')(gate)
     return x * Pointwise(x.shape[-1], name='pointwise')(gate)
@@ -263,7 +198,7 @@ BLOCKS: dict[str, tuple[type[Any], Place]] = {
   'msca': (MSCA, 'last'),
   'msca_published': (PublishedMSCA, 'last'),
 }
-# The rows of Table 5; any other combination of BLOCKS works as well.
+# The rows of Table 5. Any other combination of BLOCKS works as well.
 ATTENTIONS = ('none', 'mha', 'aac', 'aac+se', 'aac+se+lsk+msca')
 
 
@@ -271,11 +206,14 @@ def plan(name: str, stages: int) -> tuple[tuple[str, ...], ...]:
   """The blocks after each of a decoder's stages, in the order they are named.
 
   Args:
-    name: 'none' or names from BLOCKS joined with '+'.
-    stages: how many upsamplings there are; a lone one takes all blocks.
+    name: The word 'none', or names from BLOCKS joined with '+'.
+    stages: Number of upsamplings. If there is only one, it takes all blocks.
+
+  Returns:
+    The names of the blocks after each upsampling.
 
   Raises:
-    InputError: unknown or repeated block.
+    InputError: A block is unknown or repeated.
   """
   blocks = () if name == 'none' else tuple(name.split('+'))
   for block in blocks:
@@ -294,7 +232,16 @@ def plan(name: str, stages: int) -> tuple[tuple[str, ...], ...]:
 
 
 def apply(blocks: tuple[str, ...], stage: int, x: jax.Array) -> jax.Array:
-  """Runs a stage's blocks inside the compact method of a decoder: [B, h, w, C]."""
+  """Applies the blocks of a stage inside the compact method of a decoder.
+
+  Args:
+    blocks: Names of the blocks, from `plan`.
+    stage: Number of the upsampling, from 0. It is part of the variables' names.
+    x: [B, h, w, C].
+
+  Returns:
+    [B, h, w, C].
+  """
   for block in blocks:
     x = BLOCKS[block][0](name=f'{block}_{stage}')(x)
   return x

@@ -45,7 +45,7 @@ class DecoderAttack(Attack):
     enhance: Enhancement of its input, see `enhance`.
     attention: Blocks after its upsamplings, see `attention`.
     decoder: Kind of decoder, see `decoders.make`.
-    act: Its activation functions; auto follows its kind.
+    act: Kind of its activation functions. The default, auto, follows its kind.
   """
 
   input: str = 'activation'
@@ -65,14 +65,18 @@ class DecoderAttack(Attack):
 
   @property
   def reads_prediction(self) -> bool:
-    """Whether it attacks the model's answer, and no split."""
+    """Whether it attacks the model's answer instead of a split."""
     return self.input in inputs.PREDICTIONS
 
   def make(self, activation: Shape, image: ImageShape) -> nn.Module:
-    """The decoder for activations (or logits) of a shape, without the batch.
+    """The decoder for activations or logits of a shape.
+
+    Args:
+      activation: Shape of one activation, without the batch.
+      image: (H, W, C).
 
     Raises:
-      InputError: This attack does not work on them.
+      InputError: The attack does not work on them.
     """
     return decoders.make(
       inputs.shape(self.input, activation),
@@ -84,11 +88,11 @@ class DecoderAttack(Attack):
     )
 
   def check_shape(self, activation: Shape, image: ImageShape) -> None:
-    """Raises InputError where there is no decoder for activations of a shape."""
+    """Raises InputError if there is no decoder for activations of a shape."""
     self.make(activation, image)
 
   def make_network(self, activation: Shape, image: ImageShape) -> Network:
-    """The decoder."""
+    """The decoder and the shape of its input."""
     return Network(self.make(activation, image), inputs.shape(self.input, activation))
 
   def compile_ahead(
@@ -112,7 +116,7 @@ class DecoderAttack(Attack):
       train,
       shapes(sizes.num_held_out),
       recipe,
-      constants=jax.eval_shape(statistics, train[0]),
+      normalization_stats=jax.eval_shape(statistics, train[0]),
       engine=engine,
       ahead=True,
     )
@@ -127,7 +131,7 @@ class DecoderAttack(Attack):
         (train, scenario.train.image),
         (self._read(scenario.held_out_activations), scenario.held_out.image),
         scenario.decoder_recipe,
-        constants=enhance.normalization_stats(self.enhance, train),
+        normalization_stats=enhance.normalization_stats(self.enhance, train),
         engine=scenario.engine,
         trainer=scenario.trainer,
         order_seed=scenario.order_seed,
@@ -137,14 +141,14 @@ class DecoderAttack(Attack):
     return self.restore(scenario, trained)._replace(history=history)
 
   def blank(self, scenario: Scenario) -> Any:
-    """Shapes of the decoders."""
+    """The shapes of the decoders."""
     shape = inputs.shape(self.input, scenario.intercepted.aux.shape[2:])
     return jax.eval_shape(
       lambda: inversion.blank(self._make(scenario), shape, len(scenario.lanes))
     )
 
   def restore(self, scenario: Scenario, saved: inversion.Decoders) -> Outcome:
-    """What trained decoders make of the activations."""
+    """The outcome of trained decoders, which rebuild images when they are asked for."""
     decoder = self._make(scenario)
 
     def decode(activations: Activations):
@@ -160,7 +164,7 @@ class DecoderAttack(Attack):
       is_finite=saved.is_finite,
       on_train=decode(scenario.train_activations),
       n_train=len(scenario.train),
-      # the name of what is inside an enhancement
+      # An enhancement wraps the decoder, whose name says more.
       architecture=type(getattr(decoder, 'decoder', decoder)).__name__,
       num_params=sum(math.prod(leaf.shape[1:]) for leaf in params),
       epochs=scenario.decoder_recipe.epochs,
@@ -173,7 +177,7 @@ class DecoderAttack(Attack):
     return self.make(scenario.intercepted.aux.shape[2:], scenario.image_shape)
 
   def _read(self, activations: Activations) -> Activations:
-    """What the decoder is given of activations [L, N, ...]."""
+    """What the decoder is given when the activations are [L, N, ...]."""
     if self.input == 'activation':
       return activations
     return interception.convert(activations, inputs.make(self.input))

@@ -1,186 +1,31 @@
-"""Decoders: activation in, image out; the architecture follows the activation's shape.
+"""Decoders, which turn an activation into an image.
 
-A decoder is called as `decoder(activation, *, train=False)`.
+The shape of the activation decides the architecture. A decoder is called as
+`decoder(activation, *, train=False)`.
 
-Source: docs/paper.md#decoders: of vectors after Yang et al. 2019, of feature maps and
-the reversed IR-152 after the paper's released code; docs/paper.md#attention.
+Source: docs/paper.md#decoders and docs/paper.md#attention.
 """
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import flax.linen as nn
-import jax
 
 from gpz_jax.attacks.activation import attention as attention_lib
 from gpz_jax.attacks.activation import enhance as enhance_lib
 from gpz_jax.attacks.activation import inputs
-from gpz_jax.models import layers
+from gpz_jax.attacks.activation.decoder_modules import (
+  ACTS,
+  Act,
+  Enhanced,
+  FeatureDecoder,
+  ReversedIR,
+  VectorDecoder,
+)
 from gpz_jax.types import InputError, check_known
 
-Act = Literal['code', 'tanh', 'prelu']
-ACTS: tuple[Act, ...] = ('code', 'tanh', 'prelu')
 Kind = Literal['auto', 'inversion4', 'reversed_ir']
 KINDS: tuple[Kind, ...] = ('auto', 'inversion4', 'reversed_ir')
-MIN_WIDTH = 32
-HALVINGS = 3  # further upsamplings keep the channels
-
-OutConv = functools.partial(
-  layers.Conv, kernel_size=(3, 3), kernel_init=layers.torch_default, name='out'
-)
-
-
-def activation_of(act: Act, stage: int) -> Callable[[], Callable]:
-  """The activation after upsampling `stage` (0 = the first).
-
-  Source: docs/paper.md#decoders.
-
-  `code` is what the released code does: Tanh after the first, PReLU after the others.
-  """
-  tanh = act == 'tanh' or (act == 'code' and stage == 0)
-  return (lambda: nn.tanh) if tanh else layers.PReLU
-
-
-def channels_after(width: int, stage: int) -> int:
-  """Channels after upsampling `stage` (0 = the first) of a map with `width` of them.
-
-  They halve three times at most and never fall below 32, so that an attack on a narrow
-  target does not fail for want of width; for the paper's activations (c >= 64) the
-  floor changes nothing.
-  """
-  for _ in range(min(stage + 1, HALVINGS)):
-    width = max(width // 2, MIN_WIDTH)
-  return width
-
-
-class FeatureDecoder(nn.Module):
-  """Feature map [B, h, w, c] -> image [B, H, W, C] in [0, 1] by `ups` upsamplings.
-
-  An activation already as large as the image gets a convolution in place of the
-  upsampling.
-  """
-
-  ups: int
-  channels: int  # of the image
-  width: int  # channels the halving starts from: the activation's, before enhancement
-  act: Act = 'code'
-  attention: str = 'none'
-  up_to_image: bool = False  # the last upsampling gives the image (`inversion4`)
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c] -> [B, h 2**ups, w 2**ups, channels] in [0, 1]."""
-    stages = self.ups - self.up_to_image
-    plan = attention_lib.plan(self.attention, max(stages, 1))
-    for stage in range(stages):
-      width = channels_after(self.width, stage)
-      up = layers.Upsample(width, activation_of(self.act, stage), name=f'up_{stage}')
-      x = attention_lib.apply(plan[stage], stage, up(x, train=train))
-    if not self.ups:
-      x = layers.Conv(channels_after(self.width, 0), (3, 3), name='conv_0')(x)
-      x = layers.BatchNorm(use_running_average=not train, name='norm_0')(x)
-      x = attention_lib.apply(plan[0], 0, activation_of(self.act, 0)()(x))
-    if self.up_to_image:
-      return nn.sigmoid(layers.UpsampleConv(self.channels, name='out')(x))
-    return nn.sigmoid(OutConv(self.channels, use_bias=False)(x))
-
-
-class ReverseUnit(nn.Module):
-  """IR-152's residual unit run backwards: doubles the size, or keeps it.
-
-  BN, 3x3 convolution, PReLU, k4 s2 upsampling (or 3x3), BN, plus a learned shortcut. A
-  transposed convolution of stride 1 is a convolution with the kernel flipped.
-  """
-
-  features: int
-  doubles: bool = True
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c] -> [B, 2h, 2w, features], or [B, h, w, features]."""
-    norm = functools.partial(layers.BatchNorm, use_running_average=not train)
-    conv = functools.partial(
-      layers.Conv, self.features, use_bias=False, kernel_init=layers.torch_default
-    )
-    up = functools.partial(layers.UpsampleConv, self.features, use_bias=False)
-    y = conv((3, 3), name='conv_1')(norm(name='norm_1')(x))
-    y = layers.PReLU(per_channel=True, name='prelu')(y)
-    y = up(name='conv_2')(y) if self.doubles else conv((3, 3), name='conv_2')(y)
-    y = norm(name='norm_2')(y)
-    if self.doubles:
-      return y + up(name='shortcut_conv')(x)
-    x = conv((1, 1), padding=0, name='shortcut_conv')(x)
-    return y + norm(name='shortcut_norm')(x)
-
-
-class ReversedIR(nn.Module):
-  """IR-152 run backwards: reverse units up to the image (Table 5, Inversion-IR152)."""
-
-  ups: int
-  channels: int
-  width: int
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c] -> [B, h 2**ups, w 2**ups, channels] in [0, 1]."""
-    for stage in range(self.ups):
-      unit = ReverseUnit(channels_after(self.width, stage), name=f'unit_{stage}')
-      x = unit(x, train=train)
-    last = ReverseUnit(self.channels, doubles=False, name=f'unit_{self.ups}')
-    return nn.sigmoid(OutConv(self.channels)(last(x, train=train)))
-
-
-class VectorDecoder(nn.Module):
-  """Vector [B, n] -> image [B, 4 * 2**ups, ..., C]: Yang et al.'s decoder.
-
-  64 x 64 images take 512, 256, 128, 64 channels; each halving of the size drops the
-  widest layer.
-  """
-
-  ups: int
-  channels: int
-  act: Act = 'tanh'
-  base: int = 64  # channels before the image
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, n] -> [B, 4 * 2**ups, 4 * 2**ups, channels] in [0, 1]."""
-    width = self.base * 2 ** (self.ups - 1)
-    # A transposed convolution k4 s1 on 1x1 is a fully connected layer, one bias a
-    # channel.
-    x = nn.Dense(
-      16 * width, use_bias=False, kernel_init=layers.torch_default, name='project'
-    )(x)
-    x = x.reshape(-1, 4, 4, width)
-    x = x + self.param('bias', nn.initializers.zeros, (width,)).reshape(1, 1, 1, -1)
-    x = layers.BatchNorm(use_running_average=not train, name='norm')(x)
-    x = activation_of(self.act, 0)()(x)
-    for stage in range(1, self.ups):
-      width //= 2
-      up = layers.Upsample(width, activation_of(self.act, stage), name=f'up_{stage}')
-      x = up(x, train=train)
-    return nn.sigmoid(layers.UpsampleConv(self.channels, name='out')(x))
-
-
-class Enhanced(nn.Module):
-  """A decoder behind an enhancement of its input; tokens are put on their grid first.
-
-  Variables: 'decoder', and one entry for each part of the enhancement that has any.
-  """
-
-  decoder: nn.Module
-  enhance: str = 'none'
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c], [B, 1 + T, c] or [B, n] -> [B, H, W, C] in [0, 1]."""
-    if x.ndim == 3:
-      x = inputs.patch_grid(x)
-    for part in enhance_lib.parts(self.enhance):
-      x = part.make()(x, train=train)
-    return self.decoder(x, train=train)
 
 
 def make(
@@ -192,21 +37,22 @@ def make(
   attention: str = 'none',
   enhance: str = 'none',
 ) -> nn.Module:
-  """The decoder for an activation.
+  """Makes the decoder for activations of some shape.
 
   Args:
     activation_shape: (h, w, c), (n,) or (1 + T, c) of class token and patches, without
       the batch. See `inputs` for other ways to read tokens.
     image_shape: (H, W, C).
-    act: activations; if None `code` for maps and `tanh` for vectors and `inversion4`.
-    kind: `auto` follows the shape; the others are for maps.
-    attention: blocks after the upsamplings of a map's decoder, see `attention`.
-    enhance: of the activation, see `enhance`. An enhancement that normalizes needs
-      `enhance.normalization_stats` in the decoder's batch_stats.
+    act: Kind of activation functions. None stands for `code` with maps, and for `tanh`
+      with vectors and `inversion4`.
+    kind: Kind of decoder. `auto` follows the shape, and the others are for maps.
+    attention: Blocks after the upsamplings of a map's decoder, see `attention`.
+    enhance: Enhancement of the activation, see `enhance`. If it normalizes, the
+      decoder's batch_stats must hold what `enhance.normalization_stats` gives.
 
   Raises:
-    InputError: unknown names, options that do not go together, or no number of
-      doublings leads from the activation to the image.
+    InputError: A name is unknown, options do not go together, or no number of doublings
+      leads from the activation to the image.
   """
   check_known('decoder', kind, KINDS)
   if act is not None:
@@ -230,8 +76,8 @@ def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Mod
     return VectorDecoder(_vector_ups(image_shape), image_shape[2], act or 'tanh')
   if len(activation_shape) != 3:
     raise InputError(
-      f'activation of shape {activation_shape} has no decoder; (h, w, c), (n,) and'
-      ' (tokens, c) do'
+      f'activation of shape {activation_shape} has no decoder; use a split that sends'
+      ' (h, w, c), (n,) or (tokens, c)'
     )
   ups = _map_ups(activation_shape, image_shape)
   channels, width = image_shape[2], activation_shape[2]
@@ -247,8 +93,8 @@ def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Mod
   least = 1 if attention == 'none' else 2
   if ups < least:
     raise InputError(
-      f"decoder 'inversion4' with attention '{attention}' needs {least} doublings, the"
-      f" activation {activation_shape} is {ups} away from the image; use 'auto'"
+      f"decoder 'inversion4' with attention '{attention}' needs {least} doublings, but"
+      f" the activation {activation_shape} is {ups} away from the image; use 'auto'"
     )
   return FeatureDecoder(ups, channels, width, act or 'tanh', attention, True)
 

@@ -1,8 +1,8 @@
 """Feature enhancement: what an attacker does to the activation before decoding it.
 
-An enhancement is named by its parts, joined with '+', first to last:
-'normalize_input+nn_concat'. Each part replaces the activation (`input`), is added to
-it (`residual`) or stands beside it (`concat`).
+An enhancement is named by its parts in order, joined with '+', such as
+'normalize_input+nn_concat'. Each part replaces the activation (`input`), is added to it
+(`residual`) or is put beside it as further channels (`concat`).
 
 Source: docs/paper.md#enhancement, Table 4 of the paper.
 """
@@ -10,6 +10,7 @@ Source: docs/paper.md#enhancement, Table 4 of the paper.
 import dataclasses
 from typing import Any, Literal
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -23,21 +24,32 @@ DROPOUT = 0.3
 
 
 def merge(x: jax.Array, enhanced: jax.Array, mode: Mode) -> jax.Array:
-  """[..., c] and [..., c] -> [..., c], or [..., 2c] for `concat`."""
+  """Joins an activation with what a part made of it.
+
+  Args:
+    x: The activation [..., c].
+    enhanced: What the part made of it, [..., c].
+    mode: How the two are joined.
+
+  Returns:
+    [..., c], or [..., 2c] for `concat`.
+  """
+  chex.assert_equal_shape([x, enhanced], custom_message='x and enhanced [..., c]')
   if mode == 'concat':
     return jnp.concatenate([x, enhanced], axis=-1)
   return x + enhanced if mode == 'residual' else enhanced
 
 
 def spectrum(x: jax.Array) -> jax.Array:
-  """log(1 + |Re| + |Im|) of the orthonormal 2-D transform, standardised per example.
+  """The spectrum log(1 + |Re| + |Im|) of each channel, standardised per example.
 
   Args:
-    x: [B, h, w, c].
+    x: [B, h, w, c], which is transformed over h and w by an orthonormal transform.
 
   Returns:
-    [B, h, w, c]; mean 0 and deviation 1 over each example.
+    [B, h, w, c], with mean 0 and deviation 1 over each example.
   """
+  chex.assert_rank(x, 4, custom_message='x [B, h, w, c]')
   transform = jnp.fft.fft2(x, axes=(1, 2), norm='ortho')
   x = jnp.log1p(jnp.abs(transform.real) + jnp.abs(transform.imag))
   axes = (1, 2, 3)
@@ -46,7 +58,7 @@ def spectrum(x: jax.Array) -> jax.Array:
 
 
 class FFT(nn.Module):
-  """The activation's spectrum; no parameters."""
+  """The activation's spectrum, which has no parameters."""
 
   mode: Mode
 
@@ -58,8 +70,7 @@ class FFT(nn.Module):
 class Normalize(nn.Module):
   """Standardises each channel by the auxiliary activations' mean and deviation.
 
-  They are constants in the collection batch_stats, put there by
-  `normalization_stats`.
+  They are constants in the collection batch_stats. `normalization_stats` computes them.
   """
 
   mode: Mode
@@ -78,7 +89,7 @@ class Normalize(nn.Module):
 class FeatureEnhancer(nn.Module):
   """3x3 convolution, instance norm, ReLU, dropout of whole channels, 1x1 convolution.
 
-  2,622,464 parameters at 512 channels.
+  It has 2,622,464 parameters at 512 channels.
   """
 
   mode: Mode
@@ -103,10 +114,10 @@ def _instance_norm(x: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-  """One step of an enhancement: the linen module, by class, name and fields."""
+  """One part of an enhancement: a linen module, by its class, name and fields."""
 
   module: type[nn.Module]
-  name: str  # of its variables in the decoder
+  name: str  # the name of its variables in the decoder
   fields: dict[str, Any]
 
   def make(self) -> nn.Module:
@@ -126,7 +137,7 @@ PARTS: dict[str, Part] = {
     for m in ('residual', 'concat')
   },
 }
-# The rows of Table 4; any other order and combination of PARTS works as well.
+# The rows of Table 4. Any other order and combination of PARTS works as well.
 ENHANCEMENTS = (
   'none',
   *PARTS,
@@ -136,11 +147,14 @@ ENHANCEMENTS = (
 
 
 def parts(name: str) -> tuple[Part, ...]:
-  """The steps of the enhancement called `name`; none for 'none'.
+  """The parts of an enhancement, in order.
+
+  Args:
+    name: Name of the enhancement. It is 'none' or names from PARTS joined with '+'.
 
   Raises:
-    InputError: unknown part, one kind of part twice, or `normalize` after another part
-      (its constants are those of the activation itself).
+    InputError: A part is unknown, two parts are of one kind, or `normalize` comes after
+      another part although its constants are those of the activation itself.
   """
   if name == 'none':
     return ()
@@ -163,10 +177,14 @@ def parts(name: str) -> tuple[Part, ...]:
 
 
 def check(name: str, activation_shape: tuple[int, ...]) -> None:
-  """Checks that an enhancement exists and works on activations of this shape.
+  """Checks that an enhancement exists and works on activations of a shape.
+
+  Args:
+    name: Name of the enhancement.
+    activation_shape: Shape of one activation, without the batch.
 
   Raises:
-    InputError: it does not.
+    InputError: It does not exist, or it does not work on them.
   """
   spatial = [part.name for part in parts(name) if part.module is not Normalize]
   if spatial and len(activation_shape) == 1:
@@ -180,17 +198,22 @@ def normalization_stats(name: str, activations: Activations) -> dict[str, Any]:
   """What an enhancement must know of the auxiliary activations, for every lane.
 
   Args:
-    name: of the enhancement.
-    activations: [L, N, ..., c], any float type; of tokens [L, N, 1 + T, c] the class
-      token is left out.
+    name: Name of the enhancement.
+    activations: [L, N, ..., c], of any float type. The class token of tokens
+      [L, N, 1 + T, c] is left out.
 
   Returns:
-    {} or {'normalize': {'mean': [L, c], 'scale': [L, c]}}, to be laid over the
-    decoder's batch_stats. A channel that never varies gets scale 0: it tells nothing,
-    and 1 / (0 + 1e-8) would blow up its first deviation on test data.
+    {} or {'normalize': {'mean': [L, c], 'scale': [L, c]}}, which overwrites part of the
+    decoder's batch_stats. A channel that never varies gets scale 0. It tells nothing,
+    and 1 / (0 + 1e-8) would make its first deviation on test data huge.
+
+  Raises:
+    AssertionError: The activations have neither of these ranks.
   """
   if all(part.module is not Normalize for part in parts(name)):
     return {}
+  message = 'activations [L, N, h, w, c], [L, N, 1 + T, c] or [L, N, n]'
+  chex.assert_rank(activations, {3, 4, 5}, custom_message=message)
   if activations.ndim == 4:
     activations = activations[:, :, 1:]
   axes = tuple(range(1, activations.ndim - 1))
@@ -205,6 +228,6 @@ def normalization_stats(name: str, activations: Activations) -> dict[str, Any]:
 
   if isinstance(activations, jax.Array):
     return {'normalize': measure(activations)}
-  # kept outside the device: one lane of them at a time
+  # They are outside the device, which takes one lane of them at a time.
   found = [measure(activations[i : i + 1]) for i in range(len(activations))]
   return {'normalize': jax.tree.map(lambda *lanes: jnp.concatenate(lanes), *found)}

@@ -1,13 +1,14 @@
-"""What of an intercepted activation, or of the prediction, a decoder is given.
+"""Inputs of decoders: what is read of an intercepted activation or of the prediction.
 
-Each input is a pure function applied once, when the attacker's data are collected; the
-decoder's architecture then follows the shape of its result.
+Each input is a pure function, which is applied once when the attacker's data are
+collected. The decoder's architecture then follows the shape of its result.
 
 Source: docs/paper.md#decoder-inputs.
 """
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -19,19 +20,19 @@ POWER = 1 / 12  # Zhang 2023
 
 
 def activation(x: jax.Array) -> jax.Array:
-  """The activation [B, ...] as it was sent."""
+  """The activation as it was sent: [B, ...] -> [B, ...]."""
   return x
 
 
 def prediction(logits: jax.Array) -> jax.Array:
-  """Softmax of the logits [B, K]."""
+  """The softmax of the logits: [B, K] -> [B, K]."""
   return jax.nn.softmax(logits)
 
 
 def prediction_log(logits: jax.Array) -> jax.Array:
-  """Logarithm of the prediction, shifted to be non-negative: logits [B, K] -> [B, K].
+  """The logarithm of the prediction, shifted to be non-negative: [B, K] -> [B, K].
 
-  Taken from the logits, so that no probability underflows.
+  It is computed from the logits, so that no probability underflows.
 
   Source: Yang et al., Neural network inversion in adversarial setting, CCS 2019.
   """
@@ -40,25 +41,28 @@ def prediction_log(logits: jax.Array) -> jax.Array:
 
 
 def prediction_power(logits: jax.Array) -> jax.Array:
-  """The prediction to the power 1/12, which lifts the small scores: [B, K]."""
+  """The prediction to the power 1/12, which raises small scores: [B, K] -> [B, K]."""
   return jnp.exp(POWER * jax.nn.log_softmax(logits))
 
 
 def cls(tokens: jax.Array) -> jax.Array:
   """The class token: [B, 1 + T, D] -> [B, D]."""
+  chex.assert_rank(tokens, 3, custom_message='tokens [B, 1 + T, D]')
   return tokens[:, 0]
 
 
 def patch(tokens: jax.Array) -> jax.Array:
-  """The patch tokens as one vector, as the paper takes them: [B, 1 + T, D] -> [B, TD].
+  """The patch tokens as one vector, as in the paper: [B, 1 + T, D] -> [B, T D].
 
-  Costly: the first layer of its decoder has 8,192 weights per number.
+  This is costly: the first layer of its decoder has 8,192 weights for each number.
   """
+  chex.assert_rank(tokens, 3, custom_message='tokens [B, 1 + T, D]')
   return tokens[:, 1:].reshape(len(tokens), -1)
 
 
 def patch_grid(tokens: jax.Array) -> jax.Array:
-  """The patch tokens where they lie in the image: [B, 1 + s^2, D] -> [B, s, s, D]."""
+  """The patch tokens on the grid of the image: [B, 1 + s^2, D] -> [B, s, s, D]."""
+  chex.assert_rank(tokens, 3, custom_message='tokens [B, 1 + T, D]')
   batch, length, features = tokens.shape
   side = round((length - 1) ** 0.5)
   if side < 1 or side**2 != length - 1:
@@ -70,18 +74,18 @@ def patch_grid(tokens: jax.Array) -> jax.Array:
 
 
 def cls_patch(tokens: jax.Array) -> jax.Array:
-  """The patch grid with the class token beside each patch: -> [B, s, s, 2D]."""
+  """The patch grid with the class token: [B, 1 + s^2, D] -> [B, s, s, 2D]."""
   grid = patch_grid(tokens)
   beside = jnp.broadcast_to(tokens[:, :1, None], grid.shape)
   return jnp.concatenate([grid, beside], axis=-1)
 
 
-PREDICTIONS: dict[str, Read] = {  # read the logits, whatever the split
+PREDICTIONS: dict[str, Read] = {  # these read the logits, whatever the split
   'prediction': prediction,
   'prediction_log': prediction_log,
   'prediction_power': prediction_power,
 }
-TOKENS: dict[str, Read] = {  # read an activation [tokens, features]
+TOKENS: dict[str, Read] = {  # these read an activation (tokens, features)
   'cls': cls,
   'patch': patch,
   'patch_grid': patch_grid,
@@ -91,24 +95,24 @@ INPUTS: dict[str, Read] = {'activation': activation, **PREDICTIONS, **TOKENS}
 
 
 def make(name: str) -> Read:
-  """The input called `name`: a function of a batch.
+  """The input of some name, which is a function of a batch.
 
   Raises:
-    InputError: unknown name.
+    InputError: The name is unknown.
   """
   check_known('input', name, INPUTS)
   return INPUTS[name]
 
 
 def shape(name: str, source_shape: tuple[int, ...]) -> tuple[int, ...]:
-  """What the decoder is given, without the batch.
+  """The shape of what the decoder is given, without the batch.
 
   Args:
-    name: one of INPUTS.
-    source_shape: of the activation, or (K,) for the inputs in PREDICTIONS.
+    name: Name of the input, one of INPUTS.
+    source_shape: Shape of the activation, or (K,) for the inputs in PREDICTIONS.
 
   Raises:
-    InputError: unknown name, or an input that cannot be read from this shape.
+    InputError: The name is unknown, or the input cannot be read from this shape.
   """
   read = make(name)
   rank = {**dict.fromkeys(PREDICTIONS, 1), **dict.fromkeys(TOKENS, 2)}.get(name)

@@ -1,8 +1,8 @@
 """What the attacker intercepts, computed once: the activations of all images.
 
-The edge is frozen and nothing is augmented, so every activation is read in all epochs
-by all attacks. Activations are kept on the device where they fit, else in the host's
-memory, else in a file that is mapped into it.
+The edge is frozen and nothing is augmented, so all attacks read the same activations
+in all epochs. Activations are kept on the device if they fit there. If not, they are
+kept in the host's memory, and failing that in a file that is mapped into it.
 """
 
 import functools
@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -24,17 +25,21 @@ from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
 
-CHUNK = 128  # examples the host hands over at a time
-HOST_SHARE = 0.5  # of the host's memory that activations may take
+CHUNK = 128  # examples that the host hands over at a time
+HOST_SHARE = 0.5  # the share of the host's memory that activations may take
 Place = Literal['device', 'host', 'disk']
 PLACES: tuple[Place, ...] = get_args(Place)
 Activations = jax.Array | np.ndarray  # [L, N, ...]; an ndarray lies outside the device
 
 
 def choose_place(num_bytes: int, budget_bytes: float) -> Place:
-  """Where activations of that size go: the first place they fit.
+  """The first place where activations of some size fit.
 
-  On CPU the device's memory is the host's, so there is nothing between it and disk.
+  On CPU the device's memory is the host's, so that only the disk remains.
+
+  Args:
+    num_bytes: Size of all activations in bytes.
+    budget_bytes: Most bytes of the device that activations may take.
   """
   if num_bytes <= budget_bytes:
     return 'device'
@@ -47,12 +52,12 @@ def choose_place(num_bytes: int, budget_bytes: float) -> Place:
 class Intercepted(NamedTuple):
   """What the attacker sees of L lanes."""
 
-  aux: Activations  # [L, N, ...] of the attacker's own images
-  test: Activations  # [L, N, ...] of the user's
+  aux: Activations  # [L, N, ...], of the attacker's own images
+  test: Activations  # [L, N, ...], of the user's images
   place: Place
 
   def take(self, index: np.ndarray) -> 'Intercepted':
-    """Those of the lanes at `index`."""
+    """What the attacker sees of the lanes at `index`."""
     return self._replace(aux=self.aux[index], test=self.test[index])
 
 
@@ -67,24 +72,31 @@ def intercept(
   place: Place = 'device',
   path: pathlib.Path | None = None,
 ) -> Activations:
-  """The activation of every image for each lane, kept where it is wanted.
+  """The activation of every image for each lane, kept in the wanted place.
 
   Args:
     model: Architecture of the targets.
     targets: Variables of the targets, stacked.
-    lanes: L lanes whose splits have one activation shape.
+    lanes: The L lanes, whose splits have the same activation shape.
     images: [N, H, W, C] uint8.
     dtype: Number format to store activations in; they are computed in float32.
-    engine: Its convolutions are used.
+    engine: The engine, of which only the convolutions are used.
     place: Where activations are kept.
-    path: File for them, where the place is disk.
+    path: File that holds them if the place is disk.
 
   Returns:
-    [L, N, ...]: a jax.Array on the device, else an ndarray.
+    [L, N, ...], a jax.Array if the place is the device and an ndarray otherwise.
 
   Raises:
+    AssertionError: The images have another rank, or a lane has no target.
     Interrupted: A signal came.
   """
+  chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
+  # JAX clamps an index that is too large, and would take the last target in silence.
+  num_targets = 1 + max(lane.target for lane in lanes)
+  message = f'targets must hold the {num_targets} targets of the lanes, stacked'
+  for leaf in jax.tree.leaves(targets):
+    chex.assert_axis_dimension_gteq(leaf, 0, num_targets, custom_message=message)
   places = [(lane.target, lane.split) for lane in lanes]
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
   kept: Any = None
@@ -109,15 +121,17 @@ def _make_store(shape, dtype, place: Place, path: pathlib.Path | None) -> Activa
   assert path is not None, 'disk needs a file'
   path.parent.mkdir(parents=True, exist_ok=True)
   store = np.lib.format.open_memmap(path, 'w+', dtype, shape)
-  if hasattr(os, 'posix_fallocate'):  # not on macOS
-    with path.open('r+b') as file:  # a full disk fails here: in the map it is SIGBUS
+  if hasattr(os, 'posix_fallocate'):  # macOS has none
+    # A full disk raises an error here. Later, writing to the map would end the process
+    # by the signal SIGBUS.
+    with path.open('r+b') as file:
       os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
   return store
 
 
 @functools.partial(jax.jit, donate_argnums=(0,))
 def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
-  """Puts a chunk where it belongs, in place."""
+  """Writes a chunk into the activations [L, N, ...], in place, from row `start`."""
   return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
 
 
@@ -136,7 +150,7 @@ def _intercept_chunk(model, targets, images, places, dtype, engine) -> jax.Array
 
 @functools.partial(jax.jit, static_argnums=(0, 4, 5, 6))
 def _run_edge(model, targets, target, images, splits, dtype, engine):
-  """Split -> [CHUNK, ...], of one of the targets."""
+  """Maps each split of one target to its activations [CHUNK, ...]."""
 
   @engine.traced
   def run(variables, images):
@@ -148,14 +162,17 @@ def _run_edge(model, targets, target, images, splits, dtype, engine):
 
 
 def chunks(num_examples: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Equal pieces, so that one compiled program serves every subset.
+  """Divides a subset into equal chunks, so that one compiled program serves them all.
+
+  Args:
+    num_examples: Size of the subset.
 
   Yields:
-    Rows [CHUNK] of the subset and their mask [CHUNK] float32. The last piece is filled
+    Rows [CHUNK] of the subset and their mask [CHUNK] float32. The last chunk is filled
     up with other rows, whose mask is 0.
 
   Raises:
-    Interrupted: a signal came.
+    Interrupted: A signal came.
   """
   for rows, mask in zip(*eval_order(num_examples, CHUNK), strict=True):
     interruption.check()
@@ -165,14 +182,22 @@ def chunks(num_examples: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def read(activations: Activations, rows: np.ndarray) -> Activations:
   """The activations [L, n, ...] of rows [n]."""
   if jax.default_backend() == 'cpu':
-    activations = np.asarray(activations)  # no copy, because it is the host's memory
+    activations = np.asarray(activations)  # not copied: this is the host's memory
   return activations[:, rows]
 
 
 def convert(
   activations: Activations, function: Callable[[jax.Array], jax.Array]
 ) -> Activations:
-  """Applies `function`, [N, ...] -> [N, ...], to every lane, where they are kept."""
+  """Applies a function of a batch to every lane, where the activations are kept.
+
+  Args:
+    activations: [L, N, ...].
+    function: Function from a batch [N, ...] to another batch of N, example by example.
+
+  Returns:
+    [L, N, ...], on the device if `activations` are there.
+  """
   run = jax.jit(jax.vmap(function))
   if isinstance(activations, jax.Array):
     return run(activations)

@@ -1,7 +1,7 @@
 """The inversion attack: a decoder trained to turn activations back into images.
 
-A lane is one target at one split. Lanes whose activations have one shape form a
-cohort, trained by one compiled program. The edge is frozen and nothing is augmented,
+A lane is one target at one split. Lanes whose activations have the same shape form a
+cohort, which one compiled program trains. The edge is frozen and nothing is augmented,
 so every activation is computed once and read in all epochs.
 """
 
@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -33,9 +34,9 @@ from gpz_jax.training.state import Best
 class Decoders(NamedTuple):
   """Trained decoders, stacked over lanes."""
 
-  best: Best  # [L] the chosen epoch's variables
+  best: Best  # [L] the variables of the chosen epoch
   is_finite: jax.Array  # [L] bool
-  step: jax.Array  # [L] int32, steps taken
+  step: jax.Array  # [L] int32, the number of steps taken
 
 
 def train(
@@ -45,7 +46,7 @@ def train(
   held_out: tuple[Activations, np.ndarray],
   recipe: Recipe,
   *,
-  constants: Any = None,
+  normalization_stats: Any = None,
   engine: Engine = AUTO,
   trainer: Trainer | None = None,
   order_seed: int = 0,
@@ -55,27 +56,31 @@ def train(
   """Trains one decoder per lane by the per-element squared error.
 
   Args:
-    decoder: the architecture, `decoders.make` of the cohort's shapes.
-    lanes: the cohort's lanes, L of them.
+    decoder: The architecture, which `decoders.make` gives for the shapes of the cohort.
+    lanes: The L lanes of the cohort.
     train_data: Activations [L, N, ...] and their images [N, H, W, C] uint8.
     held_out: The same for the data that drive the plateau and choose the epoch.
-    recipe: how to train.
-    constants: What the decoder must know of the data of its lane, see
-      `enhance.normalization_stats`.
-    engine: how lanes are computed.
-    trainer: of `make_trainer` for the same shapes; made here where None.
-    order_seed: of the order of examples, shared by all lanes.
-    on_progress: progress, see `Trainer.fit`.
-    snapshots: where snapshots are kept, likewise.
+    recipe: How to train.
+    normalization_stats: What `enhance.normalization_stats` gives for the activations of
+      `train_data`. None stands for an enhancement that needs none.
+    engine: How lanes are computed.
+    trainer: What `make_trainer` gives for the same shapes. None makes one here.
+    order_seed: Seed of the order of examples, which all lanes share.
+    on_progress: Called after each segment, see `Trainer.fit`.
+    snapshots: Place where snapshots are kept, see `Trainer.fit`.
 
   Returns:
-    The decoders [L] at their best epoch, and the history: loss and mse.
+    The decoders [L] at their best epoch, and the history of loss and mse.
+
+  Raises:
+    AssertionError: An array does not have the shape that is said above.
+    Interrupted: A signal came.
   """
   trainer = trainer or make_trainer(
     decoder, train_data, held_out, recipe, engine=engine
   )
   keys = jnp.stack([lane.key() for lane in lanes])
-  stacked, shared = make_arguments(keys, train_data, held_out, constants)
+  stacked, shared = make_arguments(keys, train_data, held_out, normalization_stats)
   states, history = trainer.fit(
     stacked,
     jax.device_put(shared),
@@ -90,7 +95,13 @@ def train(
 def blank(
   decoder: nn.Module, activation_shape: tuple[int, ...], num_lanes: int
 ) -> Decoders:
-  """Decoders of the right structure and shapes, to restore a checkpoint into."""
+  """Decoders that have not been trained, into which a checkpoint is restored.
+
+  Args:
+    decoder: The architecture.
+    activation_shape: Shape of one input, without lanes and batch.
+    num_lanes: L, the number of decoders.
+  """
 
   def one(_: jax.Array) -> Decoders:
     sample = jnp.zeros((1, *activation_shape))
@@ -111,14 +122,22 @@ def reconstruct(
   *,
   engine: Engine = AUTO,
 ) -> np.ndarray:
-  """The images each lane's decoder makes of its activations [L, N, ...].
+  """The images that each lane's decoder makes of its activations.
+
+  Args:
+    decoder: The architecture.
+    decoders: The trained decoders [L].
+    activations: [L, N, ...].
+    engine: How lanes are computed.
 
   Returns:
     [L, N, H, W, C] float32 in [0, 1].
 
   Raises:
-    Interrupted: a signal came.
+    AssertionError: There are not as many lanes of activations as decoders.
+    Interrupted: A signal came.
   """
+  _check_lanes(decoders, activations)
   engine = engine.resolve()
   made = []
   for rows, mask in interception.chunks(activations.shape[1]):
@@ -138,32 +157,53 @@ def evaluate(
   """Scores each lane's decoder on a subset, in batches of 32.
 
   Args:
-    decoder: the architecture.
-    decoders: [L].
+    decoder: The architecture.
+    decoders: The trained decoders [L].
     activations: [L, N, ...].
-    images: [N, H, W, C] uint8, what was to be rebuilt.
-    engine: how lanes are computed.
+    images: The N images to be rebuilt, [N, H, W, C] uint8.
+    engine: How lanes are computed.
 
   Returns:
     mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
 
   Raises:
-    Interrupted: a signal came.
+    AssertionError: The numbers of lanes or images differ between the arguments.
+    Interrupted: A signal came.
   """
+  _check_lanes(decoders, activations)
+  message = 'activations [L, N, ...] and images [N, H, W, C]'
+  chex.assert_rank(images, 4, custom_message=message)
+  chex.assert_shape(activations, (None, len(images), ...), custom_message=message)
   engine = engine.resolve()
   decode = functools.partial(decode_rows, decoder, decoders, activations, engine)
   return scores.evaluate(images, decode, engine)
 
 
-def decode_rows(decoder, decoders, activations, engine, rows) -> jax.Array:
-  """The reconstructions [L, n, H, W, C] of rows [n]."""
+def _check_lanes(decoders: Decoders, activations: Activations) -> None:
+  """Refuses activations of another number of lanes than there are decoders."""
+  expected = (len(decoders.step), None, ...)
+  message = 'activations [L, N, ...] of decoders [L]'
+  chex.assert_shape(activations, expected, custom_message=message)
+
+
+def decode_rows(
+  decoder: nn.Module,
+  decoders: Decoders,
+  activations: Activations,
+  engine: Engine,
+  rows: np.ndarray,
+) -> jax.Array:
+  """The reconstructions [L, n, H, W, C] of some rows [n] of the activations.
+
+  Rows come last so that the other arguments can be bound, see `scores.evaluate`.
+  """
   sent = interception.read(activations, rows)
   return _decode(decoder, decoders.best, sent, engine)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _decode(decoder, best, activations, engine) -> jax.Array:
-  """[L, n, ...] -> [L, n, H, W, C], a batch at a time as in training."""
+  """[L, n, ...] -> [L, n, H, W, C], one batch at a time as in training."""
 
   def one(lane):
     best, activation = lane

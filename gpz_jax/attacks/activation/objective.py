@@ -26,7 +26,7 @@ def make_trainer(
   held_out: tuple[Any, Any],
   recipe: Recipe,
   *,
-  constants: Any = None,
+  normalization_stats: Any = None,
   engine: Engine = AUTO,
   ahead: bool = False,
 ) -> Trainer:
@@ -35,10 +35,11 @@ def make_trainer(
   Args:
     decoder: The architecture.
     train_data: Activations [L, N, ...] and their images [N, H, W, C]. Shapes will do,
-      as for `held_out` and `constants`.
+      as for `held_out` and `normalization_stats`.
     held_out: The same for the data that choose the epoch.
     recipe: How to train.
-    constants: What the decoder must know of its lane's data, with L in front.
+    normalization_stats: What `enhance.normalization_stats` gives for the activations,
+      with L in front. None stands for an enhancement that needs none.
     engine: How lanes are computed.
     ahead: Whether to compile them now.
   """
@@ -49,19 +50,23 @@ def make_trainer(
   if ahead:
     blank = jax.ShapeDtypeStruct(train_data[0].shape[:1], jnp.uint32)
     keys = jax.eval_shape(jax.vmap(jax.random.key), blank)
-    stacked, shared = make_arguments(keys, train_data, held_out, constants)
+    stacked, shared = make_arguments(keys, train_data, held_out, normalization_stats)
     trainer.compile(stacked, shared, train_data[1].shape[0])
   return trainer
 
 
-def make_arguments(keys, train_data, held_out, constants) -> tuple[Any, Any]:
+def make_arguments(keys, train_data, held_out, normalization_stats) -> tuple[Any, Any]:
   """The arrays that the objective takes, of the lanes and shared by them.
 
   Args:
     keys: The random keys [L] of the lanes.
     train_data: Activations [L, N, ...] and their images [N, H, W, C].
     held_out: The same for the data that choose the epoch.
-    constants: What the decoder must know of its lane's data, with L in front.
+    normalization_stats: What `enhance.normalization_stats` gives for the activations,
+      with L in front, or None.
+
+  Raises:
+    AssertionError: An array does not have the shape that is said above.
   """
   for name, (activations, images) in {
     'train_data': train_data,
@@ -75,7 +80,7 @@ def make_arguments(keys, train_data, held_out, constants) -> tuple[Any, Any]:
     'key': keys,
     'train': train_data[0],
     'held_out': held_out[0],
-    'constants': constants or {},
+    'normalization_stats': normalization_stats or {},
   }
   return stacked, {'train': train_data[1], 'held_out': held_out[1]}
 
@@ -85,8 +90,8 @@ def make_objective(
 ) -> Objective:
   """What decoders minimise: the squared error per element.
 
-  A lane's arrays are its activations, 'train' and 'held_out', and 'constants'. All
-  lanes share the images, 'train' and 'held_out'.
+  A lane's arrays are its activations, 'train' and 'held_out', and its
+  'normalization_stats'. All lanes share the images, 'train' and 'held_out'.
 
   Args:
     decoder: The architecture.
@@ -108,7 +113,9 @@ def _make_loss(decoder: nn.Module, engine: Engine):
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
   ):
-    batch_stats = {**variables['batch_stats'], **lane['constants']}
+    # The statistics of the enhancement overwrite those of the decoder in every step.
+    # They thus come back unchanged, and the best epoch is saved with them.
+    batch_stats = {**variables['batch_stats'], **lane['normalization_stats']}
     reconstruction, updated = engine.apply(
       decoder,
       {**variables, 'batch_stats': batch_stats},

@@ -1,17 +1,18 @@
 """rMLE: the attack that searches for the image instead of training a decoder.
 
-The attacker descends on the squared error between the activation it intercepted and
-that of its guess, with a total-variation prior. White-box it searches through the
-target's own edge, query-free through a shadow of it (see `query_free`).
+The attacker minimises the squared error between the intercepted activation and that of
+its guess, with a prior of total variation. A white-box attacker searches through the
+target's own edge, and a query-free one through a shadow of it (see `query_free`).
 
 Source: He, Zhang, Lee, Model inversion attacks against collaborative inference,
-ACSAC 2019; settings from their released code.
+ACSAC 2019. The settings are those of their released code.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -27,18 +28,24 @@ from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress
 
-SEGMENT_STEPS = 50  # of the search, between two looks at the clock
+SEGMENT_STEPS = 50  # steps of the search between two reports of progress
 IMAGES_AT_A_TIME = 32
-B1, B2, EPSILON = 0.9, 0.999, 1e-3  # Adam; so large an epsilon damps flat pixels
+B1, B2, EPSILON = 0.9, 0.999, 1e-3  # of Adam; the large epsilon damps flat pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
   """How an image is searched for, in standardised pixels.
 
-  The published weight of total variation grows with the depth of the split: 0 after
-  the first convolution, 10 and 1e3 after the second and third block, 1e4 after a fully
-  connected layer.
+  The published weight of total variation grows with the depth of the split. It is 0
+  after the first convolution, 10 and 1e3 after the second and third block, and 1e4
+  after a fully connected layer.
+
+  Attributes:
+    steps: Number of steps.
+    learning_rate: Learning rate of AMSGrad.
+    tv: Weight of the total variation.
+    l2: Weight of the mean squared pixel.
   """
 
   steps: int = 5000
@@ -55,32 +62,40 @@ class Found(NamedTuple):
   """What a search gives."""
 
   reconstructions: np.ndarray  # [L, N, H, W, C] float32 in [0, 1]
-  errors: np.ndarray  # [L, N] mean squared error of the activation, of the last step
+  errors: np.ndarray  # [L, N] mean squared error of the activation at the last step
 
 
 class _State(NamedTuple):
-  """A search in progress, for one lane and one batch; AMSGrad's moments with it."""
+  """A search in progress for one lane and one batch, with the moments of AMSGrad."""
 
   guess: jax.Array  # [B, H, W, C] standardised pixels
-  errors: jax.Array  # [B] of the activation of the guess before the last step
-  count: jax.Array  # []
-  mean: jax.Array  # [B, H, W, C]
-  square: jax.Array  # [B, H, W, C]
+  errors: jax.Array  # [B] errors of the activation before the last step
+  count: jax.Array  # [] steps taken
+  mean: jax.Array  # [B, H, W, C] first moment
+  square: jax.Array  # [B, H, W, C] second moment
   largest: jax.Array  # [B, H, W, C] maximum of `square` so far
 
 
 def total_variation(images: jax.Array) -> jax.Array:
-  """Mean squared difference of neighbours, rows plus columns: [B, H, W, C] -> [B]."""
+  """The mean squared difference of neighbours, rows plus columns.
+
+  Args:
+    images: [B, H, W, C].
+
+  Returns:
+    [B].
+  """
+  chex.assert_rank(images, 4, custom_message='images [B, H, W, C]')
   rows = jnp.mean(jnp.square(jnp.diff(images, axis=1)), axis=(1, 2, 3))
   columns = jnp.mean(jnp.square(jnp.diff(images, axis=2)), axis=(1, 2, 3))
   return rows + columns
 
 
 def amsgrad(state: _State, gradient: jax.Array, learning_rate: float) -> _State:
-  """torch's AMSGrad step.
+  """Takes one step of torch's AMSGrad.
 
-  Epsilon is added after the bias correction; optax adds it before, which is another
-  optimiser when epsilon is as large as here.
+  Epsilon is added after the bias correction. optax adds it before, which gives another
+  optimiser when epsilon is as large as it is here.
   """
   count = state.count + 1
   mean = B1 * state.mean + (1 - B1) * gradient
@@ -104,22 +119,25 @@ def reconstruct(
 ) -> Found:
   """Searches for the images behind intercepted activations.
 
-  Every image is searched for by itself: neither lanes nor batches change a result.
+  Every image is searched for by itself, so that neither lanes nor batches change a
+  result.
 
   Args:
-    model: the target.
-    edges: variables [L] of the edges to search through: each lane's target (white-box)
-      or shadow edge.
-    lanes: L of them, of one activation shape.
-    activations: [L, N, ...], as sent by the targets.
+    model: The architecture of the targets.
+    edges: Variables [L] of the edges to search through. They are those of each lane's
+      target in a white-box attack, and those of its shadow edge in a query-free one.
+    lanes: The L lanes, whose splits have the same activation shape.
+    activations: The activations [L, N, ...] that the targets sent.
     image_shape: (H, W, C).
-    search: how.
-    engine: how lanes are computed; searches run in float32 always.
-    on_progress: called with the steps done and the steps in all.
+    search: How images are searched for.
+    engine: How lanes are computed. Searches always run in float32.
+    on_progress: Called after each segment with the steps done, the steps in all and {}.
 
   Raises:
-    Interrupted: a signal came; a search starts over.
+    AssertionError: Edges or activations are not of L lanes.
+    Interrupted: A signal came. The search is lost and has to start again.
   """
+  _check_lanes(edges, lanes, activations)
   engine = engine.resolve()
   num_images = activations.shape[1]
   index, _ = eval_order(num_images, min(num_images, IMAGES_AT_A_TIME))
@@ -141,14 +159,27 @@ def reconstruct(
         done += steps
         on_progress(done, total, {})
         interruption.check()
-      # the last batch is padded with repeated examples: written twice, equal
+      # The last batch is filled up with examples that were searched for already. They
+      # are written twice, with equal values.
       images[np.ix_(rows, batch)] = jnp.clip(_to_pixels(state.guess), 0, 1)
       errors[np.ix_(rows, batch)] = state.errors
   return Found(images, errors)
 
 
+def _check_lanes(edges: Any, lanes: Sequence[AttackLane], activations: Any) -> None:
+  """Refuses edges or activations that are not of as many lanes."""
+  message = f'edges [L, ...] must be of {len(lanes)} lanes'
+  for leaf in jax.tree.leaves(edges):
+    chex.assert_shape(leaf, (len(lanes), ...), custom_message=message)
+  message = f'activations [L, N, ...] must be of {len(lanes)} lanes'
+  chex.assert_shape(activations, (len(lanes), None, ...), custom_message=message)
+
+
 def by_split(lanes: Sequence[AttackLane]) -> dict[str, np.ndarray]:
-  """split -> the rows of its lanes: the split is structure, one program each."""
+  """Maps each split to the rows of its lanes.
+
+  A split is structure and not a number, so that each split needs a program of its own.
+  """
   splits = dict.fromkeys(lane.split for lane in lanes)
   return {
     split: np.array([i for i, lane in enumerate(lanes) if lane.split == split])
@@ -157,20 +188,27 @@ def by_split(lanes: Sequence[AttackLane]) -> dict[str, np.ndarray]:
 
 
 def _start(shape: tuple[int, ...]) -> _State:
-  """The grey-blue mean image everywhere: zeros, [L, B, H, W, C]."""
+  """The start of a search: standardised zeros, which are the mean colour.
+
+  Args:
+    shape: (L, B, H, W, C).
+  """
   zeros = jnp.zeros(shape)
   return _State(zeros, jnp.zeros(shape[:2]), jnp.zeros(shape[:1]), zeros, zeros, zeros)
 
 
 def _to_pixels(guess: jax.Array) -> jax.Array:
-  """Standardised pixels -> [0, 1], not clipped: the inverse of `standardize`."""
+  """The inverse of `standardize`: pixels in [0, 1], but not clipped to it."""
   black = layers.standardize(jnp.zeros_like(guess))
   white = layers.standardize(jnp.ones_like(guess))
   return (guess - black) / (white - black)
 
 
 def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
-  """`steps` of the search for one lane: (state, edge, activation), steps -> state."""
+  """Makes the function that takes some steps of the search for one lane.
+
+  It is given (state, edge, activation) and the number of steps, and returns the state.
+  """
 
   @engine.traced
   def objective(guess, edge, activation):
@@ -179,7 +217,9 @@ def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
     errors = jnp.mean(jnp.square(found - activation), axis=axes)
     prior = search.tv * total_variation(guess)
     prior += search.l2 * jnp.mean(jnp.square(guess), axis=(1, 2, 3))
-    return jnp.sum(errors + prior), errors  # a sum: images do not see each other
+    # Each image's gradient comes from its own terms of the sum only. A mean would make
+    # it depend on the size of the batch.
+    return jnp.sum(errors + prior), errors
 
   def run(lane, steps):
     state, edge, activation = lane

@@ -1,8 +1,8 @@
-"""The query-free attack: a shadow edge, for an attacker who knows only the cloud.
+"""The query-free attack: a shadow edge for an attacker who knows only the cloud.
 
-A fresh edge is trained in front of the target's frozen cloud until the whole classifies
-labelled auxiliary data; `optimisation.reconstruct` then searches through the shadow for
-the images behind the target's own activations.
+A fresh edge is trained in front of the target's frozen cloud until both together
+classify labelled auxiliary data. `optimisation.reconstruct` then searches through this
+shadow edge for the images behind the target's own activations.
 
 Source: He, Zhang, Lee, Model inversion attacks against collaborative inference,
 ACSAC 2019.
@@ -34,9 +34,9 @@ from gpz_jax.types import Dataset, InputError, Mean
 
 
 class Shadows(NamedTuple):
-  """Shadow edges, stacked over lanes. The variables behind the split mean nothing."""
+  """Shadow edges, stacked over lanes. Variables behind the split are not trained."""
 
-  best: Best  # [L] the chosen epoch's variables
+  best: Best  # [L] the variables of the chosen epoch
   is_finite: jax.Array  # [L] bool, False where a step was not finite
 
 
@@ -61,31 +61,27 @@ def train(
       read.
     lanes: The L lanes.
     train: The attacker's images, labelled with the target's classes.
-    held_out: The same for the plateau and the choice of the epoch.
+    held_out: Further images with labels, for the plateau and the choice of the epoch.
     recipe: How to train.
     engine: How lanes are computed; shadows always train in float32.
     order_seed: The seed of the order of examples, which all lanes share.
     on_progress: Called after each segment, see `Trainer.fit`. Each split counts its
       steps from the start.
-    make_snapshots: Tells where the training at a split keeps its snapshots.
+    make_snapshots: Gives the place where the training at a split keeps its snapshots.
 
   Returns:
     The shadows [L] at their epoch of lowest error, and the history of loss, nll and
     error.
 
   Raises:
+    AssertionError: The targets are not of L lanes.
     InputError: A label is none of the target's classes.
   """
   engine = engine.resolve()
   for leaf in jax.tree.leaves(targets):
     chex.assert_shape(leaf, (len(lanes), ...), custom_message='targets [L, ...]')
   _check_labels(model, targets, train, held_out)
-  shared = jax.device_put(
-    {
-      'train': (train.image, train.label),
-      'held_out': (held_out.image, held_out.label),
-    }
-  )
+  shared = _put_on_device(train=train, held_out=held_out)
   shadows, histories = [], []
   rows_of = by_split(lanes)
   for split, rows in rows_of.items():
@@ -104,10 +100,16 @@ def train(
   return _join_splits(shadows, histories, list(rows_of.values()))
 
 
+def _put_on_device(**subsets: Dataset) -> dict[str, tuple[jax.Array, jax.Array]]:
+  """The images and labels of each subset, which all lanes share."""
+  arrays = {name: (subset.image, subset.label) for name, subset in subsets.items()}
+  return jax.device_put(arrays)
+
+
 def _make_objective(
   model: nn.Module, split: str, train: Dataset, held_out: Dataset, engine: Engine
 ) -> Objective:
-  """What the shadow edges of a split minimise; the split is structure, not a number."""
+  """What the shadow edges of one split minimise: the cross-entropy of the labels."""
   return Objective(
     model=model,
     sample_shape=train.image.shape[1:],
@@ -121,7 +123,13 @@ def _make_objective(
 def _join_splits(
   shadows: Sequence[Shadows], histories: Sequence[History], rows: Sequence[np.ndarray]
 ) -> tuple[Shadows, History]:
-  """Joins what was trained by split; `rows` says which lane each row belongs to."""
+  """Joins what was trained split by split, in the order of the lanes.
+
+  Args:
+    shadows: The shadow edges of each split.
+    histories: The history of each split.
+    rows: The lanes of each split, by their index.
+  """
   back = np.argsort(np.concatenate(rows))
   joined = jax.tree.map(lambda *parts: jnp.concatenate(parts)[back], *shadows)
   return joined, {
@@ -131,7 +139,10 @@ def _join_splits(
 
 
 def _check_labels(model, targets, *datasets: Dataset) -> None:
-  """Refuses labels beyond the target's classes, which only its logits tell."""
+  """Refuses labels that are none of the target's classes.
+
+  The number of classes is that of the logits, because the model need not name it.
+  """
   image = jax.ShapeDtypeStruct((1, *datasets[0].image.shape[1:]), jnp.float32)
   target = jax.eval_shape(lambda tree: lanes_lib.take(tree, 0), targets)
   logits = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), target, image)
@@ -144,10 +155,10 @@ def _check_labels(model, targets, *datasets: Dataset) -> None:
 
 
 def _shadow_edge(model, variables, images, split: str, key):
-  """The edge in training mode: the activation [B, ...] and the new batch_stats.
+  """The activation [B, ...] and the new batch_stats of an edge in training mode.
 
   The batch statistics of modules that are first called behind the split stay as they
-  were. Nothing then needs the shadow's own cloud, and the compiler drops it.
+  were. Nothing then needs the shadow's own cloud, and the compiler removes it.
   """
   edge_modules, activations = set(), []
 

@@ -1,8 +1,9 @@
-"""How near reconstructions come to their images, for many lanes, piece by piece."""
+"""How close reconstructions are to their images, for many lanes, chunk by chunk."""
 
 import functools
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,19 +23,27 @@ def evaluate(
   """The scores of each lane on a subset, in batches of 32.
 
   Args:
-    images: [N, H, W, C] uint8, what was to be rebuilt.
-    reconstruct: rows [n] of the subset -> [L, n, H, W, C] float32 in [0, 1].
-    engine: how lanes are computed.
+    images: The images to be rebuilt, [N, H, W, C] uint8.
+    reconstruct: Function from rows [n] of the subset to their reconstructions
+      [L, n, H, W, C], float32 in [0, 1].
+    engine: How lanes are computed.
 
   Returns:
     mse, psnr, ssim, cosine, mse_paper and psnr_paper, each [L].
 
   Raises:
-    Interrupted: a signal came.
+    AssertionError: An array does not have the shape that is said above.
+    Interrupted: A signal came.
   """
+  chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
   engine, means = engine.resolve(), None
   for rows, mask in chunks(len(images)):
     made = reconstruct(rows)
+    expected = (None, len(rows), *images.shape[1:])
+    message = (
+      'reconstruct(rows) must give [L, n, H, W, C], the images being [N, H, W, C]'
+    )
+    chex.assert_shape(made, expected, custom_message=message)
     found = jax.device_get(_evaluate_chunk(engine, made, images[rows], mask))
     means = found if means is None else {k: m.merge(found[k]) for k, m in means.items()}
   assert means is not None, 'a subset has at least one example'
@@ -53,7 +62,7 @@ def make_ladder(task: Task) -> dict[str, dict[str, float]]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _evaluate_chunk(engine, reconstructions, images, mask):
-  """Means [L] over the examples of one chunk."""
+  """The sums and counts [L] over the examples of one chunk."""
 
   def in_batches(array):
     return array.reshape(-1, metrics.PAPER_BATCH, *array.shape[1:])

@@ -19,10 +19,10 @@ class SearchAttack(Attack):
   Attributes:
     shadow: Whether it searches through a shadow edge, see `query_free`.
     images: Number of test images that are searched for.
-    steps: Steps of the search.
+    steps: Number of steps of the search.
     learning_rate: Learning rate of the search.
-    tv: Weight of total variation; it should grow with the depth of the split.
-    l2: Weight of the squared norm.
+    tv: Weight of total variation. It should grow with the depth of the split.
+    l2: Weight of the mean squared pixel.
   """
 
   shadow: bool = False
@@ -49,15 +49,18 @@ class SearchAttack(Attack):
     return Search(self.steps, self.learning_rate, self.tv, self.l2)
 
   def check_task(self, task: Task) -> None:
-    """A shadow edge learns to classify: aux needs the classes of the target."""
+    """Raises InputError if a shadow edge could not learn the target's classes.
+
+    It learns to classify aux data, which must therefore have these classes.
+    """
     if self.shadow and task.aux_name != task.name:
       raise InputError(
         f"attack '{self.text}' needs aux data labelled with the target's classes, not"
-        f' --aux_dataset={task.aux_name}'
+        f' --aux_dataset={task.aux_name}; use aux data of {task.name}'
       )
 
   def run(self, scenario: Scenario) -> Outcome:
-    """Searches through the edge of each lane, or through a shadow of it."""
+    """Searches through the edge of each lane or through a shadow of it."""
     count = len(scenario.lanes)
     rows = np.array([lane.target for lane in scenario.lanes])
     edges = lanes_lib.take(scenario.targets, rows)

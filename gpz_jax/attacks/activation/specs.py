@@ -1,10 +1,10 @@
-"""Attacks as text: what a sweep attacks with, checked before anything is trained.
+"""Attacks as text, which is checked before anything is trained.
 
-An attack is a name with options, NAME or NAME:OPTION=VALUE:OPTION=VALUE...
+An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=VALUE.
 
   inversion                               a decoder for the activation
   inversion:enhance=nn_concat:at=unit_50  a stronger one, at one split only
-  inversion:input=prediction_log          a decoder for what the model answers
+  inversion:input=prediction_log          a decoder for the model's answer
   rmle:tv=1000:images=16                  a search for the image through the edge
   query_free:at=conv_2                    the same through a shadow of the edge
   package.module:factory:strength=2       one of the user's own, see `protocol.Attack`
@@ -21,7 +21,7 @@ from gpz_jax.attacks.activation.search_attack import SearchAttack
 from gpz_jax.types import InputError, check_known, hint, literal_or_word
 
 _SHADOWED = {'shadow': True, **dataclasses.asdict(QUERY_FREE)}
-# name -> class, and what the name stands for beside the options
+# name -> its class, and the values that it sets before any option
 ATTACKS: dict[str, tuple[type[Attack], dict[str, Any]]] = {
   'inversion': (DecoderAttack, {}),
   'rmle': (SearchAttack, {}),
@@ -30,17 +30,17 @@ ATTACKS: dict[str, tuple[type[Attack], dict[str, Any]]] = {
 
 
 def check(text: str) -> None:
-  """Refuses what `parse` would refuse, but imports nothing of the user's.
+  """Refuses what `parse` would refuse, but imports no module of the user's.
 
   Raises:
-    InputError: Unknown name, option or value.
+    InputError: The name, an option or a value is unknown.
   """
   if not _is_own(text):
     parse(text)
 
 
 def parse(text: str) -> Attack:
-  """The attack that `text` spells.
+  """The attack that a text names.
 
   Raises:
     InputError: The name, an option or a value is unknown, or an attack of the user's
@@ -63,7 +63,13 @@ def parse(text: str) -> Attack:
 def _split_options(
   text: str, options: list[str], known: list[str] | None = None
 ) -> dict[str, str]:
-  """Option -> value, as texts; with `known`, only options among them."""
+  """The value of each option, as texts.
+
+  Args:
+    text: The whole text, for messages.
+    options: The options as OPTION=VALUE.
+    known: The names of all options that exist, or None if any name will do.
+  """
   given: dict[str, str] = {}
   for option in options:
     key, _, value = option.partition('=')
@@ -94,7 +100,10 @@ def _convert(text: str, option: str, value: str, kind: Any) -> Any:
 
 
 def _is_own(text: str) -> bool:
-  """Whether a text has the form package.module:factory, with options or without."""
+  """Whether a text has the form package.module:factory, with or without options.
+
+  A misspelt name of ours is not one of them, because '=' follows its first colon.
+  """
   name, *rest = text.split(':')
   return name not in ATTACKS and bool(rest) and '=' not in rest[0]
 
@@ -121,4 +130,10 @@ def _make_own(text: str) -> Attack:
     raise InputError(
       f"attack '{text}' cannot be hashed ({error}); make its class a frozen dataclass"
     ) from error
-  return dataclasses.replace(attack, text=text, at=at)
+  try:
+    return dataclasses.replace(attack, text=text, at=at)
+  except (TypeError, ValueError) as error:  # its class has an __init__ of its own
+    raise InputError(
+      f"attack '{text}' does not take text and at ({error}); make its class a frozen"
+      ' dataclass'
+    ) from error
