@@ -17,7 +17,7 @@ from gpz_jax.results.files import (
   write_parquet,
 )
 from gpz_jax.results.formats import align, format_bytes
-from gpz_jax.results.provenance import provenance
+from gpz_jax.results.provenance import count_processors, provenance
 from gpz_jax.results.schema import Column, Row, Schema
 from gpz_jax.results.summary import (
   list_attacks,
@@ -42,6 +42,7 @@ __all__ = [
   'Schema',
   'align',
   'append_rows',
+  'count_processors',
   'format_bytes',
   'format_table',
   'list_attacks',

@@ -15,7 +15,8 @@ def provenance() -> dict[str, Any]:
 
   Returns:
     `versions` {package: version}, `device_kind`, `device_count`, `backend`,
-    `platform`, `cpu_count` and `git_commit` (None outside of a checkout).
+    `platform`, `cpu_count`, `processors` (those that the process may use) and
+    `git_commit` (None outside of a checkout).
   """
   packages = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint')
   packages += ('tensorflow-datasets', 'numpy', 'gpz_jax')
@@ -28,8 +29,16 @@ def provenance() -> dict[str, Any]:
     'backend': devices[0].platform,
     'platform': f'{platform.system()} {platform.machine()}',
     'cpu_count': os.cpu_count(),
+    'processors': count_processors(),
     'git_commit': _git_commit(),
   }
+
+
+def count_processors() -> int:
+  """How many processors this process may use."""
+  if hasattr(os, 'sched_getaffinity'):  # not on macOS
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def _git_commit() -> str | None:

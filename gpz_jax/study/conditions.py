@@ -5,6 +5,7 @@ from typing import Any
 import jax
 
 import gpz_jax
+from gpz_jax import results
 from gpz_jax.training.engine import Engine
 
 Conditions = dict[str, Any]  # names are columns of results
@@ -24,7 +25,11 @@ def conditions(engine: Engine) -> Conditions:
 
 def environment(engine: Engine) -> Conditions:
   """The conditions and what else bit-for-bit equality depends on; for checkpoints."""
-  return conditions(engine) | {'jax': jax.__version__}
+  return conditions(engine) | {
+    'jax': jax.__version__,
+    # XLA divides sums among threads: one processor of two changes their last bits.
+    'processors': results.count_processors(),
+  }
 
 
 def contrast(before: Conditions, now: Conditions) -> str:

@@ -140,7 +140,8 @@ def _tolerance(workdir: Workdir, engine: Engine, row: results.Row) -> float:
   env = results.read_object(workdir.environment)
   here = conditions(engine) | {'changed': ''}
   is_same = all(row[column] == value for column, value in here.items())
-  if is_same and env.get('versions') == results.provenance()['versions']:
+  ours = results.provenance()
+  if is_same and all(env.get(n) == ours[n] for n in ('versions', 'processors')):
     return 0.0
   return TOLERANCES[row['precision']]
 
