@@ -206,3 +206,12 @@ def test_imported_weights_are_attacked_untrained(config, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, plan.weights, dict(variables))
   (row,) = sweep.run(imported, quiet=True).rows
   assert math.isfinite(row['test_mse'])
+
+
+def test_what_only_the_report_shows_may_change_when_all_is_done(config, found):
+  changed = dataclasses.replace(config, note='shown to the board', min_accuracy=0.99)
+  again = sweep.run(changed, quiet=True)
+  assert repr(again.rows) == repr(found.rows)  # repr: NaN is NaN
+  page = again.report.read_text()
+  assert 'shown to the board' in page
+  assert 'min_accuracy=0.99 excludes' in page
