@@ -83,6 +83,13 @@ class StudyConfig:
     'File with the weights of a target to attack; no target is trained then.',
     'targets',
   )
+  expect_accuracy: float | None = field(
+    None,
+    'Accuracy that the imported target has elsewhere. The study is refused if its'
+    ' accuracy on val is more than 2 points lower.',
+    'report',
+    range=SHARE,
+  )
   targets_from: str | None = field(
     None, 'Workdir of a study that trained the same targets, to attack those.', 'speed'
   )
@@ -181,6 +188,10 @@ class StudyConfig:
     self.parse_model_options()
     if self.tune and self.conv != 'auto':
       fields.refuse('conv', self.conv, 'auto, or --notune')
+    if self.expect_accuracy is not None and not self.target_weights:
+      fields.refuse(
+        'expect_accuracy', self.expect_accuracy, 'it together with --target_weights'
+      )
     if self.target_weights and self.targets_from:
       fields.refuse(
         'targets_from', self.targets_from, 'that or --target_weights, not both'

@@ -1,6 +1,7 @@
 """The targets of a study: taken from its workdir, imported, borrowed, or trained."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,6 +23,7 @@ from gpz_jax.training.state import FitState
 from gpz_jax.types import InputError
 
 AnySession = TypeVar('AnySession', bound=Session)
+MOST_MISSED = 0.02  # of the accuracy that an imported target is expected to have
 EachEpoch = Callable[[int, FitState], None]
 
 
@@ -145,10 +147,43 @@ def measure_quality(session: Session, targets: Targets) -> dict[str, np.ndarray]
     Interrupted: A signal came.
   """
   plan = session.plan
-  quality = {
+  quality: dict[str, np.ndarray] = {
     subset: targets_lib.evaluate(
       plan.model, targets, getattr(plan.task, subset), engine=session.engine
     )['accuracy']
     for subset in ('val', 'test')
   }
   return quality | {'is_finite': np.asarray(targets.is_finite)}
+
+
+def check_quality(session: Session, quality: dict[str, np.ndarray]) -> None:
+  """Says how good each target is, and warns of one that learned nothing.
+
+  Weights can fit a model by name and shape, and yet belong to another function: another
+  normalisation of the images, another stem. Only the accuracy shows it.
+
+  Raises:
+    InputError: An imported target misses `expect_accuracy` by more than 2 points.
+  """
+  plan, config = session.plan, session.plan.config
+  chance, count = 1 / plan.task.num_classes, len(plan.task.val)
+  # Two standard deviations of the accuracy of guessing: few guesses score more.
+  luck = chance + 2 * math.sqrt(chance * (1 - chance) / count)
+  for i, lane in enumerate(plan.lanes):
+    val, test = float(quality['val'][i]), float(quality['test'][i])
+    diverged = '' if quality['is_finite'][i] else '; it diverged'
+    session.say(
+      f'target {lane}: accuracy {val:.3f} on val, {test:.3f} on test{diverged}'
+    )
+    expected = config.expect_accuracy
+    if expected is not None and val < expected - MOST_MISSED:
+      raise InputError(
+        f'--target_weights={config.target_weights} has an accuracy of {val:.3f} on val,'
+        f' not --expect_accuracy={expected:g}; see that --dataset, --image_size and'
+        ' --model_options (normalization, stem) are those it was trained with'
+      )
+    if val <= luck:
+      session.say(
+        f'WARNING: target {lane} is no better than guessing ({val:.3f} on val, chance'
+        f' {chance:.3f}): what attacks find of it says nothing about a trained model'
+      )

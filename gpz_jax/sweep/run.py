@@ -111,21 +111,13 @@ def _fill_in(session: Session[Plan], missing: Missing) -> None:
   jobs = list_jobs(plan, missing)
   with contextlib.closing(Ahead(plan, session.engine, jobs)) as ahead:
     targets, session = study_targets.obtain(session, theory.follow(session))
-    quality = _measure_quality(session, targets)
+    quality = study_targets.measure_quality(session, targets)
+    study_targets.check_quality(session, quality)
     for shape, wanted in missing.items():
       for rows in Cohort(session, shape, ahead).run(wanted, targets, quality):
         workdir.append_rows(rows)
   if plan.config.theory:
     theory.run(session, targets)
-
-
-def _measure_quality(session: Session[Plan], targets):
-  """As `study.targets.measure_quality`, and said for each target."""
-  quality = study_targets.measure_quality(session, targets)
-  for i, lane in enumerate(session.plan.lanes):
-    diverged = '' if quality['is_finite'][i] else '; it diverged'
-    session.say(f'target {lane}: test accuracy {quality["test"][i]:.3f}{diverged}')
-  return quality
 
 
 def _describe_data(plan: Plan, workdir: Workdir) -> None:

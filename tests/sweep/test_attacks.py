@@ -206,6 +206,12 @@ def test_imported_weights_are_attacked_untrained(config, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, plan.weights, dict(variables))
   (row,) = sweep.run(imported, quiet=True).rows
   assert math.isfinite(row['test_mse'])
+  wrong = dataclasses.replace(
+    imported, workdir=str(tmp_path / 'wrong'), expect_accuracy=0.93
+  )
+  with pytest.raises(InputError, match=r'on val, not --expect_accuracy=0\.93; see'):
+    sweep.run(wrong, quiet=True)
+  assert not (tmp_path / 'wrong').exists()
 
 
 def test_what_only_the_report_shows_may_change_when_all_is_done(config, found):
