@@ -1,11 +1,15 @@
 import os
 import pathlib
 import pickle
+import zipfile
 
+import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from gpz_jax import models
 from gpz_jax.interop import names
@@ -31,7 +35,8 @@ def _state_dict(name, image_shape=(32, 32, 3)):
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
   }
   return {
-    entry.torch: rng.normal(size=entry.layout.torch_shape(shapes[entry.linen]))
+    # variances are not negative
+    entry.torch: abs(rng.normal(size=entry.layout.torch_shape(shapes[entry.linen])))
     for entry in names.TABLES[type(model)](model, image_shape)
   }
 
@@ -64,6 +69,75 @@ def test_counters_and_parallel_prefix_are_ignored(vgg11):
   wrapped['module.features.1.num_batches_tracked'] = np.asarray(7)
   same = jax.tree.map(np.array_equal, plain, _import('vgg11', wrapped))
   assert all(jax.tree.leaves(same))
+
+
+@pytest.mark.parametrize(
+  'prefix',
+  ['module.', '_orig_mod.', 'module._orig_mod.', 'model.', 'resnet.', 'net.a.b.'],
+)
+def test_a_prefix_of_all_names_is_taken_off(vgg11, prefix):
+  wrapped = {f'{prefix}{name}': array for name, array in vgg11.items()}
+  wrapped['n_averaged'] = np.asarray(3)  # SWA puts its counter beside the names
+  chex.assert_trees_all_equal(_import('vgg11', wrapped), _import('vgg11', vgg11))
+
+
+def test_data_parallel_around_a_part_of_the_net(vgg11):
+  wrapped = {
+    name.replace('features.', 'features.module.'): array
+    for name, array in vgg11.items()
+  }
+  chex.assert_trees_all_equal(_import('vgg11', wrapped), _import('vgg11', vgg11))
+
+
+def test_a_misfit_behind_a_prefix_is_named_without_it(vgg11):
+  wrapped = {f'module.{name}': array for name, array in vgg11.items()}
+  del wrapped['module.features.0.weight']
+  with pytest.raises(InputError, match=r': 1 missing \(features\.0\.weight\)$'):
+    _import('vgg11', wrapped)
+
+
+def test_names_that_do_not_fit_are_three_examples_and_one_difference(vgg11):
+  foreign = {f'_orig_mod.{name}_x': array for name, array in vgg11.items()}
+  with pytest.raises(InputError) as caught:
+    _import('vgg11', foreign)
+  message = str(caught.value)
+  assert f"all {len(vgg11)} names begin with '_orig_mod.'" in message
+  assert f'{len(vgg11)} missing (features.0.weight, ' in message
+  assert len(message) < 500
+
+
+def test_negative_variances_and_what_float32_cannot_hold_are_refused(vgg11):
+  broken = {**vgg11, 'features.1.running_var': -vgg11['features.1.running_var']}
+  with pytest.raises(
+    InputError, match=r'1 of negative variances \(features.1.running_'
+  ):
+    _import('vgg11', broken)
+  broken = {**vgg11, 'features.0.bias': vgg11['features.0.bias'] + 1e300}
+  with pytest.raises(
+    InputError, match=r'1 not of finite real numbers \(features.0.bia'
+  ):
+    _import('vgg11', broken)
+
+
+def test_boxed_parameters_are_unboxed():
+  boxed = Boxed(num_classes=3)
+  image = jnp.ones((1, 4, 4, 3))
+  variables = nn.meta.unbox(boxed.init(jax.random.key(0), image))
+  arrays = traverse_util.flatten_dict(variables, sep='/')
+  imported = import_weights(
+    f'{__name__}:Boxed', arrays, num_classes=3, image_shape=(4, 4, 3)
+  )
+  chex.assert_trees_all_equal(imported, variables)
+  assert boxed.apply(imported, image).shape == (1, 3)
+
+
+class Boxed(nn.Module):
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    init = nn.with_partitioning(nn.initializers.ones, (None, 'model'))
+    return nn.Dense(self.num_classes, kernel_init=init)(x.reshape(len(x), -1))
 
 
 def test_released_ir_wraps_its_backbone_and_an_unused_head():
@@ -127,16 +201,64 @@ def test_safetensors_in_bfloat16(tmp_path):
   np.testing.assert_array_equal(loaded, [1.5, -2.0])
 
 
-@pytest.mark.parametrize('wrapper', [None, 'model', 'state_dict'])
-def test_pth_plain_and_wrapped(tmp_path, wrapper):
+@pytest.mark.parametrize('ending', ['.pth', '.pth.tar', '.ckpt', '.th', '.bin', '.x'])
+@pytest.mark.parametrize(
+  'wrapper',
+  [None, 'model', 'state_dict', 'net', 'model_state_dict', 'state_dict_ema'],
+)
+def test_pth_plain_and_wrapped(tmp_path, wrapper, ending):
   torch = pytest.importorskip('torch', reason='torch is an optional extra')
   content = {'fc.weight': torch.ones(2, 3).bfloat16(), 'count': torch.tensor(3)}
-  path = tmp_path / 'model.pth'
-  torch.save({'epoch': 1, wrapper: content} if wrapper else content, path)
+  path = tmp_path / f'model{ending}'
+  beside = {
+    'epoch': 1,
+    'accuracy': {'val': torch.tensor(0.9)},
+    'optimizer': {'state': {0: {'momentum_buffer': torch.ones(2, 3)}}},
+  }
+  torch.save({**beside, wrapper: content} if wrapper else content, path)
   loaded = load_state_dict(path)
   assert loaded.keys() == content.keys()
   assert loaded['fc.weight'].dtype == np.float32
   np.testing.assert_array_equal(loaded['fc.weight'], np.ones((2, 3)))
+
+
+def test_several_state_dicts_are_named(tmp_path):
+  torch = pytest.importorskip('torch', reason='torch is an optional extra')
+  content = {'fc.weight': torch.ones(2, 3)}
+  torch.save({'net': content, 'ema': {'net': content}}, tmp_path / 'a.pth')
+  with pytest.raises(InputError, match=r"hold 2 state dicts \('net', 'ema/net'\)"):
+    load_state_dict(tmp_path / 'a.pth')
+
+
+def test_safetensors_of_any_ending(tmp_path):
+  safetensors = pytest.importorskip('safetensors.numpy')
+  safetensors.save_file({'a': np.ones(2, np.float32)}, tmp_path / 'model.bin')
+  np.testing.assert_array_equal(load_state_dict(tmp_path / 'model.bin')['a'], [1, 1])
+
+
+@pytest.mark.parametrize('kind', ['torchscript', 'float8', 'float8 safetensors', 'raw'])
+def test_what_is_no_plain_state_dict_is_refused_in_one_line(tmp_path, kind, recwarn):
+  torch = pytest.importorskip('torch', reason='torch is an optional extra')
+  safetensors = pytest.importorskip('safetensors.torch')
+  path = tmp_path / 'model.pt'
+  numbers = {'a': torch.ones(2).to(torch.float8_e4m3fn)}
+  if kind == 'torchscript':
+    with zipfile.ZipFile(path, 'w') as archive:  # as torch.jit.save packs it
+      for name in ('data.pkl', 'constants.pkl', 'code/__torch__.py', 'version'):
+        archive.writestr(f'model/{name}', b'')
+  elif kind == 'float8':
+    torch.save(numbers, path)
+  elif kind == 'raw':
+    path.write_bytes(pickle.dumps({'a': np.float64(1)}, protocol=4))
+  else:
+    safetensors.save_file(numbers, path)
+  expected = {'torchscript': 'are a TorchScript program', 'raw': 'more than tensors'}
+  with pytest.raises(InputError, match=expected.get(kind, 'float8')) as caught:
+    load_state_dict(path)
+  message = str(caught.value)
+  assert '\n' not in message
+  assert 'weights_only' not in message
+  assert not recwarn.list
 
 
 class _Payload:
