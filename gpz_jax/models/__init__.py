@@ -1,11 +1,14 @@
 """Target models: linen modules called as `module(image, *, train=False)`."""
 
 import inspect
+import typing
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 
 from gpz_jax import own
+from gpz_jax.models import normalization
 from gpz_jax.models.table import (
   MODELS,
   ImageForm,
@@ -14,7 +17,7 @@ from gpz_jax.models.table import (
   info,
   paper_models,
 )
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, check_known
 
 __all__ = [
   'MODELS',
@@ -51,12 +54,25 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
     raise InputError(
       f"model '{name}' has no option '{unknown[0]}'; its options: {allowed}"
     )
+  _check_words(name, factory, options)
   return factory(num_classes=num_classes, **options)
 
 
 def check_name(name: str) -> None:
   """Raises InputError where `make` would not know a name; imports nothing."""
   info(name)
+
+
+def _check_words(name: str, factory: Callable[..., Any], options: dict[str, Any]):
+  """Refuses values that an option does not have; a wrong word would be one of them."""
+  fields = inspect.signature(factory).parameters
+  for option, value in options.items():
+    annotation = fields[option].annotation
+    if typing.get_origin(annotation) is typing.Literal:
+      words = typing.get_args(annotation)
+      check_known(f"model '{name}': {option}", str(value), words)
+  if 'normalization' in options:
+    normalization.check(options['normalization'])
 
 
 def _make_own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:

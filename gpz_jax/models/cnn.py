@@ -17,11 +17,12 @@ class CNN(nn.Module):
 
   num_classes: int
   width: float = 1.0
+  normalization: str = 'cifar10'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]; H and W at least 16."""
-    x = layers.standardize(x)
+    x = layers.standardize(x, self.normalization)
     for i, features in enumerate((64, 128, 256, 512), 1):
       block = layers.ConvBlock(int(features * self.width), pool=True, name=f'conv_{i}')
       x = block(x, train=train)

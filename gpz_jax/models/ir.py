@@ -29,12 +29,14 @@ class IR(nn.Module):
   num_classes: int
   depth: Literal[50, 100, 152] = 152
   width: float = 1.0
+  normalization: str = 'cifar10'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]."""
     widths = [int(features * self.width) for features in WIDTHS]
-    x = InputLayer(widths[0], name='input_layer')(layers.standardize(x), train=train)
+    x = layers.standardize(x, self.normalization)
+    x = InputLayer(widths[0], name='input_layer')(x, train=train)
     index = 1
     for units, features in zip(STAGES[self.depth], widths, strict=True):
       for i in range(units):

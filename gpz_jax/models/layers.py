@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax.models import convolutions, upsampling
+from gpz_jax.models.normalization import statistics
 
 # torch's default for weights: uniform in +-1/sqrt(fan_in).
 torch_default = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -25,23 +26,27 @@ Conv = functools.partial(
 # The two count the other way round: linen's momentum 0.9 is torch's 0.1.
 BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
 
-CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
-CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 
-
-def standardize(image: jax.Array) -> jax.Array:
-  """Normalises images the way every built-in target expects them.
+def standardize(image: jax.Array, normalization: str = 'cifar10') -> jax.Array:
+  """Subtracts the mean from images and divides them by the deviation.
 
   Args:
     image: [..., H, W, C] in [0, 1]; C is 1 or 3.
+    normalization: Name or numbers of mean and deviation, see
+      `normalization.statistics`. The default takes colour by CIFAR-10's mean and
+      deviation, whatever the data set, and grey by 0.5 and 0.5, as the paper's
+      released code does.
 
   Returns:
-    The same shape: colour by CIFAR-10's mean and deviation, whatever the data set, and
-    grey by 0.5 and 0.5, as the paper's released code does.
+    The same shape.
+
+  Raises:
+    InputError: The normalisation is not known, or does not fit the channels.
   """
-  colour = image.shape[-1] == 3
-  mean = jnp.asarray(CIFAR10_MEAN if colour else (0.5,), image.dtype)
-  std = jnp.asarray(CIFAR10_STD if colour else (0.5,), image.dtype)
+  means, stds = statistics(normalization, image.shape[-1])
+  if normalization == 'none':
+    return image
+  mean, std = jnp.asarray(means, image.dtype), jnp.asarray(stds, image.dtype)
   broadcast = (1,) * (image.ndim - 1) + (-1,)
   return (image - mean.reshape(broadcast)) / std.reshape(broadcast)
 
@@ -89,6 +94,22 @@ def max_pool(x: jax.Array) -> jax.Array:
   x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
   x = jnp.maximum(x[:, :, 0], x[:, :, 1])
   return jnp.maximum(x[:, :, :, 0], x[:, :, :, 1])
+
+
+def overlapping_max_pool(x: jax.Array) -> jax.Array:
+  """Halves the sides, rounded up, by torchvision's 3x3 max-pool: [B, h, w, c].
+
+  It takes maxima of slices, for the reasons that `max_pool` has.
+  """
+  chex.assert_rank(x, 4, custom_message='x must be [B, h, w, c]')
+  for axis in (1, 2):
+    length = x.shape[axis]
+    widths = [(1, 1) if i == axis else (0, 0) for i in range(4)]
+    padded = jnp.pad(x, widths, constant_values=-jnp.inf)
+    stop = 2 * -(-length // 2)  # one past the last start of a window
+    shifted = [jax.lax.slice_in_dim(padded, i, i + stop - 1, 2, axis) for i in range(3)]
+    x = functools.reduce(jnp.maximum, shifted)
+  return x
 
 
 class PReLU(nn.Module):

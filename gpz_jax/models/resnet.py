@@ -1,7 +1,9 @@
-"""ResNet-18 and ResNet-50 in the form for 64-pixel images (He et al., 2016).
+"""ResNet-18 and ResNet-50 (He et al., 2016), by default in the form for small images.
 
-A 3x3 stem at stride 1 and no max-pool; the rest is torchvision's, whose names map onto
-it (the stride of a bottleneck sits in its 3x3 convolution).
+That form has a 3x3 stem at stride 1 and no max-pool; the rest is torchvision's, whose
+names map onto it (the stride of a bottleneck sits in its 3x3 convolution). A pool has
+no weights, so that nets with and without one take each other's: `stem` says which
+function the weights belong to.
 """
 
 import functools
@@ -11,6 +13,7 @@ import flax.linen as nn
 import jax
 
 from gpz_jax.models import layers
+from gpz_jax.types import check_known
 
 # Blocks per stage and the kernels of a block's convolutions.
 STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
@@ -25,17 +28,24 @@ Conv = functools.partial(
 
 
 class ResNet(nn.Module):
-  """Splits: stem, layer1_0, layer1_1, ... layer4_1 or layer4_2."""
+  """Splits: stem, layer1_0, layer1_1, ... layer4_1 or layer4_2.
+
+  Stems: `small` is a 3x3 convolution; `small_pool` is the same and torchvision's
+  max-pool; `imagenet` is torchvision's 7x7 convolution at stride 2 and its max-pool.
+  """
 
   num_classes: int
   depth: Literal[18, 50] = 18
   width: float = 1.0
+  stem: Literal['small', 'small_pool', 'imagenet'] = 'small'
+  normalization: str = 'cifar10'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]."""
     widths = [int(features * self.width) for features in WIDTHS]
-    x = Stem(widths[0], name='stem')(layers.standardize(x), train=train)
+    x = layers.standardize(x, self.normalization)
+    x = Stem(widths[0], self.stem, name='stem')(x, train=train)
     for stage, blocks in enumerate(STAGES[self.depth], 1):
       for i in range(blocks):
         stride = 2 if i == 0 and stage > 1 else 1
@@ -50,15 +60,26 @@ class ResNet(nn.Module):
 
 
 class Stem(nn.Module):
-  """3x3 convolution, batch norm, ReLU."""
+  """Convolution, batch norm, ReLU, and a max-pool where the kind has one."""
 
   features: int
+  kind: Literal['small', 'small_pool', 'imagenet'] = 'small'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, H, W, C] -> [B, H, W, features]."""
-    x = Conv(self.features, (3, 3), name='conv')(x)
-    return nn.relu(layers.BatchNorm(use_running_average=not train, name='norm')(x))
+    """[B, H, W, C] -> [B, H, W, features]; sides halve in each of stride and pool.
+
+    Raises:
+      InputError: The kind is not known.
+    """
+    check_known('stem', self.kind, ('small', 'small_pool', 'imagenet'))
+    kernel, stride = (7, 2) if self.kind == 'imagenet' else (3, 1)
+    conv = Conv(
+      self.features, (kernel, kernel), strides=stride, padding=kernel // 2, name='conv'
+    )
+    norm = layers.BatchNorm(use_running_average=not train, name='norm')
+    x = nn.relu(norm(conv(x)))
+    return x if self.kind == 'small' else layers.overlapping_max_pool(x)
 
 
 class Block(nn.Module):

@@ -26,11 +26,12 @@ class VGG(nn.Module):
   depth: Literal[11, 13, 16, 19] = 19
   width: float = 1.0
   head: Literal['compact', 'torchvision'] = 'compact'
+  normalization: str = 'cifar10'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]; H and W at least 32."""
-    x = layers.standardize(x)
+    x = layers.standardize(x, self.normalization)
     index = 0
     for blocks, features in zip(STAGES[self.depth], WIDTHS, strict=True):
       for _ in range(blocks):

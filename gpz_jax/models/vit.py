@@ -26,12 +26,13 @@ class ViT(nn.Module):
   heads: int = 8
   head_dim: int = 16
   patch: int = 4
+  normalization: str = 'cifar10'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]; H, W multiples of `patch`."""
     tokens = Tokens(int(128 * self.width), self.patch, name='tokens')
-    x = tokens(layers.standardize(x), train=train)
+    x = tokens(layers.standardize(x, self.normalization), train=train)
     for i in range(1, self.depth + 1):
       x = Block(self.heads, self.head_dim, name=f'block_{i}')(x, train=train)
     # the norm works on each token by itself, and only the class token is read

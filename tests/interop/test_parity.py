@@ -4,6 +4,8 @@ The modules are written from the published architectures, under the names that
 torchvision and the released code use; `width` narrows them.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,9 +21,9 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 VGG19 = (2, 2, 4, 4, 4)
 
 
-def standardize(image):
-  """[B, 3, H, W] in [0, 1], by CIFAR-10's mean and deviation."""
-  return (image - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+def standardize(image, mean=MEAN, std=STD):
+  """[B, 3, H, W] in [0, 1], by CIFAR-10's statistics unless others are given."""
+  return (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
 class VGG(nn.Module):
@@ -79,10 +81,12 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-  def __init__(self, stages, kernels, num_classes, width):
+  def __init__(self, stages, kernels, num_classes, width, *, stem='small'):
     super().__init__()
     channels = int(64 * width)
-    self.conv1 = nn.Conv2d(3, channels, 3, 1, 1, bias=False)
+    kernel, stride = (7, 2) if stem == 'imagenet' else (3, 1)
+    self.conv1 = nn.Conv2d(3, channels, kernel, stride, kernel // 2, bias=False)
+    self.maxpool = nn.Identity() if stem == 'small' else nn.MaxPool2d(3, 2, 1)
     self.bn1 = nn.BatchNorm2d(channels)
     for stage, blocks in enumerate(stages):
       features, row = int(64 * 2**stage * width), []
@@ -94,7 +98,7 @@ class ResNet(nn.Module):
     self.fc = nn.Linear(channels, num_classes)
 
   def forward(self, x):
-    x = functional.relu(self.bn1(self.conv1(x)))
+    x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
     for stage in range(1, 5):
       x = getattr(self, f'layer{stage}')(x)
     return self.fc(x.mean((2, 3)))
@@ -198,12 +202,12 @@ def randomize(module, images):
 RESNET = {'resnet18': ((2, 2, 2, 2), (3, 3)), 'resnet50': ((3, 4, 6, 3), (1, 3, 1))}
 
 
-def _check_parity(module, model_name, side, **options):
-  """Logits within 1e-4 of the largest one, on float32 images [3, side, side, 3]."""
+def _compare(module, model_name, side, normalized=standardize, **options):
+  """torch's and our logits [3, 5] for float32 images of a side."""
   images = np.random.default_rng(0).uniform(size=(3, side, side, 3)).astype(np.float32)
   images *= np.asarray([0.2, 0.6, 1.0], np.float32)[:, None, None, None]
   channels_first = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
-  inputs = standardize(channels_first)
+  inputs = normalized(channels_first)
   module = randomize(module, inputs)
   with torch.no_grad():
     expected = module(inputs).numpy()
@@ -212,7 +216,12 @@ def _check_parity(module, model_name, side, **options):
     model_name, state_dict, num_classes=5, image_shape=(side, side, 3), **options
   )
   model = models.make(model_name, num_classes=5, **options)
-  logits = jax.jit(model.apply)(variables, jnp.asarray(images))
+  return expected, jax.jit(model.apply)(variables, jnp.asarray(images))
+
+
+def _check_parity(module, model_name, side, normalized=standardize, **options):
+  """Logits within 1e-4 of the largest one, on float32 images [3, side, side, 3]."""
+  expected, logits = _compare(module, model_name, side, normalized, **options)
   assert np.ptp(expected, axis=0).max() > 0.01 * np.abs(expected).max()  # images matter
   np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -234,6 +243,33 @@ def test_resnet(name):
   stages, kernels = RESNET[name]
   module = ResNet(stages, kernels, 5, 1 / 8)
   _check_parity(module, name, 32, width=1 / 8)
+
+
+@pytest.mark.parametrize('stem', ['small_pool', 'imagenet'])
+def test_resnet_with_a_pool(stem):
+  module = ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8, stem=stem)
+  _check_parity(module, 'resnet18', 32, stem=stem, width=1 / 8)
+
+
+def test_a_pool_that_the_weights_do_not_show_is_seen_in_the_logits():
+  module = ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8, stem='small_pool')
+  expected, logits = _compare(module, 'resnet18', 32, stem='small', width=1 / 8)
+  assert np.abs(logits - expected).max() > 0.1 * np.abs(expected).max()
+
+
+# torchvision: transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+@pytest.mark.parametrize(
+  ('normalization', 'mean', 'std'),
+  [
+    ('imagenet', (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ('0.4/0.2', (0.4,) * 3, (0.2,) * 3),
+  ],
+)
+def test_a_normalization(normalization, mean, std):
+  module = ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8)
+  normalized = functools.partial(standardize, mean=mean, std=std)
+  options = {'normalization': normalization, 'width': 1 / 8}
+  _check_parity(module, 'resnet18', 32, normalized, **options)
 
 
 def test_ir50():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpz_jax import models, partition
-from gpz_jax.models import layers, vgg
+from gpz_jax.models import layers, normalization, vgg
 from gpz_jax.types import InputError
 
 
@@ -67,5 +67,67 @@ def test_max_pool_takes_the_maximum_and_drops_an_odd_edge():
 def test_standardize_uses_cifar_statistics_for_colour_and_half_for_grey():
   grey = layers.standardize(jnp.ones((1, 2, 2, 1)))
   np.testing.assert_allclose(grey, 1.0)
-  mean = jnp.broadcast_to(jnp.array(layers.CIFAR10_MEAN), (2, 2, 3))
+  mean = jnp.broadcast_to(jnp.array(normalization.CIFAR10_MEAN), (2, 2, 3))
   np.testing.assert_allclose(layers.standardize(mean), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('given', 'colour', 'grey'),
+  [
+    # torchvision: transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    ('imagenet', [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], None),
+    ('half', [1, 1, 1], 1),
+    ('none', [1, 1, 1], 1),
+    ('0.4/0.2', [3, 3, 3], 3),
+    ('0.4,0.2', [3, 3, 3], 3),
+    ('0.1/0.2/0.3/0.9/0.4/0.1', [1, 2, 7], None),
+  ],
+)
+def test_a_normalization_by_name_or_by_numbers(given, colour, grey):
+  white = jnp.ones((2, 4, 4, 3))
+  np.testing.assert_allclose(
+    layers.standardize(white, given)[1, 2, 3], colour, rtol=1e-5
+  )
+  if grey is not None:
+    np.testing.assert_allclose(
+      layers.standardize(white[..., :1], given), grey, rtol=1e-5
+    )
+  else:
+    with pytest.raises(InputError, match=f"'{given}' is one of colour images"):
+      layers.standardize(white[..., :1], given)
+
+
+@pytest.mark.parametrize(
+  'given', ['imagnet', '0.4', '0.4/0', '0.4/-1', '1/2/3', 'nan/1', '', 0.5, None]
+)
+@pytest.mark.parametrize('name', ['cnn', 'vgg11', 'ir50', 'resnet18', 'vit6'])
+def test_every_model_refuses_an_unknown_normalization(name, given):
+  with pytest.raises(InputError, match=r'normalization .* use cifar10, imagenet') as e:
+    models.make(name, num_classes=3, normalization=given)
+  assert '\n' not in str(e.value)
+
+
+@pytest.mark.parametrize('name', ['cnn', 'vgg11', 'ir50', 'resnet18', 'vit6'])
+def test_every_model_normalizes_as_its_option_says(name):
+  images = jax.random.uniform(jax.random.key(1), (2, 32, 32, 3))
+  plain = models.make(name, num_classes=3, width=1 / 16, normalization='none')
+  variables = jax.jit(plain.init)(jax.random.key(0), images)
+  half = models.make(name, num_classes=3, width=1 / 16, normalization='half')
+  np.testing.assert_allclose(
+    jax.jit(half.apply)(variables, images),
+    jax.jit(plain.apply)(variables, 2 * images - 1),
+    rtol=1e-4,
+    atol=1e-5,
+  )
+
+
+@pytest.mark.parametrize(
+  ('name', 'option', 'known'),
+  [
+    ('resnet18', {'stem': 'smal'}, 'small, small_pool, imagenet'),
+    ('vgg11', {'head': 'tv'}, 'compact, torchvision'),
+  ],
+)
+def test_a_word_that_an_option_does_not_have_is_refused(name, option, known):
+  with pytest.raises(InputError, match=f"'{name}': .*{known}"):
+    models.make(name, num_classes=3, **option)

@@ -1,10 +1,12 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import tiny
 
 from gpz_jax import models, partition
-from gpz_jax.models import resnet
+from gpz_jax.models import layers, resnet
 from gpz_jax.types import InputError
 
 
@@ -67,3 +69,39 @@ def test_gradients_reach_every_parameter_over_lanes(small):
   gradients = jax.jit(jax.vmap(gradient))(variables)
   for leaf in jax.tree.leaves(gradients):
     assert jnp.all(jnp.abs(leaf).reshape(2, -1).max(axis=1) > 0)
+
+
+@pytest.mark.parametrize(
+  ('stem', 'side', 'count'),
+  [('small', 32, 0), ('small_pool', 16, 0), ('imagenet', 8, 40)],
+)
+def test_stems(stem, side, count):
+  image_shape = (32, 32, 3)
+  model = models.make('resnet18', num_classes=1000, stem=stem)
+  assert partition.list_splits(model, image_shape)['stem'].shape == (side, side, 64)
+  # torchvision's published count holds the 7x7 stem
+  assert _count(model, image_shape) == 11_689_512 - 64 * 3 * (40 - count)
+
+
+@pytest.mark.parametrize('side', [1, 2, 5, 8])
+def test_the_overlapping_pool_and_its_gradient(side):
+  x = jax.random.normal(jax.random.key(0), (2, side, side, 3))
+
+  def windowed(x):
+    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+
+  def loss(pool):
+    return lambda x: (pool(x) ** 2).sum()
+
+  np.testing.assert_array_equal(layers.overlapping_max_pool(x), windowed(x))
+  np.testing.assert_allclose(
+    jax.grad(loss(layers.overlapping_max_pool))(x),
+    jax.grad(loss(windowed))(x),
+    rtol=1e-6,
+  )
+
+
+def test_a_stem_that_is_not_known_is_refused():
+  model = resnet.ResNet(num_classes=3, stem='big')  # pyright: ignore[reportArgumentType]
+  with pytest.raises(InputError, match="stem 'big' is not known"):
+    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
