@@ -1,11 +1,12 @@
 """Encoded images to uint8 arrays: decoding, resizing, change of channels."""
 
+import contextlib
 import io
 import pathlib
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -19,10 +20,10 @@ RESIZE = PIL.Image.Resampling.BILINEAR
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 # Pillow opens more formats, but EPS among them runs Ghostscript.
-_FORMATS = ('PNG', 'JPEG')
+FORMATS = ('PNG', 'JPEG')
 # What Pillow's readers may raise for a file that is no image. The last two are raised
 # for files that claim to be very large.
-_DAMAGE = (
+DAMAGE = (
   *(OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError),
   *(struct.error, zlib.error, MemoryError, PIL.Image.DecompressionBombError),
   PIL.Image.DecompressionBombWarning,
@@ -40,6 +41,8 @@ class Encoded(NamedTuple):
   data: bytes | np.ndarray  # a PNG or JPEG file, or pixels [H, W, C] uint8
   label: int
   change: Change | None = None  # applied before the image is resized
+  formats: tuple[str, ...] = FORMATS  # that the file may have, as Pillow names them
+  prepare: Change | None = None  # applied before the image changes its channels
 
 
 def decode(
@@ -112,9 +115,18 @@ def find(root: pathlib.Path) -> list[pathlib.Path]:
   """
   files = sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
   for file in files:
-    if not file.is_file():  # reading it might never end
-      raise _broken(str(file), OSError('it is no file'))
+    require_file(file)
   return files
+
+
+def require_file(file: pathlib.Path) -> None:
+  """Refuses what is named like an image but is no file; reading it might never end.
+
+  Raises:
+    InputError: It is a folder, a pipe or a broken link.
+  """
+  if not file.is_file():
+    raise _broken(str(file), OSError('it is no file'))
 
 
 def encode(pixels: np.ndarray) -> bytes:
@@ -126,26 +138,41 @@ def encode(pixels: np.ndarray) -> bytes:
   return file.getvalue()
 
 
-def open_picture(data: bytes, where: str, mode: str) -> PIL.Image.Image:
+def open_picture(
+  data: bytes,
+  where: str,
+  mode: str,
+  *,
+  formats: tuple[str, ...] = FORMATS,
+  prepare: Change | None = None,
+) -> PIL.Image.Image:
   """Decodes a PNG or JPEG file to Pillow's mode `L` or `RGB`.
+
+  Args:
+    data: The file.
+    where: The name of the image in an error.
+    mode: `L` or `RGB`.
+    formats: The formats that are tried, as Pillow names them.
+    prepare: The change that is made before the mode is changed, or None.
 
   Raises:
     InputError: it is broken or has more than 8 bits; names `where`.
   """
-  opened = _open(io.BytesIO(data), where)
+  opened = _open(io.BytesIO(data), where, formats)
   try:
-    return opened.convert(mode)
-  except _DAMAGE as error:
-    raise _broken(where, error) from error
+    with _strict_about_size():
+      return (prepare(opened) if prepare else opened).convert(mode)
+  except DAMAGE as error:
+    raise _broken(where, error, formats) from error
 
 
-def is_grey(file: pathlib.Path) -> bool:
+def is_grey(file: pathlib.Path, formats: tuple[str, ...] = FORMATS) -> bool:
   """Whether an image file has no colour channels; reads its header only.
 
   Raises:
     InputError: the image is broken, or has more than 8 bits.
   """
-  with _open(file, str(file)) as picture:
+  with _open(file, str(file), formats) as picture:
     return picture.mode in ('1', 'L', 'LA')
 
 
@@ -173,7 +200,13 @@ def _decode_one(
 ) -> np.ndarray:
   mode = 'L' if channels == 1 else 'RGB'
   if isinstance(example.data, bytes):
-    picture = open_picture(example.data, example.where, mode)
+    picture = open_picture(
+      example.data,
+      example.where,
+      mode,
+      formats=example.formats,
+      prepare=example.prepare,
+    )
   else:
     picture = PIL.Image.fromarray(example.data).convert(mode)
   if example.change is not None:
@@ -184,14 +217,14 @@ def _decode_one(
   return pixels[..., None] if channels == 1 else pixels
 
 
-def _open(file: pathlib.Path | BinaryIO, where: str) -> PIL.Image.Image:
+def _open(
+  file: pathlib.Path | BinaryIO, where: str, formats: tuple[str, ...]
+) -> PIL.Image.Image:
   try:
-    with warnings.catch_warnings():
-      warnings.simplefilter('ignore', UserWarning)  # about metadata, which is unused
-      warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
-      picture = PIL.Image.open(file, formats=_FORMATS)
-  except _DAMAGE as error:
-    raise _broken(where, error) from error
+    with _strict_about_size():
+      picture = PIL.Image.open(file, formats=formats)
+  except DAMAGE as error:
+    raise _broken(where, error, formats) from error
   if picture.mode in _WIDE_MODES:  # Pillow would clip it at 255 without a word
     raise types.InputError(
       f'{where} has more than 8 bits a channel; convert it to 8 bits'
@@ -199,8 +232,20 @@ def _open(file: pathlib.Path | BinaryIO, where: str) -> PIL.Image.Image:
   return picture
 
 
-def _broken(where: str, error: Exception) -> types.InputError:
+@contextlib.contextmanager
+def _strict_about_size() -> Iterator[None]:
+  """A picture that claims to be very large is an error, odd metadata is nothing."""
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', UserWarning)
+    warnings.simplefilter('error', PIL.Image.DecompressionBombWarning)
+    yield
+
+
+def _broken(
+  where: str, error: Exception, formats: tuple[str, ...] = FORMATS
+) -> types.InputError:
   reason = str(error).split(' <')[0]  # drop "<_io.BytesIO object at 0x...>"
+  names = ' or '.join(filter(None, (', '.join(formats[:-1]), formats[-1])))
   return types.InputError(
-    f'{where} is not a readable PNG or JPEG image ({reason}); replace or remove it'
+    f'{where} is not a readable {names} image ({reason}); replace or remove it'
   )

@@ -156,7 +156,7 @@ def test_loops_and_other_files_are_passed_over(folder):
 
 
 @pytest.mark.parametrize(
-  'name', [b'\xff\xfe', b'<script>', b'a\nb', b'..a', b"';--", b'x' * 250]
+  'name', [b'\xff\xfe', b'<script>', b'a\nb', b"';--", b'x' * 250]
 )
 def test_strange_labels_are_labels(folder, name):
   label = pathlib.Path(os.fsdecode(os.fsencode(folder / 'train') + b'/' + name))

@@ -1,10 +1,17 @@
 """Nothing that is loaded can run code: a reader that could may not be called at all."""
 
 import ast
+import json
 import pathlib
+import shutil
+import sys
 from collections.abc import Iterator
 
 import pytest
+
+from gpz_jax.data.builders import shapes
+from gpz_jax.data.builders.shapes import shapes_dataset_builder
+from gpz_jax.data.sources import prepared
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted((ROOT / 'gpz_jax').rglob('*.py'))
@@ -98,3 +105,64 @@ def test_what_could_run_code_is_found(source):
 )
 def test_what_could_not_is_no_alarm(source):
   assert not dangers(source)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """A TFDS folder with 4 and 2 examples."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(shapes_dataset_builder, 'NUM_EXAMPLES', {'train': 4, 'test': 2})
+    yield shapes.ensure_prepared('2_low', tmp_path_factory.mktemp('tfds'))
+
+
+@pytest.fixture
+def marking(tmp_path, monkeypatch):
+  """A module that leaves a mark when it is imported; gives the mark's path."""
+  mark = tmp_path / 'mark'
+  (tmp_path / 'leaves_mark.py').write_text(f'open({str(mark)!r}, "w").close()')
+  monkeypatch.syspath_prepend(str(tmp_path))
+  yield mark
+  sys.modules.pop('leaves_mark', None)
+
+
+def test_the_module_leaves_its_mark(marking):
+  pytest.importorskip('leaves_mark')
+  assert marking.exists()
+
+
+BAD = 'leaves_mark.X'
+FEATURES = {
+  'top': {'pythonClassName': BAD, 'featuresDict': {}},
+  'other_spelling': {'python_class_name': BAD, 'featuresDict': {}},
+  'legacy': {'type': BAD, 'content': {}},
+  'legacy_proto': {'type': 'x', 'proto_cls': BAD, 'content': {}},
+  'in_a_string': {'jsonFeature': {'json': json.dumps({'type': BAD, 'content': {}})}},
+}
+
+
+@pytest.mark.parametrize('kind', FEATURES)
+@pytest.mark.parametrize('nested', [False, True])
+def test_features_of_a_folder_import_nothing(
+  kind, nested, whole, marking, tmp_path, refused
+):
+  folder = pathlib.Path(shutil.copytree(whole, tmp_path / whole.name))
+  path = folder / 'features.json'
+  features = json.loads(path.read_text())
+  if nested:
+    features['featuresDict']['features']['label'] = FEATURES[kind]
+  else:
+    features = FEATURES[kind]
+  path.write_text(json.dumps(features))
+  message = refused(prepared.open_source, 'shapes/2_low', folder)
+  assert str(path) in message
+  assert 'names the feature class' in message
+  assert not marking.exists()
+
+
+@pytest.mark.parametrize('key', ['moduleName', 'name', 'configName', 'fileFormat'])
+def test_names_in_the_info_import_nothing(key, whole, marking, tmp_path, refused):
+  folder = pathlib.Path(shutil.copytree(whole, tmp_path / whole.name))
+  path = folder / 'dataset_info.json'
+  path.write_text(json.dumps(json.loads(path.read_text()) | {key: 'leaves_mark'}))
+  refused(lambda: list(prepared.open_source('shapes/2_low', folder).read('test')))
+  assert not marking.exists()

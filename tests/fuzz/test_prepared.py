@@ -1,6 +1,7 @@
 """Damaged TFDS folders: what was prepared, or one line that names the folder."""
 
 import json
+import os
 import pathlib
 import shutil
 
@@ -98,3 +99,24 @@ def test_names_that_are_none(name, tmp_path, refused):
 def test_data_folders_that_are_none(data_dir, refused):
   message = refused(data.load, 'mnist', data_dir=data_dir)
   assert data_dir.strip('\0') in message
+
+
+@pytest.mark.parametrize('count', ['1000000000', '1e9', 10**9])
+def test_too_many_classes(folder, count, refused):
+  path = folder / 'features.json'
+  features = json.loads(path.read_text())
+  label = features['featuresDict']['features']['label']
+  label['classLabel']['numClasses'] = count
+  path.write_text(json.dumps(features))
+  assert 'classes, more than 1,000,000' in refused(read, folder)
+
+
+def test_pipes_in_place_of_files(folder, refused):
+  for name in files(folder):
+    path = folder / name
+    content = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    assert f'{path} is no file' in refused(read, folder)
+    path.unlink()
+    path.write_bytes(content)

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from gpz_jax import types
 from gpz_jax.data import images
-from gpz_jax.data.sources import base, views
+from gpz_jax.data.sources import base, metadata, views
 
 _T = TypeVar('_T')
 
@@ -51,6 +51,7 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
   Raises:
     InputError: it cannot be read without TensorFlow, or has no image or label.
   """
+  metadata.check(folder)
   try:
     builder = tfds.builder_from_directory(str(folder))
   except Exception as error:  # TFDS raises whatever its parsers raise
@@ -106,6 +107,7 @@ def _feature(name: str, info: tfds.core.DatasetInfo, key: str, kind: type[_T]) -
 def _read(
   name: str, view: views.View, builder, subset: str
 ) -> Iterator[images.Encoded]:
+  metadata.check_files(builder.info.splits[subset].filepaths)
   skip = {'image': tfds.decode.SkipDecoding()}  # hands the file over as it is
   try:
     records = builder.as_data_source(split=subset, decoders=skip)

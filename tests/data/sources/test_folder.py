@@ -1,7 +1,10 @@
 import numpy as np
+import PIL.Image
+import PIL.ImageOps
 import pytest
 
 from gpz_jax import data, types
+from gpz_jax.data import images
 from gpz_jax.data.sources import folder
 
 
@@ -40,3 +43,73 @@ def test_broken_file_is_named(damage, grey_folder, tmp_path):
   file.write_bytes(damage(file.read_bytes()))
   with pytest.raises(types.InputError, match=r'train/odd/011.png is not a readable'):
     data.load(f'folder:{grey_folder}', cache_dir=tmp_path / 'cache')
+
+
+def decoded(root, subset):
+  source = folder.open_source(root)
+  return images.decode(
+    source.read(subset), source.counts[subset], channels=3, size=None
+  )
+
+
+def test_dot_names_are_ignored(grey_folder, write_image):
+  before = folder.open_source(grey_folder)
+  for name in ('.ipynb_checkpoints/0.png', '..a/0.png', 'odd/._0.png', 'odd/.x/0.png'):
+    write_image(grey_folder / 'train' / name, np.zeros((8, 8), np.uint8))
+  (grey_folder / 'train' / '.DS_Store').write_bytes(b'x')
+  after = folder.open_source(grey_folder)
+  assert (after.class_names, after.counts) == (before.class_names, before.counts)
+
+
+@pytest.mark.parametrize(
+  'suffix', ['webp', 'WEBP', 'bmp', 'gif', 'tiff', 'TIF', 'ppm', 'PNG', 'tga', 'jp2']
+)
+def test_every_raster_format_is_read(suffix, grey_folder, write_image):
+  pixels = np.full((8, 8, 3), 200, np.uint8)
+  write_image(grey_folder / 'test' / 'odd' / f'x.{suffix}', pixels)
+  found = decoded(grey_folder, 'test')
+  assert len(found) == 11
+  np.testing.assert_allclose(found.image[-1], pixels, atol=2)
+
+
+def test_nested_images_are_of_the_label_and_change_the_key(grey_folder, write_image):
+  before = folder.open_source(grey_folder).key
+  write_image(grey_folder / 'test/even/sub/x.png', np.full((8, 8), 99, np.uint8))
+  source = folder.open_source(grey_folder)
+  assert source.class_names == ('even', 'odd')
+  assert [example.label for example in source.read('test')] == [0] * 6 + [1] * 5
+  assert source.key != before
+
+
+def test_files_left_out_are_counted_once(grey_folder, caplog):
+  for name in ('train/a.txt', 'train/odd/b.txt', 'test/even/c.mp4'):
+    (grey_folder / name).write_bytes(b'x')
+  for _ in range(2):
+    folder.open_source(grey_folder)
+  assert [record.getMessage() for record in caplog.records] == [
+    f'folder:{grey_folder} leaves out 3 files that are no images in the folder of a '
+    'label: 2 .txt, 1 .mp4'
+  ]
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'tiff', 'webp'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_exif_orientation_is_applied(orientation, suffix, grey_folder):
+  pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+  picture = PIL.Image.fromarray(pixels).convert('RGB')
+  exif = PIL.Image.Exif()
+  exif[0x0112] = orientation
+  file = grey_folder / 'test' / 'odd' / f'x.{suffix}'
+  picture.save(file, exif=exif)
+  with PIL.Image.open(file) as stored:
+    expected = np.asarray(PIL.ImageOps.exif_transpose(stored))
+  np.testing.assert_array_equal(decoded(grey_folder, 'test').image[-1], expected)
+
+
+def test_transparent_pixels_are_white(grey_folder):
+  # By hand: 0.4 of 100 and 0.6 of 255 are 193.
+  pixels = np.full((8, 8, 4), 100, np.uint8)
+  pixels[0, :3, 3] = 0, 102, 255
+  PIL.Image.fromarray(pixels).save(grey_folder / 'test' / 'odd' / 'x.png')
+  found = decoded(grey_folder, 'test').image[-1, 0, :3]
+  np.testing.assert_array_equal(found, [[255] * 3, [193] * 3, [100] * 3])
