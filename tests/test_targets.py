@@ -91,6 +91,32 @@ def test_the_loss_is_the_cross_entropy_with_smoothed_labels_of_what_counts():
   np.testing.assert_allclose(found, (first + second) / 2, rtol=1e-5)
 
 
+def test_augmentation_and_dropout_draw_from_keys_of_their_own(monkeypatch):
+  keys = {}
+
+  def note_augment(key, images, **options):
+    del options
+    keys['augment'] = key
+    return images
+
+  def note_apply(model, variables, images, *, rngs, **options):
+    keys['dropout'] = rngs['dropout']
+    return model.apply(variables, images, **options)
+
+  monkeypatch.setattr(targets.augment, 'augment', note_augment)
+  monkeypatch.setattr(Engine, 'apply', staticmethod(note_apply))
+  loss = targets._make_loss(Channels(), IR, 3, 'standard', Engine('map'))
+  data, key = red_images([0]), jax.random.key(0)
+  loss(
+    RED,
+    {'alpha': jnp.float32(0)},
+    {'train': (jnp.asarray(data.image), jnp.asarray(data.label))},
+    Batch(jnp.array([0]), jnp.ones(1)),
+    StepInfo(key, jnp.float32(1)),
+  )
+  assert len({str(jax.random.key_data(each)) for each in (*keys.values(), key)}) == 3
+
+
 def test_evaluation_by_hand():
   scores = targets.evaluate(
     Channels(), targets.from_variables(RED), red_images([0, 1, 0]), engine=Engine('map')

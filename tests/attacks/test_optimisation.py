@@ -116,6 +116,27 @@ def test_total_variation_smooths(attack):
   assert (variation(jnp.asarray(smooth)) < 0.5 * variation(jnp.asarray(rough))).all()
 
 
+def test_l2_holds_the_guess_at_the_mean_colour(attack):
+  model, targets, lanes, _, activations = attack
+  free, held = (
+    optimisation.reconstruct(
+      model, targets, lanes, activations[:, :1], SHAPE,
+      optimisation.Search(steps=10, learning_rate=0.05, tv=0.0, l2=l2),
+    ).reconstructions
+    for l2 in (0.0, 1e4)
+  )  # fmt: skip
+  start = optimisation._to_pixels(jnp.zeros((1, 1, *SHAPE)))
+  assert np.abs(held - start).mean() < 0.5 * np.abs(free - start).mean()
+
+
+def test_reconstructions_are_clipped_to_colours(attack):
+  model, targets, lanes, _, activations = attack
+  search = optimisation.Search(steps=20, learning_rate=1.0, tv=0.0)  # overshoots
+  found = optimisation.reconstruct(model, targets, lanes, activations, SHAPE, search)
+  assert found.reconstructions.min() == 0
+  assert found.reconstructions.max() == 1
+
+
 def test_evaluate_scores_every_lane(attack):
   images = attack[3]
   exact = images.astype(np.float32) / 255

@@ -206,6 +206,19 @@ def test_decoders_read_what_belongs_to_each_subset(ran):
     np.testing.assert_array_equal(getattr(outcome, name)(rows), expected)
 
 
+def test_the_epoch_is_chosen_by_the_held_out_images_and_their_activations(ran):
+  scenario, _, outcome = ran
+  rebuilt = inversion.reconstruct(
+    ATTACK.make(SHAPE, IMAGE),
+    outcome.saved,
+    scenario.held_out_activations,
+    engine=MAP,
+  )
+  errors = np.square(rebuilt - scenario.held_out.image / 255).mean(axis=(1, 2, 3, 4))
+  np.testing.assert_allclose(outcome.history['mse'].min(axis=0), errors, rtol=1e-5)
+  np.testing.assert_allclose(outcome.saved.best.value, errors, rtol=1e-5)
+
+
 def test_programs_are_compiled_for_what_the_decoder_is_given(monkeypatch):
   given = {}
 

@@ -8,6 +8,7 @@ from gpz_jax.attacks.activation import interception, optimisation, query_free
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.models import layers
 from gpz_jax.training.recipe import Recipe
+from gpz_jax.training.state import Best
 from gpz_jax.types import Dataset, InputError, Lane, Treatment
 
 SHAPE = (16, 16, 3)
@@ -65,6 +66,25 @@ def test_what_lies_behind_the_split_is_not_trained(trained):
       for name in ('conv_1', 'conv_2')
     }
     assert moved == {name: name <= split for name in moved}
+
+
+def test_the_epoch_of_a_shadow_is_that_of_its_lowest_error(trained):
+  *_, shadows, history = trained
+  np.testing.assert_allclose(shadows.best.value, history['error'].min(axis=0))
+  np.testing.assert_array_equal(shadows.best.epoch, history['error'].argmin(axis=0) + 1)
+
+
+def test_what_was_trained_by_split_comes_back_in_the_order_of_the_lanes():
+  rows = [np.array([0, 3]), np.array([1, 2])]  # an order that is not its own inverse
+  shadows = [
+    query_free.Shadows(Best(part, part, {'w': part}, {}), part > 1)
+    for part in map(jnp.asarray, rows)
+  ]
+  histories = [{'nll': np.stack([part, 10 * part])} for part in rows]
+  joined, history = query_free._join_splits(shadows, histories, rows)
+  np.testing.assert_array_equal(joined.best.params['w'], np.arange(4))
+  np.testing.assert_array_equal(joined.is_finite, [False, False, True, True])
+  np.testing.assert_array_equal(history['nll'], [[0, 1, 2, 3], [0, 10, 20, 30]])
 
 
 def test_search_goes_through_the_shadow(trained):
