@@ -99,3 +99,49 @@ class Wide(nn.Module):
   @nn.compact
   def __call__(self, x, *, train=False):
     return nn.Dense(self.num_classes + 1)(x.reshape(len(x), -1))
+
+
+class Noisy(nn.Module):
+  """A module that draws noise in evaluation too, as a defence may."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = x + 0.1 * jax.random.normal(self.make_rng('noise'), x.shape)
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+class Keeping(nn.Module):
+  """A module with a collection of its own."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    scale = self.variable('constants', 'scale', lambda: jnp.ones(()))
+    return nn.Dense(self.num_classes)(scale.value * x.reshape(len(x), -1))
+
+
+class Counting(nn.Module):
+  """A module that counts its calls, in evaluation too."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    calls = self.variable('batch_stats', 'calls', lambda: jnp.zeros(()))
+    calls.value += 1
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+class Late(nn.Module):
+  """A module that makes its batch_stats only in training."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    if train:
+      self.variable('batch_stats', 'seen', lambda: jnp.zeros(()))
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1))

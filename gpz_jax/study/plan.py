@@ -131,6 +131,52 @@ def _check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:
       f' --model_options={",".join(config.model_options)}, more than {MOST_PARAMS:,};'
       ' make it smaller'
     )
+  _check_passes(config, model, variables, image)
+
+
+def _check_passes(
+  config: StudyConfig, model: nn.Module, variables: Any, image: Any
+) -> None:
+  """Traces the model as training and evaluation will call it.
+
+  `init` lends every random stream and makes every collection; these calls do not.
+
+  Raises:
+    InputError: The model has a collection of its own, draws random numbers in
+      evaluation or from another stream than dropout, or writes anything but
+      batch_stats in training.
+  """
+  if own := sorted(variables.keys() - {'params', 'batch_stats'}):
+    raise InputError(
+      f"--model={config.model} has the collection '{own[0]}'; only params and"
+      ' batch_stats are carried: make it a constant of the module, or a parameter'
+    )
+
+  def evaluate(variables, images):
+    return model.apply(variables, images, train=False)
+
+  def train(variables, images):
+    rngs = {'dropout': jax.random.key(0)}
+    return model.apply(
+      variables, images, train=True, mutable=['batch_stats'], rngs=rngs
+    )
+
+  for name, call in (('evaluation', evaluate), ('training', train)):
+    try:
+      found = jax.eval_shape(call, variables, image)
+    except Exception as error:  # anything may go wrong in a foreign module
+      reason = str(error).strip().splitlines() or [type(error).__name__]
+      raise InputError(
+        f'--model={config.model} can be initialised, but not called in {name}'
+        f' ({reason[0]}); in evaluation it gets no random stream and may write nothing,'
+        " in training it gets the stream 'dropout' and may write batch_stats"
+      ) from error
+  before = jax.tree.structure(variables.get('batch_stats', {}))
+  if jax.tree.structure(found[1].get('batch_stats', {})) != before:
+    raise InputError(
+      f'--model={config.model} has other batch_stats in training than after'
+      ' initialisation; make all of them in both'
+    )
 
 
 def _load_weights(config: StudyConfig, task: Task) -> Any:

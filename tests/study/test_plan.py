@@ -1,0 +1,40 @@
+"""Models that init takes, and training or evaluation would not."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+import tiny
+
+from gpz_jax import models
+from gpz_jax.study import plan as study_plan
+from gpz_jax.sweep import SweepConfig
+from gpz_jax.types import InputError
+
+
+def check(module):
+  config = SweepConfig(model=f'tiny:{module.__name__}')
+  study_plan._check_model(config, module(num_classes=3), tiny.task())
+
+
+@pytest.mark.parametrize(
+  ('module', 'message'),
+  [
+    (tiny.Noisy, r'tiny:Noisy can be initialised, but not called in evaluation \('),
+    (tiny.Keeping, "has the collection 'constants'; only params and batch_stats"),
+    (tiny.Counting, 'but not called in evaluation'),
+    (tiny.Late, 'has other batch_stats in training than after initialisation'),
+  ],
+)
+def test_what_training_or_evaluation_would_trip_over_is_one_line(module, message):
+  variables = module(num_classes=3).init(jax.random.key(0), jnp.ones((1, 16, 16, 3)))
+  assert variables['params']  # init alone does not see it
+  with pytest.raises(InputError, match=message) as caught:
+    check(module)
+  assert '\n' not in str(caught.value)
+
+
+def test_a_model_with_dropout_and_batch_statistics_is_taken():
+  config = SweepConfig(model='vgg11', image_size=32)
+  study_plan._check_model(
+    config, models.make('vgg11', num_classes=3, width=0.0625), tiny.task(size=32)
+  )
