@@ -42,6 +42,10 @@ class Session(Generic[Plan]):
   events: Events
   changed: str = ''
 
+  def check_interrupted(self) -> None:
+    """Raises Interrupted if a signal has come."""
+    check_interrupted()
+
   def say(self, text: str) -> None:
     """Prints one line."""
     self.progress.say(text)
@@ -56,6 +60,11 @@ class Session(Generic[Plan]):
     folder = self.workdir.running / name
     seconds = self.plan.config.save_seconds
     return SnapshotStore(folder, identity, self.engine, seconds, self.say)
+
+
+def check_interrupted() -> None:
+  """Raises Interrupted if a signal has come since the study is `watched`."""
+  interruption.check()
 
 
 @contextlib.contextmanager

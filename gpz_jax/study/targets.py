@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import checkpoints
@@ -134,6 +135,12 @@ def load(plan: StudyPlan, workdir: Workdir) -> Targets | None:
     return targets_lib.from_variables(plan.weights)
   found = restore(plan, workdir.targets, lambda text: None)
   return None if found is None else found[0]
+
+
+def effective_alphas(plan: StudyPlan, progress: float) -> jax.Array:
+  """The label smoothing [L] of each target at a share `progress` of its training."""
+  alphas = jnp.array([lane.treatment.alpha for lane in plan.lanes])
+  return targets_lib.effective_alpha(alphas, jnp.array(progress))
 
 
 def measure_quality(session: Session, targets: Targets) -> dict[str, np.ndarray]:

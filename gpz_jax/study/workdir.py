@@ -119,6 +119,12 @@ class Workdir:
     pixels = np.round(255 * images).astype(np.uint8)
     atomic.write_array(self.sample(lane_id, split, attack), pixels)
 
+  def save_embedding(
+    self, path: pathlib.Path, points: np.ndarray, labels: np.ndarray
+  ) -> None:
+    """Writes embedded activations [n, 2] and their classes [n] as one [n, 3]."""
+    atomic.write_array(path, np.column_stack([points, labels]).astype(np.float32))
+
   def read_rows(self, schema: results.Schema = results.RESULTS) -> list[results.Row]:
     """The rows that were appended so far, in the order they were written.
 
@@ -260,10 +266,15 @@ class Workdir:
     """Removes the files of a study that has trained nothing."""
     for file in (self.config, self.flags, self.environment, self.ladder, self.tuned):
       file.unlink(missing_ok=True)
-    for folder in (self.samples, self.events, self.activations, self.running):
-      shutil.rmtree(folder, ignore_errors=True)
-    for folder in (self.targets, self.decoders, self.embeddings):
-      shutil.rmtree(folder, ignore_errors=True)
+    for each in (
+      self.samples,
+      self.events,
+      self.targets,
+      self.decoders,
+      self.embeddings,
+    ):
+      shutil.rmtree(each, ignore_errors=True)
+    self.tidy()
     self.lock.unlink(missing_ok=True)
 
   def tidy(self) -> None:

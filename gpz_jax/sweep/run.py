@@ -5,13 +5,13 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
-from gpz_jax import interruption, report, results
+from gpz_jax import report, results
 from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study import tuning
 from gpz_jax.study.progress import Events, peak_gigabytes
-from gpz_jax.study.session import Session, watched
+from gpz_jax.study.session import Session, check_interrupted, watched
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import memory, theory
 from gpz_jax.sweep.ahead import Ahead, list_jobs
@@ -82,7 +82,7 @@ def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
       progress.say(f'left out {name}: {reason}')
     for line in memory.notes(plan):
       progress.say(line)
-    interruption.check()
+    check_interrupted()
     workdir = Workdir(config.workdir)
     is_ours = not workdir.path.exists()
     stack.enter_context(workdir.locked(progress.say))

@@ -3,15 +3,14 @@
 import time
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
 import gpz_jax
-from gpz_jax import atomic, interruption, results, theory
-from gpz_jax import targets as targets_lib
+from gpz_jax import results, theory
 from gpz_jax.partition import PREDICTION
 from gpz_jax.study.progress import format_seconds
 from gpz_jax.study.session import Session
+from gpz_jax.study.targets import Targets, effective_alphas
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.theory import embedding, trajectory
@@ -44,7 +43,7 @@ def missing(plan: Plan, workdir: Workdir) -> list[int]:
   ]
 
 
-def run(session: Session[Plan], targets: targets_lib.Targets) -> None:
+def run(session: Session[Plan], targets: Targets) -> None:
   """Measures what is missing and writes theory.parquet.
 
   The rows of a target are written together, with its decoders' errors in them: call it
@@ -104,15 +103,13 @@ def follow(session: Session[Plan]) -> Callable[[int, FitState], None]:
     if all((lane_id, epoch) in done for lane_id in ids):
       return  # of an epoch that was interrupted behind this one
     states = lanes_lib.take(states, slice(len(ids)))
-    alphas = jnp.array([lane.treatment.alpha for lane in plan.lanes])
-    progress = jnp.array(epoch / epochs)
     found = trajectory.snapshot(
       plan.model,
       states.train.variables,
       splits(plan),
       dataset.image,
       dataset.label,
-      alphas=targets_lib.effective_alpha(alphas, progress),
+      alphas=effective_alphas(plan, epoch / epochs),
       convention=plan.config.smoothing,
       engine=session.engine,
     )
@@ -143,9 +140,7 @@ def _errors(session: Session[Plan], lane: Lane) -> dict[str, float] | None:
   return found if all(split in found for split in splits(session.plan)) else None
 
 
-def _embed(
-  session: Session[Plan], targets: targets_lib.Targets, dataset: Dataset
-) -> None:
+def _embed(session: Session[Plan], targets: Targets, dataset: Dataset) -> None:
   """t-SNE of the activations of the first seed's targets, for the report."""
   plan = session.plan
   few = dataset.take(slice(EMBEDDED))
@@ -161,9 +156,9 @@ def _embed(
       plan.model, variables, few.image, tuple(paths), session.engine
     )
     for split, path in paths.items():
-      interruption.check()
+      session.check_interrupted()
       points = embedding.embed(sent[split], seed=lane.seed)
-      atomic.write_array(path, np.column_stack([points, few.label]).astype(np.float32))
+      session.workdir.save_embedding(path, points, few.label)
 
 
 def _row(
