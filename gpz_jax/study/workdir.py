@@ -264,16 +264,11 @@ class Workdir:
 
   def _remove(self) -> None:
     """Removes the files of a study that has trained nothing."""
-    for file in (self.config, self.flags, self.environment, self.ladder, self.tuned):
+    for file in self.config, self.flags, self.environment, self.ladder, self.tuned:
       file.unlink(missing_ok=True)
-    for each in (
-      self.samples,
-      self.events,
-      self.targets,
-      self.decoders,
-      self.embeddings,
-    ):
-      shutil.rmtree(each, ignore_errors=True)
+    made = self.samples, self.events, self.targets, self.decoders, self.embeddings
+    for folder in made:
+      shutil.rmtree(folder, ignore_errors=True)
     self.tidy()
     self.lock.unlink(missing_ok=True)
 
