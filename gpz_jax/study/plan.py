@@ -111,11 +111,10 @@ def _check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:
   except InputError:
     raise
   except Exception as error:  # anything may go wrong in a foreign module
-    reason = str(error).strip().splitlines() or [type(error).__name__]
     raise InputError(
       f'--model={config.model} cannot be called as module(images, train=False) on'
-      f' images {task.image_shape} ({reason[0]}); choose another model, --model_options'
-      ' or --image_size'
+      f' images {task.image_shape} ({_first_line(error)}); choose another model,'
+      ' --model_options or --image_size'
     ) from error
   wanted = (2, task.num_classes)
   if getattr(logits, 'shape', None) != wanted or 'params' not in variables:
@@ -165,10 +164,10 @@ def _check_passes(
     try:
       found = jax.eval_shape(call, variables, image)
     except Exception as error:  # anything may go wrong in a foreign module
-      reason = str(error).strip().splitlines() or [type(error).__name__]
       raise InputError(
         f'--model={config.model} can be initialised, but not called in {name}'
-        f' ({reason[0]}); in evaluation it gets no random stream and may write nothing,'
+        f' ({_first_line(error)}); in evaluation it gets no random stream and may write'
+        ' nothing,'
         " in training it gets the stream 'dropout' and may write batch_stats"
       ) from error
   before = jax.tree.structure(variables.get('batch_stats', {}))
@@ -177,6 +176,12 @@ def _check_passes(
       f'--model={config.model} has other batch_stats in training than after'
       ' initialisation; make all of them in both'
     )
+
+
+def _first_line(error: Exception) -> str:
+  """What a foreign module's error says first; its kind where it says nothing."""
+  lines = str(error).strip().splitlines()
+  return lines[0] if lines else type(error).__name__
 
 
 def _load_weights(config: StudyConfig, task: Task) -> Any:

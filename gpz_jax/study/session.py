@@ -42,10 +42,6 @@ class Session(Generic[Plan]):
   events: Events
   changed: str = ''
 
-  def check_interrupted(self) -> None:
-    """Raises Interrupted if a signal has come."""
-    check_interrupted()
-
   def say(self, text: str) -> None:
     """Prints one line."""
     self.progress.say(text)

@@ -9,7 +9,7 @@ import gpz_jax
 from gpz_jax import results, theory
 from gpz_jax.partition import PREDICTION
 from gpz_jax.study.progress import format_seconds
-from gpz_jax.study.session import Session
+from gpz_jax.study.session import Session, check_interrupted
 from gpz_jax.study.targets import Targets, effective_alphas
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep.plan import Plan
@@ -156,7 +156,7 @@ def _embed(session: Session[Plan], targets: Targets, dataset: Dataset) -> None:
       plan.model, variables, few.image, tuple(paths), session.engine
     )
     for split, path in paths.items():
-      session.check_interrupted()
+      check_interrupted()
       points = embedding.embed(sent[split], seed=lane.seed)
       session.workdir.save_embedding(path, points, few.label)
 
