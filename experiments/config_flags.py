@@ -26,7 +26,7 @@ def define(config_type: type[StudyConfig], values: flags.FlagValues) -> None:
   for name, meaning in fields.meanings(config_type).items():
     kind, default, text = fields.scalar_kind(hints[name]), defaults[name], meaning.help
     if meaning.choices:
-      text += f' It is one of: {", ".join(meaning.choices)}.'
+      text += f' It is one of: {", ".join(map(str, meaning.choices))}.'
     if get_origin(kind) is tuple:
       default = ','.join(map(str, default))
       flags.DEFINE_string(

@@ -1,10 +1,10 @@
 """Says where to cut under limits, what the alternatives are, and how sure the zone is.
 
-  python -m experiments.recommend --workdir=runs/quickstart --max_payload_kb=4
+  python -m experiments.recommend --workdir=runs/quickstart --max_payload_bytes=4096
 
 It reads what a sweep has written, which may still be running. The limits of the sweep
 itself hold unless a flag replaces them. The value inf removes a limit. The exit status
-is 2 for bad input.
+is 0 where a cut is recommended, 4 where none is, and 2 for bad input.
 """
 
 import functools
@@ -18,14 +18,20 @@ from experiments import command
 from gpz_jax import results, zone
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
+from gpz_jax.zone.golden_zone import MEANING
+
+NO_CUT = 4  # exit status
 
 
 def define_flags() -> None:
   """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'The folder of the sweep.')
+  flags.DEFINE_list(
+    'workdir', [], 'The folders of the sweeps, each of which gets an answer of its own.'
+  )
   limits = functools.partial(flags.DEFINE_float, default=None, lower_bound=0.0)
   limits(
-    'max_payload_kb', help='The most KiB that may be sent for one image, in float32.'
+    'max_payload_bytes',
+    help='The most bytes that may be sent for one image, as the sweep sends it.',
   )
   limits('max_edge_params', help='The most parameters that the device may hold.')
   limits(
@@ -38,20 +44,30 @@ def define_flags() -> None:
   )
 
 
-def main(argv: list[str]) -> None:
-  """Prints the recommendation for --workdir, its alternatives and the votes."""
+def main(argv: list[str]) -> int:
+  """Prints what is recommended for each --workdir, its alternatives and the votes."""
   del argv
-  if not flags.FLAGS.workdir:
+  workdirs = flags.FLAGS.workdir
+  if not workdirs:
     raise InputError('--workdir is missing; name the folder of a sweep')
-  show(pathlib.Path(flags.FLAGS.workdir), _given_limits())
+  are_cuts = []
+  for i, workdir in enumerate(workdirs):
+    if len(workdirs) > 1:
+      print(f'{chr(10) if i else ""}{workdir}:')
+    found = show(pathlib.Path(workdir), _given_limits())
+    are_cuts.append(found.split is not None)
+  return 0 if all(are_cuts) else NO_CUT
 
 
-def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
+def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> zone.Recommendation:
   """Prints the recommendation for a workdir, its alternatives and the votes.
 
   Args:
     workdir: Folder of the sweep.
     limits: Arguments of `zone.recommend`. If one is None, the limit of the sweep holds.
+
+  Returns:
+    What is recommended.
 
   Raises:
     InputError: There is no such folder, or its content cannot be used.
@@ -73,18 +89,12 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
     print(zone.format_candidates(found))
   ladder = results.read_ladder(Workdir(workdir).ladder)
   print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
+  return found
 
 
 def _given_limits() -> dict[str, float | None]:
   """The limits that the flags give."""
-  values = flags.FLAGS
-  kib = values.max_payload_kb
-  return {
-    'max_edge_params': values.max_edge_params,
-    'max_edge_flops': values.max_edge_flops,
-    'max_payload_bytes': None if kib is None else 1024 * kib,
-    'min_accuracy': values.min_accuracy,
-  }
+  return {name: getattr(flags.FLAGS, name) for name in zone.LIMITS}
 
 
 def _with_those_of(
@@ -101,7 +111,7 @@ def _describe_zone(rows, theory_rows, ladder) -> list[str]:
   """The zone by the attack, the votes with their agreement, and the probe's record."""
   votes = zone.vote(rows, theory_rows, ladder=ladder)
   attacks = {cast.treatment: cast.by('attack') for cast in votes.treatments}
-  lines = ['']
+  lines = ['', f'{MEANING}.']
   for found in zone.golden_zone(rows).treatments:
     attack = attacks[found.treatment]
     worth = f' The attack there is {attack.note}.' if attack and attack.note else ''

@@ -6,7 +6,8 @@ errors over channels (`paper_mse`) and takes PSNR of whole batches of 32
 (`psnr_paper`): both are reported everywhere.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import chex
 import dm_pix
@@ -147,6 +148,30 @@ def ladder(
     | {'mse_paper': paper_mse(float(scores['mse'][i]), channels)}
     for i, rung in enumerate(guesses)
   }
+
+
+def best_guess(ladder: Mapping[str, Mapping[str, float]]) -> float:
+  """The per-element MSE of the better guess that sees no image: mean or class mean.
+
+  An attack that does no better has learned nothing of the single image.
+  """
+  blind = ('mean_image', 'class_mean')
+  return min(ladder[rung]['mse'] for rung in blind if rung in ladder)
+
+
+def chance_accuracy(labels: np.ndarray) -> float:
+  """The accuracy on a subset up to which a classifier may be guessing.
+
+  It is what always answering the most common class scores, and room above it: two
+  standard deviations of that score, a tenth of the way to 1, or, where there are many
+  classes, as much again.
+
+  Args:
+    labels: [N], the labels of the subset.
+  """
+  share = float(np.bincount(labels).max() / len(labels))
+  spread = 2 * math.sqrt(share * (1 - share) / len(labels))
+  return min(1.0, share + max(spread, min(share, 0.1 * (1 - share))))
 
 
 Guess = Callable[[jax.Array, jax.Array], jax.Array]  # (images, labels) -> guesses

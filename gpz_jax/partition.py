@@ -249,6 +249,8 @@ def split_costs(
   image_shape: tuple[int, int, int],
   num_classes: int,
   splits: Sequence[str] | None = None,
+  *,
+  payload_bits: int = 32,
 ) -> dict[str, dict[str, float]]:
   """What each split asks of the device and of the network.
 
@@ -257,10 +259,12 @@ def split_costs(
     image_shape: (H, W, C).
     num_classes: K; checked against the logits.
     splits: names, PREDICTION among them if wanted; all of `list_splits` by default.
+    payload_bits: bits of each number that is sent. Below 16 the two ends of the range
+      are sent beside them, in 8 bytes.
 
   Returns:
     Name -> edge_params, edge_flops (a multiplication and an addition count as two;
-    convolutions and matrix products only, one image), payload_bytes (float32),
+    convolutions and matrix products only, one image), payload_bytes,
     payload_bytes_float16, and edge_params_share, edge_flops_share of the whole model.
   """
   splits = tuple(list_splits(model, image_shape) if splits is None else splits)
@@ -285,8 +289,35 @@ def split_costs(
       'edge_params_share': params / whole[0],
       'edge_flops': flops,
       'edge_flops_share': flops / whole[1],
-      'payload_bytes': 4 * activation.size,
+      'payload_bytes': _payload_bytes(activation.size, payload_bits),
       'payload_bytes_float16': 2 * activation.size,
     }
     for split, (params, flops), activation in zip(splits, edges, sent, strict=True)
   }
+
+
+def _payload_bytes(numbers: int, bits: int) -> int:
+  """Bytes of one activation; a quantised one is sent with the ends of its range."""
+  return -(-numbers * bits // 8) + (8 if bits < 16 else 0)
+
+
+def list_modules(
+  model: nn.Module, image_shape: tuple[int, int, int], splits: Sequence[str]
+) -> dict[str, str]:
+  """The class of the module at each split, such as Conv or Dropout.
+
+  Args:
+    model: the target.
+    image_shape: (H, W, C).
+    splits: names from `list_splits`; PREDICTION is the class of the model.
+  """
+  found = {PREDICTION: type(model).__name__}
+
+  def note(call, args, kwargs, context):
+    found['/'.join(context.module.path)] = type(context.module).__name__
+    return call(*args, **kwargs)
+
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  with nn.intercept_methods(note):
+    jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+  return {split: found[split] for split in splits}

@@ -202,3 +202,20 @@ def test_a_mask_of_another_shape_is_refused():
   images = jnp.zeros((2, 12, 12, 3))
   with pytest.raises(AssertionError, match=r'mask must be \[B\]'):
     metrics.evaluate_batch(images, images, jnp.ones((2, 1)))
+
+
+def test_the_best_blind_guess_and_what_guessing_may_reach():
+  ladder = {'mean_image': {'mse': 0.06}, 'thumbnail_8': {'mse': 0.01}}
+  assert metrics.best_guess(ladder) == 0.06
+  assert metrics.best_guess(ladder | {'class_mean': {'mse': 0.05}}) == 0.05
+  # By hand: ten classes alike reach a tenth; a tenth of the way to 1 is 9 points.
+  even = np.arange(1000) % 10
+  assert metrics.chance_accuracy(even) == pytest.approx(0.19)
+  # One class of two holds 80%; a tenth of the way to 1 is 2 points, two deviations 2.5.
+  skewed = (np.arange(1000) % 5 == 0).astype(int)
+  assert metrics.chance_accuracy(skewed) == pytest.approx(
+    0.8 + 2 * (0.16 / 1000) ** 0.5
+  )
+  # A thousand classes: twice chance is more than guessing.
+  assert metrics.chance_accuracy(np.arange(50000) % 1000) == pytest.approx(0.002)
+  assert metrics.chance_accuracy(np.zeros(5, int)) == 1.0

@@ -145,3 +145,30 @@ def test_a_wrong_shape_names_the_argument():
   sent = jnp.zeros((1, 8, 8, 8))
   with pytest.raises(ValueError, match=r'image_shape must be \(H, W, C\)'):
     partition.cloud(model, variables, sent, 'conv_1', image_shape=(1, 16, 16, 3))
+
+
+def test_a_payload_costs_what_its_bits_take(small_vgg):
+  model, _, _ = small_vgg
+  splits = tuple(partition.list_splits(model, (32, 32, 3)))[:1]
+  costs = {
+    bits: partition.split_costs(model, (32, 32, 3), 10, splits, payload_bits=bits)
+    for bits in (32, 16, 8, 4)
+  }
+  full = costs[32][splits[0]]['payload_bytes']
+  found = [costs[bits][splits[0]]['payload_bytes'] for bits in (16, 8, 4)]
+  # A quantised activation carries the ends of its range, two float32.
+  assert found == [full // 2, full // 4 + 8, full // 8 + 8]
+
+
+def test_the_class_of_each_split():
+  class Small(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+      x = nn.Conv(4, (3, 3), name='conv')(x)
+      x = nn.Dropout(0.5, deterministic=not train, name='drop')(x)
+      return nn.Dense(3)(x.reshape(len(x), -1))
+
+  found = partition.list_modules(
+    Small(), (8, 8, 3), ('conv', 'drop', partition.PREDICTION)
+  )
+  assert found == {'conv': 'Conv', 'drop': 'Dropout', partition.PREDICTION: 'Small'}

@@ -91,10 +91,12 @@ def test_the_zone_keeps_treatments_apart(rows, theory_rows):
 
 def test_the_recommendation_names_the_whole_treatment(rows):
   found = zone.recommend(rows)
-  assert (found.split, found.treatment) == ('d', NOISY)
-  assert found.sentence().startswith('Cut at d with alpha 0, defence noise: ')
+  assert (found.split, found.treatment) == ('b', NOISY)
+  assert found.sentence().startswith('Cut at b with alpha 0, defence noise: ')
   assert {each.treatment for each in found.alternatives} == {NOISY, BARE}
-  flat = zone.recommend([row | {'test_mse_paper': 0.03} for row in rows])
+  flat = zone.recommend(
+    [row | {'test_mse_paper': 0.03} for row in rows], max_edge_params=1e6
+  )
   assert flat.reason.endswith('this treatment has no golden zone')
 
 

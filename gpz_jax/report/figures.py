@@ -29,10 +29,10 @@ def draw_curves(findings: Findings) -> Figure:
     figure = Figure(figsize=(width, 4.7), layout='constrained')
     mse_axes, psnr_axes = figure.subplots(1, 2, width_ratios=[1.25, 1])
     mse_axes.set_yscale('log')
-    _draw_metric(mse_axes, findings, 'test_mse_paper')
+    _draw_metric(mse_axes, findings, 'test_mse')
     _draw_metric(psnr_axes, findings, 'test_psnr')
     mse_axes.set_title('Reconstruction error: higher is more private')
-    mse_axes.set_ylabel('test MSE, summed over channels')
+    mse_axes.set_ylabel('test MSE per element')
     psnr_axes.set_title('PSNR: lower is more private')
     psnr_axes.set_ylabel('test PSNR, dB')
     draw_ladder(mse_axes, findings.ladder)
@@ -55,7 +55,7 @@ def draw_attacks(findings: Findings) -> Figure:
     for axes, treatment in zip(every, findings.treatments, strict=True):
       for i, attack in enumerate(findings.attacks):
         means = [
-          findings.mean('test_mse_paper', treatment, split, attack)
+          findings.mean('test_mse', treatment, split, attack)
           for split in findings.splits
         ]
         axes.plot(
@@ -70,7 +70,7 @@ def draw_attacks(findings: Findings) -> Figure:
       axes.set_title(str(treatment))
       label_splits(axes, findings.splits)
     every[0].set_yscale('log')
-    every[0].set_ylabel('test MSE, summed over channels')
+    every[0].set_ylabel('test MSE per element')
     handles, labels = every[0].get_legend_handles_labels()
     place: Any = {'loc': 'outside lower left', 'ncols': columns}
     legend = figure.legend(handles, labels, frameon=False, **place)

@@ -6,21 +6,13 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 
 from gpz_jax.report.styles import MUTED
-
-RUNGS = {
-  'mean_image': 'mean image',
-  'class_mean': 'class mean',
-  'mean_colour': 'one colour',
-  'thumbnail_2': '2x2 thumbnail',
-  'thumbnail_4': '4x4 thumbnail',
-  'thumbnail_8': '8x8 thumbnail',
-}
+from gpz_jax.zone.worth import RUNGS
 
 
 def draw_ladder(axes: Axes, ladder: Mapping[str, Mapping[str, float]]) -> None:
   """Thin lines at what simple guesses score, named in the right margin."""
   levels = {
-    label: ladder[rung]['mse_paper'] for rung, label in RUNGS.items() if rung in ladder
+    label: ladder[rung]['mse'] for rung, label in RUNGS.items() if rung in ladder
   }
   levels = {label: level for label, level in levels.items() if level > 0}
   if not levels:

@@ -13,13 +13,15 @@ from PIL import Image
 
 from gpz_jax import atomic, results
 from gpz_jax.report import figures
-from gpz_jax.report.ladder import RUNGS
 from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import Theory, read_theory, section
 from gpz_jax.report.workdir import Findings, read_workdir
 from gpz_jax.results import Row, formats
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import Treatment
+from gpz_jax.zone.doubts import is_guessing
+from gpz_jax.zone.golden_zone import MEANING
+from gpz_jax.zone.worth import RUNGS
 
 # Columns of the table with every row, behind those of the treatment, and their titles.
 PER_ROW = (
@@ -39,6 +41,7 @@ PER_ROW = (
   ('best_epoch', 'best epoch'),
   ('epochs', 'epochs'),
   ('status', 'status'),
+  ('doubt', 'doubt'),
 )
 
 
@@ -110,6 +113,8 @@ def render(
     headline=make_headline(findings),
     colours=treatment_colours(findings.treatments),
     rungs=RUNGS,
+    meaning=MEANING,
+    guessing=_list_guessing(findings),
     of_treatment=of_treatment,
     per_row=(*((name, name) for name in of_treatment), *PER_ROW),
     rows=sorted(findings.rows, key=_sort_key),
@@ -123,8 +128,20 @@ def render(
   )
 
 
+def _list_guessing(findings: Findings) -> list[str]:
+  """The treatments whose targets are within reach of guessing, with their accuracy."""
+  found = []
+  for each in findings.treatments:
+    accuracy = findings.mean('target_accuracy', each)
+    if is_guessing(accuracy, findings.mean('chance_accuracy', each)):
+      found.append(f'{each}: {accuracy:.1%} test accuracy')
+  return found
+
+
 def make_headline(findings: Findings) -> str:
   """The answer of the sweep in one sentence."""
+  if all(zone.doubts for zone in findings.zone.treatments):
+    return 'No conclusion can be drawn from these results'
   treated: dict[str | None, list[Treatment]] = {}
   for zone in findings.zone.treatments:
     treated.setdefault(zone.split, []).append(zone.treatment)

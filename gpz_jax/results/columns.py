@@ -5,12 +5,16 @@ from gpz_jax.types import Treatment
 
 COLUMNS = (
   Column('model', str, 'target architecture'),
+  Column(
+    'model_options', str, 'options of the model, with its normalization and its stem'
+  ),
   Column('dataset', str, 'dataset of the target'),
   Column('aux_dataset', str, "dataset of the attacker's images"),
   Column('alpha', float, 'label smoothing of the target; may be negative'),
   Column('seed', int, 'seed of the target and of its decoders'),
   Column('split', str, 'where the target is cut; prediction: behind its last layer'),
   Column('split_index', int, 'position of the split in forward order, from 0'),
+  Column('split_module', str, 'class of the module at the split, as Conv or Dropout'),
   Column('attack', str, 'how the activation is inverted, with its options'),
   Column('decoder', str, 'architecture of the decoder; none where images are searched'),
   Column('selection', str, "data that chose the decoder's epoch: aux or test"),
@@ -19,11 +23,18 @@ COLUMNS = (
   Column('edge_params_share', float, 'edge_params over all parameters of the target'),
   Column('edge_flops', int, 'floating-point operations on the device for one image'),
   Column('edge_flops_share', float, 'edge_flops over those of the whole target'),
-  Column('payload_bytes', int, 'bytes sent for one image in float32'),
+  Column('payload_bits', int, 'bits of each number sent; below 16 it is quantised'),
+  Column('payload_bytes', int, 'bytes sent for one image, at payload_bits'),
   Column('payload_bytes_float16', int, 'bytes sent for one image in float16'),
   Column('target_accuracy', float, 'accuracy of the target on the test subset'),
   Column('target_val_accuracy', float, 'accuracy of the target on the val subset'),
+  Column(
+    'chance_accuracy', float, 'test accuracy up to which a target may be guessing'
+  ),
   Column('test_mse', float, 'per-element squared error in [0, 1], test subset'),
+  Column(
+    'guess_mse', float, 'test_mse of the better of the mean image and the class mean'
+  ),
   Column('test_psnr', float, 'mean of per-image PSNR in dB, test subset'),
   Column('test_ssim', float, 'mean of per-image SSIM, test subset'),
   Column('test_cosine', float, 'mean of per-image cosine similarity, test subset'),
@@ -38,12 +49,18 @@ COLUMNS = (
   Column('decoder_params', int, 'parameters of the decoder'),
   Column('epochs', int, 'epochs the decoder was trained for, or steps of a search'),
   Column('best_epoch', int, 'epoch whose weights were kept, from 1; 0 without any'),
+  Column(
+    'loss_fall',
+    float,
+    'share by which the held-out error fell in the last fifth of the epochs',
+  ),
   Column('n_test', int, 'images scored in the test subset'),
   Column('n_aux', int, "the attacker's images that were fitted and, by aux_*, scored"),
   Column('steps', int, 'steps taken until the end, or until it diverged'),
   Column(
     'status', str, 'done, or diverged: a loss, of target or decoder, went non-finite'
   ),
+  Column('doubt', str, 'why the row may mean nothing, if it may'),
   Column('lane_id', str, 'stable name of model, dataset, alpha and seed'),
   Column('strategy', str, 'how lanes were run side by side: map, vmap, ...'),
   Column('conv', str, 'how convolutions were computed: auto, tuned, lax, ...'),

@@ -44,7 +44,9 @@ def format_count(value: float) -> str:
 
 def format_bound(value: float) -> str:
   """A limit, or the number it limits, with thousands set apart: 4096 -> '4,096'."""
-  return f'{value:,}' if isinstance(value, int) else f'{value:,.4g}'
+  if math.isfinite(value) and value == int(value):
+    return f'{int(value):,}'
+  return f'{value:,.4g}' if abs(value) < 1e4 else f'{value:,.1f}'
 
 
 def format_number(value: float, digits: int = 4) -> str:

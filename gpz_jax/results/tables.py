@@ -34,6 +34,7 @@ def format_table(rows: list[Row]) -> str:
   best = strongest(rows)
   treatments, attacks = list_treatments(best), list_attacks(rows)
   lines = _tabulate_splits(best, treatments)
+  lines += _list_doubts(best)
   if len(attacks) > 1:
     lines += ['', *_tabulate_attacks(rows, attacks, treatments)]
   return '\n'.join(lines)
@@ -52,6 +53,18 @@ def _tabulate_splits(rows: list[Row], treatments: list[Treatment]) -> list[str]:
     accuracy = seed_mean(rows, 'target_accuracy', treatment=treatment)
     footer += [f'{accuracy:.3f}', '', '']
   return _align_treatments([*table, footer], treatments, len(header))
+
+
+def _list_doubts(rows: list[Row]) -> list[str]:
+  """A line for each kind of doubt, with the cells that it is about."""
+  cells: dict[str, list[str]] = {}
+  for row in rows:
+    for doubt in filter(None, row['doubt'].split('; ')):
+      where = row['split'] if 'loss' in doubt else 'every split'
+      cells.setdefault(doubt, []).append(f'{where} with {Treatment.of(row)}')
+  return [
+    f'doubtful, {doubt}: {", ".join(dict.fromkeys(cells[doubt]))}' for doubt in cells
+  ]
 
 
 def _tabulate_attacks(

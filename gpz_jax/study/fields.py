@@ -62,7 +62,7 @@ class Meaning(NamedTuple):
 
   help: str
   scope: Scope
-  choices: Sequence[str] = ()
+  choices: Sequence[Any] = ()
   range: Range | None = None
   is_set: bool = False  # at least one entry, none of them twice
 
@@ -72,7 +72,7 @@ def field(
   help: str,
   scope: Scope,
   *,
-  choices: Sequence[str] = (),
+  choices: Sequence[Any] = (),
   range: Range | None = None,
   is_set: bool = False,
 ) -> Any:
@@ -124,7 +124,7 @@ def checked(config: Any) -> dict[str, Any]:
 
 def _check(name: str, value: Any, meaning: Meaning) -> None:
   if meaning.choices and value not in meaning.choices:
-    refuse(name, value, f'one of {", ".join(meaning.choices)}')
+    refuse(name, value, f'one of {", ".join(map(str, meaning.choices))}')
   if meaning.is_set and (not value or len(set(value)) != len(value)):
     refuse(name, value, 'at least one value, none of them twice')
   if meaning.range is not None:

@@ -43,6 +43,21 @@ class StudyPlan:
   borrowed: np.ndarray | None
   lanes: tuple[Lane, ...]
 
+  @property
+  def model_options(self) -> str:
+    """The options of the model as given, and the normalization and stem it has.
+
+    Weights that fit by name and shape compute something else where these differ.
+    """
+    found = {
+      name: str(value)
+      for name in ('normalization', 'stem')
+      if (value := getattr(self.model, name, None)) is not None
+    }
+    given = dict(entry.split('=', 1) for entry in self.config.model_options)
+    options = found | given
+    return ','.join(f'{name}={options[name]}' for name in sorted(options))
+
   def paper_splits(self) -> tuple[str, ...]:
     """The splits of the model that the paper attacks.
 

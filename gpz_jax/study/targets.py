@@ -1,7 +1,6 @@
 """The targets of a study: taken from its workdir, imported, borrowed, or trained."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax import checkpoints
+from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.study import conditions
 from gpz_jax.study.plan import StudyPlan, has_targets
@@ -173,9 +172,7 @@ def check_quality(session: Session, quality: dict[str, np.ndarray]) -> None:
     InputError: An imported target misses `expect_accuracy` by more than 2 points.
   """
   plan, config = session.plan, session.plan.config
-  chance, count = 1 / plan.task.num_classes, len(plan.task.val)
-  # Two standard deviations of the accuracy of guessing: few guesses score more.
-  luck = chance + 2 * math.sqrt(chance * (1 - chance) / count)
+  chance = metrics.chance_accuracy(plan.task.val.label)
   for i, lane in enumerate(plan.lanes):
     val, test = float(quality['val'][i]), float(quality['test'][i])
     diverged = '' if quality['is_finite'][i] else '; it diverged'
@@ -189,8 +186,9 @@ def check_quality(session: Session, quality: dict[str, np.ndarray]) -> None:
         f' not --expect_accuracy={expected:g}; see that --dataset, --image_size and'
         ' --model_options (normalization, stem) are those it was trained with'
       )
-    if val <= luck:
+    if val <= chance:
       session.say(
-        f'WARNING: target {lane} is no better than guessing ({val:.3f} on val, chance'
-        f' {chance:.3f}): what attacks find of it says nothing about a trained model'
+        f'WARNING: target {lane} is within reach of guessing ({val:.3f} on val, where'
+        f' guessing may reach {chance:.3f}): what attacks find of it says nothing about'
+        ' a trained model'
       )

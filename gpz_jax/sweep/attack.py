@@ -38,6 +38,7 @@ def intercept(
       lanes,
       images,
       memory.activation_dtype(plan, shape),
+      bits=plan.config.payload_bits,
       engine=session.engine,
       place=place,
       path=session.workdir.activations / f'{name}.npy',

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gpz_jax import results
+from gpz_jax import metrics, results
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome
@@ -20,15 +20,27 @@ from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import memory
 from gpz_jax.sweep.ahead import Ahead, Job
 from gpz_jax.sweep.plan import Plan, Shape
+from gpz_jax.training.snapshots import History
+from gpz_jax.zone import doubts
 
 Wanted = dict[AttackLane, list[Attack]]
 
 
 class Cohort:
-  """Lanes of one activation shape, attacked chunk by chunk."""
+  """Lanes of one activation shape, attacked chunk by chunk.
 
-  def __init__(self, session: Session[Plan], shape: Shape, ahead: Ahead):
+  Args:
+    session: The running sweep.
+    shape: The shape of the activations.
+    ahead: What compiles the attacks.
+    guess_mse: What the best guess scores that needs no activation, for the rows.
+  """
+
+  def __init__(
+    self, session: Session[Plan], shape: Shape, ahead: Ahead, guess_mse: float
+  ):
     self.session, self.plan = session, session.plan
+    self.guess_mse = guess_mse
     self.shape, self.ahead = shape, ahead
     self.name = attack_lib.cohort_name(shape)
 
@@ -110,17 +122,19 @@ class Cohort:
       **scores,
       'best_epoch': np.broadcast_to(outcome.best_epoch, len(lanes)),
       'steps': np.broadcast_to(outcome.steps, len(lanes)),
+      'loss_fall': measure_fall(outcome.history, len(lanes)),
     }
     common = self._common(run, intercepted, outcome) | {
       'wave': len(lanes),
       'wall_seconds': seconds / len(lanes),
     }
-    return [
+    rows = [
       self._row(lane, quality, bool(outcome.is_finite[i]))
       | {name: value[i] for name, value in per_lane.items()}
       | common
       for i, lane in enumerate(lanes)
     ]
+    return [row | {'doubt': doubts.describe_row(row)} for row in rows]
 
   def _common(
     self, run: attack_lib.Run, intercepted: Intercepted, outcome: Outcome
@@ -129,6 +143,10 @@ class Cohort:
     config, task = self.plan.config, self.plan.task
     return conditions(self.session.engine) | {
       'dataset': task.name,
+      'model_options': self.plan.model_options,
+      'payload_bits': config.payload_bits,
+      'guess_mse': self.guess_mse,
+      'chance_accuracy': metrics.chance_accuracy(task.test.label),
       'aux_dataset': task.aux_name,
       'attack': run.attack.text,
       'decoder': outcome.architecture,
@@ -156,8 +174,32 @@ class Cohort:
       'split': attack_lane.split,
       'split_index': list(self.plan.shapes).index(attack_lane.split),
       **self.plan.costs[attack_lane.split],
+      'split_module': self.plan.modules[attack_lane.split],
       'target_accuracy': quality['test'][target],
       'target_val_accuracy': quality['val'][target],
       'status': 'done' if is_done else 'diverged',
       'lane_id': lane.lane_id,
     }
+
+
+def measure_fall(history: History | None, num_lanes: int) -> np.ndarray:
+  """The share by which each lane's held-out error fell in the last fifth of its epochs.
+
+  Where a fifth is no whole number of epochs, the fall of the nearest number is scaled
+  as if the error fell by the same share in each epoch.
+
+  Args:
+    history: The history of the attack, with the held-out error `mse` [epochs, L].
+    num_lanes: L.
+
+  Returns:
+    [L], at least 0; NaN where there is no such history, or only one epoch.
+  """
+  if history is None or 'mse' not in history or len(history['mse']) < 2:
+    return np.full(num_lanes, np.nan)
+  best = np.minimum.accumulate(np.asarray(history['mse'], np.float64), axis=0)
+  epochs = len(best)
+  last = max(1, round(epochs / 5))
+  with np.errstate(divide='ignore', invalid='ignore'):
+    kept = best[-1] / best[-1 - last]
+  return 1 - kept ** (epochs / 5 / last)

@@ -70,6 +70,13 @@ class SweepConfig(StudyConfig):
     choices=('aux', 'test'),
   )
 
+  payload_bits: Literal[32, 16, 8, 4] = field(
+    32,
+    'Bits of each number that the device sends. Below 16 the activation is quantised,'
+    ' and the attacker sees it quantised.',
+    'rows',
+    choices=(32, 16, 8, 4),
+  )
   activation_dtype: str = field(
     'float32',
     'Number format that activations are kept in.',
@@ -119,7 +126,8 @@ class SweepConfig(StudyConfig):
   )
   max_payload_bytes: float | None = field(
     None,
-    'Recommend only cuts that send at most so many bytes for an image in float32.',
+    'Recommend only cuts that send at most so many bytes for an image, each number in'
+    ' --payload_bits.',
     'report',
     range=AMOUNT,
   )

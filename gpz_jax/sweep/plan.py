@@ -32,6 +32,7 @@ class Plan(StudyPlan):
     attacked: For each attack, the splits it works on.
     dropped: For each split or attack that a glob named in vain, the reason.
     costs: What cutting at each attacked split costs.
+    modules: The class of the module at each attacked split.
   """
 
   config: SweepConfig
@@ -39,6 +40,7 @@ class Plan(StudyPlan):
   attacked: dict[Attack, tuple[str, ...]]
   dropped: dict[str, str]
   costs: dict[str, dict[str, float]]
+  modules: dict[str, str]
 
   @property
   def splits(self) -> tuple[str, ...]:
@@ -99,12 +101,13 @@ def make_plan(config: SweepConfig) -> Plan:
   if not attacked:
     why = '; '.join(f'{name}: {reason}' for name, reason in splits.dropped.items())
     raise InputError(f'nothing is left to attack: {why}')
-  task = study.task
+  task, chosen = study.task, order_splits(splits.shapes, attacked)
   costs = partition.split_costs(
     study.model,
     task.image_shape,
     task.num_classes,
-    order_splits(splits.shapes, attacked),
+    chosen,
+    payload_bits=config.payload_bits,
   )
   common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
   return Plan(
@@ -113,6 +116,7 @@ def make_plan(config: SweepConfig) -> Plan:
     attacked=attacked,
     dropped=splits.dropped,
     costs=costs,
+    modules=partition.list_modules(study.model, task.image_shape, chosen),
   )
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
-from gpz_jax import report, results
+from gpz_jax import metrics, report, results
 from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
 from gpz_jax.study import targets as study_targets
@@ -106,20 +106,17 @@ def _fill_in(session: Session[Plan], missing: Missing) -> None:
   """Trains what the missing rows need, appending the rows of each attack as it ends."""
   plan, workdir = session.plan, session.workdir
   workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
-  _describe_data(plan, workdir)
-  session = tuned(session)
+  ladder = scores.make_ladder(plan.task)
+  workdir.save_data(ladder, plan.task.test.image[:NUM_SAMPLES])
+  guess, session = metrics.best_guess(ladder), tuned(session)
   jobs = list_jobs(plan, missing)
   with contextlib.closing(Ahead(plan, session.engine, jobs)) as ahead:
     targets, session = study_targets.obtain(session, theory.follow(session))
     quality = study_targets.measure_quality(session, targets)
     study_targets.check_quality(session, quality)
     for shape, wanted in missing.items():
-      for rows in Cohort(session, shape, ahead).run(wanted, targets, quality):
+      cohort = Cohort(session, shape, ahead, guess)
+      for rows in cohort.run(wanted, targets, quality):
         workdir.append_rows(rows)
   if plan.config.theory:
     theory.run(session, targets)
-
-
-def _describe_data(plan: Plan, workdir: Workdir) -> None:
-  """The ladder and the sample images: what the report shows of the data itself."""
-  workdir.save_data(scores.make_ladder(plan.task), plan.task.test.image[:NUM_SAMPLES])

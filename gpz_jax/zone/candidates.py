@@ -28,6 +28,19 @@ class Candidate:
   edge_flops: int
   edge_flops_share: float
   payload_bytes: int
+  split_module: str = ''
+
+  @property
+  def is_whole_model(self) -> bool:
+    """Whether the cut leaves the cloud next to nothing to compute."""
+    return self.edge_flops_share >= WHOLE
+
+  @property
+  def place(self) -> str:
+    """The split, and what its module is where that does not compute features."""
+    kind = self.split_module
+    is_passive = any(word in kind.lower() for word in ('dropout', 'pool'))
+    return f'{self.split} (a {kind} module)' if is_passive else self.split
 
   @property
   def costs(self) -> tuple[int, int, int]:
@@ -39,7 +52,8 @@ class Candidate:
 
 
 _SCORES = ('test_mse', 'test_psnr', 'target_accuracy')
-_FIXED = ('split_index', 'edge_params', 'edge_params_share')
+WHOLE = 0.99  # share of the FLOPs from which on a cut is none
+_FIXED = ('split_index', 'split_module', 'edge_params', 'edge_params_share')
 _FIXED += ('edge_flops', 'edge_flops_share', 'payload_bytes')
 
 

@@ -8,7 +8,7 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 from gpz_jax.zone import rules
-from gpz_jax.zone.golden_zone import METRIC, check_metric
+from gpz_jax.zone.golden_zone import METRIC, check_metric, drop_doubtful, golden_zone
 from gpz_jax.zone.rows import check_together, order_splits, without_prediction
 from gpz_jax.zone.voters import Voter, attack_voter, finished, probe_voters
 
@@ -72,7 +72,7 @@ def agreement(
 
   Lanes of one target share its data and splits: a hundred of them are not a hundred
   independent trials. Lanes in which either has fewer than two splits (not measured,
-  diverged) do not count.
+  diverged) do not count, nor do those whose rows carry no conclusion.
 
   Args:
     rows: Rows of results of one sweep.
@@ -90,7 +90,9 @@ def agreement(
   """
   check_together(rows, theory_rows)
   check_metric(rows, metric)
-  rows, theory_rows = without_prediction(rows), finished(theory_rows)
+  zone = golden_zone(list(rows), metric=metric, ratio=ratio, threshold=threshold)
+  rows = without_prediction(drop_doubtful(rows, zone))
+  theory_rows = finished(theory_rows)
   splits = order_splits(rows, theory_rows)
   attack = attack_voter(rows, splits, metric, ratio, threshold)
   treatments = results.list_treatments(rows)

@@ -2,25 +2,29 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError, Treatment
+from gpz_jax.zone import doubts as doubts_lib
 from gpz_jax.zone import rules
 from gpz_jax.zone.profiles import attack_profile
 from gpz_jax.zone.rows import check_sweep, without_prediction
 
 METRIC = 'test_mse_paper'
-_METRIC_WORDS = {
-  'test_mse': 'MSE per element',
-  'test_mse_paper': 'MSE summed over channels',
-}
+SHOWN = 'test_mse'  # what people read of either form of the squared error
+MEANING = (
+  'The golden zone is the range of splits, from the first jump of the reconstruction'
+  ' error on, where inversion is much harder than before'
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class TreatmentZone:
   """The zone of one treatment, or the largest jump where there is no zone.
+
+  Where there are doubts, there is no zone: the rows cannot carry a conclusion.
 
   Attributes:
     treatment: The treatment of the targets.
@@ -32,6 +36,8 @@ class TreatmentZone:
     before: The metric at `jump_from`.
     after: The metric at `jump_to`.
     falls_back: Splits deeper than `split` that fail the rule against `before`.
+    shown: The same two errors as people read them, per element.
+    doubts: Why the rows say nothing of this treatment, each with what to raise.
   """
 
   treatment: Treatment
@@ -43,6 +49,8 @@ class TreatmentZone:
   before: float
   after: float
   falls_back: tuple[str, ...] = ()
+  shown: tuple[float, float] = (math.nan, math.nan)
+  doubts: tuple[str, ...] = ()
 
   @property
   def jump(self) -> float:
@@ -52,13 +60,18 @@ class TreatmentZone:
   def sentence(self) -> str:
     """The finding in one sentence."""
     name = str(self.treatment)
+    if self.doubts:
+      return f'{name}: no conclusion, because {"; and because ".join(self.doubts)}.'
     if self.jump_to is None:
       return f'{name}: fewer than two splits have a result.'
+    before, after = self.shown
+    error = 'MSE'
+    if not self.metric.startswith(SHOWN):
+      before, after, error = self.before, self.after, self.metric
     change = (
-      f'{self.jump:.3g}x, from {self.before:.3g} at {self.jump_from} to '
-      f'{self.after:.3g} at {self.jump_to}'
+      f'{self.jump:.3g}x, from {before:.3g} at {self.jump_from} to '
+      f'{after:.3g} at {self.jump_to}'
     )
-    error = _METRIC_WORDS.get(self.metric, self.metric)
     if self.split is None:
       return f'{name}: no golden zone; the largest jump of {error} is {change}.'
     back = f' (but not at {", ".join(self.falls_back)})' if self.falls_back else ''
@@ -120,17 +133,32 @@ def _find(
   splits = tuple(results.list_splits(rows))
   errors = attack_profile(rows, treatment, metric, splits).values.tolist()
   steps = rules.list_steps(errors)
+  doubts = doubts_lib.of_treatment(rows, treatment)
   if not steps:
-    return TreatmentZone(treatment, metric, None, None, None, None, math.nan, math.nan)
+    nothing = (None, None, None, None, math.nan, math.nan)
+    return TreatmentZone(treatment, metric, *nothing, doubts=doubts)
   start = rules.first_jump(errors, ratio, threshold)
   if start is None:
     step = max(steps, key=lambda step: step.factor)
-    left, right = splits[step.before], splits[step.after]
-    return TreatmentZone(
-      treatment, metric, None, None, left, right, step.left, step.right
-    )
-  step = next(step for step in steps if step.after == start.index)
-  split = splits[step.after]
+  else:
+    step = next(step for step in steps if step.after == start.index)
+    doubts += doubts_lib.of_split(rows, treatment, splits[step.after])
+  shown = attack_profile(rows, treatment, SHOWN, splits).values.tolist()
+  shown_step = rules.compare(shown, step.before, step.after)
+  found = TreatmentZone(
+    treatment,
+    metric,
+    None,
+    None,
+    splits[step.before],
+    splits[step.after],
+    step.left,
+    step.right,
+    shown=(shown_step.left, shown_step.right) if shown_step else (math.nan, math.nan),
+    doubts=doubts,
+  )
+  if start is None or doubts:
+    return found
   deeper = (
     rules.compare(errors, step.before, place)
     for place in range(step.after + 1, len(splits))
@@ -140,11 +168,15 @@ def _find(
     for far in deeper
     if far and not rules.is_jump(far.left, far.right, ratio, threshold)
   )
+  split = splits[step.after]
   index = next(row['split_index'] for row in rows if row['split'] == split)
-  before, after = splits[step.before], split
-  return TreatmentZone(
-    treatment, metric, split, index, before, after, step.left, step.right, back
-  )
+  return dataclasses.replace(found, split=split, start_index=index, falls_back=back)
+
+
+def drop_doubtful(rows: Sequence[Row], zone: Zone) -> list[Row]:
+  """The rows of the treatments that a conclusion can be drawn of."""
+  doubtful = {found.treatment for found in zone.treatments if found.doubts}
+  return [row for row in rows if Treatment.of(row) not in doubtful]
 
 
 def check_metric(rows: Sequence[Row], metric: str) -> None:
@@ -155,27 +187,3 @@ def check_metric(rows: Sequence[Row], metric: str) -> None:
   """
   if metric not in rows[0]:
     raise InputError(f'metric {metric!r} is not a column; known: {", ".join(rows[0])}')
-
-
-def worth(
-  error: float, ladder: Mapping[str, Mapping[str, float]], metric: str = METRIC
-) -> str:
-  """What a reconstruction error means: the best guess the attack does no better than.
-
-  Args:
-    error: The error of the attack, in the unit of `metric`.
-    ladder: What simple guesses score, see `metrics.ladder`.
-    metric: The column `error` is from.
-
-  Returns:
-    'no better than thumbnail_4', or that it beats every guess; '' where either
-    number is missing.
-  """
-  column = metric.removeprefix('test_')
-  rungs = {name: scores[column] for name, scores in ladder.items() if column in scores}
-  if not rungs or not math.isfinite(error):
-    return ''
-  reached = [name for name in rungs if rungs[name] <= error]
-  if not reached:
-    return 'better than every guess of the ladder'
-  return f'no better than {max(reached, key=rungs.__getitem__)}'

@@ -31,6 +31,11 @@ class Limit:
     return _COLUMNS[self.name]
 
   @property
+  def is_cost(self) -> bool:
+    """Whether it bounds what the device pays, rather than what the model is worth."""
+    return self.name != 'min_accuracy'
+
+  @property
   def is_least(self) -> bool:
     """Whether less than the bound is refused, rather than more."""
     return self.name.startswith('min_')

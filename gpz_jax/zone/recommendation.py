@@ -1,15 +1,18 @@
 """The best cut under limits, what else there is, and why."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.results.formats import format_bound, format_bytes
 from gpz_jax.types import Treatment
+from gpz_jax.zone import doubts, rivals, rules
 from gpz_jax.zone.candidates import Candidate, list_candidates, pareto_front
-from gpz_jax.zone.golden_zone import golden_zone
+from gpz_jax.zone.golden_zone import TreatmentZone, Zone, golden_zone
 from gpz_jax.zone.limits import Limit, binding_limit, make_limits, nearest_candidate
+from gpz_jax.zone.profiles import attack_profile
 from gpz_jax.zone.rows import check_sweep, without_prediction
 
 SAME = 0.01  # resistances closer than 1% count as equal: seeds differ by more
@@ -28,6 +31,8 @@ class Recommendation:
       limits, or from all where none is.
     nearest: The candidate that breaks the limits least, where none keeps to all.
     binding: The limit that `nearest` breaks most, as 'max_edge_params=50'.
+    doubts: Why the rows carry no conclusion, where nothing is recommended for that.
+    caveat: What the seeds cannot tell from the choice, as a sentence; '' without it.
   """
 
   split: str | None
@@ -36,12 +41,21 @@ class Recommendation:
   alternatives: tuple[Candidate, ...] = ()
   nearest: Candidate | None = None
   binding: str | None = None
+  doubts: tuple[str, ...] = ()
+  caveat: str = ''
+
+  @property
+  def verdict(self) -> str:
+    """The advice in a few words, which `reason` explains."""
+    if self.doubts:
+      return 'No conclusion'
+    if self.split is not None:
+      return f'Cut at {self.split} with {self.treatment}'
+    return 'No cut fits' if self.binding else 'No cut is recommended'
 
   def sentence(self) -> str:
-    """The advice in one sentence."""
-    if self.split is None:
-      return f'No cut fits: {self.reason}.'
-    return f'Cut at {self.split} with {self.treatment}: {self.reason}.'
+    """The advice in one sentence, and its caveat in another."""
+    return ' '.join(filter(None, [f'{self.verdict}: {self.reason}.', self.caveat]))
 
 
 def recommend(
@@ -52,16 +66,22 @@ def recommend(
   max_payload_bytes: float | None = None,
   min_accuracy: float | None = None,
 ) -> Recommendation:
-  """Picks the split and treatment that resist inversion best within the limits.
+  """Picks where to cut: within limits on the cost, or else by the golden zone.
 
-  Resistance is `test_mse`, mean over seeds. Candidates within 1% of the best count as
-  equal; of those, the one with the fewest edge parameters is taken.
+  With a limit on the cost, the split and treatment that resist inversion best within
+  the limits are taken. Resistance is `test_mse`, mean over seeds. Candidates within 1%
+  of the best count as equal; of those, the one with the fewest edge parameters is
+  taken. Without one, resistance alone would say not to cut at all, so the first split
+  of the zone is taken, and the cheapest of several treatments. A cut that leaves the
+  cloud next to nothing is taken only where no other is left.
+
+  Nothing is recommended where the rows carry no conclusion (`doubts`).
 
   Args:
     rows: Rows of one sweep.
     max_edge_params: Most parameters on the device.
     max_edge_flops: Most floating-point operations on the device for one image.
-    max_payload_bytes: Most bytes sent for one image, in float32.
+    max_payload_bytes: Most bytes sent for one image.
     min_accuracy: Least test accuracy of the target, in [0, 1].
 
   Returns:
@@ -80,21 +100,98 @@ def recommend(
       'min_accuracy': min_accuracy,
     }
   )
+  zone = golden_zone(list(rows))
   rows = without_prediction(results.strongest(rows))
   if not rows:
     return Recommendation(None, None, 'only the prediction was attacked, and no split')
-  candidates = list_candidates(rows)
-  if not candidates:
+  every = list_candidates(rows)
+  if not every:
     return Recommendation(None, None, 'no results')
-  fitting = [one for one in candidates if all(limit.admits(one) for limit in limits)]
+  sound = [one for one in every if not doubts.of_treatment(rows, one.treatment)]
+  if not sound:
+    return _withhold(doubts.of_treatment(rows, every[0].treatment), every)
+  fitting = [one for one in sound if all(limit.admits(one) for limit in limits)]
   if not fitting:
-    return _decline(candidates, limits)
-  best = max(one.test_mse for one in fitting)
-  equals = [one for one in fitting if one.test_mse >= (1 - SAME) * best]
+    return _decline(sound, limits)
+  cuts = [one for one in fitting if not one.is_whole_model] or fitting
+  if not any(limit.is_cost for limit in limits):
+    return _take_zone_start(cuts, fitting, zone, rows)
+  best = max(one.test_mse for one in cuts)
+  equals = [one for one in cuts if one.test_mse >= (1 - SAME) * best]
   # The rest of the key breaks ties, so that no alternative outdoes the choice.
   choice = min(equals, key=lambda c: (c.edge_params, -c.test_mse, *c.costs))
-  reason = f'{_praise(choice, limits)}; {_place(choice, rows)}'
-  return Recommendation(choice.split, choice.treatment, reason, pareto_front(fitting))
+  within = f'within {", ".join(map(str, limits))}'
+  reason = f'the highest reconstruction error {within} ({_describe(choice)})'
+  return _take(choice, f'{reason}; {_place(choice, zone)}', fitting, rows)
+
+
+def _take_zone_start(
+  cuts: list[Candidate], fitting: list[Candidate], zone: Zone, rows: list[Row]
+) -> Recommendation:
+  """The first split of a golden zone, of the treatment whose zone costs least."""
+  found = [_zone_of(zone, one) for one in cuts]
+  starts = [one for one, its in zip(cuts, found, strict=True) if its.split == one.split]
+  if starts:
+    choice = min(starts, key=lambda c: (c.edge_params, -c.test_mse, *c.costs))
+    reason = f'the first split of the golden zone ({_describe(choice)})'
+    caveat = _count_seeds(choice, zone, rows)
+    return _take(choice, reason, fitting, rows, caveat)
+  # The zones of different treatments may be doubtful for reasons of their own.
+  doubtful = tuple(dict.fromkeys(itertools.chain(*(its.doubts for its in found))))
+  if doubtful:
+    return _withhold(doubtful, fitting)
+  return Recommendation(
+    None,
+    None,
+    'no split stands out as the start of a golden zone, so the cut is a matter of what'
+    ' it may cost; bound that by --max_edge_params, --max_edge_flops or'
+    ' --max_payload_bytes',
+    pareto_front(fitting),
+  )
+
+
+def _count_seeds(choice: Candidate, zone: Zone, rows: list[Row]) -> str:
+  """In how many seeds the zone starts where it does on average, in a sentence."""
+  splits = tuple(results.list_splits(rows))
+  profile = attack_profile(rows, choice.treatment, zone.metric, splits)
+  if len(profile.seeds) < 2:
+    return 'This is one seed; whether the zone starts there in others is open.'
+  starts = [
+    rules.first_jump(profile.of_seed(seed).tolist(), zone.ratio, zone.threshold)
+    for seed in profile.seeds
+  ]
+  same = sum(
+    start is not None and splits[start.index] == choice.split for start in starts
+  )
+  return f'The zone starts there in {same} of {len(starts)} seeds.'
+
+
+def _take(
+  choice: Candidate,
+  reason: str,
+  fitting: list[Candidate],
+  rows: list[Row],
+  caveat: str = '',
+) -> Recommendation:
+  """Recommends a candidate, unless its own error is in doubt."""
+  doubtful = doubts.of_split(rows, choice.treatment, choice.split)
+  if doubtful:
+    return _withhold(doubtful, fitting)
+  if choice.is_whole_model:
+    reason += '; it keeps the whole model on the device, which is no partition'
+  return Recommendation(
+    choice.split,
+    choice.treatment,
+    reason,
+    pareto_front(fitting),
+    caveat=caveat or rivals.describe(choice, fitting, rows),
+  )
+
+
+def _withhold(doubtful: tuple[str, ...], candidates: list[Candidate]) -> Recommendation:
+  """Recommends nothing, because the rows carry no conclusion."""
+  reason = '; and '.join(doubtful)
+  return Recommendation(None, None, reason, pareto_front(candidates), doubts=doubtful)
 
 
 def _decline(candidates: list[Candidate], limits: list[Limit]) -> Recommendation:
@@ -121,29 +218,40 @@ def _decline(candidates: list[Candidate], limits: list[Limit]) -> Recommendation
   )
 
 
-def _praise(choice: Candidate, limits: list[Limit]) -> str:
-  within = f'within {", ".join(map(str, limits))}' if limits else 'of all cuts'
-  return (
-    f'the highest reconstruction error {within} (MSE {choice.test_mse:.3g} per '
-    f'element, PSNR {choice.test_psnr:.1f} dB), at '
-    f'{choice.edge_params_share:.1%} of the parameters and '
-    f'{choice.edge_flops_share:.1%} of the FLOPs on the device, '
-    f'{format_bytes(choice.payload_bytes)} sent for each image and '
-    f'{choice.target_accuracy:.1%} test accuracy'
+def _describe(choice: Candidate) -> str:
+  """What a cut resists and what it costs."""
+  module = choice.place.removeprefix(choice.split).strip(' ()').removeprefix('a ')
+  return ', '.join(
+    filter(
+      None,
+      [
+        module,
+        f'MSE {choice.test_mse:.3g}, PSNR {choice.test_psnr:.1f} dB',
+        f'{choice.edge_params_share:.1%} of the parameters and '
+        f'{choice.edge_flops_share:.1%} of the FLOPs on the device',
+        f'{format_bytes(choice.payload_bytes)} sent for each image',
+        f'{choice.target_accuracy:.1%} test accuracy',
+      ],
+    )
   )
 
 
-def _place(choice: Candidate, rows: list[Row]) -> str:
+def _place(choice: Candidate, zone: Zone) -> str:
   """Where the choice lies against the golden zone of its treatment."""
-  zones = golden_zone(rows).treatments
-  zone = next(zone for zone in zones if zone.treatment == choice.treatment)
-  if zone.start_index is None:
+  found = _zone_of(zone, choice)
+  if found.doubts:
+    return f'where the golden zone starts is open, because {found.doubts[0]}'
+  if found.start_index is None:
     return f'this {_name(choice.treatment)} has no golden zone'
-  if choice.split_index < zone.start_index:
-    return f'it lies before the golden zone, which starts at {zone.split}'
-  if choice.split in zone.falls_back:
-    return f'the golden zone starts at {zone.split}, but this split falls back'
-  return f'it lies in the golden zone, which starts at {zone.split}'
+  if choice.split_index < found.start_index:
+    return f'it lies before the golden zone, which starts at {found.split}'
+  if choice.split in found.falls_back:
+    return f'the golden zone starts at {found.split}, but this split falls back'
+  return f'it lies in the golden zone, which starts at {found.split}'
+
+
+def _zone_of(zone: Zone, candidate: Candidate) -> TreatmentZone:
+  return next(one for one in zone.treatments if one.treatment == candidate.treatment)
 
 
 def _name(treatment: Treatment) -> str:

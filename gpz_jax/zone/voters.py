@@ -21,14 +21,14 @@ is always a largest drop: a vote of these two does not say that there is a zone.
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import rules
-from gpz_jax.zone.golden_zone import METRIC, check_metric, worth
+from gpz_jax.zone.golden_zone import METRIC, check_metric, drop_doubtful, golden_zone
 from gpz_jax.zone.profiles import (
   Profile,
   attack_profile,
@@ -43,10 +43,10 @@ from gpz_jax.zone.rows import (
   without_prediction,
 )
 from gpz_jax.zone.votes import TreatmentVotes, Vote, Votes
+from gpz_jax.zone.worth import Ladder, worth
 
 RESAMPLES = 1000
 RADII = ('radius', 'radius_per_dim', 'radius_share')
-Ladder = Mapping[str, Mapping[str, float]]  # rung -> metric -> score
 
 
 class Voter(NamedTuple):
@@ -69,6 +69,8 @@ def vote(
 ) -> Votes:
   """All votes on where the zone of each treatment begins.
 
+  The attack has no vote on a treatment of which its rows carry no conclusion.
+
   Args:
     rows: Rows of results of one sweep, complete or not.
     theory_rows: Rows of the theory on the same targets; without them the attack
@@ -86,7 +88,8 @@ def vote(
   check_together(rows, theory_rows) if theory_rows else check_sweep(rows)
   check_metric(rows, metric)
   treatments = results.list_treatments([*rows, *theory_rows])
-  rows = without_prediction(rows)
+  zone = golden_zone(list(rows), metric=metric, ratio=ratio, threshold=threshold)
+  rows = without_prediction(drop_doubtful(rows, zone))
   theory_rows = finished(theory_rows)
   splits = order_splits(rows, theory_rows)
   attack = attack_voter(rows, splits, metric, ratio, threshold)

@@ -31,6 +31,8 @@ def make_rows():
         row |= {'model': 'vgg<b>11', 'dataset': 'a & b', 'aux_dataset': 'a & b'}
         row |= {'alpha': alpha, 'seed': seed, 'split': split, 'split_index': index}
         row |= {'test_mse': mse, 'test_mse_paper': 3 * mse, 'status': 'done'}
+        row |= {'guess_mse': 0.06, 'chance_accuracy': 0.0, 'loss_fall': 0.01}
+        row |= {'edge_flops_share': 0.2, 'doubt': ''}
         row |= {'test_psnr': -10 * math.log10(mse), 'test_ssim': rng.uniform()}
         row |= {
           'target_accuracy': accuracy[alpha, seed],
@@ -89,9 +91,10 @@ def test_every_number_of_the_tables_is_in_the_rows(workdir):
     assert cells == expected
   for (split, *cells), index in zip(tables['cost'][1:], range(5), strict=True):
     row = next(r for r in rows if r['split'] == split)
-    assert cells[1] == f'{1000 * 3**index:,}'
-    assert cells[2] == f'{row["edge_params_share"]:.1%}'
-    assert cells[5] == results.format_bytes(65536 >> index)
+    assert cells[0] == row['split_module']
+    assert cells[2] == f'{1000 * 3**index:,}'
+    assert cells[3] == f'{row["edge_params_share"]:.1%}'
+    assert cells[6] == results.format_bytes(65536 >> index)
   for (_, accuracy, *_), alpha in zip(tables['accuracy'][1:], ALPHAS, strict=True):
     seeds = [
       next(r for r in rows if (r['alpha'], r['seed']) == (alpha, seed))
@@ -140,7 +143,9 @@ def test_limits_of_the_config_bound_the_recommendation(workdir):
   (workdir / 'config.json').write_text(json.dumps({'max_edge_params': 1000}))
   assert '<b>Cut at block_1 with alpha' in read_page(workdir)[0]
   (workdir / 'config.json').write_text(json.dumps({'max_edge_params': 10}))
-  assert 'No cut fits: max_edge_params=10 excludes 15 of 15' in read_page(workdir)[0]
+  assert (
+    '<b>No cut fits</b>: max_edge_params=10 excludes 15 of 15' in read_page(workdir)[0]
+  )
 
 
 def test_files_beside_the_page_and_a_repeatable_page(workdir):
@@ -175,7 +180,7 @@ def test_a_page_where_nothing_is_finite(tmp_path, count):
     results.append_rows(tmp_path / 'results.jsonl', [row])
   text = read_page(tmp_path)[0]
   assert 'No split is in a golden zone.' in text
-  assert 'No cut fits: no results.' in text
+  assert '<b>No cut is recommended</b>: no results.' in text
 
 
 @pytest.mark.parametrize('selection', ['aux', 'test'])

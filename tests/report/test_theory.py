@@ -9,7 +9,6 @@ from made_up import SPLITS, make_row, make_rows, make_theory
 from pages import read_page
 
 from gpz_jax import results
-from gpz_jax.report.ladder import RUNGS
 from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, read_theory
 from gpz_jax.report.theory.findings import interval
@@ -298,11 +297,11 @@ def test_smoothing_at_shallow_splits(tmp_path, smooth, expected):
 
 
 def test_a_vote_in_words():
-  note = f'no better than {next(iter(RUNGS))}'
+  note = 'no better than the mean image'
   vote = Vote('attack', 'c', 4.0, None, 1, (('c', 0.75), ('b', 0.25)), note)
   assert along_splits.cast(vote) == (
     'c',
-    ('4x the error', 'no better than mean image', '75% of resamples'),
+    ('4x the error', 'no better than the mean image', '75% of resamples'),
   )
   silent = Vote('radius_share', None, math.nan, None, 1, ())
   assert along_splits.cast(silent) == ('none', ())

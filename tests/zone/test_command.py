@@ -44,7 +44,7 @@ def workdir(tmp_path):
 
 
 def test_the_recommendation_its_alternatives_and_the_votes(workdir):
-  done = run(f'--workdir={workdir}', '--max_payload_kb=4')
+  done = run(f'--workdir={workdir}', '--max_payload_bytes=4096')
   assert (done.returncode, done.stderr) == (0, '')
   lines = done.stdout.splitlines()
   # b sends 4000 bytes and c 2000; d breaks the config's limit of 300 parameters
@@ -54,7 +54,10 @@ def test_the_recommendation_its_alternatives_and_the_votes(workdir):
   )
   starred = [line for line in lines if line.startswith('*')]
   assert [line.split()[1:3] for line in starred] == [['c', '0']]
-  assert 'The attack there is no better than thumbnail_4.' in done.stdout
+  assert (
+    'The attack there is no better than the 4x4 thumbnail, and better than the mean image.'
+    in done.stdout
+  )
   votes = [
     line.split() for line in lines if line.startswith(('attack ', 'radius_share '))
   ]
@@ -70,19 +73,35 @@ def test_the_recommendation_its_alternatives_and_the_votes(workdir):
 
 def test_a_flag_replaces_the_limit_of_the_config(workdir):
   done = run(f'--workdir={workdir}', '--max_edge_params=inf')
-  assert done.stdout.startswith('Cut at d with alpha 0.3')
+  assert done.stdout.startswith('Cut at c with alpha 0: the first split of the golden')
   done = run(f'--workdir={workdir}', '--max_edge_params=50')
-  assert done.returncode == 0
+  assert done.returncode == 4
   assert 'the binding limit is max_edge_params=50' in done.stdout
   assert 'Of all cuts, no other outdoes these' in done.stdout
+
+
+def test_several_workdirs_each_get_an_answer(workdir, tmp_path):
+  other = tmp_path / 'other'
+  other.mkdir()
+  results.write_parquet(other / 'results.parquet', make_rows([0.03, 0.04]))
+  done = run(f'--workdir={workdir},{other}')
+  assert done.returncode == 4  # the other has no zone, and no limit was given
+  assert [
+    line for line in done.stdout.splitlines() if line.startswith(str(tmp_path))
+  ] == [
+    f'{workdir}:',
+    f'{other}:',
+  ]
+  assert 'No cut is recommended: no split stands out' in done.stdout
 
 
 def test_a_running_sweep_without_theory(tmp_path):
   for row in make_rows([0.01, 0.012, 0.05])[:2]:
     results.append_rows(tmp_path / 'results.jsonl', [row])
-  done = run(f'--workdir={tmp_path}')
+  done = run(f'--workdir={tmp_path}', '--max_edge_params=30000')
   assert done.returncode == 0
   assert done.stdout.startswith('The sweep is not finished: 2 rows so far.\nCut at b')
+  assert 'max_edge_params=30,000 (' in done.stdout
   assert 'No theory.parquet: the attack votes alone.' in done.stdout
 
 
@@ -93,7 +112,7 @@ def test_a_running_sweep_without_theory(tmp_path):
     (('--workdir=nowhere',), '--workdir=nowhere is not a folder'),
     (('--workdir=tests',), "no results.parquet or results.jsonl in workdir 'tests'"),
     (('--workdir={}', '--max_edge_params=few'), 'flag --max_edge_params=few'),
-    (('--workdir={}', '--max_payload_kb=-1'), 'flag --max_payload_kb=-1'),
+    (('--workdir={}', '--max_payload_bytes=-1'), 'flag --max_payload_bytes=-1'),
     (('--workdir={}', '--max_edge_flops=nan'), 'max_edge_flops=nan is not allowed'),
     (('--workdir={}', '--min_accuracy=90'), 'flag --min_accuracy=90'),
     (('--workdir={}', '--max_cost=1'), "Unknown command line flag 'max_cost'"),

@@ -209,7 +209,9 @@ def test_the_entropy_interval_is_of_the_difference():
 def test_the_attack_is_read_off_the_ladder():
   ladder = {'thumbnail_4': {'mse_paper': 0.03}, 'thumbnail_2': {'mse_paper': 0.06}}
   vote = zone.vote(make_rows(ERRORS), ladder=ladder).treatments[0].by('attack')
-  assert vote.note == 'no better than thumbnail_4'
+  assert vote.note == (
+    'no better than the 4x4 thumbnail, and better than the 2x2 thumbnail'
+  )
 
 
 def test_the_table_of_votes():

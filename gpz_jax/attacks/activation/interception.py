@@ -24,6 +24,7 @@ from gpz_jax.data import eval_order
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.types import PREDICTION
 
 CHUNK = 128  # examples that the host hands over at a time
 HOST_SHARE = 0.5  # the share of the host's memory that activations may take
@@ -68,6 +69,7 @@ def intercept(
   images: np.ndarray,
   dtype: Any = jnp.float32,
   *,
+  bits: int = 32,
   engine: Engine = AUTO,
   place: Place = 'device',
   path: pathlib.Path | None = None,
@@ -80,6 +82,7 @@ def intercept(
     lanes: The L lanes, whose splits have the same activation shape.
     images: [N, H, W, C] uint8.
     dtype: Number format to store activations in; they are computed in float32.
+    bits: Bits of each number that is sent, see `quantize`.
     engine: The engine, of which only the convolutions are used.
     place: Where activations are kept.
     path: File that holds them if the place is disk.
@@ -101,7 +104,9 @@ def intercept(
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
   kept: Any = None
   for rows, mask in chunks(len(images)):
-    found = _intercept_chunk(model, targets, images[rows], places, dtype, engine)
+    found = _intercept_chunk(
+      model, targets, images[rows], places, (dtype, bits), engine
+    )
     start, count = int(rows[0]), int(mask.sum())
     if kept is None:
       shape = (len(places), len(images), *found.shape[2:])
@@ -135,7 +140,7 @@ def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
   return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
 
 
-def _intercept_chunk(model, targets, images, places, dtype, engine) -> jax.Array:
+def _intercept_chunk(model, targets, images, places, form, engine) -> jax.Array:
   """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
   wanted: dict[int, dict[str, None]] = {}
   for target, split in places:
@@ -143,22 +148,53 @@ def _intercept_chunk(model, targets, images, places, dtype, engine) -> jax.Array
   found = {}
   for target, splits in wanted.items():
     interruption.check()
-    one = _run_edge(model, targets, target, images, tuple(splits), dtype, engine)
+    one = _run_edge(model, targets, target, images, tuple(splits), form, engine)
     found[target] = jax.block_until_ready(one)
   return jnp.stack([found[target][split] for target, split in places])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4, 5, 6))
-def _run_edge(model, targets, target, images, splits, dtype, engine):
+def _run_edge(model, targets, target, images, splits, form, engine):
   """Maps each split of one target to its activations [CHUNK, ...]."""
 
   @engine.traced
   def run(variables, images):
     images = images.astype(jnp.float32) / 255
     _, found = partition.capture(model, variables, images, splits)
-    return {split: value.astype(dtype) for split, value in found.items()}
+    return {split: _send(value, split, *form) for split, value in found.items()}
 
   return run(lanes_lib.take(targets, target), images)
+
+
+def _send(activation: jax.Array, split: str, dtype: Any, bits: int) -> jax.Array:
+  """What is kept of an activation [B, ...]; answers are never quantised."""
+  is_answer = split == PREDICTION
+  return (activation if is_answer else quantize(activation, bits)).astype(dtype)
+
+
+def quantize(activation: jax.Array, bits: int) -> jax.Array:
+  """What the cloud reads of an activation that is sent in few bits.
+
+  Below 16 bits this is dynamic affine quantisation. The range of each example is
+  divided into 2^bits - 1 equal steps, and its ends are sent beside the numbers.
+
+  Args:
+    activation: [B, ...] float32.
+    bits: 32 changes nothing, 16 rounds to float16, and fewer quantise.
+
+  Returns:
+    [B, ...] float32, the numbers after they were sent.
+  """
+  if bits >= 32:
+    return activation
+  if bits == 16:
+    limit = float(jnp.finfo(jnp.float16).max)
+    return jnp.clip(activation, -limit, limit).astype(jnp.float16).astype(jnp.float32)
+  axes = tuple(range(1, activation.ndim))
+  low = activation.min(axes, keepdims=True)
+  step = (activation.max(axes, keepdims=True) - low) / (2**bits - 1)
+  levels = jnp.round((activation - low) / jnp.where(step > 0, step, 1))
+  return low + levels * step
 
 
 def chunks(num_examples: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gpz_jax.report.figures import label_splits
-from gpz_jax.report.ladder import RUNGS
 from gpz_jax.report.styles import MUTED, STYLE, legend_handles, treatment_styles
 from gpz_jax.report.theory.findings import ATTACK, ENTROPY_VOTE, Theory, interval
 from gpz_jax.results import most_smoothed
@@ -75,8 +74,7 @@ def cast(vote: Vote | None) -> Ballot | None:
   if not math.isnan(vote.size):
     details.append(VOTERS[vote.voter][1].format(vote.size))
   if vote.note:
-    words = (RUNGS.get(word, word) for word in vote.note.split(' '))
-    details.append(' '.join(words))
+    details.append(vote.note)
   if not math.isnan(vote.share):
     details.append(f'{vote.share:.0%} of resamples')
   return Ballot(vote.split or 'none', tuple(details))

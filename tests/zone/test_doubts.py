@@ -1,0 +1,154 @@
+"""Rows that carry no conclusion: nothing is concluded from them."""
+
+import math
+
+import pytest
+from made_up import make_rows
+
+from gpz_jax import zone
+from gpz_jax.results.tables import format_table
+from gpz_jax.types import Treatment
+from gpz_jax.zone import doubts
+
+JUMP = [0.01, 0.012, 0.05, 0.06]  # a zone from c on, where nothing is doubtful
+
+
+def change(rows, **values):
+  return [row | values for row in rows]
+
+
+def test_a_sound_sweep_has_no_doubts():
+  rows = make_rows(JUMP)
+  assert zone.golden_zone(rows).treatments[0].doubts == ()
+  found = zone.recommend(rows)
+  assert (found.split, found.doubts) == ('c', ())
+
+
+@pytest.mark.parametrize(
+  ('values', 'reason'),
+  [
+    (
+      {'target_accuracy': 0.156, 'chance_accuracy': 0.19},
+      "the target's accuracy of 15.6% is within reach of guessing (up to 19.0%); train",
+    ),
+    # By hand: the least error per element is 0.01 / 3, over 0.9 of the guess.
+    (
+      {'guess_mse': 0.0037},
+      'no attack did clearly better than the mean image or the class mean at any split'
+      ' (at best MSE 0.0033, at a, against 0.0037)',
+    ),
+    (
+      {'loss_fall': 0.23},
+      'the decoder at c was still improving (its held-out error fell by 23% in the last'
+      ' fifth of its epochs); raise --decoder_epochs',
+    ),
+  ],
+)
+def test_nothing_is_concluded_from_doubtful_rows(values, reason):
+  rows = change(make_rows(JUMP), **values)
+  found = zone.golden_zone(rows).treatments[0]
+  assert (found.split, found.start_index) == (None, None)
+  assert found.sentence().startswith('alpha 0: no conclusion, because ')
+  assert reason in found.sentence()
+  for limits in ({}, {'max_edge_params': 300}):
+    advice = zone.recommend(rows, **limits)
+    assert (advice.split, advice.treatment) == (None, None)
+    assert advice.sentence().startswith('No conclusion: ')
+    assert reason in advice.sentence()
+  assert zone.vote(rows).treatments[0].votes == ()
+
+
+def test_an_attack_that_works_somewhere_may_fail_elsewhere():
+  # Deep splits that are no better than the guess are what a golden zone is.
+  rows = change(make_rows(JUMP), guess_mse=0.05 / 3)
+  assert zone.recommend(rows).split == 'c'
+
+
+def test_a_falling_loss_matters_where_the_conclusion_rests_on_it():
+  rows = make_rows(JUMP)
+  rows[0]['loss_fall'] = 0.5  # before the zone: there the error would only be lower
+  assert zone.recommend(rows).split == 'c'
+  rows[3]['loss_fall'] = 0.5
+  assert zone.recommend(rows).split == 'c'
+  assert zone.recommend(rows, max_edge_params=400).split is None
+
+
+def test_one_doubtful_treatment_leaves_the_other():
+  rows = [
+    *change(make_rows(JUMP), target_accuracy=0.1),
+    *make_rows(JUMP, alpha=0.3),
+  ]
+  found = zone.recommend(rows)
+  assert (found.split, found.treatment) == ('c', Treatment(0.3))
+  assert [one.treatment for one in found.alternatives] == 4 * [Treatment(0.3)]
+  first, second = zone.golden_zone(rows).treatments
+  assert first.doubts
+  assert second.split == 'c'
+
+
+def test_unknown_falls_are_no_doubt():
+  rows = change(make_rows(JUMP), loss_fall=math.nan)
+  assert zone.recommend(rows).split == 'c'
+
+
+def test_rows_and_table_name_their_doubts():
+  rows = make_rows(JUMP)
+  assert doubts.describe_row(rows[0]) == ''
+  rows = change(rows, target_accuracy=0.1)
+  rows[2]['loss_fall'] = 0.3
+  for row in rows:
+    row['doubt'] = doubts.describe_row(row)
+  assert rows[2]['doubt'] == 'target near chance; loss still falling'
+  assert format_table(rows).splitlines()[-2:] == [
+    'doubtful, target near chance: every split with alpha 0',
+    'doubtful, loss still falling: c with alpha 0',
+  ]
+
+
+def test_the_whole_model_on_the_device_is_called_so_and_taken_last():
+  rows = make_rows([0.01, 0.03, 0.07])
+  rows[2]['edge_flops_share'] = 0.999
+  assert zone.recommend(rows, max_edge_params=300).split == 'b'
+  found = zone.recommend(rows, max_payload_bytes=2000)
+  assert found.split == 'c'
+  assert 'it keeps the whole model on the device, which is no partition' in found.reason
+
+
+def test_a_dropout_module_is_called_so():
+  rows = make_rows(JUMP)
+  rows[2]['split_module'] = 'Dropout'
+  assert '(Dropout module, MSE 0.0167' in zone.recommend(rows).reason
+
+
+def test_what_the_seeds_cannot_tell_apart_is_said():
+  one = zone.recommend(make_rows([0.03, 0.06, 0.0417, 0.0423]), max_edge_params=400)
+  assert one.split == 'b'
+  assert one.caveat == ''
+  one = zone.recommend(make_rows([0.03, 0.0417, 0.0423]), max_edge_params=400)
+  assert one.caveat == (
+    'One seed cannot tell its error from that of b with alpha 0 (MSE 0.0139); run more'
+    ' seeds.'
+  )
+  seeds = [
+    row
+    for seed, shift in enumerate((0, 0.01, -0.012))
+    for row in make_rows([0.03, 0.0417 + shift, 0.0423], seed=seed)
+  ]
+  assert 'The seeds cannot tell its error from that of b' in (
+    zone.recommend(seeds, max_edge_params=400).caveat
+  )
+  steady = [
+    row
+    for seed, shift in enumerate((0, 0.0001, -0.0001))
+    for row in make_rows([0.03, 0.0400 + shift, 0.0423], seed=seed)
+  ]
+  assert zone.recommend(steady, max_edge_params=400).caveat == ''
+
+
+def test_in_how_many_seeds_the_zone_starts_there():
+  assert 'This is one seed' in zone.recommend(make_rows(JUMP)).caveat
+  rows = [*make_rows(JUMP), *make_rows([0.01, 0.03, 0.07, 0.07], seed=1)]
+  found = zone.recommend(rows)
+  # By hand: the means are 0.01, 0.021, 0.06: b jumps 2.1x.
+  assert found.split == 'b'
+  assert found.caveat == 'The zone starts there in 1 of 2 seeds.'
