@@ -70,7 +70,7 @@ class SweepConfig(StudyConfig):
     choices=('aux', 'test'),
   )
 
-  payload_bits: Literal[32, 16, 8, 4] = field(
+  payload_bits: int = field(
     32,
     'Bits of each number that the device sends. Below 16 the activation is quantised,'
     ' and the attacker sees it quantised.',

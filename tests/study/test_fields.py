@@ -23,7 +23,13 @@ TARGETS = {
 ROWS = {
   *('aux_dataset', 'aux_exclude', 'aux_limit', 'test_limit', 'alphas', 'seeds'),
   *('splits', 'split_where', 'attack', 'decoder_epochs', 'decoder_batch_size'),
-  *('decoder_learning_rate', 'amsgrad', 'selection', 'activation_dtype'),
+  *(
+    'decoder_learning_rate',
+    'amsgrad',
+    'selection',
+    'activation_dtype',
+    'payload_bits',
+  ),
 }
 SPEED = {
   *('workdir', 'data_dir', 'targets_from', 'strategy', 'conv', 'tune', 'devices'),
@@ -46,6 +52,7 @@ OTHER = {
   'attack': ('rmle',),
   'selection': 'test',
   'activation_dtype': 'float16',
+  'payload_bits': 8,
   'alphas': (0.7,),
   'seeds': (5,),
   'strategy': 'vmap',

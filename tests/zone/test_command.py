@@ -55,9 +55,9 @@ def test_the_recommendation_its_alternatives_and_the_votes(workdir):
   starred = [line for line in lines if line.startswith('*')]
   assert [line.split()[1:3] for line in starred] == [['c', '0']]
   assert (
-    'The attack there is no better than the 4x4 thumbnail, and better than the mean image.'
-    in done.stdout
-  )
+    'The attack there is no better than the 4x4 thumbnail, and better than the mean'
+    ' image.'
+  ) in done.stdout
   votes = [
     line.split() for line in lines if line.startswith(('attack ', 'radius_share '))
   ]
