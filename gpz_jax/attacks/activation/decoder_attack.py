@@ -16,6 +16,7 @@ from gpz_jax.attacks.activation import (
   inputs,
   interception,
   inversion,
+  losses,
 )
 from gpz_jax.attacks.activation.interception import Activations
 from gpz_jax.attacks.activation.objective import make_trainer
@@ -44,20 +45,24 @@ class DecoderAttack(Attack):
     input: What the decoder is given, see `inputs`.
     enhance: Enhancement of its input, see `enhance`.
     attention: Blocks after its upsamplings, see `attention`.
-    decoder: Kind of decoder, see `decoders.make`.
+    decoder: Kind of decoder, or one of the user's own, see `decoders.make`.
+    loss: What the decoder minimises, see `losses`.
     act: Kind of its activation functions. The default, auto, follows its kind.
   """
 
   input: str = 'activation'
   enhance: str = 'none'
   attention: str = 'none'
-  decoder: decoders.Kind = 'auto'
+  decoder: str = 'auto'
+  loss: str = 'mse'
   act: ActOrAuto = 'auto'
 
   def __post_init__(self):
     inputs.make(self.input)
     enhance.parts(self.enhance)
     attention.plan(self.attention, 1)
+    decoders.check_kind(self.decoder)
+    losses.check(self.loss)
     if self.reads_prediction and self.at:
       raise InputError(
         f"attack '{self.text}' reads the prediction, whatever the split; leave out 'at'"
@@ -90,6 +95,7 @@ class DecoderAttack(Attack):
   def check_shape(self, activation: Shape, image: ImageShape) -> None:
     """Raises InputError if there is no decoder for activations of a shape."""
     self.make(activation, image)
+    losses.make(self.loss, image)
 
   def make_network(self, activation: Shape, image: ImageShape) -> Network:
     """The decoder and the shape of its input."""
@@ -116,6 +122,7 @@ class DecoderAttack(Attack):
       train,
       shapes(sizes.num_held_out),
       recipe,
+      loss=self.loss,
       normalization_stats=jax.eval_shape(statistics, train[0]),
       engine=engine,
       ahead=True,
@@ -131,6 +138,7 @@ class DecoderAttack(Attack):
         (train, scenario.train.image),
         (self._read(scenario.held_out_activations), scenario.held_out.image),
         scenario.decoder_recipe,
+        loss=self.loss,
         normalization_stats=enhance.normalization_stats(self.enhance, train),
         engine=scenario.engine,
         trainer=scenario.trainer,

@@ -10,10 +10,11 @@ import math
 from typing import Literal
 
 import flax.linen as nn
+import jax
 
 from gpz_jax.attacks.activation import attention as attention_lib
 from gpz_jax.attacks.activation import enhance as enhance_lib
-from gpz_jax.attacks.activation import inputs
+from gpz_jax.attacks.activation import inputs, own_decoders
 from gpz_jax.attacks.activation.decoder_modules import (
   ACTS,
   Act,
@@ -28,12 +29,22 @@ Kind = Literal['auto', 'inversion4', 'reversed_ir']
 KINDS: tuple[Kind, ...] = ('auto', 'inversion4', 'reversed_ir')
 
 
+def check_kind(kind: str) -> None:
+  """Refuses a name that is neither known nor of the form package.module:factory.
+
+  Raises:
+    InputError: naming the kinds there are.
+  """
+  if ':' not in kind:
+    check_known('decoder', kind, KINDS)
+
+
 def make(
-  activation_shape: tuple[int, ...],
+  activation_shape: tuple[int, ...] | jax.ShapeDtypeStruct,
   image_shape: tuple[int, int, int],
   *,
   act: Act | None = None,
-  kind: Kind = 'auto',
+  kind: Kind | str = 'auto',
   attention: str = 'none',
   enhance: str = 'none',
 ) -> nn.Module:
@@ -41,11 +52,13 @@ def make(
 
   Args:
     activation_shape: (h, w, c), (n,) or (1 + T, c) of class token and patches, without
-      the batch. See `inputs` for other ways to read tokens.
+      the batch; or what `partition.list_splits` gives for a split. See `inputs` for
+      other ways to read tokens.
     image_shape: (H, W, C).
     act: Kind of activation functions. None stands for `code` with maps, and for `tanh`
       with vectors and `inversion4`.
-    kind: Kind of decoder. `auto` follows the shape, and the others are for maps.
+    kind: Kind of decoder. `auto` follows the shape, and the others are for maps. Or a
+      factory of the user's own as package.module:factory, see `own_decoders.make`.
     attention: Blocks after the upsamplings of a map's decoder, see `attention`.
     enhance: Enhancement of the activation, see `enhance`. If it normalizes, the
       decoder's batch_stats must hold what `enhance.normalization_stats` gives.
@@ -54,7 +67,9 @@ def make(
     InputError: A name is unknown, options do not go together, or no number of doublings
       leads from the activation to the image.
   """
-  check_known('decoder', kind, KINDS)
+  check_kind(kind)
+  if isinstance(activation_shape, jax.ShapeDtypeStruct):
+    activation_shape = tuple(activation_shape.shape)
   if act is not None:
     check_known('act', act, ACTS)
   attention_lib.plan(attention, 1)
@@ -62,8 +77,21 @@ def make(
   if tokens:
     activation_shape = inputs.shape('patch_grid', activation_shape)
   enhance_lib.check(enhance, activation_shape)
-  decoder = _make_decoder(activation_shape, image_shape, act, kind, attention)
+  if ':' in kind:
+    _refuse_parts(kind, act, attention)
+    decoder = own_decoders.make(kind, activation_shape, image_shape)
+  else:
+    decoder = _make_decoder(activation_shape, image_shape, act, kind, attention)
   return Enhanced(decoder, enhance) if tokens or enhance != 'none' else decoder
+
+
+def _refuse_parts(kind: str, act: Act | None, attention: str) -> None:
+  """Refuses options that name parts of our own decoders."""
+  if act is not None or attention != 'none':
+    raise InputError(
+      f"decoder '{kind}' is your own and takes neither act '{act}' nor attention"
+      f" '{attention}'; leave them out"
+    )
 
 
 def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Module:

@@ -19,6 +19,7 @@ from jax import lax
 from gpz_jax.attacks.activation import interception, scores
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Activations
+from gpz_jax.attacks.activation.losses import Loss
 from gpz_jax.attacks.activation.objective import (
   EVAL_BATCH,
   make_arguments,
@@ -46,6 +47,7 @@ def train(
   held_out: tuple[Activations, np.ndarray],
   recipe: Recipe,
   *,
+  loss: str | Loss = 'mse',
   normalization_stats: Any = None,
   engine: Engine = AUTO,
   trainer: Trainer | None = None,
@@ -53,7 +55,7 @@ def train(
   on_progress: OnProgress = lambda done, total, values: None,
   snapshots: Snapshots | None = None,
 ) -> tuple[Decoders, History]:
-  """Trains one decoder per lane by the per-element squared error.
+  """Trains one decoder per lane.
 
   Args:
     decoder: The architecture, which `decoders.make` gives for the shapes of the cohort.
@@ -61,6 +63,8 @@ def train(
     train_data: Activations [L, N, ...] and their images [N, H, W, C] uint8.
     held_out: The same for the data that drive the plateau and choose the epoch.
     recipe: How to train.
+    loss: What is minimised, by name or as a function, see `losses`. The epoch is chosen
+      by the squared error, whatever the loss.
     normalization_stats: What `enhance.normalization_stats` gives for the activations of
       `train_data`. None stands for an enhancement that needs none.
     engine: How lanes are computed.
@@ -77,7 +81,7 @@ def train(
     Interrupted: A signal came.
   """
   trainer = trainer or make_trainer(
-    decoder, train_data, held_out, recipe, engine=engine
+    decoder, train_data, held_out, recipe, loss=loss, engine=engine
   )
   keys = jnp.stack([lane.key() for lane in lanes])
   stacked, shared = make_arguments(keys, train_data, held_out, normalization_stats)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax import metrics
+from gpz_jax.attacks.activation import losses
+from gpz_jax.attacks.activation.losses import Loss
 from gpz_jax.targets import pixels
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import Evaluation, Means
@@ -26,6 +28,7 @@ def make_trainer(
   held_out: tuple[Any, Any],
   recipe: Recipe,
   *,
+  loss: str | Loss = 'mse',
   normalization_stats: Any = None,
   engine: Engine = AUTO,
   ahead: bool = False,
@@ -38,6 +41,7 @@ def make_trainer(
       as for `held_out` and `normalization_stats`.
     held_out: The same for the data that choose the epoch.
     recipe: How to train.
+    loss: What is minimised, see `losses`.
     normalization_stats: What `enhance.normalization_stats` gives for the activations,
       with L in front. None stands for an enhancement that needs none.
     engine: How lanes are computed.
@@ -45,7 +49,8 @@ def make_trainer(
   """
   engine = engine.resolve()
   sent, num_held_out = train_data[0].shape[2:], held_out[1].shape[0]
-  objective = make_objective(decoder, sent, num_held_out, engine)
+  minimised = losses.make(loss, train_data[1].shape[1:])
+  objective = make_objective(decoder, sent, num_held_out, engine, minimised)
   trainer = Trainer(objective, recipe, engine)
   if ahead:
     blank = jax.ShapeDtypeStruct(train_data[0].shape[:1], jnp.uint32)
@@ -86,9 +91,13 @@ def make_arguments(keys, train_data, held_out, normalization_stats) -> tuple[Any
 
 
 def make_objective(
-  decoder: nn.Module, activation: tuple[int, ...], num_held_out: int, engine: Engine
+  decoder: nn.Module,
+  activation: tuple[int, ...],
+  num_held_out: int,
+  engine: Engine,
+  loss: Loss = metrics.mse,
 ) -> Objective:
-  """What decoders minimise: the squared error per element.
+  """What decoders minimise, by default the squared error per element.
 
   A lane's arrays are its activations, 'train' and 'held_out', and its
   'normalization_stats'. All lanes share the images, 'train' and 'held_out'.
@@ -98,18 +107,19 @@ def make_objective(
     activation: The shape (h, w, c) of one activation.
     num_held_out: The number of examples that choose the epoch.
     engine: How lanes are computed.
+    loss: The loss of each image.
   """
   return Objective(
     model=decoder,
     sample_shape=activation,
-    loss=_make_loss(decoder, engine),
+    loss=_make_loss(decoder, engine, loss),
     evaluation=_make_evaluation(decoder, num_held_out, engine),
     plateau_on='mse',
     select_on='mse',
   )
 
 
-def _make_loss(decoder: nn.Module, engine: Engine):
+def _make_loss(decoder: nn.Module, engine: Engine, per_image: Loss):
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
   ):
@@ -124,7 +134,7 @@ def _make_loss(decoder: nn.Module, engine: Engine):
       mutable=['batch_stats'],
       rngs={'dropout': info.key},
     )
-    errors = metrics.mse(pixels(shared['train'], batch.index), reconstruction)
+    errors = per_image(pixels(shared['train'], batch.index), reconstruction)
     return Mean.of(errors, batch.mask).compute(), updated.get('batch_stats', {})
 
   return loss

@@ -5,6 +5,8 @@ An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=
   inversion                               a decoder for the activation
   inversion:enhance=nn_concat:at=unit_50  a stronger one, at one split only
   inversion:input=prediction_log          a decoder for the model's answer
+  inversion:decoder=package.module:make:loss=l1
+                                          a decoder of the user's own, another loss
   rmle:tv=1000:images=16                  a search for the image through the edge
   query_free:at=conv_2                    the same through a shadow of the edge
   package.module:factory:strength=2       one of the user's own, see `protocol.Attack`
@@ -71,7 +73,7 @@ def _split_options(
     known: The names of all options that exist, or None if any name will do.
   """
   given: dict[str, str] = {}
-  for option in options:
+  for option in _rejoin(options):
     key, _, value = option.partition('=')
     is_known = key if known is None else key in known
     if not is_known or not value or key in given:
@@ -80,6 +82,17 @@ def _split_options(
       raise InputError(f"attack '{text}': option '{option}' {problem}{end}")
     given[key] = value
   return given
+
+
+def _rejoin(options: list[str]) -> list[str]:
+  """The options, where a value of the form package.module:factory was taken apart."""
+  joined: list[str] = []
+  for option in options:
+    if joined and '=' not in option and '.' in joined[-1].partition('=')[2]:
+      joined[-1] += f':{option}'
+    else:
+      joined.append(option)
+  return joined
 
 
 def _convert(text: str, option: str, value: str, kind: Any) -> Any:
