@@ -227,7 +227,8 @@ def conv_general_dilated(
   """`lax.conv_general_dilated`, computed as chosen for its shape.
 
   It has the same arguments and the same values, so that it also fits linen's hook
-  `nn.Conv(..., conv_general_dilated=...)`. Grouped and dilated convolutions go to lax as they are.
+  `nn.Conv(..., conv_general_dilated=...)`. Grouped and dilated convolutions go to lax
+  as they are.
   """
   plain = (
     len(set(window_strides)) == 1
