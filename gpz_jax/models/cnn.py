@@ -10,8 +10,9 @@ from gpz_jax.models import layers
 
 
 class CNN(nn.Module):
-  """conv-BN-pool-ReLU at 64, 128, 256, 512 channels, then 5K hidden units.
+  """conv-BN-pool-ReLU at 64, 128, 256, 512 channels, then two linear layers.
 
+  Dropout is all that lies between the two, of which the first has 5K units.
   Splits: conv_1 .. conv_4, fc_1.
   """
 
@@ -26,7 +27,6 @@ class CNN(nn.Module):
     for i, features in enumerate((64, 128, 256, 512), 1):
       block = layers.ConvBlock(int(features * self.width), pool=True, name=f'conv_{i}')
       x = block(x, train=train)
-    x = layers.DenseBlock(5 * self.num_classes, name='fc_1')(x, train=train)
-    return nn.Dense(self.num_classes, kernel_init=layers.torch_default, name='logits')(
-      x
-    )
+    hidden = layers.DenseBlock(5 * self.num_classes, 0.5, relu=False, name='fc_1')
+    x = hidden(x, train=train)
+    return layers.Dense(self.num_classes, name='logits')(x)

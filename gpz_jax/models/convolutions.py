@@ -226,8 +226,9 @@ def conv_general_dilated(
 ) -> jax.Array:
   """`lax.conv_general_dilated`, computed as chosen for its shape.
 
-  Made for linen's hook `nn.Conv(..., conv_general_dilated=...)`: same arguments, same
-  values. Grouped and dilated convolutions go to lax as they are.
+  It has the same arguments and the same values, so that it also fits linen's hook
+  `nn.Conv(..., conv_general_dilated=...)`. Grouped and dilated convolutions go to lax
+  as they are.
   """
   plain = (
     len(set(window_strides)) == 1

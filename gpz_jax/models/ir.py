@@ -44,9 +44,7 @@ class IR(nn.Module):
         unit = Unit(features, stride=1 if i else 2, name=f'unit_{index}')
         x = unit(x, train=train)
     x = Embedding(widths[-1], name='embedding')(x, train=train)
-    return nn.Dense(self.num_classes, kernel_init=layers.torch_default, name='logits')(
-      x
-    )
+    return layers.Dense(self.num_classes, name='logits')(x)
 
 
 class InputLayer(nn.Module):
@@ -99,5 +97,5 @@ class Embedding(nn.Module):
     """[B, h, w, c] -> [B, features]."""
     norm = functools.partial(layers.BatchNorm, use_running_average=not train)
     x = nn.Dropout(0.5, deterministic=not train)(norm(name='norm_1')(x))
-    dense = nn.Dense(self.features, kernel_init=layers.torch_default, name='dense')
+    dense = layers.Dense(self.features, name='dense')
     return norm(name='norm_2')(dense(x.reshape(len(x), -1)))

@@ -5,26 +5,104 @@ output is exactly what would be sent.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 
 from gpz_jax.models import convolutions, upsampling
 from gpz_jax.models.normalization import statistics
 
-# torch's default for weights: uniform in +-1/sqrt(fan_in).
-torch_default = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
-Conv = functools.partial(
-  nn.Conv,
-  padding=1,
-  kernel_init=nn.initializers.he_normal(),
-  conv_general_dilated=convolutions.conv_general_dilated,
-)
 # The two count the other way round: linen's momentum 0.9 is torch's 0.1.
 BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
+  """Makes torch's default initialiser, which its weights and its biases share.
+
+  Args:
+    fan_in: Number of inputs that torch counts for one output of the layer.
+
+  Returns:
+    A function of (key, shape, dtype), uniform between -1/sqrt(fan_in) and its opposite.
+
+  Source: docs/paper.md#initial-values.
+  """
+  bound = 1 / math.sqrt(fan_in)
+
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return init
+
+
+class Dense(nn.Module):
+  """Fully connected layer with torch's initial values.
+
+  linen draws a bias from the bias's shape alone, which does not tell the fan-in.
+  """
+
+  features: int
+  use_bias: bool = True
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[..., c] -> [..., features]."""
+    init = torch_uniform(x.shape[-1])
+    x = x @ self.param('kernel', init, (x.shape[-1], self.features))
+    return _add_bias(self, init, x) if self.use_bias else x
+
+
+class Conv(nn.Module):
+  """Convolution with torch's initial values.
+
+  Attributes:
+    features: Number of channels of the output.
+    kernel_size: Height and width of the kernel.
+    strides: Step between outputs, in pixels, on both axes.
+    padding: Number of zeros at each side.
+    use_bias: Whether a bias is added.
+    transposed: Whether torch's layer is a transposed convolution of stride 1. It is the
+      same function with the kernel flipped, but torch counts its fan-in over the output
+      channels.
+    kernel_init: Initialiser of the kernel, if it is not torch's default.
+  """
+
+  features: int
+  kernel_size: tuple[int, int]
+  strides: int = 1
+  padding: int = 1
+  use_bias: bool = True
+  transposed: bool = False
+  kernel_init: nn.initializers.Initializer | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, h, w, c] -> [B, h', w', features]."""
+    channels = self.features if self.transposed else x.shape[-1]
+    init = torch_uniform(math.prod(self.kernel_size) * channels)
+    shape = (*self.kernel_size, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init or init, shape)
+    x, kernel = promote_dtype(x, kernel, dtype=None)
+    x = convolutions.conv_general_dilated(
+      x,
+      kernel,
+      window_strides=(self.strides, self.strides),
+      padding=((self.padding, self.padding),) * 2,
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+    return _add_bias(self, init, x) if self.use_bias else x
+
+
+def _add_bias(
+  layer: nn.Module, init: nn.initializers.Initializer, x: jax.Array
+) -> jax.Array:
+  bias = layer.param('bias', init, x.shape[-1:])
+  return x + bias.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 def standardize(image: jax.Array, normalization: str = 'cifar10') -> jax.Array:
@@ -72,12 +150,14 @@ class DenseBlock(nn.Module):
 
   features: int
   dropout: float = 0.0
+  relu: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """[B, ...] -> [B, features]."""
-    x = nn.Dense(self.features, kernel_init=torch_default)(x.reshape(len(x), -1))
-    return nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))
+    x = Dense(self.features)(x.reshape(len(x), -1))
+    x = nn.relu(x) if self.relu else x
+    return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
 def max_pool(x: jax.Array) -> jax.Array:
@@ -135,15 +215,10 @@ class UpsampleConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """[B, h, w, c] -> [B, 2h, 2w, features]."""
     # torch counts the fan-in of a transposed kernel over its output channels
-    init = nn.initializers.variance_scaling(
-      1 / 3, 'fan_in', 'uniform', in_axis=-1, out_axis=-2
-    )
+    init = torch_uniform(4 * 4 * self.features)
     kernel = self.param('kernel', init, (4, 4, x.shape[-1], self.features))
     x = upsampling.upsample_convolve(x, kernel)
-    if not self.use_bias:
-      return x
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return x + bias.reshape(1, 1, 1, -1)
+    return _add_bias(self, init, x) if self.use_bias else x
 
 
 class Upsample(nn.Module):

@@ -54,9 +54,7 @@ class ResNet(nn.Module):
         )
         x = block(x, train=train)
     x = x.mean(axis=(1, 2))
-    return nn.Dense(self.num_classes, kernel_init=layers.torch_default, name='logits')(
-      x
-    )
+    return layers.Dense(self.num_classes, name='logits')(x)
 
 
 class Stem(nn.Module):

@@ -46,9 +46,7 @@ class VGG(nn.Module):
     for i, dropout in enumerate(dropouts, 1):
       hidden = layers.DenseBlock(int(4096 * self.width), dropout, name=f'fc_{i}')
       x = hidden(x, train=train)
-    return nn.Dense(self.num_classes, kernel_init=layers.torch_default, name='logits')(
-      x
-    )
+    return layers.Dense(self.num_classes, name='logits')(x)
 
 
 def adaptive_average_pool(x: jax.Array, size: int) -> jax.Array:

@@ -37,9 +37,7 @@ class ViT(nn.Module):
       x = Block(self.heads, self.head_dim, name=f'block_{i}')(x, train=train)
     # the norm works on each token by itself, and only the class token is read
     x = nn.LayerNorm(epsilon=1e-5, name='cls')(x[:, 0])
-    return nn.Dense(self.num_classes, kernel_init=layers.torch_default, name='logits')(
-      x
-    )
+    return layers.Dense(self.num_classes, name='logits')(x)
 
 
 class Tokens(nn.Module):
@@ -65,7 +63,7 @@ class Tokens(nn.Module):
     # A strided convolution without overlap is one matrix product over the patches.
     x = x.reshape(batch, height // size, size, width // size, size, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, size * size * channels)
-    x = nn.Dense(self.features, kernel_init=layers.torch_default, name='patches')(x)
+    x = layers.Dense(self.features, name='patches')(x)
     cls = self.param('cls', nn.initializers.zeros, (1, 1, self.features))
     x = jnp.concatenate([jnp.broadcast_to(cls, (batch, 1, self.features)), x], axis=1)
     # torch's trunc_normal_ cuts at +-2, a hundred deviations away: a plain normal
@@ -87,9 +85,9 @@ class Block(nn.Module):
     attention = Attention(self.heads, self.head_dim, name='attention')
     x = x + attention(nn.LayerNorm(epsilon=1e-5, name='norm_1')(x), train=train)
     y = nn.LayerNorm(epsilon=1e-5, name='norm_2')(x)
-    y = nn.Dense(4 * features, kernel_init=layers.torch_default, name='mlp_1')(y)
+    y = layers.Dense(4 * features, name='mlp_1')(y)
     y = nn.Dropout(DROPOUT, deterministic=not train)(nn.gelu(y, approximate=False))
-    y = nn.Dense(features, kernel_init=layers.torch_default, name='mlp_2')(y)
+    y = layers.Dense(features, name='mlp_2')(y)
     return x + nn.Dropout(DROPOUT, deterministic=not train)(y)
 
 
@@ -123,6 +121,5 @@ class Attention(nn.Module):
       dropout_rng=self.make_rng('dropout') if train else None,
       deterministic=not train,
     )
-    return nn.DenseGeneral(
-      features, axis=(-2, -1), kernel_init=layers.torch_default, name='out'
-    )(x)
+    init = layers.torch_uniform(self.heads * self.head_dim)
+    return nn.DenseGeneral(features, axis=(-2, -1), kernel_init=init, name='out')(x)

@@ -1,5 +1,7 @@
 """The built-in targets: counts, shapes, names, errors."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +36,35 @@ def test_cnn_splits_halve_the_image():
     'conv_4': (4, 4, 512),
     'fc_1': (50,),
   }
+
+
+def test_cnn_has_nothing_but_dropout_between_its_linear_layers():
+  images = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3))
+  model = models.make('cnn', num_classes=20, width=1 / 16)
+  variables = jax.jit(model.init)(jax.random.key(0), images)
+
+  def hidden(seed, train):
+    logits, state = model.apply(
+      variables,
+      images,
+      train=train,
+      rngs={'dropout': jax.random.key(seed)},
+      capture_intermediates=lambda module, _: module.name == 'fc_1',
+      mutable=['intermediates', 'batch_stats'],
+    )
+    return logits, state['intermediates']['fc_1']['__call__'][0]
+
+  logits, units = hidden(0, train=False)
+  assert (units < 0).any()
+  last = variables['params']['logits']
+  np.testing.assert_allclose(
+    logits, units @ last['kernel'] + last['bias'][None], rtol=1e-4, atol=1e-5
+  )
+  np.testing.assert_array_equal(logits, hidden(1, train=False)[0])
+  # docs/paper.md#target-architectures: half of 800 units, within 6 deviations
+  dropped = np.asarray(hidden(0, train=True)[1] == 0)
+  assert abs(dropped.mean() - 0.5) < 6 * 0.5 / math.sqrt(800)
+  assert (dropped != np.asarray(hidden(1, train=True)[1] == 0)).any()
 
 
 @pytest.mark.parametrize('name', ['vgg11', 'vgg13', 'vgg16'])

@@ -9,7 +9,6 @@ blocks act after every upsampling. LSK and its kind act after the last but one, 
 its kind after the last, so that wide kernels are used where the map is wide.
 """
 
-import functools
 from typing import Any, Literal
 
 import chex
@@ -25,7 +24,7 @@ from gpz_jax.types import InputError, hint
 MAX_SCORES = 2**26  # attention weights held at once: 256 MB in float32
 
 
-Pointwise = functools.partial(nn.Dense, kernel_init=layers.torch_default)
+Pointwise = layers.Dense  # a 1x1 convolution
 
 
 def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
@@ -77,9 +76,9 @@ class MHA(nn.Module):
       name='qkv',
     )(tokens)
     y = attend(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
-    tokens = tokens + nn.DenseGeneral(
-      features, axis=(-2, -1), kernel_init=layers.torch_default, name='out'
-    )(y)
+    init = layers.torch_uniform(features)
+    out = nn.DenseGeneral(features, axis=(-2, -1), kernel_init=init, name='out')
+    tokens = tokens + out(y)
     y = nn.LayerNorm(epsilon=1e-5, name='norm')(tokens)
     y = nn.gelu(Pointwise(features, name='mlp_1')(y), approximate=False)
     return (tokens + Pointwise(features, name='mlp_2')(y)).reshape(x.shape)
@@ -148,9 +147,7 @@ class PublishedLSK(nn.Module):
     far = Pointwise(features // 2, name='pointwise_far')(far)
     both = jnp.concatenate([near, far], axis=-1)
     pooled = [both.mean(axis=-1, keepdims=True), both.max(axis=-1, keepdims=True)]
-    select = layers.Conv(
-      2, (7, 7), padding=3, kernel_init=layers.torch_default, name='select'
-    )
+    select = layers.Conv(2, (7, 7), padding=3, name='select')
     weights = nn.sigmoid(select(jnp.concatenate(pooled, axis=-1)))
     gate = near * weights[..., :1] + far * weights[..., 1:]
     return x * Pointwise(features, name='pointwise')(gate)

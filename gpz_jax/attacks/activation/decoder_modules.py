@@ -24,8 +24,9 @@ HALVINGS = 3  # after so many, further upsamplings keep the number of channels
 
 MAP, VECTOR = 'activation [B, h, w, c]', 'vector [B, n]'  # in messages
 
+# The released code's last layer is a transposed convolution of stride 1.
 OutConv = functools.partial(
-  layers.Conv, kernel_size=(3, 3), kernel_init=layers.torch_default, name='out'
+  layers.Conv, kernel_size=(3, 3), transposed=True, name='out'
 )
 
 
@@ -116,7 +117,7 @@ class ReverseUnit(nn.Module):
     """[B, h, w, c] -> [B, 2h, 2w, features], or [B, h, w, features]."""
     norm = functools.partial(layers.BatchNorm, use_running_average=not train)
     conv = functools.partial(
-      layers.Conv, self.features, use_bias=False, kernel_init=layers.torch_default
+      layers.Conv, self.features, use_bias=False, transposed=True
     )
     up = functools.partial(layers.UpsampleConv, self.features, use_bias=False)
     y = conv((3, 3), name='conv_1')(norm(name='norm_1')(x))
@@ -169,11 +170,10 @@ class VectorDecoder(nn.Module):
     width = self.base * 2 ** (self.ups - 1)
     # A transposed convolution with a 4x4 kernel on a single pixel is a fully connected
     # layer with one bias per channel.
-    x = nn.Dense(
-      16 * width, use_bias=False, kernel_init=layers.torch_default, name='project'
-    )(x)
+    init = layers.torch_uniform(4 * 4 * width)
+    x = nn.Dense(16 * width, use_bias=False, kernel_init=init, name='project')(x)
     x = x.reshape(-1, 4, 4, width)
-    x = x + self.param('bias', nn.initializers.zeros, (width,)).reshape(1, 1, 1, -1)
+    x = x + self.param('bias', init, (width,)).reshape(1, 1, 1, -1)
     x = layers.BatchNorm(use_running_average=not train, name='norm')(x)
     x = activation_of(self.act, 0)()(x)
     for stage in range(1, self.ups):

@@ -5,12 +5,15 @@ are sums of shifted products.
 """
 
 import functools
+import math
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from gpz_jax.models import layers
 
 
 def _taps(x: jax.Array, kernel_shape: tuple[int, ...], dilation: int):
@@ -93,13 +96,9 @@ class Depthwise(nn.Module):
     """[B, h, w, C] -> [B, h, w, C]."""
     features = x.shape[-1]
     shape = (*self.kernel, features)
-    # Uniform between -1/sqrt(taps) and 1/sqrt(taps): to torch, the fan-in of a
-    # depthwise kernel is the number of its taps.
-    init = nn.initializers.variance_scaling(
-      1 / 3, 'fan_in', 'uniform', in_axis=(), out_axis=-1
-    )
+    init = layers.torch_uniform(math.prod(self.kernel))  # one channel's taps
     x = depthwise(x, self.param('kernel', init, shape), self.dilation)
     if not self.use_bias:
       return x
-    bias = self.param('bias', nn.initializers.zeros, (features,))
+    bias = self.param('bias', init, (features,))
     return x + bias.reshape(1, 1, 1, -1)

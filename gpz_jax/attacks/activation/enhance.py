@@ -99,10 +99,10 @@ class FeatureEnhancer(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """[B, h, w, c] -> [B, h, w, c or 2c]."""
     features = x.shape[-1]
-    y = layers.Conv(features, (3, 3), kernel_init=layers.torch_default, name='conv')(x)
+    y = layers.Conv(features, (3, 3), name='conv')(x)
     y = nn.relu(_instance_norm(y))
     y = nn.Dropout(self.dropout, broadcast_dims=(1, 2), deterministic=not train)(y)
-    y = nn.Dense(features, kernel_init=layers.torch_default, name='pointwise')(y)
+    y = layers.Dense(features, name='pointwise')(y)
     return merge(x, y, self.mode)
 
 
