@@ -30,6 +30,8 @@ RADII = {
   'radius_share': 'unbiased over unbiased',
 }
 
+SINGLE = ('radius', 'radius_per_dim')  # those that can count a class of one example
+
 
 def class_radii(scatter: Scatter, *, unbiased: bool = False) -> np.ndarray:
   """R_c^2 of every class: [K], squared activation.
@@ -56,6 +58,7 @@ def measure(
   resamples: int = 500,
   silhouette_examples: int = 500,
   seed: int = 0,
+  count_single: bool = False,
 ) -> list[Quantity]:
   """Everything this module knows of the activations at one split.
 
@@ -65,6 +68,9 @@ def measure(
     resamples: Number of bootstrap draws behind the 95% intervals.
     silhouette_examples: Largest number of examples in the silhouette.
     seed: Seed of the resampling and of the sample.
+    count_single: Counts a class with one example as R_c^2 = 0 in `radius` and
+      `radius_per_dim`, as the released code does. By default it is left out, because
+      one example says nothing of its class's scatter.
 
   Returns:
     `radius` (mean of R_c^2 over classes), `radius_unbiased`, `radius_per_dim`,
@@ -73,6 +79,8 @@ def measure(
 
   Raises:
     InputError: Shapes or settings do not fit, or values are not finite.
+
+  Source: docs/paper.md#class-radius.
   """
   if resamples < 1 or silhouette_examples < 1:
     raise InputError(
@@ -87,7 +95,7 @@ def measure(
   for (suffix, scale), spread in zip(scales.items(), spreads, strict=True):
     sampled = estimate_silhouette(data, scale, silhouette_examples, seed)
     quantities += [
-      *_radius_quantities(data, spread, suffix, resamples, seed),
+      *_radius_quantities(data, spread, suffix, resamples, seed, count_single),
       _nc1_quantity(data, spread.nc1, suffix),
       _silhouette_quantity(sampled, suffix),
     ]
@@ -107,7 +115,12 @@ def _whiten(scatter: Scatter) -> np.ndarray:
 
 
 def _radius_quantities(
-  data: Examples, spread: Spread, suffix: str, resamples: int, seed: int
+  data: Examples,
+  spread: Spread,
+  suffix: str,
+  resamples: int,
+  seed: int,
+  count_single: bool,
 ) -> list[Quantity]:
   counts = data.counts
   if counts.max() < 2 or not spread.total.any():
@@ -116,12 +129,14 @@ def _radius_quantities(
   members = [np.flatnonzero(data.label == k) for k in range(len(counts))]
   rng = np.random.default_rng(seed)
   drawn = [m[rng.integers(len(m), size=(resamples, len(m)))] for m in members]
-  values = _summarise(spread, [m[None] for m in members], data.flat.shape[1])
-  draws = _summarise(spread, drawn, data.flat.shape[1])
-  note = _describe(counts) + ', channels standardised' * bool(suffix)
+  dim = data.flat.shape[1]
+  values = _summarise(spread, [m[None] for m in members], dim, count_single)
+  draws = _summarise(spread, drawn, dim, count_single)
+  white = ', channels standardised' * bool(suffix)
   quantities = []
   for name, how in RADII.items():
     low, high = np.percentile(draws[name], [2.5, 97.5])
+    note = _describe(counts, count_single and name in SINGLE) + white
     is_share = bool(suffix) or name == 'radius_share'
     quantities.append(
       Quantity(
@@ -137,7 +152,7 @@ def _radius_quantities(
 
 
 def _summarise(
-  spread: Spread, members: list[np.ndarray], dim: int
+  spread: Spread, members: list[np.ndarray], dim: int, count_single: bool
 ) -> dict[str, np.ndarray]:
   """The radius in its forms, for R choices of examples: {name: [R]}.
 
@@ -147,12 +162,13 @@ def _summarise(
     spread: The distances of all examples.
     members: For each of K classes, the examples chosen from it [R, N_c].
     dim: D.
+    count_single: As given to `measure`.
   """
   counts = np.array([m.shape[1] for m in members])
   own = np.stack([spread.own[m].mean(axis=1) for m in members], axis=1)
   total = np.stack([spread.total[m].mean(axis=1) for m in members], axis=1)
   kept = counts > 1
-  radius = own[:, kept].mean(axis=1)
+  radius = (own if count_single else own[:, kept]).mean(axis=1)
   unbiased = own[:, kept] @ (counts[kept] / (counts[kept] - 1)) / kept.sum()
   variance = total @ (counts / (counts.sum() - 1))
   # A resample of a sparse activation may hold no variance at all.
@@ -165,10 +181,11 @@ def _summarise(
   }
 
 
-def _describe(counts: np.ndarray) -> str:
+def _describe(counts: np.ndarray, count_single: bool) -> str:
   alone = int((counts == 1).sum())
+  what = 'counted as 0' if count_single else 'left out'
   note = f'N_c {counts[counts > 1].min()} to {counts.max()}'
-  return note + f', {alone} classes with one example left out' * (alone > 0)
+  return note + f', {alone} classes with one example {what}' * (alone > 0)
 
 
 def _nc1_quantity(data: Examples, value: float, suffix: str) -> Quantity:

@@ -171,15 +171,6 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error(problem):
   np.testing.assert_allclose(share.low, 10 / (10 + 1.96**2), rtol=1e-3)  # Wilson's
 
 
-@pytest.mark.parametrize(
-  ('convention', 'squared'), [('table1', 0.0981), ('code', 0.1), ('standard', 0.081)]
-)
-def test_smoothing_norm_is_the_published_one(convention, squared):
-  # docs/paper.md#class-radius for table1 and code; a^2 (1 - 1 / K) for standard
-  found = gradients.smoothing_norm(0.3, 10, convention)
-  np.testing.assert_allclose(found**2, squared, rtol=1e-5)
-
-
 def test_steps_choose_the_iterative_method(problem, measured):
   model, targets, images, labels = problem
   found = by_name(

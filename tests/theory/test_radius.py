@@ -119,6 +119,21 @@ def test_one_example_classes_are_left_out_and_said():
   assert '1 classes with one example' in found.assumes
 
 
+def test_one_example_classes_count_as_0_in_the_released_form():
+  # by hand: R_c^2 is 19.42 in two classes, and the third has one example;
+  # (19.42 + 19.42 + 0) / 3 = 12.95
+  z = np.array([[1.0], [-1], [1], [-1], [3]]) * np.sqrt(19.42)
+  labels = np.array([0, 0, 1, 1, 2])
+  ours, released = (_measure(z, labels, count_single=s) for s in (False, True))
+  assert ours['radius'].value == pytest.approx(19.42)
+  for name in ('radius', 'radius_per_dim'):
+    assert released[name].value == pytest.approx(12.95, abs=0.005)
+    assert released[name].low <= released[name].value <= released[name].high
+    assert '1 classes with one example counted as 0' in released[name].assumes
+  for name in ('radius_unbiased', 'radius_share'):  # one example has no such radius
+    assert released[name] == ours[name]
+
+
 @pytest.mark.parametrize(
   ('z', 'labels'),
   [

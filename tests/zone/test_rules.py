@@ -75,3 +75,9 @@ def test_the_first_jump_is_not_the_largest():
   assert rules.first_jump([0.01, 0.03, 0.3]) == rules.Start(1, pytest.approx(3))
   assert rules.first_jump([0.0, 0.03]) == rules.Start(1, math.inf)
   assert rules.first_jump([0.01, 0.02, 0.03]) is None  # 2x is not over 2x
+
+
+def test_a_jump_must_exceed_both_limits():
+  assert not rules.is_jump(0.005, 0.02, 2.0, 0.02)  # just at the threshold
+  assert not rules.is_jump(1.0, 2.0, 2.0, 0.02)  # just at the ratio
+  assert rules.is_jump(1.0, 2.1, 2.0, 0.02)
