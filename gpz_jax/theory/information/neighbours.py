@@ -30,12 +30,12 @@ def ksg(
 
   `corrected` subtracts the bias that the estimator has on Gaussian pairs of the same
   correlations, where the truth is known in closed form. It is a mean over 30
-  samples of 1,000 pairs, or 8 of 4,000 and more, each as costly as the estimate. On linear-Gaussian pairs
-  of 1 and 3 nats the mean over samples is then within 10% for d <= 8. A single sample
-  is as noisy as without the correction. On pairs far from Gaussian, such as sums
-  of uniform or clustered coordinates, the correction helps from d = 4 on. There the
-  estimate stays a quarter too low at d = 8. It is no bound: compare trends only, at
-  equal N.
+  samples of 1,000 pairs, or 8 of 4,000 and more, each as costly as the estimate. On
+  linear-Gaussian pairs of 1 and 3 nats the mean over samples is then within 10% for
+  d <= 8. A single sample is as noisy as without the correction. On pairs far from
+  Gaussian, such as sums of uniform or clustered coordinates, the correction helps from
+  d = 4 on. There the estimate stays a quarter too low at d = 8. It is no bound: compare
+  trends only, at equal N.
 
   Args:
     x: [N, dx].
