@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, first_line
 
 # Endings that decide where the content does not show what a file is.
 TORCH_ENDINGS = ('.pth', '.pt', '.bin', '.ckpt', '.th', '.tar')
@@ -193,7 +193,7 @@ def _float8(path: pathlib.Path) -> InputError:
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> InputError:
-  reason = ' '.join(str(error).split()) or type(error).__name__
   return InputError(
-    f"weights '{path}' cannot be read ({reason[:300]}); save model.state_dict() again"
+    f"weights '{path}' cannot be read ({first_line(error)[:300]}); save"
+    ' model.state_dict() again'
   )
