@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from experiments import streams
 from gpz_jax.interruption import Interrupted
 from gpz_jax.types import InputError
 
@@ -58,14 +59,24 @@ def check_no_more(argv: Sequence[str]) -> None:
     raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
 
 
-def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
+def run(
+  name: str,
+  main: Callable[[list[str]], int | None],
+  *,
+  needs_reader: bool = False,
+) -> NoReturn:
   """Parses the flags, runs the command and exits with its status.
 
   Args:
     name: Name of the command, which is put before every error.
     main: Receives the positional arguments and returns the exit status. It may raise
       InputError.
+    needs_reader: Whether the command only prints. It then ends as soon as nobody reads
+      that any more. All others do their work, and their status tells of it.
   """
+  streams.open_closed()
+  if not needs_reader:
+    streams.outlive_readers()
 
   def parse(argv: list[str]) -> list[str]:
     try:
