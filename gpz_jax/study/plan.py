@@ -16,7 +16,8 @@ from gpz_jax import checkpoints, data, models, results
 from gpz_jax.interop import torch as interop
 from gpz_jax.study import fields
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
-from gpz_jax.study.workdir import Workdir, first_difference
+from gpz_jax.study.serialization import first_difference
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Lane, Task, first_line
 
 MOST_PARAMS = 10**9  # of a target: ten times the largest that was published

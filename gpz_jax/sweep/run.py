@@ -13,7 +13,7 @@ from gpz_jax.study import tuning
 from gpz_jax.study.progress import Events, peak_gigabytes
 from gpz_jax.study.session import Session, check_interrupted, watched
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.sweep import memory, theory
+from gpz_jax.sweep import memory, pictures, theory
 from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES
 from gpz_jax.sweep.cohort import Cohort
@@ -55,7 +55,9 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
       f'{len(plan.lanes)} targets, {plan.total} attacks at {len(plan.splits)} splits of'
       f' {config.model}; {len(done)} rows are there already'
     )
-    if missing or (config.theory and theory.missing(plan, workdir)):
+    if pictures.find_lost(workdir, done):
+      pictures.rebuild(tuned(session), done, session.say)
+    if missing or (config.theory and theory.is_incomplete(plan, workdir)):
       _fill_in(session, missing)
     rows = workdir.read_rows()
     results.write_parquet(workdir.table(), rows)
