@@ -21,12 +21,35 @@ TORCH_ENDINGS = ('.pth', '.pt', '.bin', '.ckpt', '.th', '.tar')
 _DEEPEST = 3
 
 
+# What a pickle names for a NumPy value, before NumPy 2 and since.
+_NUMPY = (
+  *('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'),
+  *('numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct'),
+  *('numpy.dtype', 'numpy.ndarray'),
+)
+
+
+class _PassedOver:
+  """Stands for a NumPy value beside the weights, such as an accuracy.
+
+  NumPy's own constructors are not called: what they make of a crafted file is not safe.
+  """
+
+  def __init__(self, *arguments: Any):
+    del arguments
+
+  def __setstate__(self, state: Any) -> None:
+    del state
+
+
 def load_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   """Reads a torch state dict; nothing in the file is ever run.
 
   Args:
     path: File of safetensors or of torch.save, whatever its ending: the state dict
       itself, or a dictionary that holds exactly one, under any name.
+
+  NumPy's numbers and arrays beside the tensors are passed over.
 
   Returns:
     Name -> array, in torch's layout; floating-point numbers as float32.
@@ -132,7 +155,8 @@ def _load_safely(path: pathlib.Path) -> Any:
   import torch
 
   try:
-    with warnings.catch_warnings():
+    passed_over = [(_PassedOver, name) for name in _NUMPY]
+    with warnings.catch_warnings(), torch.serialization.safe_globals(passed_over):
       # torch's own words on a file would stand beside our one line
       warnings.simplefilter('ignore')
       return torch.load(path, map_location='cpu', weights_only=True)

@@ -255,19 +255,24 @@ class Workdir:
   def undone_where_it_fails(self, *, is_ours: bool) -> Iterator[None]:
     """Removes what was written within if it fails before anything was trained.
 
-    A corrected command would otherwise find the folder of another study. A folder that
-    a study was begun in before is left as it is. Enter it while the lock is held:
-    nobody else's files are removed then.
+    A corrected command would otherwise find the folder of another study. In a folder
+    that a study was begun in before, a refusal leaves what identifies it as it was.
+    Enter it while the lock is held: nobody else's files are changed then.
 
     Args:
       is_ours: Whether this process made the folder.
     """
     was_begun = self.config.exists()
+    files = (self.config, self.flags, self.environment)
+    before = {file: file.read_bytes() for file in files if file.is_file()}
     try:
       yield
     except Interrupted:
       raise
-    except Exception:
+    except Exception as error:
+      if was_begun and isinstance(error, InputError):
+        for file, data in before.items():
+          file.write_bytes(data)
       is_trained = self.list_checkpoints() or any(self.path.glob('*.jsonl'))
       if not was_begun and not is_trained:
         self._remove()

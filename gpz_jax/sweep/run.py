@@ -107,14 +107,14 @@ def tuned(session: Session[Plan]) -> Session[Plan]:
 def _fill_in(session: Session[Plan], missing: Missing) -> None:
   """Trains what the missing rows need, appending the rows of each attack as it ends."""
   plan, workdir = session.plan, session.workdir
-  workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
-  _describe_data(plan, workdir)
   session = tuned(session)
   jobs = list_jobs(plan, missing)
   with contextlib.closing(Ahead(plan, session.engine, jobs)) as ahead:
     targets, session = study_targets.obtain(session, theory.follow(session))
     quality = study_targets.measure_quality(session, targets)
     study_targets.check_quality(session, quality)
+    workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
+    _describe_data(plan, workdir)
     for shape, wanted in missing.items():
       for rows in Cohort(session, shape, ahead).run(wanted, targets, quality):
         workdir.append_rows(rows)
