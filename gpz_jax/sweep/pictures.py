@@ -47,7 +47,10 @@ def find_lost(workdir: Workdir, rows: list[results.Row]) -> dict[pathlib.Path, s
   """The pictures of the data and of these rows that are damaged or gone, and which.
 
   What an earlier version wrote without checksums counts as intact where it is there.
+  Without rows there is nothing to show yet.
   """
+  if not rows:
+    return {}
   paths = workdir.list_pictures(rows)[workdir.samples]
   try:
     checksums = pictures.read_checksums(workdir.samples)

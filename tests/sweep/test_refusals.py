@@ -170,7 +170,7 @@ def places(tmp_path_factory) -> dict[str, pathlib.Path]:
   found['empty'].mkdir()
   write_images(found['images'], 40, size=10)
   write_images(found['one_label'], 20, labels='a')
-  write_images(found['few'], 3)
+  write_images(found['few'], 2)
   write_images(found['broken'], 20)
   (found['broken'] / 'train' / 'a' / '0.png').write_bytes(b'no image')
   write_images(found['sizes'], 20)
