@@ -93,7 +93,7 @@ TOGETHER = (
 
 # What a plan refuses: the changed flags, and what the message says.
 PLANS = {
-  'dataset': ({'dataset': 'cifar11'}, "did you mean 'cifar10'"),
+  'dataset': ({'dataset': 'cifar11'}, "unknown dataset 'cifar11'"),
   'dataset name': ({'dataset': '../x'}, 'is not a dataset name'),
   'config': ({'dataset': 'shapes/1_low'}, 'has no config'),
   'not prepared': ({'dataset': 'mnist', 'data_dir': '{empty}'}, 'no prepared data'),
@@ -104,7 +104,7 @@ PLANS = {
   'sizes': ({'dataset': 'folder:{sizes}', 'image_size': ''}, 'set image_size'),
   'small images': ({'image_size': ''}, 'set --image_size to 11'),
   'aux is itself': ({'aux_dataset': 'folder:{images}'}, 'is the dataset itself'),
-  'aux dataset': ({'aux_dataset': 'cifar11'}, "did you mean 'cifar10'"),
+  'aux dataset': ({'aux_dataset': 'cifar11'}, "unknown dataset 'cifar11'"),
   'aux exclude': ({'aux_exclude': '{empty}/list'}, 'cannot read aux_exclude'),
   'one aux image': ({'aux_limit': 1}, '--aux_limit must leave 2'),
   'devices': ({'devices': 99}, 'devices=99 is not allowed'),
