@@ -15,16 +15,21 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from experiments import streams
 from gpz_jax.interruption import Interrupted
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
 BROKEN = 74  # EX_IOERR
 AGAIN = 75  # EX_TEMPFAIL
+_CONFIG, _FLAGS = Workdir('').config.name, Workdir('').flags.name
 _DISK_IS_FULL = ('No space left', 'Disk quota exceeded', 'File too large')
 
 
 def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
   """Parses a command line and returns what is not a flag.
+
+  A run.flags stands for the folder that it lies in now, wherever that was made.
 
   Args:
     values: The flags, which receive their values.
@@ -35,7 +40,7 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
       cannot be read.
   """
   try:
-    return values(argv)
+    return values(_name_folders(argv) if 'workdir' in values else argv)
   except (flags.Error, OSError) as error:  # OSError: a flagfile does not exist
     raise InputError(str(error)) from error
   except ValueError as error:  # the content of a flagfile, or of one that it names
@@ -43,6 +48,21 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     raise InputError(
       f'{files} cannot be read ({error}); give flags in UTF-8 text'
     ) from error
+
+
+def _name_folders(argv: Sequence[str]) -> list[str]:
+  """The command line, with the folder of each study's flagfile behind that file."""
+  found: list[str] = []
+  for argument in argv:
+    is_name = bool(found) and found[-1] in ('--flagfile', '-flagfile')
+    found.append(argument)
+    name, equals, path = argument.partition('=')
+    if equals and name in ('--flagfile', '-flagfile'):
+      is_name, argument = True, path
+    folder, file = os.path.split(os.path.expanduser(argument.strip()))
+    if is_name and file == _FLAGS and os.path.exists(os.path.join(folder, _CONFIG)):
+      found.append(f'--workdir={folder or os.curdir}')
+  return found
 
 
 def check_no_more(argv: Sequence[str]) -> None:
@@ -58,14 +78,24 @@ def check_no_more(argv: Sequence[str]) -> None:
     raise InputError(f"argument '{argv[1]}' is not a flag; flags begin with --")
 
 
-def run(name: str, main: Callable[[list[str]], int | None]) -> NoReturn:
+def run(
+  name: str,
+  main: Callable[[list[str]], int | None],
+  *,
+  needs_reader: bool = False,
+) -> NoReturn:
   """Parses the flags, runs the command and exits with its status.
 
   Args:
     name: Name of the command, which is put before every error.
     main: Receives the positional arguments and returns the exit status. It may raise
       InputError.
+    needs_reader: Whether the command only prints. It then ends as soon as nobody reads
+      that any more. All others do their work, and their status tells of it.
   """
+  streams.open_closed()
+  if not needs_reader:
+    streams.outlive_readers()
 
   def parse(argv: list[str]) -> list[str]:
     try:

@@ -129,4 +129,4 @@ def _describe_zone(rows, theory_rows, ladder) -> list[str]:
 
 if __name__ == '__main__':
   define_flags()
-  command.run('recommend', main)
+  command.run('recommend', main, needs_reader=True)

@@ -2,14 +2,19 @@
 
   python -m experiments.report --workdir=runs/quickstart
 
-It prints the path of the page and takes a few seconds. The exit status is 2 for bad
+It prints the path of the page and takes a few seconds. Pictures that are damaged or
+gone are first made again, for which the data are loaded. The exit status is 2 for bad
 input.
 """
+
+import pathlib
+import sys
 
 from absl import flags
 
 from experiments import command
 from gpz_jax import report
+from gpz_jax.sweep import pictures
 from gpz_jax.types import InputError
 
 
@@ -24,7 +29,12 @@ def main(argv: list[str]) -> None:
   workdir = flags.FLAGS.workdir
   if not workdir:
     raise InputError('--workdir is missing; name the folder of a sweep')
+  pictures.mend(pathlib.Path(workdir), _note)
   print(report.build(workdir))
+
+
+def _note(text: str) -> None:
+  print(f'report: note: {text}', file=sys.stderr)
 
 
 if __name__ == '__main__':

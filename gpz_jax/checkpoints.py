@@ -17,6 +17,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from gpz_jax.types import first_line
+
 Tree = Any
 Say = Callable[[str], None]
 KEPT = 2  # steps
@@ -177,8 +179,7 @@ def _attempt(manager: ocp.CheckpointManager, step: int, arguments: Any) -> Any:
   try:
     return manager.restore(step, args=arguments)
   except Exception as error:  # Orbax and TensorStore raise whatever a byte leads to
-    reason = str(error).strip().splitlines() or [type(error).__name__]
-    raise DamagedError(reason[0][:200]) from error
+    raise DamagedError(first_line(error)[:200]) from error
 
 
 def _manager_to_write(folder: pathlib.Path) -> ocp.CheckpointManager:

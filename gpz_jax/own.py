@@ -6,7 +6,7 @@ This is the only place that imports what a flag names.
 import importlib
 from typing import Any
 
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, first_line
 
 
 def first_line(error: BaseException) -> str:
@@ -30,6 +30,6 @@ def load(what: str, name: str) -> Any:
     return getattr(importlib.import_module(module_name), attribute)
   except (Exception, SystemExit) as error:  # whatever the foreign module does
     raise InputError(
-      f'{what} cannot be imported ({error}); give package.module:factory, with the'
-      ' package on PYTHONPATH'
+      f'{what} cannot be imported ({first_line(error)}); give package.module:factory,'
+      ' with the package on PYTHONPATH'
     ) from error

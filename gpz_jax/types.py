@@ -71,6 +71,12 @@ def one_line(text: str) -> str:
   return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text.strip())
 
 
+def first_line(error: BaseException) -> str:
+  """What a foreign module's error says first; its kind where it says nothing."""
+  lines = str(error).strip().splitlines()
+  return lines[0].strip() if lines else type(error).__name__
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset:
   """A subset of a task, on the host."""

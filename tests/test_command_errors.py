@@ -2,12 +2,17 @@
 
 import errno
 import os
+import pathlib
+import subprocess
+import sys
 import types
 
 import jax
 import pytest
 
 from experiments import command
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def os_error(number, path='runs/x'):
@@ -56,3 +61,21 @@ def test_only_reads_that_nobody_waits_for_go_unreported(monkeypatch):
   command._report_unraisable(closed)
   command._report_unraisable(other)
   assert reported == [other]
+
+
+def test_an_unwritable_home_leaves_one_line_for_a_refusal():
+  """matplotlib would tell of it in three lines more."""
+  environment = os.environ | {'HOME': '/proc/no_home'}
+  for name in ('MPLCONFIGDIR', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME'):
+    environment.pop(name, None)
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments.sweep', '--alphas=2'],
+    cwd=ROOT,
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 2
+  assert done.stderr.startswith('sweep: --alphas=2.0 is not allowed')
+  assert done.stderr.count('\n') == 1, done.stderr

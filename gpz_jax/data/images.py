@@ -106,19 +106,6 @@ def _allocate(
     ) from error
 
 
-def find(root: pathlib.Path) -> list[pathlib.Path]:
-  """The PNG and JPEG files in root/<label>/, sorted.
-
-  Raises:
-    InputError: Something named like an image is not a file but a folder, a pipe or a
-      broken link.
-  """
-  files = sorted(file for file in root.glob('*/*') if file.suffix.lower() in SUFFIXES)
-  for file in files:
-    require_file(file)
-  return files
-
-
 def require_file(file: pathlib.Path) -> None:
   """Refuses what is named like an image but is no file; reading it might never end.
 

@@ -13,12 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, first_line
 
 # Endings that decide where the content does not show what a file is.
 TORCH_ENDINGS = ('.pth', '.pt', '.bin', '.ckpt', '.th', '.tar')
 # A state dict lies in a training script's dictionary, or in one within that.
 _DEEPEST = 3
+
+
+# What a pickle names for a NumPy value, before NumPy 2 and since.
+_NUMPY = (
+  *('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'),
+  *('numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct'),
+  *('numpy.dtype', 'numpy.ndarray'),
+)
+
+
+class _PassedOver:
+  """Stands for a NumPy value beside the weights, such as an accuracy.
+
+  NumPy's own constructors are not called: what they make of a crafted file is not safe.
+  """
+
+  def __init__(self, *arguments: Any):
+    del arguments
+
+  def __setstate__(self, state: Any) -> None:
+    del state
 
 
 def load_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -27,6 +48,8 @@ def load_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
   Args:
     path: File of safetensors or of torch.save, whatever its ending: the state dict
       itself, or a dictionary that holds exactly one, under any name.
+
+  NumPy's numbers and arrays beside the tensors are passed over.
 
   Returns:
     Name -> array, in torch's layout; floating-point numbers as float32.
@@ -132,7 +155,8 @@ def _load_safely(path: pathlib.Path) -> Any:
   import torch
 
   try:
-    with warnings.catch_warnings():
+    passed_over = [(_PassedOver, name) for name in _NUMPY]
+    with warnings.catch_warnings(), torch.serialization.safe_globals(passed_over):
       # torch's own words on a file would stand beside our one line
       warnings.simplefilter('ignore')
       return torch.load(path, map_location='cpu', weights_only=True)
@@ -193,7 +217,7 @@ def _float8(path: pathlib.Path) -> InputError:
 
 
 def _unreadable(path: pathlib.Path, error: Exception) -> InputError:
-  reason = ' '.join(str(error).split()) or type(error).__name__
   return InputError(
-    f"weights '{path}' cannot be read ({reason[:300]}); save model.state_dict() again"
+    f"weights '{path}' cannot be read ({first_line(error)[:300]}); save"
+    ' model.state_dict() again'
   )

@@ -8,6 +8,7 @@ import numpy as np
 
 from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.study import pictures
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import LIMITS, Recommendation, Zone, golden_zone, recommend
@@ -32,6 +33,7 @@ class Findings:
   comparison: str  # with published numbers, '' without
   # (treatment, split) -> [n, H, W, C] uint8
   samples: dict[tuple[Treatment, str], np.ndarray]
+  remark: str = ''  # what is wrong with the pictures
 
   def values(
     self,
@@ -86,6 +88,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
   config = results.read_object(folder.config)
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
   strongest = results.strongest(rows)
+  left_out, remark = _examine_pictures(folder, rows)
   return Findings(
     rows=rows,
     strongest=strongest,
@@ -98,28 +101,51 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     ladder=results.read_ladder(folder.ladder),
     config=config,
     env=results.read_object(folder.environment),
-    originals=_read_images(folder.originals),
+    originals=_read_images(folder.originals, left_out),
     comparison=_read_text(folder.comparison),
-    samples=_read_samples(folder, strongest),
+    samples=_read_samples(folder, strongest, left_out),
+    remark=remark,
   )
 
 
-def _read_samples(
+def _examine_pictures(
   workdir: Workdir, rows: list[Row]
+) -> tuple[set[pathlib.Path], str]:
+  """The pictures that must not be shown, and what to say of them and of the others."""
+  paths = workdir.list_pictures(rows)[workdir.samples]
+  try:
+    checksums = pictures.read_checksums(workdir.samples)
+  except InputError as error:
+    return set(paths), f'No picture is shown: {error}.'
+  states = {path: pictures.find_state(path, checksums) for path in paths}
+  damaged = {path for path, state in states.items() if state == 'damaged'}
+  gone = sum(state == 'gone' for state in states.values()) if checksums else 0
+  if damaged or gone:
+    return damaged, (
+      f'{len(damaged)} pictures are damaged and {gone} are gone. They are left out;'
+      ' the command of the sweep makes those again whose decoder is there.'
+    )
+  unknown = sum(state == 'not checksummed' for state in states.values())
+  return damaged, f'{unknown} pictures are not checksummed.' if unknown else ''
+
+
+def _read_samples(
+  workdir: Workdir, rows: list[Row], left_out: set[pathlib.Path]
 ) -> dict[tuple[Treatment, str], np.ndarray]:
   """The samples of the lowest seed that has them, for each treatment and split."""
   samples = {}
   for row in sorted(rows, key=lambda row: row['seed']):
     key = (Treatment.of(row), row['split'])
     if key not in samples:
-      images = _read_images(workdir.sample(row['lane_id'], row['split'], row['attack']))
+      path = workdir.sample(row['lane_id'], row['split'], row['attack'])
+      images = _read_images(path, left_out)
       if images is not None:
         samples[key] = images
   return samples
 
 
-def _read_images(path: pathlib.Path) -> np.ndarray | None:
-  if not path.exists():
+def _read_images(path: pathlib.Path, left_out: set[pathlib.Path]) -> np.ndarray | None:
+  if path in left_out or not path.exists():
     return None
   try:
     with path.open('rb') as file:

@@ -17,7 +17,7 @@ import gpz_jax
 from gpz_jax import atomic
 from gpz_jax.results.columns import RESULTS
 from gpz_jax.results.schema import Row, Schema
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, first_line
 
 PathLike = str | os.PathLike[str]
 _DAMAGE = (OSError, pa.ArrowException, ArithmeticError, ValueError, MemoryError)
@@ -228,7 +228,6 @@ def _as_arrow(schema: Schema) -> pa.Schema:
 def _unreadable(
   schema: Schema, path: PathLike, error: Exception, way_out: str
 ) -> InputError:
-  reason = (str(error).splitlines() or [type(error).__name__])[0]
   return InputError(
-    f'cannot read {schema.name} {os.fspath(path)!r} ({reason}); {way_out}'
+    f'cannot read {schema.name} {os.fspath(path)!r} ({first_line(error)}); {way_out}'
   )

@@ -16,8 +16,9 @@ from gpz_jax import checkpoints, data, models, results
 from gpz_jax.interop import torch as interop
 from gpz_jax.study import fields
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
-from gpz_jax.study.workdir import Workdir, first_difference
-from gpz_jax.types import InputError, Lane, Task
+from gpz_jax.study.serialization import first_difference
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError, Lane, Task, first_line
 
 MOST_PARAMS = 10**9  # of a target: ten times the largest that was published
 
@@ -128,7 +129,7 @@ def _check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:
   except Exception as error:  # anything may go wrong in a foreign module
     raise InputError(
       f'--model={config.model} cannot be called as module(images, train=False) on'
-      f' images {task.image_shape} ({_first_line(error)}); choose another model,'
+      f' images {task.image_shape} ({first_line(error)}); choose another model,'
       ' --model_options or --image_size'
     ) from error
   wanted = (2, task.num_classes)
@@ -181,7 +182,7 @@ def _check_passes(
     except Exception as error:  # anything may go wrong in a foreign module
       raise InputError(
         f'--model={config.model} can be initialised, but not called in {name}'
-        f' ({_first_line(error)}); in evaluation it gets no random stream and may write'
+        f' ({first_line(error)}); in evaluation it gets no random stream and may write'
         ' nothing,'
         " in training it gets the stream 'dropout' and may write batch_stats"
       ) from error
@@ -191,12 +192,6 @@ def _check_passes(
       f'--model={config.model} has other batch_stats in training than after'
       ' initialisation; make all of them in both'
     )
-
-
-def _first_line(error: Exception) -> str:
-  """What a foreign module's error says first; its kind where it says nothing."""
-  lines = str(error).strip().splitlines()
-  return lines[0] if lines else type(error).__name__
 
 
 def _load_weights(config: StudyConfig, task: Task) -> Any:

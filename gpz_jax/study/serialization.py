@@ -41,3 +41,26 @@ def to_flags(config: StudyConfig) -> str:
     elif value is not None:
       lines.append(f'--{name}={value}')
   return '\n'.join(lines) + '\n'
+
+
+def first_difference(
+  config: StudyConfig, theirs: dict[str, Any], names: tuple[str, ...]
+) -> str:
+  """The first field of `names` that differs, as `alphas is [0.0] there and [0.3] here`.
+
+  A field that is younger than `theirs` had its default there.
+
+  Args:
+    config: This config.
+    theirs: The config.json of another study.
+    names: The fields to compare.
+
+  Returns:
+    Empty where nothing differs.
+  """
+  ours, default = to_json(config), to_json(type(config)())
+  for name in ours:
+    there = theirs.get(name, default[name])
+    if name in names and ours[name] != there:
+      return f'{name} is {there!r} there and {ours[name]!r} here'
+  return ''

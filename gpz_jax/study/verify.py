@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from gpz_jax import checkpoints, results
+from gpz_jax.study import pictures
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.serialization import to_flags
 from gpz_jax.study.workdir import Workdir
@@ -111,8 +112,10 @@ def verify(
   for row in rows:
     note(_check_lane(config, checks, row))
     note(checks.check_row(config, row))
+  is_sound = not verdict.problems
+  note(_check_pictures(workdir, rows, config.word, verdict.notes))
   verdict.notes.extend(_notes(workdir, checks.schema, config.word, rows))
-  if rows and not verdict.problems:  # else there is nothing to compare with
+  if rows and is_sound:  # else there is nothing to compare with
     note(checks.rescore(workdir, config, rows, verdict.rescored))
   return verdict
 
@@ -179,6 +182,31 @@ def _check_lane(config: StudyConfig, checks: Checks, row: results.Row) -> Iterat
     yield f'{checks.describe(row)} is no lane of config.json'
   elif (lane.treatment, lane.seed) != (Treatment.of(row), row['seed']):
     yield f'{checks.describe(row)}: lane_id is that of {lane}'
+
+
+def _check_pictures(
+  workdir: Workdir, rows: list[results.Row], word: str, notes: list[str]
+) -> Iterator[str]:
+  """Pictures that are not what was written; those without a checksum are noted."""
+  unknown = 0
+  for folder, paths in workdir.list_pictures(rows).items():
+    try:
+      checksums = pictures.read_checksums(folder)
+    except InputError as error:
+      yield str(error)
+      continue
+    named = {folder / name for name in checksums}
+    for path in sorted(named.union(paths)):
+      state = pictures.find_state(path, checksums)
+      if path not in named:
+        unknown += 1
+      elif state != 'intact':
+        yield (
+          f'picture {folder.name}/{path.name} is {state}; repeat the {word} to have it'
+          ' made again'
+        )
+  if unknown:
+    notes.append(f'{unknown} pictures are not checksummed')
 
 
 def _notes(

@@ -12,9 +12,14 @@ import numpy as np
 from gpz_jax import atomic, checkpoints, filenames, results
 from gpz_jax.interruption import Interrupted
 from gpz_jax.models import choices
-from gpz_jax.study import fields, locking
+from gpz_jax.study import fields, locking, pictures
 from gpz_jax.study.config import StudyConfig
-from gpz_jax.study.serialization import from_json, to_flags, to_json
+from gpz_jax.study.serialization import (
+  first_difference,
+  from_json,
+  to_flags,
+  to_json,
+)
 from gpz_jax.types import InputError, stable_hash
 
 Config = TypeVar('Config', bound=StudyConfig)
@@ -82,6 +87,14 @@ class Workdir:
     """The embedded activations of one lane at one split, with their classes [n, 3]."""
     return self.embeddings / f'{filenames.safe(f"{lane_id}-{split}")}.npy'
 
+  def list_pictures(
+    self, rows: list[results.Row]
+  ) -> dict[pathlib.Path, list[pathlib.Path]]:
+    """The files that the report shows, by folder; rows are what samples are of."""
+    made = [self.sample(row['lane_id'], row['split'], row['attack']) for row in rows]
+    embedded = sorted(self.embeddings.glob('*.npy'))
+    return {self.samples: [self.originals, *made], self.embeddings: embedded}
+
   def list_checkpoints(self) -> list[pathlib.Path]:
     """The folders that hold a finished step of a checkpoint."""
     folders = [self.targets]
@@ -110,20 +123,20 @@ class Workdir:
     """
     if not self.ladder.exists():
       atomic.write_json(self.ladder, ladder)
-    atomic.write_array(self.originals, originals)
+    pictures.write(self.originals, originals)
 
   def save_sample(
     self, lane_id: str, split: str, attack: str, images: np.ndarray
   ) -> None:
     """Writes reconstructions [n, H, W, C] in [0, 1] in 8 bits, for the report."""
     pixels = np.round(255 * images).astype(np.uint8)
-    atomic.write_array(self.sample(lane_id, split, attack), pixels)
+    pictures.write(self.sample(lane_id, split, attack), pixels)
 
   def save_embedding(
     self, path: pathlib.Path, points: np.ndarray, labels: np.ndarray
   ) -> None:
     """Writes embedded activations [n, 2] and their classes [n] as one [n, 3]."""
-    atomic.write_array(path, np.column_stack([points, labels]).astype(np.float32))
+    pictures.write(path, np.column_stack([points, labels]).astype(np.float32))
 
   def read_rows(self, schema: results.Schema = results.RESULTS) -> list[results.Row]:
     """The rows that were appended so far, in the order they were written.
@@ -242,19 +255,24 @@ class Workdir:
   def undone_where_it_fails(self, *, is_ours: bool) -> Iterator[None]:
     """Removes what was written within if it fails before anything was trained.
 
-    A corrected command would otherwise find the folder of another study. A folder that
-    a study was begun in before is left as it is. Enter it while the lock is held:
-    nobody else's files are removed then.
+    A corrected command would otherwise find the folder of another study. In a folder
+    that a study was begun in before, a refusal leaves what identifies it as it was.
+    Enter it while the lock is held: nobody else's files are changed then.
 
     Args:
       is_ours: Whether this process made the folder.
     """
     was_begun = self.config.exists()
+    files = (self.config, self.flags, self.environment)
+    before = {file: file.read_bytes() for file in files if file.is_file()}
     try:
       yield
     except Interrupted:
       raise
-    except Exception:
+    except Exception as error:
+      if was_begun and isinstance(error, InputError):
+        for file, data in before.items():
+          file.write_bytes(data)
       is_trained = self.list_checkpoints() or any(self.path.glob('*.jsonl'))
       if not was_begun and not is_trained:
         self._remove()
@@ -276,26 +294,3 @@ class Workdir:
     """Removes what only an unfinished study needs."""
     for folder in (self.running, self.activations):
       shutil.rmtree(folder, ignore_errors=True)
-
-
-def first_difference(
-  config: StudyConfig, theirs: dict[str, Any], names: tuple[str, ...]
-) -> str:
-  """The first field of `names` that differs, as `alphas is [0.0] there and [0.3] here`.
-
-  A field that is younger than `theirs` had its default there.
-
-  Args:
-    config: This config.
-    theirs: The config.json of another study.
-    names: The fields to compare.
-
-  Returns:
-    Empty where nothing differs.
-  """
-  ours, default = to_json(config), to_json(type(config)())
-  for name in ours:
-    there = theirs.get(name, default[name])
-    if name in names and ours[name] != there:
-      return f'{name} is {there!r} there and {ours[name]!r} here'
-  return ''

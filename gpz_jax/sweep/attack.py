@@ -124,7 +124,7 @@ class Run:
     if outcome.saved is not None:
       folder = self.session.workdir.decoders / self._folder(lanes)
       checkpoints.save(folder, outcome.saved, self._identity(lanes))
-    return outcome, found, _samples(outcome)
+    return outcome, found, make_samples(outcome)
 
   def drop_snapshots(self) -> None:
     """Removes the snapshots, once the rows are written."""
@@ -164,7 +164,7 @@ def score(outcome: Outcome, scenario: Scenario) -> dict[str, Any]:
   }
 
 
-def _samples(outcome: Outcome) -> np.ndarray:
+def make_samples(outcome: Outcome) -> np.ndarray:
   """The first reconstructions [L, n, H, W, C], for the report."""
   ((rows, mask),) = interception.chunks(min(NUM_SAMPLES, outcome.n_test))
   return np.asarray(outcome.on_test(rows))[:, mask == 1]

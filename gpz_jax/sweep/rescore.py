@@ -11,6 +11,7 @@ import numpy as np
 
 from gpz_jax import checkpoints, results
 from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.attacks.activation.protocol import Outcome, Scenario
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study import tuning
 from gpz_jax.study.conditions import conditions
@@ -52,7 +53,7 @@ def rescore(
   """
   rows = [row for row in rows if row['decoder'] != 'none']
   rescored.possible = len(rows)
-  places = _find_decoders(workdir)
+  places = find_decoders(workdir)
   if lost := [row for row in rows if results.row_key(row) not in places]:
     yield from (f'{describe(row)} has no checkpoint in decoders/' for row in lost)
     return
@@ -85,7 +86,7 @@ def rescore(
       yield from _compare(row, now, tolerance)
 
 
-def _find_decoders(
+def find_decoders(
   workdir: Workdir,
 ) -> dict[tuple[str, str, str], tuple[pathlib.Path, int]]:
   """Key of a row -> the checkpoint of its decoder, and which of its lanes it is."""
@@ -99,28 +100,34 @@ def _find_decoders(
   return places
 
 
-def _score(
+def restore(
   session: Session[Plan], targets, folder: pathlib.Path
-) -> list[dict[str, Any]]:
-  """What rows say of each lane of a decoders' checkpoint: column -> value."""
-  plan = session.plan
-  meta = checkpoints.read_meta(folder)
-  assert meta is not None, 'checked before'
+) -> tuple[Outcome, Scenario] | None:
+  """What the decoders of a checkpoint found, and where; None if it is damaged."""
+  plan, meta = session.plan, checkpoints.read_meta(folder)
+  if meta is None:
+    return None
   attack = next(a for a in plan.attacked if a.text == meta['attack'])
   lanes = [_find_lane(plan, name) for name in meta['lanes']]
   intercepted = attack_lib.intercept(session, lanes, targets)
   scenario = attack_lib.make_scenario(session, lanes, intercepted, targets)
   found = checkpoints.restore(folder, attack.blank(scenario))
+  return None if found is None else (attack.restore(scenario, found[0]), scenario)
+
+
+def _score(
+  session: Session[Plan], targets, folder: pathlib.Path
+) -> list[dict[str, Any]]:
+  """What rows say of each lane of a decoders' checkpoint: column -> value."""
+  found = restore(session, targets, folder)
   assert found is not None, 'checked before'
-  outcome = attack.restore(scenario, found[0])
+  outcome, scenario = found
   scores = attack_lib.score(outcome, scenario)
   scores |= {'best_epoch': outcome.best_epoch, 'steps': outcome.steps}
+  count = len(scenario.lanes)
   return [
-    {
-      name: np.broadcast_to(value, len(lanes))[i].item()
-      for name, value in scores.items()
-    }
-    for i in range(len(lanes))
+    {name: np.broadcast_to(value, count)[i].item() for name, value in scores.items()}
+    for i in range(count)
   ]
 
 

@@ -13,7 +13,7 @@ from gpz_jax.study import tuning
 from gpz_jax.study.progress import Events, peak_gigabytes
 from gpz_jax.study.session import Session, check_interrupted, watched
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.sweep import memory, theory
+from gpz_jax.sweep import memory, pictures, theory
 from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES
 from gpz_jax.sweep.cohort import Cohort
@@ -55,7 +55,9 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
       f'{len(plan.lanes)} targets, {plan.total} attacks at {len(plan.splits)} splits of'
       f' {config.model}; {len(done)} rows are there already'
     )
-    if missing or (config.theory and theory.missing(plan, workdir)):
+    if pictures.find_lost(workdir, done):
+      pictures.rebuild(tuned(session), done, session.say)
+    if missing or (config.theory and theory.is_incomplete(plan, workdir)):
       _fill_in(session, missing)
     rows = workdir.read_rows()
     results.write_parquet(workdir.table(), rows)
@@ -105,17 +107,17 @@ def tuned(session: Session[Plan]) -> Session[Plan]:
 def _fill_in(session: Session[Plan], missing: Missing) -> None:
   """Trains what the missing rows need, appending the rows of each attack as it ends."""
   plan, workdir = session.plan, session.workdir
-  workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
-  ladder = scores.make_ladder(plan.task)
-  workdir.save_data(ladder, plan.task.test.image[:NUM_SAMPLES])
-  guess, session = metrics.best_guess(ladder), tuned(session)
+  session = tuned(session)
   jobs = list_jobs(plan, missing)
   with contextlib.closing(Ahead(plan, session.engine, jobs)) as ahead:
     targets, session = study_targets.obtain(session, theory.follow(session))
     quality = study_targets.measure_quality(session, targets)
     study_targets.check_quality(session, quality)
+    workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
+    ladder = scores.make_ladder(plan.task)
+    workdir.save_data(ladder, plan.task.test.image[:NUM_SAMPLES])
     for shape, wanted in missing.items():
-      cohort = Cohort(session, shape, ahead, guess)
+      cohort = Cohort(session, shape, ahead, metrics.best_guess(ladder))
       for rows in cohort.run(wanted, targets, quality):
         workdir.append_rows(rows)
   if plan.config.theory:

@@ -1,5 +1,6 @@
 """The theory beside the attacks: rows of quantities for every target and split."""
 
+import pathlib
 import time
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ import numpy as np
 import gpz_jax
 from gpz_jax import results, theory
 from gpz_jax.partition import PREDICTION
+from gpz_jax.study import pictures
 from gpz_jax.study.progress import format_seconds
 from gpz_jax.study.session import Session, check_interrupted
 from gpz_jax.study.targets import Targets, effective_alphas
@@ -17,7 +19,7 @@ from gpz_jax.theory import embedding, trajectory
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.state import FitState
-from gpz_jax.types import Dataset, Lane
+from gpz_jax.types import Dataset, InputError, Lane
 
 FINISHED = 0  # the epoch of the finished target
 SUBSET = 'train'
@@ -41,6 +43,11 @@ def missing(plan: Plan, workdir: Workdir) -> list[int]:
     for i, lane in enumerate(plan.lanes)
     if any((lane.lane_id, split) not in have for split in splits(plan))
   ]
+
+
+def is_incomplete(plan: Plan, workdir: Workdir) -> bool:
+  """Whether quantities are missing, or an embedding is not what was written."""
+  return bool(missing(plan, workdir)) or bool(_damaged_embeddings(workdir))
 
 
 def run(session: Session[Plan], targets: Targets) -> None:
@@ -145,6 +152,9 @@ def _embed(session: Session[Plan], targets: Targets, dataset: Dataset) -> None:
   plan = session.plan
   few = dataset.take(slice(EMBEDDED))
   session.workdir.embeddings.mkdir(exist_ok=True)
+  for path in _damaged_embeddings(session.workdir):
+    session.say(f'embedding {path.name} is damaged or gone: made again')
+    path.unlink(missing_ok=True)
   for i, lane in enumerate(plan.lanes):
     paths = {
       split: session.workdir.embedding(lane.lane_id, split) for split in splits(plan)
@@ -159,6 +169,17 @@ def _embed(session: Session[Plan], targets: Targets, dataset: Dataset) -> None:
       check_interrupted()
       points = embedding.embed(sent[split], seed=lane.seed)
       session.workdir.save_embedding(path, points, few.label)
+
+
+def _damaged_embeddings(workdir: Workdir) -> list[pathlib.Path]:
+  """The embeddings whose checksum is known and differs, and those that are gone."""
+  folder = workdir.embeddings
+  try:
+    checksums = pictures.read_checksums(folder)
+  except InputError:  # of none is it known what it should be
+    return sorted(folder.glob('*.npy'))
+  paths = [folder / name for name in checksums]
+  return [path for path in paths if pictures.find_state(path, checksums) != 'intact']
 
 
 def _row(

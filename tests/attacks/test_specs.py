@@ -40,6 +40,10 @@ def test_options_and_defaults():
     ('rmle:steps=0', 'steps must be at least 1'),
     ('rmle:tv=nan', 'tv must be at least 0'),
     ('rmle:learning_rate=0', 'learning_rate must be above 0'),
+    ('rmle:learning_rate=1e-300', 'learning_rate must be above 0'),
+    ('rmle:learning_rate=1e300', r'and below 1e\+06'),
+    ('rmle:l2=1e39', r'l2 must be at least 0 and below 1e\+30'),
+    ('query_free:images=99999999999', 'images must be at least 1 and below'),
     ('rmle:shadow=1', "option 'shadow=1' is not known"),
   ],
 )

@@ -1,9 +1,13 @@
-"""A file that makes a reader wait for ever fails its test."""
+"""What tests of hostile files share. A file that is read for ever fails its test."""
 
+import pathlib
+import shutil
 import signal
 
 import pytest
 
+from gpz_jax.data.builders import shapes
+from gpz_jax.data.builders.shapes import shapes_dataset_builder
 from gpz_jax.types import InputError
 
 SECONDS = 120
@@ -36,3 +40,17 @@ def refused():
     return ''
 
   return call
+
+
+@pytest.fixture(scope='session')
+def whole(tmp_path_factory) -> pathlib.Path:
+  """The version folder of shapes/2_low with 12 and 6 examples; not to be changed."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(shapes_dataset_builder, 'NUM_EXAMPLES', {'train': 12, 'test': 6})
+    return shapes.ensure_prepared('2_low', tmp_path_factory.mktemp('tfds'))
+
+
+@pytest.fixture
+def folder(whole, tmp_path) -> pathlib.Path:
+  """A copy of that folder, to be damaged."""
+  return pathlib.Path(shutil.copytree(whole, tmp_path / 'shapes/2_low' / whole.name))

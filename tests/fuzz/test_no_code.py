@@ -3,14 +3,11 @@
 import ast
 import json
 import pathlib
-import shutil
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from gpz_jax.data.builders import shapes
-from gpz_jax.data.builders.shapes import shapes_dataset_builder
 from gpz_jax.data.sources import prepared
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -107,14 +104,6 @@ def test_what_could_not_is_no_alarm(source):
   assert not dangers(source)
 
 
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-  """A TFDS folder with 4 and 2 examples."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(shapes_dataset_builder, 'NUM_EXAMPLES', {'train': 4, 'test': 2})
-    yield shapes.ensure_prepared('2_low', tmp_path_factory.mktemp('tfds'))
-
-
 @pytest.fixture
 def marking(tmp_path, monkeypatch):
   """A module that leaves a mark when it is imported; gives the mark's path."""
@@ -142,10 +131,7 @@ FEATURES = {
 
 @pytest.mark.parametrize('kind', FEATURES)
 @pytest.mark.parametrize('nested', [False, True])
-def test_features_of_a_folder_import_nothing(
-  kind, nested, whole, marking, tmp_path, refused
-):
-  folder = pathlib.Path(shutil.copytree(whole, tmp_path / whole.name))
+def test_features_of_a_folder_import_nothing(kind, nested, folder, marking, refused):
   path = folder / 'features.json'
   features = json.loads(path.read_text())
   if nested:
@@ -160,8 +146,7 @@ def test_features_of_a_folder_import_nothing(
 
 
 @pytest.mark.parametrize('key', ['moduleName', 'name', 'configName', 'fileFormat'])
-def test_names_in_the_info_import_nothing(key, whole, marking, tmp_path, refused):
-  folder = pathlib.Path(shutil.copytree(whole, tmp_path / whole.name))
+def test_names_in_the_info_import_nothing(key, folder, marking, refused):
   path = folder / 'dataset_info.json'
   path.write_text(json.dumps(json.loads(path.read_text()) | {key: 'leaves_mark'}))
   refused(lambda: list(prepared.open_source('shapes/2_low', folder).read('test')))

@@ -2,32 +2,15 @@
 
 import json
 import os
-import pathlib
-import shutil
 
 import damage
 import pytest
 
 from gpz_jax import data
 from gpz_jax.data import images
-from gpz_jax.data.builders import shapes
-from gpz_jax.data.builders.shapes import shapes_dataset_builder
 from gpz_jax.data.sources import prepared
 
 NAME = 'shapes/2_low'
-
-
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-  """A version folder with 12 and 6 examples."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(shapes_dataset_builder, 'NUM_EXAMPLES', {'train': 12, 'test': 6})
-    yield shapes.ensure_prepared('2_low', tmp_path_factory.mktemp('tfds'))
-
-
-@pytest.fixture
-def folder(whole, tmp_path):
-  return pathlib.Path(shutil.copytree(whole, tmp_path / NAME / whole.name))
 
 
 def read(folder) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from gpz_jax.interop import files
 from gpz_jax.interop.files import load_state_dict
 from gpz_jax.types import InputError
 
@@ -152,3 +153,38 @@ def test_an_old_torch_is_refused(tmp_path, monkeypatch):
   monkeypatch.setattr(torch, '__version__', '2.5.1+cpu')
   with pytest.raises(InputError, match=r'torch 2\.6 or later'):
     load_state_dict(tmp_path / 'model.pth')
+
+
+def test_numpy_values_beside_the_weights_are_passed_over(tmp_path):
+  torch = pytest.importorskip('torch')
+  content = {
+    'net': {'a': torch.ones(2)},
+    'accuracy': np.float64(0.93),
+    'epoch': np.int64(3),
+    'name': np.str_('x'),
+    'history': np.ones(3),
+    'things': np.array([{}, 'x'], object),
+    'rows': np.zeros(2, [('a', 'i4'), ('b', object)]),
+  }
+  torch.save(content, tmp_path / 'a.pth')
+  found = load_state_dict(tmp_path / 'a.pth')
+  assert {name: array.tolist() for name, array in found.items()} == {'a': [1.0, 1.0]}
+
+
+@pytest.mark.parametrize('scalar', ['numpy.core', 'numpy._core'])
+def test_numpys_own_constructors_are_never_called(tmp_path, scalar, monkeypatch):
+  """What a file says of a dtype is ignored; an older NumPy's names are known."""
+  torch = pytest.importorskip('torch')
+  torch.save({'net': {'a': torch.ones(2)}, 's': np.float64(1)}, tmp_path / 'a.pth')
+  with zipfile.ZipFile(tmp_path / 'a.pth') as archive:
+    members = {name: archive.read(name) for name in archive.namelist()}
+  name = next(name for name in members if name.endswith('data.pkl'))
+  members[name] = members[name].replace(b'numpy._core', scalar.encode())
+  assert scalar.encode() + b'.multiarray\nscalar' in members[name]
+  with zipfile.ZipFile(tmp_path / 'b.pth', 'w') as archive:
+    for member, data in members.items():
+      archive.writestr(member, data)
+  seen = []
+  monkeypatch.setattr(files._PassedOver, '__setstate__', lambda self, s: seen.append(s))
+  assert load_state_dict(tmp_path / 'b.pth').keys() == {'a'}
+  assert seen  # the dtype's

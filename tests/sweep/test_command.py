@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.sweep import parse_config
 from gpz_jax import results, sweep, targets
 from gpz_jax.study import serialization
 
@@ -116,6 +118,41 @@ def test_repeating_the_command_trains_nothing(finished, images):
   assert done.returncode == 0, done.stderr
   assert '4 rows are there already' in done.stdout
   assert (workdir / 'results.jsonl').read_bytes() == before
+
+
+def test_a_workdir_that_was_moved_is_repeated_where_it_lies_now(finished, tmp_path):
+  old, new = tmp_path / 'old', tmp_path / 'new'
+  shutil.copytree(finished[0], new)
+  text = (new / 'run.flags').read_text()
+  (new / 'run.flags').write_text(text.replace(str(finished[0]), str(old)))
+  done = again(f'--flagfile={new / "run.flags"}', cache=finished[2])
+  assert done.returncode == 0, done.stderr
+  assert '4 rows are there already' in done.stdout
+  assert f'report: {new}' in done.stdout
+  assert not old.exists()
+  assert f'--workdir={new}\n' in (new / 'run.flags').read_text()
+
+
+def test_a_flagfile_names_its_folder_unless_a_flag_behind_it_does(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  study, other = tmp_path / 'study', tmp_path / 'other'
+  for folder in (study, other):
+    folder.mkdir()
+    (folder / 'run.flags').write_text('--workdir=old\n--alphas=0.5\n')
+  (study / 'config.json').touch()
+  for arguments, workdir in (
+    ([f'--flagfile={study}/run.flags'], str(study)),
+    (['--flagfile', 'study/run.flags'], 'study'),
+    (['-flagfile=study/run.flags', '--workdir=new'], 'new'),
+    (['--workdir=new', '--flagfile=study/run.flags'], 'study'),
+    (['--flagfile=other/run.flags'], 'old'),
+  ):
+    config = parse_config(arguments)
+    assert (config.workdir, config.alphas) == (workdir, (0.5,))
+  monkeypatch.chdir(study)
+  assert parse_config(['--flagfile=run.flags']).workdir == '.'
 
 
 def test_missing_rows_are_filled_in_from_the_saved_targets(finished, monkeypatch):

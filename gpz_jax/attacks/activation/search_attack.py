@@ -1,7 +1,6 @@
 """The attacks that search for the image itself (`rmle`, `query_free`)."""
 
 import dataclasses
-import math
 
 import numpy as np
 
@@ -11,6 +10,16 @@ from gpz_jax.attacks.activation.protocol import Attack, Outcome, Scenario
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError, Task
 
+# What float32 cannot hold would become 0 or infinite without a word.
+_BOUNDS = {
+  'images': (1, 2**31),
+  'steps': (1, 2**31),
+  'tv': (0, 1e30),
+  'l2': (0, 1e30),
+}
+_LEARNING_RATES = (1e-12, 1e6)
+_IMAGES = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class SearchAttack(Attack):
@@ -18,7 +27,8 @@ class SearchAttack(Attack):
 
   Attributes:
     shadow: Whether it searches through a shadow edge, see `query_free`.
-    images: Number of test images that are searched for.
+    images: Number of test images that are searched for. Where there are fewer than the
+      default, it stands for all.
     steps: Number of steps of the search.
     learning_rate: Learning rate of the search.
     tv: Weight of total variation. It should grow with the depth of the split.
@@ -26,22 +36,24 @@ class SearchAttack(Attack):
   """
 
   shadow: bool = False
-  images: int = 32
+  images: int = _IMAGES
   steps: int = WHITE_BOX.steps
   learning_rate: float = WHITE_BOX.learning_rate
   tv: float = WHITE_BOX.tv
   l2: float = WHITE_BOX.l2
 
   def __post_init__(self):
-    for name, least in (('images', 1), ('steps', 1), ('tv', 0), ('l2', 0)):
-      value = getattr(self, name)
-      most = 2**31 if isinstance(value, int) else math.inf
-      if not least <= value < most:
+    for name, (least, below) in _BOUNDS.items():
+      if not least <= getattr(self, name) < below:
         raise InputError(
-          f"attack '{self.text}': {name} must be at least {least} and below {most:g}"
+          f"attack '{self.text}': {name} must be at least {least:g} and below {below:g}"
         )
-    if not 0 < self.learning_rate < math.inf:
-      raise InputError(f"attack '{self.text}': learning_rate must be above 0")
+    least, below = _LEARNING_RATES
+    if not least <= self.learning_rate < below:
+      raise InputError(
+        f"attack '{self.text}': learning_rate must be above 0, which is {least:g} at"
+        f' least, and below {below:g}'
+      )
 
   @property
   def search(self) -> Search:
@@ -49,10 +61,18 @@ class SearchAttack(Attack):
     return Search(self.steps, self.learning_rate, self.tv, self.l2)
 
   def check_task(self, task: Task) -> None:
-    """Raises InputError if a shadow edge could not learn the target's classes.
+    """Refuses more images than there are, and a shadow without the target's classes.
 
-    It learns to classify aux data, which must therefore have these classes.
+    A shadow edge learns to classify aux data, which must therefore have these classes.
+
+    Raises:
+      InputError: The attack cannot be used with these data.
     """
+    if self.images > max(len(task.test), _IMAGES):
+      raise InputError(
+        f"attack '{self.text}': images={self.images} is more than the {len(task.test)}"
+        ' images of the test subset; give as many at most'
+      )
     if self.shadow and task.aux_name != task.name:
       raise InputError(
         f"attack '{self.text}' needs aux data labelled with the target's classes, not"

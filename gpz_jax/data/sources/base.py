@@ -50,5 +50,4 @@ def expand(what: str, path: str | os.PathLike) -> pathlib.Path:
 
 def reason(error: Exception) -> str:
   """What an exception of a library says, in one line, for an `InputError`."""
-  lines = str(error).strip().splitlines()
-  return lines[0].rstrip(' :;.') if lines else type(error).__name__
+  return types.first_line(error).rstrip(' :;.')

@@ -43,9 +43,15 @@ def find(name: str, data_dir: pathlib.Path) -> base.Source:
   if name.startswith(FOLDER_PREFIX):
     return folder.open_source(base.expand('dataset', name.removeprefix(FOLDER_PREFIX)))
   name = canonical_name(name)
-  version = prepared.version_folder(data_dir, name)
-  if version is None and name.split('/')[0] == 'shapes':
-    return rendered.open_source(name.split('/')[1])
+  base_name, _, config = name.partition('/')
+  try:
+    version = prepared.version_folder(data_dir, name)
+  except types.InputError:
+    if base_name != 'shapes':
+      raise
+    version = None  # it needs no folder
+  if version is None and base_name == 'shapes':
+    return rendered.open_source(config)
   if version is None:
     raise missing(name, data_dir)
   return prepared.open_source(name, version)

@@ -32,7 +32,8 @@ def version_folder(data_dir: pathlib.Path, name: str) -> pathlib.Path | None:
     ]
   except OSError as error:
     raise types.InputError(
-      f'cannot look for {name!r} in {data_dir}: {error.strerror}; set another data_dir'
+      f'cannot look for {name!r} in {data_dir}: {error.strerror}; set another data_dir,'
+      ' or take --dataset=shapes, which needs none'
     ) from error
   return max(versions, key=_version_number, default=None)
 

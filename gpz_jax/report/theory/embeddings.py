@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from gpz_jax.report.styles import INK, MARKERS, MUTED, STYLE, treatment_colours
 from gpz_jax.results import Row, most_smoothed, nearest_untreated
+from gpz_jax.study import pictures
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Treatment
 
@@ -35,6 +36,8 @@ def read_embeddings(
 ) -> dict[tuple[Treatment, str], Embedding]:
   """The embeddings of the lowest seed that has one, for each treatment and split.
 
+  One whose checksum differs is left out, as one that was never made.
+
   Raises:
     InputError: a file holds something else.
   """
@@ -45,11 +48,13 @@ def read_embeddings(
     if row['epoch'] == 0 and row['quantity'] in TWINS:
       twins[row['quantity']] = row['value']
   found: dict[tuple[Treatment, str], Embedding] = {}
+  checksums = pictures.read_checksums(Workdir(workdir).embeddings)
   for (treatment, split, seed, lane_id), twins in sorted(
     numbers.items(), key=lambda item: item[0][2]
   ):
     path = Workdir(workdir).embedding(lane_id, split)
-    if (treatment, split) not in found and path.exists():
+    is_wanted = (treatment, split) not in found and path.exists()
+    if is_wanted and pictures.find_state(path, checksums) != 'damaged':
       table = _read(path)
       found[treatment, split] = Embedding(
         table[:, :2], table[:, 2].astype(int), seed, twins

@@ -1,6 +1,7 @@
 import hashlib
 
 import numpy as np
+import PIL.Image
 import published_files
 import pytest
 
@@ -96,6 +97,34 @@ def test_without_a_list_images_are_taken_whole(root):
   face = builder.read_face(root / 'Cy_Dean' / 'Cy_Dean_0.jpeg', None)
   assert face.shape == (64, 64, 3)
   assert face[0, 0].max() < 10
+
+
+def test_pictures_are_found_as_in_other_folders(root, caplog):
+  (root / '.cache').mkdir()
+  (root / '.cache' / 'x.jpg').touch()
+  (root / 'Cy_Dean' / 'more').mkdir()
+  PIL.Image.fromarray(scene()).save(root / 'Cy_Dean' / 'more' / 'a.webp')
+  (root / 'Cy_Dean' / 'gone.html').touch()
+  (root / 'facescrub_actors.txt').write_text(HEADER)
+  found = builder.find_images(root)
+  assert len(found) == 11
+  assert {boxes.identity(root, file) for file in found} == {'Ann_Bell', 'Cy_Dean'}
+  assert '1 files that are no pictures are left out: 1 .html' in caplog.text
+
+
+def test_pictures_without_a_list_are_turned_and_put_on_white(root):
+  file = root / 'Cy_Dean' / 'turned.jpg'
+  exif = PIL.Image.Exif()
+  exif[0x0112] = 3  # upside down
+  PIL.Image.fromarray(scene()).save(file, exif=exif, quality=95)
+  upright = builder.read_face(file, None)
+  stored = builder.read_face(file, {'Cy_Dean/turned': boxes.Face((0, 0, 120, 100), '')})
+  # The face is in the upper left of what is stored: in x 11 to 32, y 19 to 45 of 64.
+  assert stored[30, 20].min() > 240
+  assert upright[64 - 30, 64 - 20].min() > 240
+  clear = root / 'Cy_Dean' / 'clear.png'
+  PIL.Image.new('RGBA', (8, 8), (0, 0, 0, 0)).save(clear)
+  assert builder.read_face(clear, None).min() == 255
 
 
 def test_own_list(root):

@@ -66,3 +66,10 @@ def test_default_dir(monkeypatch):
   assert sources.default_dir() == pathlib.Path('/some/where')
   monkeypatch.delenv('TFDS_DATA_DIR')
   assert sources.default_dir() == pathlib.Path.home() / 'tensorflow_datasets'
+
+
+def test_shapes_need_no_folder_and_others_hear_of_them(tmp_path):
+  unreadable = tmp_path / ('x' * 300)  # no system has such a name, whoever asks
+  assert sources.find('shapes', unreadable).counts['train']
+  with pytest.raises(types.InputError, match='take --dataset=shapes, which needs none'):
+    sources.find('mnist', unreadable)

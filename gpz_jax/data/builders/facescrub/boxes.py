@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gpz_jax import types
 
 OWN_LIST = 'boxes.csv'
+SUFFIXES = ('.txt', '.csv')  # of lists
 _OFFICIAL_HEADER = ['name', 'image_id', 'face_id', 'url', 'bbox', 'sha256']
 
 
@@ -42,6 +43,11 @@ def read(root: pathlib.Path) -> dict[str, Face] | None:
       return None
     rows = list(_own_rows(root / OWN_LIST))
   return dict(reversed(rows))
+
+
+def identity(root: pathlib.Path, file: pathlib.Path) -> str:
+  """Whose image a file is: the folder in root that it lies in, however deep."""
+  return file.relative_to(root).parts[0]
 
 
 def image_key(file: pathlib.Path) -> str:

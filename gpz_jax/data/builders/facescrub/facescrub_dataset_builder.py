@@ -6,6 +6,7 @@ images; many addresses are dead, so that every copy holds another part of it.
 
 import hashlib
 import io
+import logging
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -15,7 +16,7 @@ import PIL.Image
 import tensorflow_datasets as tfds
 
 from gpz_jax import types
-from gpz_jax.data import images
+from gpz_jax.data import images, pictures
 from gpz_jax.data.builders import writing
 from gpz_jax.data.builders.facescrub import boxes
 
@@ -47,7 +48,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   def _split_generators(self, dl_manager):
     root = pathlib.Path(dl_manager.manual_dir)
     files = find_images(root)
-    identities = sorted({file.parent.name for file in files})
+    identities = sorted({boxes.identity(root, file) for file in files})
     features = cast(tfds.features.FeaturesDict, self.info.features)
     cast(tfds.features.ClassLabel, features['label']).names = identities
     return {'train': self._generate_examples(root, files, boxes.read(root))}
@@ -67,7 +68,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         continue
       example = {
         'image': io.BytesIO(images.encode(pixels)),
-        'label': file.parent.name,
+        'label': boxes.identity(root, file),
       }
       yield str(file.relative_to(root)), example
     if problems:
@@ -78,13 +79,22 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 
 def find_images(root: pathlib.Path) -> list[pathlib.Path]:
-  """The images in root/<identity>/, sorted.
+  """The pictures in root/<identity>/, however deep below it, sorted.
+
+  It says which other files are left out, unless they may be lists of boxes.
 
   Raises:
     InputError: there are fewer than two identities.
   """
-  files = images.find(root)
-  if len({file.parent.name for file in files}) < 2:
+  files, left_out = pictures.find(root)
+  for suffix in boxes.SUFFIXES:
+    del left_out[suffix]
+  if left_out:
+    logging.getLogger(__name__).warning(
+      f'{root}: {left_out.total()} files that are no pictures are left out:'
+      f' {pictures.left_out_text(left_out)}'
+    )
+  if len({boxes.identity(root, file) for file in files}) < 2:
     raise types.InputError(
       f'{root} holds images of fewer than 2 identities; wanted: {INSTRUCTIONS}'
     )
@@ -93,6 +103,9 @@ def find_images(root: pathlib.Path) -> list[pathlib.Path]:
 
 def read_face(file: pathlib.Path, faces: Mapping[str, boxes.Face] | None) -> np.ndarray:
   """Reads an image, cropped to the face where there is a list, at 64x64.
+
+  Boxes are about the pixels as they are stored. Without a list, the image is turned as
+  its EXIF orientation says, and put on white where it is transparent.
 
   Args:
     file: The image.
@@ -105,7 +118,10 @@ def read_face(file: pathlib.Path, faces: Mapping[str, boxes.Face] | None) -> np.
     InputError: the image is broken, not the published one, or has no face in the list.
   """
   data = file.read_bytes()
-  picture = images.open_picture(data, str(file), 'RGB')
+  prepare = pictures.upright_on_white if faces is None else None
+  picture = images.open_picture(
+    data, str(file), 'RGB', formats=pictures.formats(file), prepare=prepare
+  )
   if faces is not None:
     picture = picture.crop(_box(file, data, picture, faces))
   return np.asarray(picture.resize((SIZE, SIZE), images.RESIZE))

@@ -1,0 +1,321 @@
+"""Every refusal of a sweep leaves its workdir as it was: absent, empty or begun."""
+
+import fcntl
+import json
+import pathlib
+
+import made_up
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.sweep import parse_config
+from gpz_jax import results, sweep
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError
+
+BASE = {
+  'image_size': 16,
+  'model': 'tiny:Branched',
+  'splits': 'stem',
+  'alphas': '0',
+  'target_epochs': 1,
+  'target_batch_size': 8,
+  'decoder_epochs': 1,
+  'decoder_batch_size': 8,
+}
+
+# What no config can hold: refused before the workdir is looked at.
+VALUES = {
+  'alphas': ('x', '2', '', '0,0', 'nan'),
+  'seeds': ('-1', '0,0', '1.5', str(2**31)),
+  'data_seed': ('-1',),
+  'image_size': ('10', '2000'),
+  'train_limit': ('0',),
+  'val_limit': ('0',),
+  'test_limit': ('0',),
+  'aux_limit': ('0', str(2**31)),
+  'model': ('resnet', 'nothing'),
+  'model_options': ('width', '=1', 'num_classes=3'),
+  'expect_accuracy': ('0.5', '93'),
+  'smoothing': ('other',),
+  'target_recipe': ('other',),
+  'target_epochs': ('0',),
+  'target_batch_size': ('1', '100000'),
+  'target_learning_rate': ('0', 'inf'),
+  'jitter': ('1',),
+  'strategy': ('other', 'chunk:0'),
+  'conv': ('other',),
+  'precision': ('other',),
+  'save_seconds': ('-1',),
+  'splits': ('', 'a,a'),
+  'attack': (
+    'other',
+    'inversion:input=other',
+    'inversion:enhance=other',
+    'inversion:enhance=nn_concat+nn_residual',
+    'inversion:enhance=nn_concat+normalize_input',
+    'inversion:attention=other',
+    'inversion:attention=se+se',
+    'inversion:decoder=other',
+    'inversion:act=other',
+    'inversion:at=stem:at=sum',
+    'inversion:input=prediction:at=stem',
+    'rmle:steps=0',
+    'rmle:steps=many',
+    'rmle:images=0',
+    'rmle:tv=-1',
+    'rmle:l2=1e39',
+    'rmle:learning_rate=0',
+    'rmle:other=1',
+    'rmle,rmle',
+  ),
+  'decoder_epochs': ('0',),
+  'decoder_batch_size': ('1',),
+  'decoder_learning_rate': ('0',),
+  'selection': ('other',),
+  'activation_dtype': ('other',),
+  'cache': ('other',),
+  'cache_budget_gb': ('0',),
+  'theory_limit': ('8',),
+  'theory_every': ('0',),
+  'max_edge_params': ('-1',),
+  'max_edge_flops': ('-1',),
+  'max_payload_bytes': ('nan',),
+  'min_accuracy': ('93',),
+  'no_such_flag': ('1',),
+  'flagfile': ('missing.cfg',),
+}
+TOGETHER = (
+  {'tune': 'true', 'conv': 'gemm'},
+  {'target_weights': 'a.pth', 'targets_from': 'b'},
+)
+
+# What a plan refuses: the changed flags, and what the message says.
+PLANS = {
+  'dataset': ({'dataset': 'cifar11'}, "unknown dataset 'cifar11'"),
+  'dataset name': ({'dataset': '../x'}, 'is not a dataset name'),
+  'config': ({'dataset': 'shapes/1_low'}, 'has no config'),
+  'not prepared': ({'dataset': 'mnist', 'data_dir': '{empty}'}, 'no prepared data'),
+  'no images': ({'dataset': 'folder:{empty}'}, 'no images in'),
+  'one label': ({'dataset': 'folder:{one_label}'}, 'at least 2 are needed'),
+  'few images': ({'dataset': 'folder:{few}'}, 'are too few to divide'),
+  'broken image': ({'dataset': 'folder:{broken}'}, 'is not a readable'),
+  'sizes': ({'dataset': 'folder:{sizes}', 'image_size': ''}, 'set image_size'),
+  'small images': ({'image_size': ''}, 'set --image_size to 11'),
+  'aux is itself': ({'aux_dataset': 'folder:{images}'}, 'is the dataset itself'),
+  'aux dataset': ({'aux_dataset': 'cifar11'}, "unknown dataset 'cifar11'"),
+  'aux exclude': ({'aux_exclude': '{empty}/list'}, 'cannot read aux_exclude'),
+  'one aux image': ({'aux_limit': 1}, '--aux_limit must leave 2'),
+  'devices': ({'devices': 99}, 'devices=99 is not allowed'),
+  'model import': ({'model': 'no_module:X'}, 'cannot be imported'),
+  'model attribute': ({'model': 'tiny:Absent'}, 'cannot be imported'),
+  'no model': ({'model': 'tiny:task'}, "model 'tiny:task' cannot be made"),
+  'no module': ({'model': 'tiny:dataset', 'model_options': 'seed=1,count=3'}, 'model'),
+  'model option': ({'model': 'cnn', 'model_options': 'widht=2'}, 'has no option'),
+  'option word': ({'model': 'cnn', 'model_options': 'normalization=x'}, 'is not known'),
+  'width': ({'model': 'cnn', 'model_options': 'width=-1'}, 'model'),
+  'huge model': ({'model': 'cnn', 'model_options': 'width=900'}, 'make it smaller'),
+  'image of model': ({'model': 'vgg11'}, 'vgg11'),
+  'no train': ({'model': 'tiny:Stubborn'}, 'cannot be called as'),
+  'logits': ({'model': 'tiny:Wide'}, 'must have parameters and return logits'),
+  'noise': ({'model': 'tiny:Noisy'}, 'not called in evaluation'),
+  'collection': ({'model': 'tiny:Keeping'}, "has the collection 'constants'"),
+  'counting': ({'model': 'tiny:Counting'}, 'not called in evaluation'),
+  'late': ({'model': 'tiny:Late'}, 'has other batch_stats in training'),
+  'no weights': ({'target_weights': '{empty}/a.pth'}, 'no such file'),
+  'no format': ({'target_weights': '{images}/train/a/0.png'}, 'is not known'),
+  'two targets': (
+    {'target_weights': '{empty}/a.pth', 'seeds': '0,1'},
+    'is one target; give one value each',
+  ),
+  'foreign weights': ({'model': 'cnn', 'target_weights': '{weights}'}, 'weights'),
+  'no study': ({'targets_from': '{empty}'}, 'holds no study'),
+  'other targets': ({'targets_from': '{other}'}, 'has other targets'),
+  'targets lack': ({'targets_from': '{same}'}, 'lacks the targets of 1 of 1'),
+  'split': ({'splits': 'stam'}, "did you mean 'stem'"),
+  'split where': ({'split_where': 'x/*'}, 'meets no module'),
+  'paper splits': ({'splits': 'paper'}, 'the paper attacks'),
+  'false cut': ({'splits': 'left'}, 'is not a true cut'),
+  'only false cuts': ({'splits': 'lef*'}, 'nothing is left to attack'),
+  'at': ({'attack': 'inversion:at=sum'}, "--splits does not choose 'sum'"),
+  'at nowhere': ({'attack': 'inversion:at=other'}, "split 'other' is not in"),
+  'tokens': ({'attack': 'inversion:input=cls'}, "at split 'stem'"),
+  'search of all': ({'attack': 'rmle:images=99'}, 'images=99 is more than the'),
+  'own attack': ({'attack': 'no_module:X'}, 'cannot be imported'),
+  'no attack': ({'attack': 'tiny:task'}, 'give a subclass'),
+  'own options': ({'attack': 'tiny:task:other=1'}, 'cannot be made with options'),
+  'theory': ({'theory': 'true'}, 'at least 512 training images'),
+  'compile cache': ({'compile_cache': '/dev/null/x'}, '--compile_cache'),
+  'profile': ({'profile': '/dev/null/x'}, '--profile'),
+}
+
+
+def write_images(root: pathlib.Path, count: int, labels='ab', size=16) -> None:
+  rng = np.random.default_rng(0)
+  for i in range(count):
+    for subset in ('train', 'test'):
+      folder = root / subset / labels[i % len(labels)]
+      folder.mkdir(parents=True, exist_ok=True)
+      pixels = rng.integers(0, 255, (size, size, 3), np.uint8)
+      Image.fromarray(pixels).save(folder / f'{i}.png')
+
+
+@pytest.fixture(scope='module')
+def places(tmp_path_factory) -> dict[str, pathlib.Path]:
+  """What flags name, by the word for it in braces."""
+  root = tmp_path_factory.mktemp('places')
+  names = ('images', 'one_label', 'few', 'broken', 'sizes', 'empty', 'other', 'same')
+  found = {name: root / name for name in names}
+  found['empty'].mkdir()
+  write_images(found['images'], 40, size=10)
+  write_images(found['one_label'], 20, labels='a')
+  write_images(found['few'], 2)
+  write_images(found['broken'], 20)
+  (found['broken'] / 'train' / 'a' / '0.png').write_bytes(b'no image')
+  write_images(found['sizes'], 20)
+  write_images(found['sizes'], 4, size=20)
+  for name, changes in (('other', {'target_epochs': 7}), ('same', {})):
+    found[name].mkdir()
+    Workdir(found[name]).write_identity(make_config(found, found[name], **changes))
+  found['weights'] = root / 'w.safetensors'
+  numpy = pytest.importorskip('safetensors.numpy')
+  numpy.save_file({'a': np.ones(3, np.float32)}, found['weights'])
+  return found
+
+
+def make_config(places, workdir, **changes) -> sweep.SweepConfig:
+  """The config of a command line, which may be refused."""
+  values = {'dataset': 'folder:{images}', 'workdir': workdir} | BASE | changes
+  words = {f'{{{name}}}': str(path) for name, path in places.items()}
+  arguments = []
+  for name, value in values.items():
+    text = str(value)
+    for word, path in words.items():
+      text = text.replace(word, path)
+    if text or name != 'image_size':
+      arguments.append(f'--{name}={text}')
+  return parse_config(arguments)
+
+
+def tree(folder: pathlib.Path) -> dict[str, bytes | None]:
+  """Every name in a folder, with the bytes of files; the lock names its last holder."""
+  return {
+    str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+    for path in folder.rglob('*')
+    if path.name != 'lock'
+  }
+
+
+def begin(config: sweep.SweepConfig) -> None:
+  """What a sweep has left that finished; its numbers are made up."""
+  workdir = Workdir(config.workdir)
+  workdir.path.mkdir()
+  workdir.write_identity(config)
+  rows = made_up.make_rows([0.01, 0.02])
+  workdir.append_rows(rows)
+  results.write_parquet(workdir.table(), rows)
+  workdir.save_data({}, np.zeros((2, 8, 8, 3), np.uint8))
+  (workdir.report).mkdir()
+  (workdir.report / 'index.html').write_text('a page')
+
+
+def refuse(config) -> str:
+  with pytest.raises(InputError) as caught:
+    sweep.run(config, quiet=True)
+  return str(caught.value)
+
+
+@pytest.mark.parametrize('name', VALUES)
+def test_a_value_that_is_not_allowed_leaves_everything(name, places, tmp_path):
+  begin(make_config(places, tmp_path / 'run'))
+  before = tree(tmp_path)
+  for value in VALUES[name]:
+    for workdir in ('run', 'absent'):
+      with pytest.raises(InputError):
+        make_config(places, tmp_path / workdir, **{name: value})
+    assert tree(tmp_path) == before, value
+
+
+@pytest.mark.parametrize('changes', TOGETHER, ids=' '.join)
+def test_values_that_do_not_go_together_leave_everything(changes, places, tmp_path):
+  with pytest.raises(InputError):
+    make_config(places, tmp_path / 'absent', **changes)
+  assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize('case', PLANS)
+def test_what_cannot_be_planned_leaves_the_workdir_as_it_was(
+  case, places, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(places['empty'].parent / 'cache'))
+  changes, message = PLANS[case]
+  assert message in refuse(make_config(places, tmp_path / 'absent', **changes))
+  assert tree(tmp_path) == {}
+  (tmp_path / 'empty').mkdir()
+  refuse(make_config(places, tmp_path / 'empty', **changes))
+  assert tree(tmp_path) == {'empty': None}
+  begun = make_config(places, tmp_path / 'begun', **changes)
+  begin(begun)
+  before = tree(tmp_path)
+  assert message in refuse(begun)
+  assert tree(tmp_path) == before
+
+
+def other(workdir):
+  values = json.loads((workdir / 'config.json').read_text())
+  (workdir / 'config.json').write_text(json.dumps(values | {'alphas': [0.2]}))
+
+
+HARMS = {
+  'another sweep': (other, 'holds another sweep: alphas'),
+  'config': (lambda w: (w / 'config.json').write_text('{'), 'cannot read'),
+  'no config': (lambda w: (w / 'config.json').unlink(), 'but no config.json'),
+  'newer': (
+    lambda w: (w / 'config.json').write_text('{"new": 1}'),
+    'which this version of gpz_jax does not know',
+  ),
+  'rows': (lambda w: (w / 'results.jsonl').write_text('x\n'), 'is damaged'),
+  'ladder': (lambda w: (w / 'ladder.json').write_text('[]'), 'ladder.json'),
+}
+
+
+@pytest.mark.parametrize('harm', HARMS)
+def test_a_workdir_that_cannot_be_continued_stays_as_it_is(harm, places, tmp_path):
+  config = make_config(places, tmp_path / 'run')
+  begin(config)
+  HARMS[harm][0](tmp_path / 'run')
+  before = tree(tmp_path)
+  assert HARMS[harm][1] in refuse(config)
+  assert tree(tmp_path) == before
+
+
+def test_a_workdir_that_is_a_file_or_locked_stays_as_it_is(places, tmp_path):
+  (tmp_path / 'file').write_text('a file')
+  assert 'is not a folder' in refuse(make_config(places, tmp_path / 'file'))
+  config = make_config(places, tmp_path / 'run')
+  begin(config)
+  before = tree(tmp_path)
+  with (tmp_path / 'run' / 'lock').open('w') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert 'is being written by' in refuse(config)
+  assert tree(tmp_path) == before
+
+
+def test_targets_that_are_damaged_leave_the_workdir_as_it_was(
+  places, tmp_path, monkeypatch
+):
+  """What is only known when the targets are read is refused after files are written."""
+  monkeypatch.setattr('gpz_jax.study.targets.restore', lambda *arguments: None)
+  monkeypatch.setattr(
+    'gpz_jax.study.plan.checkpoints.read_meta',
+    lambda folder: {'lanes': lanes} if 'same' in str(folder) else None,
+  )
+  config = make_config(places, tmp_path / 'run', targets_from='{same}')
+  lanes = [lane.lane_id for lane in config.list_lanes()]
+  assert 'its targets are damaged' in refuse(config)
+  assert tree(tmp_path) == {}
+  begin(make_config(places, tmp_path / 'run', note='as it was'))
+  before = tree(tmp_path)
+  assert 'its targets are damaged' in refuse(config)
+  assert tree(tmp_path) == before
