@@ -9,12 +9,6 @@ from typing import Any
 from gpz_jax.types import InputError, first_line
 
 
-def first_line(error: BaseException) -> str:
-  """The first line of a foreign error, with its kind where it says nothing itself."""
-  text = str(error).strip()
-  return text.splitlines()[0] if text else type(error).__name__
-
-
 def load(what: str, name: str) -> Any:
   """The factory that a name stands for.
 

@@ -111,13 +111,21 @@ def capture(
 
   Args:
     model: the target.
-    variables: its parameters and batch statistics.
+    variables: its parameters and batch statistics. `targets.capture` takes what
+      `targets.train` returns instead.
     images: [B, H, W, C] float32 in [0, 1].
     splits: names from `list_splits`, or PREDICTION for the logits.
 
   Returns:
     Logits [B, K] and name -> activation [B, ...].
+
+  Raises:
+    InputError: the variables are those of several targets, as `targets.train` returns.
   """
+  if hasattr(variables, 'best'):
+    raise InputError(
+      'these are targets stacked over lanes; targets.capture takes all of them'
+    )
   chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
   wanted = {tuple(split.split('/')) for split in splits if split != PREDICTION}
   logits, state = model.apply(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gpz_jax import partition
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -190,6 +191,26 @@ def evaluate(
     'accuracy': np.asarray(1 - means['error'].compute()),
     'nll': np.asarray(means['nll'].compute()),
   }
+
+
+def capture(
+  model: nn.Module, targets: Targets, images: jax.Array, splits: Sequence[str]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+  """The forward pass of every target, with its activations at `splits`.
+
+  Args:
+    model: Architecture of the targets.
+    targets: The trained targets [L].
+    images: [B, H, W, C] float32 in [0, 1].
+    splits: Names from `partition.list_splits`.
+
+  Returns:
+    Logits [L, B, K] and name -> activation [L, B, ...].
+  """
+  return jax.lax.map(
+    lambda variables: partition.capture(model, variables, images, splits),
+    targets.best.variables,
+  )
 
 
 def _make_loss(

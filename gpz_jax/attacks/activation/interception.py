@@ -21,6 +21,7 @@ from jax import lax
 from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.data import eval_order
+from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
@@ -78,7 +79,7 @@ def intercept(
 
   Args:
     model: Architecture of the targets.
-    targets: Variables of the targets, stacked.
+    targets: What `targets.train` returns, or the variables of the targets, stacked.
     lanes: The L lanes, whose splits have the same activation shape.
     images: [N, H, W, C] uint8.
     dtype: Number format to store activations in; they are computed in float32.
@@ -95,6 +96,8 @@ def intercept(
     Interrupted: A signal came.
   """
   chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
+  if isinstance(targets, Targets):
+    targets = targets.best.variables
   # JAX clamps an index that is too large, and would take the last target in silence.
   num_targets = 1 + max(lane.target for lane in lanes)
   message = f'targets must hold the {num_targets} targets of the lanes, stacked'

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax import metrics, own
-from gpz_jax.types import InputError, check_known
+from gpz_jax.types import InputError, check_known, first_line
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -64,7 +64,7 @@ def make(loss: str | Loss, image_shape: tuple[int, int, int]) -> Loss:
   except Exception as error:
     raise InputError(
       f"loss '{name}' cannot be called on images and reconstructions [B, H, W, C]"
-      f' ({own.first_line(error)})'
+      f' ({first_line(error)})'
     ) from error
   if getattr(found, 'shape', None) != (2,):
     raise InputError(

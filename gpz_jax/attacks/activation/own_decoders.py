@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import own
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, first_line
 
 COLLECTIONS = {'params', 'batch_stats'}
 
@@ -37,7 +37,7 @@ def make(
   except Exception as error:
     raise InputError(
       f"decoder '{name}' cannot be made as factory(activation_shape={activation_shape},"
-      f' image_shape={image_shape}) ({own.first_line(error)})'
+      f' image_shape={image_shape}) ({first_line(error)})'
     ) from error
   if not isinstance(decoder, nn.Module):
     raise InputError(
@@ -58,7 +58,7 @@ def _try(name: str, decoder: nn.Module, activation_shape, image_shape) -> None:
   except Exception as error:
     raise InputError(
       f"decoder '{name}' cannot be called as decoder(activation, train=False) on"
-      f' activations {(2, *activation_shape)} ({own.first_line(error)})'
+      f' activations {(2, *activation_shape)} ({first_line(error)})'
     ) from error
   if getattr(made, 'shape', None) != (2, *image_shape):
     raise InputError(

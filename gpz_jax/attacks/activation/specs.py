@@ -31,6 +31,9 @@ ATTACKS: dict[str, tuple[type[Attack], dict[str, Any]]] = {
 }
 
 
+OWN = ('decoder', 'loss')  # options that may be package.module:factory
+
+
 def check(text: str) -> None:
   """Refuses what `parse` would refuse, but imports no module of the user's.
 
@@ -88,7 +91,8 @@ def _rejoin(options: list[str]) -> list[str]:
   """The options, where a value of the form package.module:factory was taken apart."""
   joined: list[str] = []
   for option in options:
-    if joined and '=' not in option and '.' in joined[-1].partition('=')[2]:
+    key, _, value = joined[-1].partition('=') if joined else ('', '', '')
+    if key in OWN and value and ':' not in value and '=' not in option:
       joined[-1] += f':{option}'
     else:
       joined.append(option)
