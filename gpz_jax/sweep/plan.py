@@ -1,6 +1,7 @@
 """A sweep worked out: everything that is known before anything is trained."""
 
 import dataclasses
+import fnmatch
 import itertools
 from typing import Any
 
@@ -138,19 +139,26 @@ class _Splits:
 
 def _list_splits(study: StudyPlan, config: SweepConfig) -> _Splits:
   shape = study.task.image_shape
-  listed = partition.list_splits(study.model, shape, where=config.split_where)
+  found = partition.find_splits(study.model, shape, where=config.split_where)
+  listed, left_out = found.shapes, found.left_out
+  wanted = study.paper_splits() if config.splits == ('paper',) else config.splits
+  if named := [split for split in wanted if split in left_out]:
+    raise InputError(f"split '{named[0]}' cannot be sent: {left_out[named[0]]}")
   if not listed:
+    why = ''.join(f'; {name}: {reason}' for name, reason in left_out.items())
     raise InputError(
       f'--split_where={config.split_where} meets no module of {config.model} that'
-      " returns one array; try '*' or '*/*'"
+      f" returns one array; try '*' or '*/*'{why}"
     )
-  wanted = config.splits
-  if wanted == ('paper',):
-    wanted = study.paper_splits()
   chosen = partition.select_splits(wanted, tuple(listed))
   named = _named(wanted, tuple(listed))
+  dropped = {
+    split: reason
+    for split, reason in left_out.items()
+    if any(fnmatch.fnmatchcase(split, entry) for entry in wanted)
+  }
   logits = jax.ShapeDtypeStruct((study.task.num_classes,), jnp.float32)
-  return _Splits(listed | {PREDICTION: logits}, chosen, named, {})
+  return _Splits(listed | {PREDICTION: logits}, chosen, named, dropped)
 
 
 def _named(entries: tuple[str, ...], splits: tuple[str, ...]) -> set[str]:

@@ -4,6 +4,7 @@ Model and optimiser stay outside, so that stacking, donating and restoring lanes
 plain tree operations.
 """
 
+import dataclasses
 from typing import Any
 
 import chex
@@ -12,6 +13,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+
+from gpz_jax.models import calls
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -24,11 +27,13 @@ class TrainState(flax.struct.PyTreeNode):
   is_finite: (
     jax.Array
   )  # [] bool; False from the first non-finite step on, which froze it
+  # Collections of the model's own by name; {} without any.
+  constants: Any = dataclasses.field(default_factory=dict)
 
   @property
   def variables(self) -> dict[str, Any]:
     """The variables `model.apply` takes."""
-    return {'params': self.params, 'batch_stats': self.batch_stats}
+    return _join(self)
 
 
 @flax.struct.dataclass
@@ -74,11 +79,28 @@ class Best:
   epoch: jax.Array  # [] int32, counted from 1; 0 if there is none yet
   params: Any
   batch_stats: Any
+  constants: Any = dataclasses.field(default_factory=dict)
+
+  @classmethod
+  def create(cls, value: jax.Array, variables: dict[str, Any]) -> 'Best':
+    """Creates the best variables of a value, of no epoch yet."""
+    return cls(
+      value,
+      jnp.zeros((), jnp.int32),
+      variables['params'],
+      variables.get('batch_stats', {}),
+      calls.constants(variables),
+    )
 
   @property
   def variables(self) -> dict[str, Any]:
     """The variables `model.apply` takes."""
-    return {'params': self.params, 'batch_stats': self.batch_stats}
+    return _join(self)
+
+
+def _join(state: 'TrainState | Best') -> dict[str, Any]:
+  learned = {'params': state.params, 'batch_stats': state.batch_stats}
+  return learned | state.constants
 
 
 class FitState(flax.struct.PyTreeNode):
@@ -103,14 +125,13 @@ def create_fit_state(
     sample: [1, ...], a blank input.
     tx: The optimiser.
   """
-  variables = model.init(key, sample, train=False)
-  params, batch_stats = variables['params'], variables.get('batch_stats', {})
+  best = Best.create(jnp.full((), jnp.inf), calls.init(model, key, sample))
   train = TrainState(
     step=jnp.zeros((), jnp.int32),
-    params=params,
-    batch_stats=batch_stats,
-    opt_state=tx.init(params),
+    params=best.params,
+    batch_stats=best.batch_stats,
+    opt_state=tx.init(best.params),
     is_finite=jnp.ones((), bool),
+    constants=best.constants,
   )
-  best = Best(jnp.full((), jnp.inf), jnp.zeros((), jnp.int32), params, batch_stats)
   return FitState(train, Plateau.create(), best)

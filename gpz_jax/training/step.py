@@ -50,7 +50,8 @@ class LossFn(Protocol):
     """Computes the loss in training mode.
 
     Args:
-      variables: 'params', which the gradient is taken of, and 'batch_stats'.
+      variables: 'params', which the gradient is taken of, 'batch_stats', and the
+        collections of the model's own.
       lane: The lane's own arrays.
       shared: The arrays that all lanes read.
       batch: The examples, which the loss looks up in `lane` or `shared`.
@@ -97,7 +98,7 @@ def train_step(
   info = StepInfo(key, progress)
 
   def loss_fn(params):
-    variables = {'params': params, 'batch_stats': state.batch_stats}
+    variables = {**state.variables, 'params': params}
     return loss(variables, lane, shared, batch, info)
 
   (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)

@@ -21,6 +21,7 @@ from jax import lax
 from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.data import eval_order
+from gpz_jax.models import calls
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
@@ -101,7 +102,9 @@ def intercept(
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
   kept: Any = None
   for rows, mask in chunks(len(images)):
-    found = _intercept_chunk(model, targets, images[rows], places, dtype, engine)
+    found = _intercept_chunk(
+      model, targets, images[rows], places, dtype, engine, rows[0]
+    )
     start, count = int(rows[0]), int(mask.sum())
     if kept is None:
       shape = (len(places), len(images), *found.shape[2:])
@@ -135,7 +138,7 @@ def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
   return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
 
 
-def _intercept_chunk(model, targets, images, places, dtype, engine) -> jax.Array:
+def _intercept_chunk(model, targets, images, places, dtype, engine, row) -> jax.Array:
   """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
   wanted: dict[int, dict[str, None]] = {}
   for target, split in places:
@@ -143,19 +146,20 @@ def _intercept_chunk(model, targets, images, places, dtype, engine) -> jax.Array
   found = {}
   for target, splits in wanted.items():
     interruption.check()
-    one = _run_edge(model, targets, target, images, tuple(splits), dtype, engine)
+    one = _run_edge(model, targets, target, images, tuple(splits), dtype, engine, row)
     found[target] = jax.block_until_ready(one)
   return jnp.stack([found[target][split] for target, split in places])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4, 5, 6))
-def _run_edge(model, targets, target, images, splits, dtype, engine):
+def _run_edge(model, targets, target, images, splits, dtype, engine, row):
   """Maps each split of one target to its activations [CHUNK, ...]."""
 
   @engine.traced
   def run(variables, images):
     images = images.astype(jnp.float32) / 255
-    _, found = partition.capture(model, variables, images, splits)
+    key = calls.evaluation_key(row)
+    _, found = partition.capture(model, variables, images, splits, key=key)
     return {split: value.astype(dtype) for split, value in found.items()}
 
   return run(lanes_lib.take(targets, target), images)

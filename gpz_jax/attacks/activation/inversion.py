@@ -107,9 +107,7 @@ def blank(
     sample = jnp.zeros((1, *activation_shape))
     variables = decoder.init(jax.random.key(0), sample, train=False)
     count = jnp.zeros((), jnp.int32)
-    best = Best(
-      jnp.zeros(()), count, variables['params'], variables.get('batch_stats', {})
-    )
+    best = Best.create(jnp.zeros(()), variables)
     return Decoders(best, jnp.ones((), bool), count)
 
   return jax.vmap(one)(jnp.arange(num_lanes))
