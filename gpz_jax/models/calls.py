@@ -40,13 +40,16 @@ def constants(variables: Variables) -> Variables:
   return {name: tree for name, tree in variables.items() if name not in LEARNED}
 
 
-def evaluation_key(row: jax.Array | int) -> jax.Array:
-  """The key of an evaluation whose first example has the place `row` in its subset.
+def evaluation_key(draw: jax.Array | np.integer | int) -> jax.Array:
+  """The key of a batch in evaluation, where no lane has a key of its own.
 
   All lanes draw the same noise, in all runs: lanes that are compared differ in their
   variables alone.
+
+  Args:
+    draw: A number that tells the draws apart, such as the place of the batch.
   """
-  return jax.random.fold_in(jax.random.key(0), row)
+  return jax.random.fold_in(jax.random.key(0), draw)
 
 
 def lend_keys(
@@ -61,8 +64,8 @@ def lend_keys(
   Args:
     call: Applies the model with the `rngs` it is given. It is called again for each
       stream that was missing, so that it must leave nothing behind.
-    key: The key that those of missing streams are derived from; by default that of an
-      evaluation from row 0 on.
+    key: The key that those of missing streams are derived from; by default that of
+      draw 0 in evaluation.
     **rngs: The keys of streams that are known.
   """
   while True:
