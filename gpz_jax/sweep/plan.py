@@ -142,8 +142,10 @@ def _list_splits(study: StudyPlan, config: SweepConfig) -> _Splits:
   found = partition.find_splits(study.model, shape, where=config.split_where)
   listed, left_out = found.shapes, found.left_out
   wanted = study.paper_splits() if config.splits == ('paper',) else config.splits
-  if named := [split for split in wanted if split in left_out]:
-    raise InputError(f"split '{named[0]}' cannot be sent: {left_out[named[0]]}")
+  for entry in wanted:
+    met = fnmatch.filter(left_out, entry)
+    if met and not fnmatch.filter(listed, entry):
+      raise InputError(f"split '{met[0]}' cannot be sent: {left_out[met[0]]}")
   if not listed:
     why = ''.join(f'; {name}: {reason}' for name, reason in left_out.items())
     raise InputError(
@@ -152,11 +154,8 @@ def _list_splits(study: StudyPlan, config: SweepConfig) -> _Splits:
     )
   chosen = partition.select_splits(wanted, tuple(listed))
   named = _named(wanted, tuple(listed))
-  dropped = {
-    split: reason
-    for split, reason in left_out.items()
-    if any(fnmatch.fnmatchcase(split, entry) for entry in wanted)
-  }
+  met = {name for entry in wanted for name in fnmatch.filter(left_out, entry)}
+  dropped = {name: reason for name, reason in left_out.items() if name in met}
   logits = jax.ShapeDtypeStruct((study.task.num_classes,), jnp.float32)
   return _Splits(listed | {PREDICTION: logits}, chosen, named, dropped)
 

@@ -158,11 +158,11 @@ def test_a_sweep_of_all_of_it_is_computed_again_bit_for_bit(tmp_path, capfd):
     tmp_path / 'run',
     model='own_models:Own',
     model_options=(f'kinds={kinds}',),
-    splits=('b*', 'r*', 'scan'),
+    splits=('*o*', 'scan'),
   )
   rows = sweep.run(config).rows
   assert [row['split'] for row in rows] == ['scan', 'body']
-  assert 'left out rows: a transform such as nn.vmap' in capfd.readouterr().err
+  assert 'left out rows: a transform such as nn.vmap' in capfd.readouterr().out
   verdict = verify(tmp_path / 'run', sample=2)
   assert not verdict.problems
   assert (verdict.rescored.done, verdict.rescored.inexact) == (2, 0)
@@ -184,6 +184,14 @@ def test_a_sweep_of_all_of_it_is_computed_again_bit_for_bit(tmp_path, capfd):
         'splits': ('rows',),
       },
       "split 'rows' cannot be sent: a transform such as nn.vmap",
+    ),
+    (
+      {
+        'model': 'own_models:Own',
+        'model_options': ('kinds=shared',),
+        'splits': ('body', 'tw*'),
+      },
+      "split 'twice' cannot be sent: it is called more than once",
     ),
   ],
 )
