@@ -163,7 +163,7 @@ def blank(
 
 def from_variables(variables: Any) -> Targets:
   """Makes Targets of a single lane from one target that was trained elsewhere."""
-  best = Best.create(jnp.zeros(()), nn.meta.unbox(variables))
+  best = Best.create(jnp.zeros(()), 0, nn.meta.unbox(variables))
   return lanes_lib.stack([Targets(best, jnp.ones((), bool))])
 
 

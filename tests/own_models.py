@@ -26,8 +26,9 @@ class Scanned(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    axes = {'params': 0}
-    steps = nn.scan(Step, variable_axes=axes, split_rngs={'params': True}, length=3)
+    steps = nn.scan(
+      Step, variable_axes={'params': 0}, split_rngs={'params': True}, length=3
+    )
     return steps(name='steps')(x, None)[0]
 
 
@@ -61,8 +62,9 @@ class Own(nn.Module):
     x = self._draw(x, train) if 'noise' in kinds else x
     x = self._turn(x) if 'constants' in kinds else x
     if 'vmap' in kinds:
-      axes = {'params': None}
-      over = nn.vmap(Block, variable_axes=axes, split_rngs={'params': False})
+      over = nn.vmap(
+        Block, variable_axes={'params': None}, split_rngs={'params': False}
+      )
       x = over(name='rows')(x)
     if 'shared' in kinds:
       block = Block(name='twice')

@@ -82,11 +82,19 @@ class Best:
   constants: Any = dataclasses.field(default_factory=dict)
 
   @classmethod
-  def create(cls, value: jax.Array, variables: dict[str, Any]) -> 'Best':
-    """Creates the best variables of a value, of no epoch yet."""
+  def create(
+    cls, value: jax.Array, epoch: jax.Array | int, variables: dict[str, Any]
+  ) -> 'Best':
+    """Creates the best so far from all variables of the model.
+
+    Args:
+      value: [], the held-out value.
+      epoch: [], counted from 1; 0 if there is none yet.
+      variables: What `model.apply` takes.
+    """
     return cls(
       value,
-      jnp.zeros((), jnp.int32),
+      jnp.asarray(epoch, jnp.int32),
       variables['params'],
       variables.get('batch_stats', {}),
       calls.constants(variables),
@@ -125,7 +133,7 @@ def create_fit_state(
     sample: [1, ...], a blank input.
     tx: The optimiser.
   """
-  best = Best.create(jnp.full((), jnp.inf), calls.init(model, key, sample))
+  best = Best.create(jnp.full((), jnp.inf), 0, calls.init(model, key, sample))
   train = TrainState(
     step=jnp.zeros((), jnp.int32),
     params=best.params,
