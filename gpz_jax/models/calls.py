@@ -40,6 +40,23 @@ def constants(variables: Variables) -> Variables:
   return {name: tree for name, tree in variables.items() if name not in LEARNED}
 
 
+def pack(variables: Variables) -> Variables:
+  """The collections beside params as one tree: batch_stats, and '/name' of the others.
+
+  A model without collections of its own then has the tree it always had, and its
+  checkpoints can be read.
+  """
+  packed = {f'/{name}': tree for name, tree in constants(variables).items()}
+  return {**variables.get('batch_stats', {}), **packed}
+
+
+def unpack(params: Any, packed: Variables) -> Variables:
+  """The variables `model.apply` takes, of its params and of what `pack` gave."""
+  stats = {name: tree for name, tree in packed.items() if name[:1] != '/'}
+  own = {name[1:]: tree for name, tree in packed.items() if name[:1] == '/'}
+  return {'params': params, 'batch_stats': stats, **own}
+
+
 def evaluation_key(draw: jax.Array | np.integer | int) -> jax.Array:
   """The key of a batch in evaluation, where no lane has a key of its own.
 

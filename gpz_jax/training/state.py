@@ -4,7 +4,6 @@ Model and optimiser stay outside, so that stacking, donating and restoring lanes
 plain tree operations.
 """
 
-import dataclasses
 from typing import Any
 
 import chex
@@ -22,18 +21,16 @@ class TrainState(flax.struct.PyTreeNode):
 
   step: jax.Array  # [] int32, steps taken while the lane was finite
   params: Any
-  batch_stats: Any  # {} without batch norm
+  batch_stats: Any  # what `calls.pack` gives; {} without batch norm and constants
   opt_state: Any
   is_finite: (
     jax.Array
   )  # [] bool; False from the first non-finite step on, which froze it
-  # Collections of the model's own by name; {} without any.
-  constants: Any = dataclasses.field(default_factory=dict)
 
   @property
   def variables(self) -> dict[str, Any]:
     """The variables `model.apply` takes."""
-    return _join(self)
+    return calls.unpack(self.params, self.batch_stats)
 
 
 @flax.struct.dataclass
@@ -78,8 +75,7 @@ class Best:
   value: jax.Array  # [] infinite if there is none yet
   epoch: jax.Array  # [] int32, counted from 1; 0 if there is none yet
   params: Any
-  batch_stats: Any
-  constants: Any = dataclasses.field(default_factory=dict)
+  batch_stats: Any  # as in TrainState
 
   @classmethod
   def create(
@@ -96,19 +92,13 @@ class Best:
       value,
       jnp.asarray(epoch, jnp.int32),
       variables['params'],
-      variables.get('batch_stats', {}),
-      calls.constants(variables),
+      calls.pack(variables),
     )
 
   @property
   def variables(self) -> dict[str, Any]:
     """The variables `model.apply` takes."""
-    return _join(self)
-
-
-def _join(state: 'TrainState | Best') -> dict[str, Any]:
-  learned = {'params': state.params, 'batch_stats': state.batch_stats}
-  return learned | state.constants
+    return calls.unpack(self.params, self.batch_stats)
 
 
 class FitState(flax.struct.PyTreeNode):
@@ -140,6 +130,5 @@ def create_fit_state(
     batch_stats=best.batch_stats,
     opt_state=tx.init(best.params),
     is_finite=jnp.ones((), bool),
-    constants=best.constants,
   )
   return FitState(train, Plateau.create(), best)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gpz_jax.models import calls
 from gpz_jax.training.state import TrainState
 from gpz_jax.types import Mean
 
@@ -107,7 +108,7 @@ def train_step(
   proposed = state.replace(
     step=state.step + 1,
     params=optax.apply_updates(state.params, updates),
-    batch_stats=batch_stats,
+    batch_stats=calls.pack({**state.variables, 'batch_stats': batch_stats}),
     opt_state=opt_state,
   )
   finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))

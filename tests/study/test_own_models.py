@@ -109,6 +109,12 @@ def test_constants_are_those_of_the_lane_and_do_not_train(noisy, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, restored[0], found)
 
 
+def test_a_model_without_constants_is_saved_as_ever():
+  like = jax.eval_shape(lambda: targets.blank(make(''), IMAGE, 2))
+  assert set(vars(like.best)) == {'value', 'epoch', 'params', 'batch_stats'}
+  assert like.best.batch_stats == {}
+
+
 def test_constants_are_imported_with_the_weights():
   model = make('constants')
   variables = calls.init(model, jax.random.key(1), jnp.zeros((1, *IMAGE)))
