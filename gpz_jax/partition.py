@@ -4,8 +4,6 @@ A split is a named linen module whose output is the activation that would be sen
 Any linen module with named blocks can be cut: nothing here knows a model class.
 """
 
-import fnmatch
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,105 +14,46 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import jaxpr_costs
-from gpz_jax.types import PREDICTION, InputError, hint
+from gpz_jax.models import calls
+from gpz_jax.models.calls import arbitrary_variables
+from gpz_jax.splits import Splits, find_sown, find_splits, list_splits, select_splits
+from gpz_jax.types import PREDICTION, InputError
+
+__all__ = [
+  'Splits',
+  'arbitrary_variables',
+  'capture',
+  'check_cuts',
+  'cloud',
+  'edge',
+  'find_splits',
+  'list_splits',
+  'select_splits',
+  'split_costs',
+  'true_cuts',
+]
 
 Variables = dict[str, Any]
 
 
-def list_splits(
-  model: nn.Module, image_shape: tuple[int, int, int], *, where: str = '*'
-) -> dict[str, jax.ShapeDtypeStruct]:
-  """The modules after which `model` might be cut, in forward order.
-
-  Args:
-    model: called as `model(image, train=False)`; returns logits.
-    image_shape: (H, W, C).
-    where: a glob on the module path ('unit_3/conv_1'). The default lists the direct
-      children of the model; a pattern with '/' reaches deeper.
-
-  Returns:
-    Name -> activation shape without the batch, in the order in which the modules end.
-    A module is left out if it is called twice, does not return one array, has a slash
-    in its name, or gives the logits themselves. `check_cuts` finds out whether a name
-    is a true cut.
-  """
-  # Filled while tracing. Its keys keep the forward order; the dictionary that
-  # eval_shape returns has them sorted.
-  outputs: dict[str, list[Any]] = {}
-
-  # The order in which modules are left is the forward order of their outputs; a module
-  # that contains another is left after it.
-  def note(call, args, kwargs, context):
-    result = call(*args, **kwargs)
-    path = '/'.join(context.module.path)
-    is_addressable = not any('/' in name for name in context.module.path)
-    if context.method_name == '__call__' and path and is_addressable:
-      outputs.setdefault(path, []).append(result)
-    return result
-
-  def trace(image):
-    with nn.intercept_methods(note):
-      logits, _ = model.init_with_output(jax.random.key(0), image, train=False)
-    return logits, dict(outputs)
-
-  image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
-  logits, found = jax.eval_shape(trace, image)
-  splits = {}
-  for path in outputs:
-    calls = found[path]
-    single = len(calls) == 1 and hasattr(calls[0], 'shape')
-    listed = path.count('/') == where.count('/') and fnmatch.fnmatchcase(path, where)
-    if single and listed and calls[0].shape[:1] == (2,):
-      splits[path] = jax.ShapeDtypeStruct(calls[0].shape[1:], calls[0].dtype)
-  last = next(reversed(splits), None)
-  if last is not None and splits[last].shape == logits.shape[1:]:
-    del splits[last]  # the logits: nothing is left for the cloud
-  return splits
-
-
-def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ...]:
-  """The splits that `wanted` names, in forward order.
-
-  Args:
-    wanted: Names, globs ('feat_*') or the number that a name ends in ('30'). Where
-      these numbers are positions, the position of a name without a number will do too:
-      '1' is `input_layer`.
-    splits: All names, in forward order.
-
-  Raises:
-    InputError: an entry names no split.
-  """
-  chosen = set()
-  for entry in wanted:
-    found = _by_number(entry, splits) or fnmatch.filter(splits, entry)
-    if not found:
-      raise InputError(f"split '{entry}' is not in the model{hint(entry, splits)}")
-    chosen.update(found)
-  return tuple(name for name in splits if name in chosen)
-
-
-def _by_number(entry: str, splits: Sequence[str]) -> list[str]:
-  numbers = [name.rpartition('_')[2] for name in splits]
-  found = [name for name, n in zip(splits, numbers, strict=True) if n == entry]
-  are_positions = all(
-    int(n) == i for i, n in enumerate(numbers, 1) if n.isdecimal()
-  ) and any(n.isdecimal() for n in numbers)
-  if found or not (are_positions and entry.isdecimal()):
-    return found
-  return list(splits[int(entry) - 1 : int(entry)]) if int(entry) else []
-
-
 def capture(
-  model: nn.Module, variables: Variables, images: jax.Array, splits: Sequence[str]
+  model: nn.Module,
+  variables: Variables,
+  images: jax.Array,
+  splits: Sequence[str],
+  *,
+  key: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """One forward pass that also returns the activations at `splits`.
 
   Args:
     model: the target.
-    variables: its parameters and batch statistics. `targets.capture` takes what
-      `targets.train` returns instead.
+    variables: its parameters, batch statistics and constants. `targets.capture` takes
+      what `targets.train` returns instead.
     images: [B, H, W, C] float32 in [0, 1].
     splits: names from `list_splits`, or PREDICTION for the logits.
+    key: the key of what the model draws, if it does so in evaluation; by default the
+      same in each call, see `calls.lend_keys`.
 
   Returns:
     Logits [B, K] and name -> activation [B, ...].
@@ -128,36 +67,41 @@ def capture(
     )
   chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
   wanted = {tuple(split.split('/')) for split in splits if split != PREDICTION}
-  logits, state = model.apply(
-    variables,
-    images,
-    train=False,
-    capture_intermediates=lambda module, method: (
-      method == '__call__' and module.path in wanted
-    ),
-    mutable=['intermediates'],
-  )
+
+  def apply(rngs):
+    return model.apply(
+      variables,
+      images,
+      train=False,
+      capture_intermediates=lambda module, method: (
+        method == '__call__' and module.path in wanted
+      ),
+      mutable=['intermediates'],
+      rngs=rngs,
+    )
+
+  logits, state = calls.lend_keys(apply, key)
+  found = {split: find_sown(state, split) for split in splits if split != PREDICTION}
+  if hidden := [split for split, sown in found.items() if not sown]:
+    raise KeyError(hidden[0])
   return logits, {
-    split: logits if split == PREDICTION else _captured(state, split)
-    for split in splits
+    split: logits if split == PREDICTION else found[split][0] for split in splits
   }
 
 
-def _captured(state: Any, split: str) -> jax.Array:
-  node = state['intermediates']
-  for name in split.split('/'):
-    node = node[name]
-  return node['__call__'][0]
-
-
 def edge(
-  model: nn.Module, variables: Variables, images: jax.Array, split: str
+  model: nn.Module,
+  variables: Variables,
+  images: jax.Array,
+  split: str,
+  *,
+  key: jax.Array | None = None,
 ) -> jax.Array:
   """What the device sends: the activation [B, ...] at `split` for images [B, H, W, C].
 
   Under jit the compiler drops everything behind the split.
   """
-  return capture(model, variables, images, (split,))[1][split]
+  return capture(model, variables, images, (split,), key=key)[1][split]
 
 
 def cloud(
@@ -167,6 +111,7 @@ def cloud(
   split: str,
   *,
   image_shape: tuple[int, int, int],
+  key: jax.Array | None = None,
 ) -> jax.Array:
   """What the cloud computes: logits [B, K] from the activation [B, ...] at `split`.
 
@@ -187,8 +132,12 @@ def cloud(
 
   # The edge still has to be traced, so it gets images of zeros.
   blank = jnp.zeros((len(activation), *image_shape), jnp.float32)
-  with nn.intercept_methods(resume):
-    return jnp.asarray(model.apply(variables, blank, train=False))
+
+  def apply(rngs):
+    with nn.intercept_methods(resume):
+      return jnp.asarray(model.apply(variables, blank, train=False, rngs=rngs))
+
+  return calls.lend_keys(apply, key)
 
 
 def true_cuts(
@@ -213,26 +162,6 @@ def true_cuts(
     split: bool(np.allclose(logits, found, rtol=1e-4, atol=1e-5))
     for split, found in resumed.items()
   }
-
-
-def arbitrary_variables(model: nn.Module, image_shape: tuple[int, int, int]):
-  """Variables of the right shapes, under which no two activations agree by chance.
-
-  They are enough to check cuts with, and spare compiling the model's initialisers.
-  """
-  blank = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  shapes = jax.eval_shape(
-    lambda x: model.init(jax.random.key(0), x, train=False), blank
-  )
-  rng = np.random.default_rng(0)
-
-  def draw(leaf):
-    if leaf.ndim < 2:  # biases, norms: positive, so that variances are
-      return rng.uniform(0.5, 1.5, leaf.shape).astype(leaf.dtype)
-    fan_in = math.prod(leaf.shape[:-1])
-    return (rng.normal(size=leaf.shape) / math.sqrt(fan_in)).astype(leaf.dtype)
-
-  return jax.tree.map(draw, shapes)
 
 
 def check_cuts(
@@ -277,9 +206,7 @@ def split_costs(
   """
   splits = tuple(list_splits(model, image_shape) if splits is None else splits)
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  variables = jax.eval_shape(
-    lambda x: model.init(jax.random.key(0), x, train=False), image
-  )
+  variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), image)
 
   def outputs(variables, x):
     logits, sent = capture(model, variables, x, splits)

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from gpz_jax import partition
+from gpz_jax.models import calls
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -155,7 +156,7 @@ def blank(
   """Makes targets of the right structure and shapes to restore a checkpoint into."""
 
   def one(_: jax.Array) -> Targets:
-    variables = model.init(jax.random.key(0), jnp.zeros((1, *image_shape)), train=False)
+    variables = calls.init(model, jax.random.key(0), jnp.zeros((1, *image_shape)))
     return lanes_lib.take(from_variables(variables), 0)
 
   return jax.vmap(one)(jnp.arange(num_lanes))
@@ -163,12 +164,7 @@ def blank(
 
 def from_variables(variables: Any) -> Targets:
   """Makes Targets of a single lane from one target that was trained elsewhere."""
-  best = Best(
-    value=jnp.zeros(()),
-    epoch=jnp.zeros((), jnp.int32),
-    params=variables['params'],
-    batch_stats=variables.get('batch_stats', {}),
-  )
+  best = Best.create(jnp.zeros(()), 0, nn.meta.unbox(variables))
   return lanes_lib.stack([Targets(best, jnp.ones((), bool))])
 
 
@@ -224,14 +220,13 @@ def _make_loss(
     image = augment.augment(
       augment_key, pixels(images, batch.index), flip=recipe.flip, jitter=recipe.jitter
     )
-    logits, updated = engine.apply(
-      model,
-      variables,
-      image,
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': dropout_key},
-    )
+
+    def apply(rngs):
+      return engine.apply(
+        model, variables, image, train=True, mutable=['batch_stats'], rngs=rngs
+      )
+
+    logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
     alpha = effective_alpha(lane['alpha'], info.progress)
     soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
@@ -241,13 +236,13 @@ def _make_loss(
 
 
 def make_evaluation(
-  classify: Callable[[Any, Any, jax.Array], jax.Array], num_examples: int
+  classify: Callable[[Any, Any, jax.Array, jax.Array], jax.Array], num_examples: int
 ) -> Evaluation:
   """Makes the evaluation of classifiers: the means of nll (nats) and error.
 
   Args:
-    classify: Computes logits [B, K] from variables, lane and images [B, H, W, C] in
-      [0, 1].
+    classify: Computes logits [B, K] from variables, lane, images [B, H, W, C] in
+      [0, 1], and from the key of what the model may draw in evaluation.
     num_examples: N, the number of held-out examples.
 
   Returns:
@@ -257,7 +252,8 @@ def make_evaluation(
 
   def evaluate(variables: Any, lane: LaneArrays, shared: Shared, batch: Batch) -> Means:
     images, labels = shared[HELD_OUT]
-    logits = classify(variables, lane, pixels(images, batch.index))
+    key = calls.evaluation_key(batch.index[0])
+    logits = classify(variables, lane, pixels(images, batch.index), key)
     label = labels[batch.index]
     nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
     wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
@@ -267,8 +263,12 @@ def make_evaluation(
 
 
 def _classify(model: nn.Module, engine: Engine):
-  def classify(variables, lane, images):
+  def classify(variables, lane, images, key):
     del lane
-    return engine.apply(model, variables, images, train=False)
+
+    def apply(rngs):
+      return engine.apply(model, variables, images, train=False, rngs=rngs)
+
+    return calls.lend_keys(apply, key)
 
   return classify

@@ -18,6 +18,7 @@ FLOORS = (
   'metrics',
   'data',
   'models',
+  'splits',
   'partition',
   'training',
   'interop',

@@ -155,7 +155,7 @@ def _load_safely(path: pathlib.Path) -> Any:
   import torch
 
   try:
-    passed_over = [(_PassedOver, name) for name in _NUMPY]
+    passed_over: list[Any] = [(_PassedOver, name) for name in _NUMPY]
     with warnings.catch_warnings(), torch.serialization.safe_globals(passed_over):
       # torch's own words on a file would stand beside our one line
       warnings.simplefilter('ignore')

@@ -20,6 +20,7 @@ from flax import traverse_util
 from gpz_jax import models
 from gpz_jax.interop import layouts, names
 from gpz_jax.interop.files import load_state_dict
+from gpz_jax.models import calls
 from gpz_jax.types import InputError
 
 __all__ = ['import_weights', 'load_state_dict']
@@ -52,16 +53,20 @@ def import_weights(
     **options: the model's own fields, such as `head`.
 
   Returns:
-    The collections `model.init` gives, float32: {'params', 'batch_stats'}, or
-    {'params'} for a model without batch norm.
+    The collections `model.init` gives, floats in float32: {'params', 'batch_stats'}, or
+    {'params'} for a model without batch norm. Collections of the model's own are read
+    from the state dict as well: they may be drawn at random, so that a fresh one would
+    be another function.
 
   Raises:
     InputError: There is no table for the model; names are missing or unexpected; or
       arrays have the wrong shape, no finite numbers or negative variances.
   """
   model = models.make(model_name, num_classes=num_classes, **options)
-  shapes = _variable_shapes(model, image_shape)
-  if all(name.startswith(('params/', 'batch_stats/')) for name in state_dict):
+  wanted = _variable_shapes(model, image_shape)
+  shapes = {name: leaf.shape for name, leaf in wanted.items()}
+  collections = {name.partition('/')[0] + '/' for name in shapes} | {'batch_stats/'}
+  if all(name.startswith(tuple(collections)) for name in state_dict):
     table = [names.Entry(name, name, layouts.same) for name in shapes]
   elif type(model) in names.TABLES:
     table = list(names.TABLES[type(model)](model, image_shape))
@@ -79,7 +84,9 @@ def import_weights(
   flat = {}
   for entry in table:
     array = entry.layout.to_linen(state_dict[entry.torch], shapes[entry.linen])
-    flat[entry.linen] = jnp.asarray(array, jnp.float32)
+    dtype = wanted[entry.linen].dtype  # a constant may be an index or a mask
+    is_float = jnp.issubdtype(dtype, jnp.floating)
+    flat[entry.linen] = jnp.asarray(array, jnp.float32 if is_float else dtype)
   return traverse_util.unflatten_dict(flat, sep='/')
 
 
@@ -129,16 +136,15 @@ def _without_backbone(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndar
 
 def _variable_shapes(
   model: nn.Module, image_shape: tuple[int, int, int]
-) -> dict[str, tuple[int, ...]]:
-  """'params/feat_3/Conv_0/kernel' -> shape, for every variable of the model."""
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """'params/feat_3/Conv_0/kernel' -> shape and dtype, for every variable."""
   image = jnp.zeros((1, *image_shape))
-
-  def init():  # without the boxes of nn.with_partitioning, which arrays do not have
-    return nn.meta.unbox(model.init(jax.random.key(0), image, train=False))
-
-  variables = jax.eval_shape(init)
+  variables = jax.eval_shape(lambda: calls.init(model, jax.random.key(0), image))
   leaves = jax.tree_util.tree_leaves_with_path(variables)
-  return {'/'.join(part.key for part in path): leaf.shape for path, leaf in leaves}
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in leaves
+  }
 
 
 def _problems(

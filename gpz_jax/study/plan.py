@@ -14,6 +14,7 @@ import numpy as np
 
 from gpz_jax import checkpoints, data, models, results
 from gpz_jax.interop import torch as interop
+from gpz_jax.models import calls
 from gpz_jax.study import fields
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
 from gpz_jax.study.serialization import first_difference
@@ -154,27 +155,35 @@ def _check_passes(
 ) -> None:
   """Traces the model as training and evaluation will call it.
 
-  `init` lends every random stream and makes every collection; these calls do not.
+  `init` makes every collection and lets the model write to it; these calls do not.
 
   Raises:
-    InputError: The model has a collection of its own, draws random numbers in
-      evaluation or from another stream than dropout, or writes anything but
-      batch_stats in training.
+    InputError: The model writes in evaluation, or anything but batch_stats in training;
+      it makes a collection only then; or its constants are no plain arrays.
   """
-  if own := sorted(variables.keys() - {'params', 'batch_stats'}):
-    raise InputError(
-      f"--model={config.model} has the collection '{own[0]}'; only params and"
-      ' batch_stats are carried: make it a constant of the module, or a parameter'
-    )
+  variables = jax.eval_shape(nn.meta.unbox, variables)
+  if calls.constants(variables):  # made for one image, and then given many
+    one = jax.ShapeDtypeStruct((1, *image.shape[1:]), image.dtype)
+    variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), one)
+  for leaf in jax.tree.leaves(calls.constants(variables)):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      raise InputError(
+        f'--model={config.model} keeps a random key in a collection, which no'
+        ' checkpoint can hold; keep jax.random.key_data of it'
+      )
 
   def evaluate(variables, images):
-    return model.apply(variables, images, train=False)
+    return calls.lend_keys(
+      lambda rngs: model.apply(variables, images, train=False, rngs=rngs)
+    )
 
   def train(variables, images):
-    rngs = {'dropout': jax.random.key(0)}
-    return model.apply(
-      variables, images, train=True, mutable=['batch_stats'], rngs=rngs
-    )
+    def apply(rngs):
+      return model.apply(
+        variables, images, train=True, mutable=['batch_stats'], rngs=rngs
+      )
+
+    return calls.lend_keys(apply, dropout=jax.random.key(0))
 
   for name, call in (('evaluation', evaluate), ('training', train)):
     try:
@@ -182,16 +191,19 @@ def _check_passes(
     except Exception as error:  # anything may go wrong in a foreign module
       raise InputError(
         f'--model={config.model} can be initialised, but not called in {name}'
-        f' ({first_line(error)}); in evaluation it gets no random stream and may write'
-        ' nothing,'
-        " in training it gets the stream 'dropout' and may write batch_stats"
+        f' ({first_line(error)}); in evaluation it may write nothing, in training only'
+        ' batch_stats, and every collection must be there after initialisation'
       ) from error
-  before = jax.tree.structure(variables.get('batch_stats', {}))
-  if jax.tree.structure(found[1].get('batch_stats', {})) != before:
+  if _forms(found[1].get('batch_stats')) != _forms(variables.get('batch_stats')):
     raise InputError(
       f'--model={config.model} has other batch_stats in training than after'
-      ' initialisation; make all of them in both'
+      ' initialisation; make all of them in both, of one shape and dtype'
     )
+
+
+def _forms(tree: Any) -> Any:
+  """The shape and dtype of each leaf; {} where there is no tree."""
+  return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree or {})
 
 
 def _load_weights(config: StudyConfig, task: Task) -> Any:

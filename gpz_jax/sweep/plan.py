@@ -1,6 +1,7 @@
 """A sweep worked out: everything that is known before anything is trained."""
 
 import dataclasses
+import fnmatch
 import itertools
 from typing import Any
 
@@ -142,19 +143,25 @@ class _Splits:
 
 def _list_splits(study: StudyPlan, config: SweepConfig) -> _Splits:
   shape = study.task.image_shape
-  listed = partition.list_splits(study.model, shape, where=config.split_where)
+  found = partition.find_splits(study.model, shape, where=config.split_where)
+  listed, left_out = found.shapes, found.left_out
+  wanted = study.paper_splits() if config.splits == ('paper',) else config.splits
+  for entry in wanted:
+    met = fnmatch.filter(left_out, entry)
+    if met and not fnmatch.filter(listed, entry):
+      raise InputError(f"split '{met[0]}' cannot be sent: {left_out[met[0]]}")
   if not listed:
+    why = ''.join(f'; {name}: {reason}' for name, reason in left_out.items())
     raise InputError(
       f'--split_where={config.split_where} meets no module of {config.model} that'
-      " returns one array; try '*' or '*/*'"
+      f" returns one array; try '*' or '*/*'{why}"
     )
-  wanted = config.splits
-  if wanted == ('paper',):
-    wanted = study.paper_splits()
   chosen = partition.select_splits(wanted, tuple(listed))
   named = _named(wanted, tuple(listed))
+  met = {name for entry in wanted for name in fnmatch.filter(left_out, entry)}
+  dropped = {name: reason for name, reason in left_out.items() if name in met}
   logits = jax.ShapeDtypeStruct((study.task.num_classes,), jnp.float32)
-  return _Splits(listed | {PREDICTION: logits}, chosen, named, {})
+  return _Splits(listed | {PREDICTION: logits}, chosen, named, dropped)
 
 
 def _named(entries: tuple[str, ...], splits: tuple[str, ...]) -> set[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gpz_jax import interruption
 from gpz_jax.data import eval_order
+from gpz_jax.models import calls
 from gpz_jax.targets import Convention
 from gpz_jax.theory import entropy, gradients, information, radius, summaries
 from gpz_jax.theory.quantity import Quantity
@@ -143,7 +144,7 @@ def capture_on_host(
   batches: dict[str, list[np.ndarray]] = {split: [] for split in splits}
   for rows, mask in zip(index, masks, strict=True):
     interruption.check()
-    sent = _capture_batch(model, splits, engine, variables, images[rows])
+    sent = _capture_batch(model, splits, engine, variables, images[rows], rows[0])
     for split in splits:
       batches[split].append(np.asarray(sent[split])[mask == 1])
   return {split: np.concatenate(parts) for split, parts in batches.items()}
@@ -212,9 +213,10 @@ def _extend(
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _capture_batch(model, splits, engine, variables, images):
+def _capture_batch(model, splits, engine, variables, images, row):
   @engine.traced
   def run(variables, images):
-    return summaries.capture_known(model, variables, images, splits)[1]
+    key = calls.evaluation_key(row)
+    return summaries.capture_known(model, variables, images, splits, key=key)[1]
 
   return run(variables, images.astype(jnp.float32) / 255)

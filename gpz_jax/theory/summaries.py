@@ -129,7 +129,12 @@ def radius_share(distance: np.ndarray, label: np.ndarray, between: float) -> flo
 
 
 def capture_known(
-  model: nn.Module, variables: Any, images: jax.Array, splits: tuple[str, ...]
+  model: nn.Module,
+  variables: Any,
+  images: jax.Array,
+  splits: tuple[str, ...],
+  *,
+  key: jax.Array | None = None,
 ) -> tuple[jax.Array, SplitActivations]:
   """`partition.capture`, with an InputError for a split that is not in the model.
 
@@ -138,6 +143,7 @@ def capture_known(
     variables: Its parameters and batch statistics.
     images: [B, H, W, C] in [0, 1].
     splits: Names of modules of the model.
+    key: The key of what the model may draw, see `partition.capture`.
 
   Returns:
     The logits [B, K] and the activations at the splits.
@@ -146,7 +152,7 @@ def capture_known(
     InputError: A split is not in the model.
   """
   try:
-    return partition.capture(model, variables, images, splits)
+    return partition.capture(model, variables, images, splits, key=key)
   except KeyError as error:
     raise InputError(
       f'one of the splits {splits} is not in the model ({error} is missing); see '

@@ -16,6 +16,7 @@ import numpy as np
 from jax import lax
 
 from gpz_jax.data import eval_order
+from gpz_jax.models import calls
 from gpz_jax.targets import Convention, pixels, smooth_labels
 from gpz_jax.theory import brackets, summaries
 from gpz_jax.theory.brackets import Classes, Examined, SplitActivations
@@ -226,8 +227,6 @@ def _perturb(
   """
 
   def forward(offsets: SplitActivations) -> tuple[jax.Array, SplitActivations]:
-    sent = {}
-
     def add(call, args, kwargs, context):
       result = call(*args, **kwargs)
       split = '/'.join(context.module.path)
@@ -236,8 +235,11 @@ def _perturb(
       sent[split] = result
       return result + offsets[split]
 
-    with nn.intercept_methods(add):
-      logits = model.apply(variables, images, train=False)
-    return jnp.asarray(logits), sent
+    def apply(rngs):
+      with nn.intercept_methods(add):
+        return jnp.asarray(model.apply(variables, images, train=False, rngs=rngs))
+
+    sent = {}
+    return calls.lend_keys(apply), sent  # a second call writes over what the first sent
 
   return forward

@@ -158,7 +158,7 @@ class Trainer:
     )
     value = values[self.objective.select_on]
     better = (value < fit.best.value) & self.objective.eligible(lane, progress)
-    candidate = Best(value, epoch, fit.train.params, fit.train.batch_stats)
+    candidate = Best.create(value, epoch, fit.train.variables)
     best = jax.tree.map(
       lambda new, old: jnp.where(better, new, old), candidate, fit.best
     )

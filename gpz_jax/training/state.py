@@ -13,13 +13,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gpz_jax.models import calls
+
 
 class TrainState(flax.struct.PyTreeNode):
   """One lane; stacked over lanes every leaf has L in front."""
 
   step: jax.Array  # [] int32, steps taken while the lane was finite
   params: Any
-  batch_stats: Any  # {} without batch norm
+  batch_stats: Any  # what `calls.pack` gives; {} without batch norm and constants
   opt_state: Any
   is_finite: (
     jax.Array
@@ -28,7 +30,7 @@ class TrainState(flax.struct.PyTreeNode):
   @property
   def variables(self) -> dict[str, Any]:
     """The variables `model.apply` takes."""
-    return {'params': self.params, 'batch_stats': self.batch_stats}
+    return calls.unpack(self.params, self.batch_stats)
 
 
 @flax.struct.dataclass
@@ -73,12 +75,30 @@ class Best:
   value: jax.Array  # [] infinite if there is none yet
   epoch: jax.Array  # [] int32, counted from 1; 0 if there is none yet
   params: Any
-  batch_stats: Any
+  batch_stats: Any  # as in TrainState
+
+  @classmethod
+  def create(
+    cls, value: jax.Array, epoch: jax.Array | int, variables: dict[str, Any]
+  ) -> 'Best':
+    """Creates the best so far from all variables of the model.
+
+    Args:
+      value: [], the held-out value.
+      epoch: [], counted from 1; 0 if there is none yet.
+      variables: What `model.apply` takes.
+    """
+    return cls(
+      value,
+      jnp.asarray(epoch, jnp.int32),
+      variables['params'],
+      calls.pack(variables),
+    )
 
   @property
   def variables(self) -> dict[str, Any]:
     """The variables `model.apply` takes."""
-    return {'params': self.params, 'batch_stats': self.batch_stats}
+    return calls.unpack(self.params, self.batch_stats)
 
 
 class FitState(flax.struct.PyTreeNode):
@@ -103,14 +123,12 @@ def create_fit_state(
     sample: [1, ...], a blank input.
     tx: The optimiser.
   """
-  variables = model.init(key, sample, train=False)
-  params, batch_stats = variables['params'], variables.get('batch_stats', {})
+  best = Best.create(jnp.full((), jnp.inf), 0, calls.init(model, key, sample))
   train = TrainState(
     step=jnp.zeros((), jnp.int32),
-    params=params,
-    batch_stats=batch_stats,
-    opt_state=tx.init(params),
+    params=best.params,
+    batch_stats=best.batch_stats,
+    opt_state=tx.init(best.params),
     is_finite=jnp.ones((), bool),
   )
-  best = Best(jnp.full((), jnp.inf), jnp.zeros((), jnp.int32), params, batch_stats)
   return FitState(train, Plateau.create(), best)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gpz_jax.models import calls
 from gpz_jax.training.state import TrainState
 from gpz_jax.types import Mean
 
@@ -50,7 +51,8 @@ class LossFn(Protocol):
     """Computes the loss in training mode.
 
     Args:
-      variables: 'params', which the gradient is taken of, and 'batch_stats'.
+      variables: 'params', which the gradient is taken of, 'batch_stats', and the
+        collections of the model's own.
       lane: The lane's own arrays.
       shared: The arrays that all lanes read.
       batch: The examples, which the loss looks up in `lane` or `shared`.
@@ -97,7 +99,7 @@ def train_step(
   info = StepInfo(key, progress)
 
   def loss_fn(params):
-    variables = {'params': params, 'batch_stats': state.batch_stats}
+    variables = {**state.variables, 'params': params}
     return loss(variables, lane, shared, batch, info)
 
   (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
@@ -106,7 +108,7 @@ def train_step(
   proposed = state.replace(
     step=state.step + 1,
     params=optax.apply_updates(state.params, updates),
-    batch_stats=batch_stats,
+    batch_stats=calls.pack({**state.variables, 'batch_stats': batch_stats}),
     opt_state=opt_state,
   )
   finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))

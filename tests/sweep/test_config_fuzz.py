@@ -187,7 +187,7 @@ def _quick(tmp_path_factory):
       ),
     )
     for name, key in (
-      ('list_splits', lambda model, shape, *, where: (model, shape, where)),
+      ('find_splits', lambda model, shape, *, where: (model, shape, where)),
       ('arbitrary_variables', lambda model, shape: (model, shape)),
       ('true_cuts', lambda model, v, images, splits: (model, images.shape, *splits)),
       ('split_costs', lambda model, shape, classes, splits: (model, shape, *splits)),

@@ -8,6 +8,7 @@ kept in the host's memory, and failing that in a file that is mapped into it.
 import functools
 import os
 import pathlib
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -21,6 +22,7 @@ from jax import lax
 from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.data import eval_order
+from gpz_jax.models import calls
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
@@ -107,9 +109,12 @@ def intercept(
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
   kept: Any = None
   for rows, mask in chunks(len(images)):
-    found = _intercept_chunk(
-      model, targets, images[rows], places, (dtype, bits), engine
-    )
+    chunk = images[rows]
+    # Noise that a target draws must not be that of another subset at the same place:
+    # an attack could learn it there.
+    draw = np.uint32(zlib.crc32(chunk.tobytes(), int(rows[0])))
+    form = (dtype, bits)
+    found = _intercept_chunk(model, targets, chunk, places, form, engine, draw)
     start, count = int(rows[0]), int(mask.sum())
     if kept is None:
       shape = (len(places), len(images), *found.shape[2:])
@@ -143,7 +148,7 @@ def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
   return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
 
 
-def _intercept_chunk(model, targets, images, places, form, engine) -> jax.Array:
+def _intercept_chunk(model, targets, images, places, form, engine, draw) -> jax.Array:
   """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
   wanted: dict[int, dict[str, None]] = {}
   for target, split in places:
@@ -151,19 +156,20 @@ def _intercept_chunk(model, targets, images, places, form, engine) -> jax.Array:
   found = {}
   for target, splits in wanted.items():
     interruption.check()
-    one = _run_edge(model, targets, target, images, tuple(splits), form, engine)
+    one = _run_edge(model, targets, target, images, tuple(splits), form, engine, draw)
     found[target] = jax.block_until_ready(one)
   return jnp.stack([found[target][split] for target, split in places])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4, 5, 6))
-def _run_edge(model, targets, target, images, splits, form, engine):
+def _run_edge(model, targets, target, images, splits, form, engine, draw):
   """Maps each split of one target to its activations [CHUNK, ...]."""
 
   @engine.traced
   def run(variables, images):
     images = images.astype(jnp.float32) / 255
-    _, found = partition.capture(model, variables, images, splits)
+    key = calls.evaluation_key(draw)
+    _, found = partition.capture(model, variables, images, splits, key=key)
     return {split: _send(value, split, *form) for split, value in found.items()}
 
   return run(lanes_lib.take(targets, target), images)

@@ -25,6 +25,7 @@ from gpz_jax.attacks.activation.objective import (
   make_arguments,
   make_trainer,
 )
+from gpz_jax.models import calls
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress, Trainer
 from gpz_jax.training.recipe import Recipe
@@ -109,11 +110,9 @@ def blank(
 
   def one(_: jax.Array) -> Decoders:
     sample = jnp.zeros((1, *activation_shape))
-    variables = decoder.init(jax.random.key(0), sample, train=False)
     count = jnp.zeros((), jnp.int32)
-    best = Best(
-      jnp.zeros(()), count, variables['params'], variables.get('batch_stats', {})
-    )
+    variables = calls.init(decoder, jax.random.key(0), sample)
+    best = Best.create(jnp.zeros(()), count, variables)
     return Decoders(best, jnp.ones((), bool), count)
 
   return jax.vmap(one)(jnp.arange(num_lanes))

@@ -23,7 +23,7 @@ from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Activations
 from gpz_jax.data import eval_order
-from gpz_jax.models import layers
+from gpz_jax.models import calls, layers
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress
@@ -211,8 +211,11 @@ def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
   """
 
   @engine.traced
-  def objective(guess, edge, activation):
-    found = partition.edge(model, edge, _to_pixels(guess), split)
+  def objective(guess, edge, activation, count):
+    # The attacker does not know the noise of a target that draws some, and averages
+    # over draws of its own.
+    key = calls.evaluation_key(count.astype(jnp.int32))
+    found = partition.edge(model, edge, _to_pixels(guess), split, key=key)
     axes = tuple(range(1, found.ndim))
     errors = jnp.mean(jnp.square(found - activation), axis=axes)
     prior = search.tv * total_variation(guess)
@@ -226,7 +229,7 @@ def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
 
     def body(_, state):
       gradient, errors = jax.grad(objective, has_aux=True)(
-        state.guess, edge, activation
+        state.guess, edge, activation, state.count
       )
       return amsgrad(state, gradient, search.learning_rate)._replace(errors=errors)
 

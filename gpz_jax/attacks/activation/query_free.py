@@ -21,6 +21,7 @@ import optax
 from gpz_jax import partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.optimisation import by_split
+from gpz_jax.models import calls
 from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -145,7 +146,9 @@ def _check_labels(model, targets, *datasets: Dataset) -> None:
   """
   image = jax.ShapeDtypeStruct((1, *datasets[0].image.shape[1:]), jnp.float32)
   target = jax.eval_shape(lambda tree: lanes_lib.take(tree, 0), targets)
-  logits = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), target, image)
+  logits = jax.eval_shape(
+    lambda v, x: partition.capture(model, v, x, ())[0], target, image
+  )
   highest = max(int(dataset.label.max()) for dataset in datasets)
   if highest >= logits.shape[-1]:
     raise InputError(
@@ -160,20 +163,25 @@ def _shadow_edge(model, variables, images, split: str, key):
   The batch statistics of modules that are first called behind the split stay as they
   were. Nothing then needs the shadow's own cloud, and the compiler removes it.
   """
-  edge_modules, activations = set(), []
 
-  def note(call, args, kwargs, context):
-    if not activations:
-      edge_modules.add(context.module.path)
-    result = call(*args, **kwargs)
-    if '/'.join(context.module.path) == split and context.method_name == '__call__':
-      activations.append(result)
-    return result
+  def apply(rngs):
+    edge_modules, activations = set(), []
 
-  with nn.intercept_methods(note):
-    _, state = model.apply(
-      variables, images, train=True, mutable=['batch_stats'], rngs={'dropout': key}
-    )
+    def note(call, args, kwargs, context):
+      if not activations:
+        edge_modules.add(context.module.path)
+      result = call(*args, **kwargs)
+      if '/'.join(context.module.path) == split and context.method_name == '__call__':
+        activations.append(result)
+      return result
+
+    with nn.intercept_methods(note):
+      _, state = model.apply(
+        variables, images, train=True, mutable=['batch_stats'], rngs=rngs
+      )
+    return edge_modules, activations, state
+
+  edge_modules, activations, state = calls.lend_keys(apply, key, dropout=key)
 
   def choose(path, new, old):
     module = tuple(entry.key for entry in path[:-1])
@@ -194,7 +202,12 @@ def _make_loss(model: nn.Module, split: str, engine: Engine):
       model, variables, pixels(images, batch.index), split, info.key
     )
     logits = partition.cloud(
-      model, lane['target'], activation, split, image_shape=images.shape[1:]
+      model,
+      lane['target'],
+      activation,
+      split,
+      image_shape=images.shape[1:],
+      key=info.key,
     )
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(
       logits, labels[batch.index]
@@ -206,10 +219,10 @@ def _make_loss(model: nn.Module, split: str, engine: Engine):
 
 def _classify(model: nn.Module, split: str, engine: Engine):
   @engine.traced
-  def classify(variables, lane, images):
-    sent = partition.edge(model, variables, images, split)
+  def classify(variables, lane, images, key):
+    sent = partition.edge(model, variables, images, split, key=key)
     return partition.cloud(
-      model, lane['target'], sent, split, image_shape=images.shape[1:]
+      model, lane['target'], sent, split, image_shape=images.shape[1:], key=key
     )
 
   return classify

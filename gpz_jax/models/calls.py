@@ -1,0 +1,132 @@
+"""How any model is called: its variables, and a random key for each of its streams.
+
+A model of the user's own may box its parameters, keep collections of its own and draw
+from random streams of any name (a defence by noise does, in evaluation too). All of
+that is met here, so that the rest of the library need not know of it.
+"""
+
+import math
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import errors
+
+LEARNED = ('params', 'batch_stats')  # what training moves; all else is constant
+Result = TypeVar('Result')
+Variables = dict[str, Any]
+
+
+def init(model: nn.Module, key: jax.Array, sample: jax.Array) -> Variables:
+  """The variables of a fresh model, without the boxes of `nn.with_partitioning`.
+
+  A box says how an array is laid out over a mesh of devices, which no lane is.
+
+  Args:
+    model: The module; it is called as `model(sample, train=False)`.
+    key: The key that everything is drawn from.
+    sample: [B, ...], a blank input.
+  """
+  return nn.meta.unbox(model.init(key, sample, train=False))
+
+
+def constants(variables: Variables) -> Variables:
+  """The collections of the model's own, which training leaves as they are."""
+  return {name: tree for name, tree in variables.items() if name not in LEARNED}
+
+
+def pack(variables: Variables) -> Variables:
+  """The collections beside params as one tree: batch_stats, and '/name' of the others.
+
+  A model without collections of its own then has the tree it always had, and its
+  checkpoints can be read.
+  """
+  packed = {f'/{name}': tree for name, tree in constants(variables).items()}
+  return {**variables.get('batch_stats', {}), **packed}
+
+
+def unpack(params: Any, packed: Variables) -> Variables:
+  """The variables `model.apply` takes, of its params and of what `pack` gave."""
+  stats = {name: tree for name, tree in packed.items() if name[:1] != '/'}
+  own = {name[1:]: tree for name, tree in packed.items() if name[:1] == '/'}
+  return {'params': params, 'batch_stats': stats, **own}
+
+
+def evaluation_key(draw: jax.Array | np.integer | int) -> jax.Array:
+  """The key of a batch in evaluation, where no lane has a key of its own.
+
+  All lanes draw the same noise, in all runs: lanes that are compared differ in their
+  variables alone.
+
+  Args:
+    draw: A number that tells the draws apart, such as the place of the batch.
+  """
+  return jax.random.fold_in(jax.random.key(0), draw)
+
+
+def lend_keys(
+  call: Callable[[dict[str, jax.Array]], Result],
+  key: jax.Array | None = None,
+  **rngs: jax.Array,
+) -> Result:
+  """Calls a model with a key of its own for every random stream it asks for.
+
+  A model that asks for none is called once, and its program does not change.
+
+  Args:
+    call: Applies the model with the `rngs` it is given. It is called again for each
+      stream that was missing, so that it must leave nothing behind.
+    key: The key that those of missing streams are derived from; by default that of
+      draw 0 in evaluation.
+    **rngs: The keys of streams that are known.
+  """
+  while True:
+    try:
+      return call(rngs)
+    except errors.InvalidRngError as error:
+      stream = _missing_stream(error)
+      if stream is None or stream in rngs:
+        raise
+      base = evaluation_key(0) if key is None else key
+      rngs[stream] = jax.random.fold_in(base, zlib.crc32(stream.encode()))
+
+
+def _missing_stream(error: errors.InvalidRngError) -> str | None:
+  found = re.search(r'needs PRNG for "(.+?)"', str(error))
+  return found[1] if found else None
+
+
+def arbitrary_variables(
+  model: nn.Module, image_shape: tuple[int, int, int]
+) -> Variables:
+  """Variables of the right shapes, under which no two activations agree by chance.
+
+  They are enough to check cuts with, and spare compiling the model's initialisers.
+  Constants are what the model makes them, since they may be indices or masks.
+  """
+  blank = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  shapes = jax.eval_shape(lambda x: init(model, jax.random.key(0), x), blank)
+  rng = np.random.default_rng(0)
+
+  def draw(leaf):
+    if leaf.ndim < 2:  # biases, norms: positive, so that variances are
+      return rng.uniform(0.5, 1.5, leaf.shape).astype(leaf.dtype)
+    fan_in = math.prod(leaf.shape[:-1])
+    return (rng.normal(size=leaf.shape) / math.sqrt(fan_in)).astype(leaf.dtype)
+
+  drawn = jax.tree.map(
+    draw, {name: tree for name, tree in shapes.items() if name in LEARNED}
+  )
+  if not constants(shapes):
+    return drawn
+
+  @jax.jit
+  def make(x):  # the compiler drops the initialisers of what is not returned
+    return constants(init(model, jax.random.key(0), x))
+
+  return drawn | make(jnp.zeros(blank.shape, blank.dtype))

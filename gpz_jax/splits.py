@@ -1,0 +1,149 @@
+"""Where a model can be cut: the names of its modules, and what they name.
+
+Any linen module with named blocks can be cut: nothing here knows a model class.
+"""
+
+import fnmatch
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpz_jax.types import InputError, hint
+
+
+class Splits(NamedTuple):
+  """The named modules of a model, those it might be cut after and the others."""
+
+  # Name -> activation shape without the batch, in the order in which the modules end.
+  shapes: dict[str, jax.ShapeDtypeStruct]
+  left_out: dict[str, str]  # name -> why its output cannot be sent
+
+
+def list_splits(
+  model: nn.Module, image_shape: tuple[int, int, int], *, where: str = '*'
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """The modules after which `model` might be cut, see `find_splits`."""
+  return find_splits(model, image_shape, where=where).shapes
+
+
+def find_splits(
+  model: nn.Module, image_shape: tuple[int, int, int], *, where: str = '*'
+) -> Splits:
+  """The modules after which `model` might be cut, and why the others are no such.
+
+  Args:
+    model: called as `model(image, train=False)`; returns logits.
+    image_shape: (H, W, C).
+    where: a glob on the module path ('unit_3/conv_1'). The default lists the direct
+      children of the model; a pattern with '/' reaches deeper.
+
+  Returns:
+    The splits. A module is left out if it is called twice, does not return one array,
+    has a slash in its name, or lies in a transform that hides its output. So is the one
+    that gives the logits themselves, without a reason. `partition.check_cuts` finds out
+    whether a name is a true cut.
+  """
+  # Filled while tracing. Its keys keep the forward order; the dictionary that
+  # eval_shape returns has them sorted.
+  shapes: dict[str, list[Any]] = {}
+
+  # The order in which modules are left is the forward order of their outputs; a module
+  # that contains another is left after it.
+  def note(call, args, kwargs, context):
+    result = call(*args, **kwargs)
+    path = '/'.join(context.module.path)
+    if context.method_name == '__call__' and path:
+      is_addressable = not any('/' in name for name in context.module.path)
+      shape = getattr(result, 'shape', None) if is_addressable else 'slash'
+      shapes.setdefault(path, []).append(shape)
+    return result
+
+  def trace(image):  # captures as `partition.capture` does, so that both find the same
+    with nn.intercept_methods(note):
+      return model.init_with_output(
+        jax.random.key(0),
+        image,
+        train=False,
+        mutable=True,
+        capture_intermediates=lambda module, method: method == '__call__',
+      )
+
+  image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  logits, variables = jax.eval_shape(trace, image)
+  splits = Splits({}, {})
+  for path, noted in shapes.items():
+    if path.count('/') != where.count('/') or not fnmatch.fnmatchcase(path, where):
+      continue
+    sown = find_sown(variables, path)
+    if reason := _why_not(noted, sown):
+      splits.left_out[path] = reason
+    else:
+      splits.shapes[path] = jax.ShapeDtypeStruct(sown[0].shape[1:], sown[0].dtype)
+  last = next(reversed(splits.shapes), None)
+  if last is not None and splits.shapes[last].shape == logits.shape[1:]:
+    del splits.shapes[last]  # the logits: nothing is left for the cloud
+  return splits
+
+
+def find_sown(state: Any, split: str) -> Sequence[jax.Array]:
+  """What linen captured of each call of a module; () where nothing was."""
+  node = state.get('intermediates', {})
+  for name in split.split('/'):
+    node = node.get(name, {})
+  return node.get('__call__', ())
+
+
+def _why_not(noted: list[Any], sown: Sequence[Any]) -> str:
+  """Why the output of a module cannot be sent; '' where it can.
+
+  Args:
+    noted: The shape of each of its calls, None for what is no array.
+    sown: What `capture` finds of it.
+  """
+  if noted[0] == 'slash':
+    return 'its name has a slash'
+  if not sown or (None not in noted and noted != [leaf.shape for leaf in sown]):
+    return (
+      'a transform such as nn.vmap or nn.scan hides its output; call it in a module of'
+      ' its own'
+    )
+  if len(noted) > 1:
+    return 'it is called more than once'
+  if noted[0] is None:
+    return 'it does not return one array'
+  return '' if noted[0][:1] == (2,) else 'its output has no batch in front'
+
+
+def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ...]:
+  """The splits that `wanted` names, in forward order.
+
+  Args:
+    wanted: Names, globs ('feat_*') or the number that a name ends in ('30'). Where
+      these numbers are positions, the position of a name without a number will do too:
+      '1' is `input_layer`.
+    splits: All names, in forward order.
+
+  Raises:
+    InputError: an entry names no split.
+  """
+  chosen = set()
+  for entry in wanted:
+    found = _by_number(entry, splits) or fnmatch.filter(splits, entry)
+    if not found:
+      raise InputError(f"split '{entry}' is not in the model{hint(entry, splits)}")
+    chosen.update(found)
+  return tuple(name for name in splits if name in chosen)
+
+
+def _by_number(entry: str, splits: Sequence[str]) -> list[str]:
+  numbers = [name.rpartition('_')[2] for name in splits]
+  found = [name for name, n in zip(splits, numbers, strict=True) if n == entry]
+  are_positions = all(
+    int(n) == i for i, n in enumerate(numbers, 1) if n.isdecimal()
+  ) and any(n.isdecimal() for n in numbers)
+  if found or not (are_positions and entry.isdecimal()):
+    return found
+  return list(splits[int(entry) - 1 : int(entry)]) if int(entry) else []
