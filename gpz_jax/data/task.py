@@ -117,12 +117,13 @@ def _make_task(
     **kept,
   )
   notes = (*source.notes, *(aux_source.notes if aux_source is not source else ()))
-  return dataclasses.replace(task, notes=(*notes, *_describe(task, source)))
+  notes = map(types.one_line, (*notes, *_describe(task, source)))
+  return dataclasses.replace(task, notes=tuple(notes))
 
 
 def _describe(task: types.Task, source: sources.Source) -> Iterator[str]:
   """What the task holds, and where its test images came from."""
-  names = ', '.join(task.class_names[:_SHOWN_CLASSES])
+  names = ', '.join(name[:40] for name in task.class_names[:_SHOWN_CLASSES])
   more = ', ...' if task.num_classes > _SHOWN_CLASSES else ''
   counts = [f'{len(getattr(task, part)):,} {part}' for part in _PARTS]
   height, width, channels = task.image_shape

@@ -6,6 +6,7 @@ table may give the labels, see `labels`. Images are turned as their EXIF orienta
 says. Transparent ones are put on white.
 """
 
+import collections
 import pathlib
 from collections.abc import Iterator
 
@@ -92,10 +93,9 @@ def _hold_out(
   is_test = subsets.hold_out(names, [each.label for each in train], test_share)
   test = [each for each, held in zip(train, is_test, strict=True) if held]
   rest = [each for each, held in zip(train, is_test, strict=True) if not held]
-  counts = [[e.label for e in test].count(name) for name in {e.label for e in test}]
-  several = (
-    f'{min(counts)} to {max(counts)}' if min(counts) < max(counts) else counts[0]
-  )
+  counts = collections.Counter(each.label for each in test).values()
+  least, most = min(counts), max(counts)
+  several = f'{least} to {most}' if least < most else least
   return {**examples, 'train': rest, 'test': test}, (
     f'test images are {len(test):,} of the {len(train):,} in'
     f' {places.parts.get("train", places.root)}: --test_share={test_share:g} of each'
@@ -110,7 +110,10 @@ def _note_absent(
     there = {each.label for each in examples.get(part, ())}
     absent = [name for name in class_names if name not in there]
     if absent and there:
-      yield f'{len(absent)} classes have no {part} images, the first {absent[0]!r}'
+      yield (
+        f'there are no {part} images of {len(absent)} of {len(class_names)} classes, the'
+        f' first of them {absent[0]!r}'
+      )
 
 
 def _read(

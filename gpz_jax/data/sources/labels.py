@@ -76,10 +76,12 @@ def _take_labels(
     name, label = row.get(_FILE), row.get(_LABEL)
     if not isinstance(name, str) or isinstance(label, bool | float | dict | list):
       raise _bad(file, f'has the {_FILE} {name!r} with the {_LABEL} {label!r}')
-    path = pathlib.Path(os.path.normpath(file.parent / name))
-    if label in (None, '') or not path.is_relative_to(file.parent):
-      problem = f'no {_LABEL}' if label in (None, '') else 'a place outside the folder'
+    within = pathlib.PurePath(os.path.normpath(name))
+    is_outside = within.is_absolute() or '..' in within.parts
+    if label in (None, '') or is_outside:
+      problem = 'a place outside the folder' if is_outside else f'no {_LABEL}'
       raise _bad(file, f'gives {name!r} {problem}')
+    path = file.parent / within
     if path in labels:
       raise _bad(file, f'names {name!r} twice')
     labels[path] = str(label)

@@ -52,8 +52,8 @@ def find(
     InputError: the name is unknown, its data is missing or unreadable, or a share is
       given beside a test subset.
   """
-  path = base.expand('dataset', name.removeprefix(FOLDER_PREFIX))
-  if name.startswith(FOLDER_PREFIX) or _is_folder(name, path, data_dir):
+  if name.startswith(FOLDER_PREFIX) or _is_folder(name, data_dir):
+    path = base.expand('dataset', name.removeprefix(FOLDER_PREFIX))
     return folder.open_source(path, test_share=test_share, is_aux=is_aux)
   source = _find_named(name, data_dir)
   if test_share is None:
@@ -111,9 +111,12 @@ def canonical_name(name: str) -> str:
   return f'{base_name}/{config}'
 
 
-def _is_folder(name: str, path: pathlib.Path, data_dir: pathlib.Path) -> bool:
+def _is_folder(name: str, data_dir: pathlib.Path) -> bool:
   """Whether a name is the path of a folder, and not what a dataset is called."""
-  if not name or not os.path.isdir(path):
+  try:
+    if not name or not os.path.isdir(base.expand('dataset', name)):
+      return False
+  except types.InputError:  # no system has such a path
     return False
   base_name = name.split('/')[0]
   is_prepared = bool(base_name) and os.path.isdir(data_dir / base_name)

@@ -1,4 +1,4 @@
-"""metadata.csv and metadata.jsonl: labels of images, or a sentence that says why not."""
+"""metadata.csv and metadata.jsonl: labels of images, or why there are none."""
 
 import json
 import os
@@ -21,10 +21,7 @@ def root(tmp_path, write_image):
 
 
 def rows(count=12, **columns):
-  return [
-    {'file_name': f'{i}.png', 'label': i % 3} | {k: v for k, v in columns.items()}
-    for i in range(count)
-  ]
+  return [{'file_name': f'{i}.png', 'label': i % 3, **columns} for i in range(count)]
 
 
 def write_csv(file, listed):
@@ -40,9 +37,8 @@ def write_jsonl(file, listed):
   ('name', 'write'), [('metadata.csv', write_csv), ('metadata.jsonl', write_jsonl)]
 )
 def test_labels_come_from_a_table(name, write, root, caplog):
-  write(
-    root / name, [*rows(note='x'), {'file_name': 'more/0.png', 'label': 0, 'n': ''}]
-  )
+  nested = {'file_name': 'more/0.png', 'label': 0, 'n': ''}
+  write(root / name, [*rows(n='x'), nested])
   source = folder.open_source(root, test_share=0.25)
   assert source.class_names == ('0', '1', '2')
   assert source.counts == {'train': 10, 'test': 3}

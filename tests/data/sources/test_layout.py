@@ -1,4 +1,4 @@
-"""Folders of images as people have them: names of subsets, flat ones, held-out tests."""
+"""Folders of images as people have them: names of subsets, and flat ones."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,9 @@ def test_classes_without_images_are_named(fill, tmp_path):
   fill('train', 5, ('a', 'b', 'c'))
   fill('test', 2, ('a', 'b'))
   notes = ' '.join(load(tmp_path).notes)
-  assert "1 classes have no test images, the first 'c'" in notes
+  assert (
+    "there are no test images of 1 of the 3 classes, the first of them 'c'" in notes
+  )
 
 
 def test_flat_folders_are_divided_class_by_class(fill, tmp_path):
@@ -133,7 +135,7 @@ def test_a_share_that_leaves_a_class_nothing_is_refused(share, message, fill, tm
 def test_one_image_cannot_be_divided(fill, tmp_path):
   fill('flat', 5, ('a',))
   fill('flat', 1, ('b',))
-  with pytest.raises(types.InputError, match="'b' has 1 image, .* add images, or"):
+  with pytest.raises(types.InputError, match=r"'b' has 1 image, .* add images, or"):
     load(tmp_path / 'flat', test_share=0.5)
 
 
