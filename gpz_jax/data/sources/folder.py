@@ -111,8 +111,8 @@ def _note_absent(
     absent = [name for name in class_names if name not in there]
     if absent and there:
       yield (
-        f'there are no {part} images of {len(absent)} of {len(class_names)} classes, the'
-        f' first of them {absent[0]!r}'
+        f'there are no {part} images of {len(absent)} of {len(class_names)} classes,'
+        f' the first of them {absent[0]!r}'
       )
 
 

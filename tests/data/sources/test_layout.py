@@ -77,9 +77,7 @@ def test_classes_without_images_are_named(fill, tmp_path):
   fill('train', 5, ('a', 'b', 'c'))
   fill('test', 2, ('a', 'b'))
   notes = ' '.join(load(tmp_path).notes)
-  assert (
-    "there are no test images of 1 of the 3 classes, the first of them 'c'" in notes
-  )
+  assert "there are no test images of 1 of 3 classes, the first of them 'c'" in notes
 
 
 def test_flat_folders_are_divided_class_by_class(fill, tmp_path):
