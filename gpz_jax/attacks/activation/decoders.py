@@ -24,6 +24,7 @@ from gpz_jax.attacks.activation.decoder_modules import (
 from gpz_jax.types import InputError, check_known
 
 Kind = Literal['auto', 'inversion4', 'reversed_ir']
+Size = tuple[int, int] | None  # (H, W) of an image; None where doublings give it
 KINDS: tuple[Kind, ...] = ('auto', 'inversion4', 'reversed_ir')
 
 
@@ -38,6 +39,10 @@ def make(
 ) -> nn.Module:
   """Makes the decoder for activations of some shape.
 
+  An activation whose sides are those of the image halved some times, rounded up or
+  down at the end, has a decoder. So a model that pools 28 pixels to 14, 7 and 3 has one
+  at each split.
+
   Args:
     activation_shape: (h, w, c), (n,) or (1 + T, c) of class token and patches, without
       the batch. See `inputs` for other ways to read tokens.
@@ -48,10 +53,6 @@ def make(
     attention: Blocks after the upsamplings of a map's decoder, see `attention`.
     enhance: Enhancement of the activation, see `enhance`. If it normalizes, the
       decoder's batch_stats must hold what `enhance.normalization_stats` gives.
-
-  An activation whose sides are those of the image halved some times, rounded up or
-  down at the end, has a decoder. So a model that pools 28 pixels to 14, 7 and 3 has one
-  at each split.
 
   Raises:
     InputError: A name is unknown, options do not go together, or no number of doublings
@@ -104,9 +105,6 @@ def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Mod
       f" the activation {activation_shape} is {ups} away from the image; use 'auto'"
     )
   return FeatureDecoder(ups, channels, width, act or 'tanh', attention, True, size)
-
-
-Size = tuple[int, int] | None  # (H, W) of an image; None where doublings give it
 
 
 def _vector_ups(image_shape: tuple[int, int, int]) -> tuple[int, Size]:

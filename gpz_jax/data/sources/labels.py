@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ def read(folders: Iterable[pathlib.Path]) -> Labels:
 def class_names(labels: Iterable[str]) -> tuple[str, ...]:
   """The classes in order: by number where all are whole numbers, by name otherwise."""
   names = set(labels)
-  is_whole = all(name.isascii() and name.isdecimal() for name in names)
+  is_whole = all(re.fullmatch('[0-9]{1,18}', name) for name in names)
   return tuple(
     sorted(names, key=(lambda name: (int(name), name)) if is_whole else None)
   )
