@@ -20,7 +20,7 @@ def test_sizes(size, expected):
   'size',
   [
     *('', 'x', '32x', '32 x 32', '32X32', '1x2x3', '9' * 5000, '-1', '٣'),
-    *(True, 3.0, (1, 2, 3), (1.0, 2), (True, 1), [], None, 10**5000, object()),
+    *(True, 3.0, (1, 2, 3), (1.0, 2), (True, 1), [], None, 2**40, object()),
   ],
 )
 def test_what_is_no_size_is_refused(size):
