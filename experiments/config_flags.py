@@ -35,7 +35,11 @@ def define(config_type: type[StudyConfig], values: flags.FlagValues) -> None:
     elif kind is bool:
       flags.DEFINE_bool(name, default, text, flag_values=values)
     else:
-      known: dict[Any, Any] = {str: flags.DEFINE_string, int: flags.DEFINE_integer}
+      known: dict[Any, Any] = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        fields.SIZE: flags.DEFINE_string,
+      }
       known.get(kind, flags.DEFINE_float)(name, default, text, flag_values=values)
 
 

@@ -109,7 +109,7 @@ class Task:
   """A classification problem and the data its attacker holds.
 
   `train`, `val` and `test` belong to the target's owner, `aux` to the attacker. No
-  example is in two subsets.
+  example is in two subsets. `notes` say in sentences where the subsets came from.
   """
 
   name: str
@@ -120,6 +120,7 @@ class Task:
   val: Dataset
   test: Dataset
   aux: Dataset
+  notes: tuple[str, ...] = ()
 
   @property
   def image_shape(self) -> tuple[int, int, int]:

@@ -9,26 +9,28 @@ from gpz_jax import sweep
 from gpz_jax.types import Dataset, Task
 
 
-def dataset(seed: int, count: int, size: int = 16, classes: int = 3) -> Dataset:
+def dataset(
+  seed: int, count: int, size: int = 16, classes: int = 3, width: int | None = None
+) -> Dataset:
   """Images whose class is their colour, with noise: a CNN learns them in few steps."""
   rng = np.random.default_rng(seed)
   label = np.arange(count) % classes
-  noise = rng.integers(0, 60, (count, size, size, 3))
+  noise = rng.integers(0, 60, (count, size, width or size, 3))
   colour = 150 * np.eye(3)[label % 3][:, None, None, :]
   return Dataset((noise + colour).astype(np.uint8), label.astype(np.int32))
 
 
-def task(size: int = 16, train: int = 192) -> Task:
+def task(size: int = 16, train: int = 192, width: int | None = None) -> Task:
   """A task of 3 classes, its subsets drawn apart."""
   return Task(
     name='tiny',
     aux_name='tiny',
     num_classes=3,
     class_names=('a', 'b', 'c'),
-    train=dataset(0, train, size),
-    val=dataset(1, 30, size),
-    test=dataset(2, 40, size),
-    aux=dataset(3, 50, size),
+    train=dataset(0, train, size, width=width),
+    val=dataset(1, 30, size, width=width),
+    test=dataset(2, 40, size, width=width),
+    aux=dataset(3, 50, size, width=width),
   )
 
 

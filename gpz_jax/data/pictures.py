@@ -1,13 +1,14 @@
 """Picture files as people have them: found in a folder, turned upright, on white."""
 
 import collections
+import dataclasses
 import functools
 import pathlib
 from typing import NamedTuple
 
 import PIL.Image
 
-from gpz_jax import interruption
+from gpz_jax import interruption, types
 from gpz_jax.data import images
 
 # Readers that are not for pixels, or that leave them to another program.
@@ -39,20 +40,28 @@ def formats(file: pathlib.Path) -> tuple[str, ...]:
   return (name, *images.FORMATS) if name else ()
 
 
-def find(root: pathlib.Path) -> Found:
+def find(
+  root: pathlib.Path, *, at_top: bool = False, patience: int | None = None
+) -> Found:
   """The pictures in root/<label>/, however deep below it.
 
   Names that begin with a dot are ignored. A link to a folder is followed unless it
   leads to a folder that it lies in.
 
+  Args:
+    root: Folder to look in.
+    at_top: Whether pictures in `root` itself count too.
+    patience: How many more other files than pictures there may be; None for any number.
+
   Raises:
-    InputError: Something named like a picture is a folder, a pipe or a broken link.
+    InputError: Something named like a picture is a folder, a pipe or a broken link, or
+      there are too many other files.
     OSError: A folder cannot be read.
   """
-  found = Found([], collections.Counter())
+  walk = _Walk(root, at_top, patience, Found([], collections.Counter()))
   if root.is_dir():
-    _walk(root, root, set(root.resolve().parents), found)
-  return Found(sorted(found.files), found.left_out)
+    walk.enter(root, set(root.resolve().parents))
+  return Found(sorted(walk.found.files), walk.found.left_out)
 
 
 def upright_on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
@@ -68,26 +77,45 @@ def upright_on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
   return picture
 
 
-def _walk(
-  root: pathlib.Path, folder: pathlib.Path, seen: set[pathlib.Path], found: Found
-) -> None:
-  interruption.check()
-  place = folder.resolve()
-  if place in seen:
-    return
-  seen.add(place)
-  for file in sorted(folder.iterdir()):
-    if file.name.startswith('.'):
-      continue
-    is_picture = folder != root and bool(formats(file))
-    if is_picture and (not file.is_dir() or file.suffix.lower() in images.SUFFIXES):
-      images.require_file(file)
-      found.files.append(file)
-    elif _is_folder(file):
-      # Each label looks at a linked folder for itself.
-      _walk(root, file, set(seen) if folder == root else seen, found)
-    else:
-      found.left_out[file.suffix.lower()] += 1
+@dataclasses.dataclass(frozen=True)
+class _Walk:
+  """A look for pictures; its attributes are those of `find`, and what was found."""
+
+  root: pathlib.Path
+  at_top: bool
+  patience: int | None
+  found: Found
+
+  def enter(self, folder: pathlib.Path, seen: set[pathlib.Path]) -> None:
+    """Adds what is in a folder and below, unless it is one of `seen`."""
+    interruption.check()
+    place = folder.resolve()
+    if place in seen:
+      return
+    seen.add(place)
+    for file in sorted(folder.iterdir()):
+      if file.name.startswith('.'):
+        continue
+      may_count = self.at_top or folder != self.root
+      is_picture = may_count and bool(formats(file))
+      if is_picture and (not file.is_dir() or file.suffix.lower() in images.SUFFIXES):
+        images.require_file(file)
+        self.found.files.append(file)
+      elif _is_folder(file):
+        # Each label looks at a linked folder for itself.
+        self.enter(file, set(seen) if folder == self.root else seen)
+      else:
+        self.found.left_out[file.suffix.lower()] += 1
+        self._check_patience()
+
+  def _check_patience(self) -> None:
+    files, left_out = self.found
+    if self.patience is not None and left_out.total() > self.patience + len(files):
+      raise types.InputError(
+        f'dataset folder {self.root} holds {len(files)} images and more than'
+        f' {self.patience} other files in the first of its folders; give a folder with'
+        ' one folder of images for each class'
+      )
 
 
 def _is_folder(file: pathlib.Path) -> bool:

@@ -1,5 +1,8 @@
 """Which examples the target's owner has, and which the attacker: by permutation."""
 
+import hashlib
+from collections.abc import Sequence
+
 import numpy as np
 
 from gpz_jax import types
@@ -67,3 +70,49 @@ def shuffled(num_examples: int, seed: int) -> np.ndarray:
 def _part(num_examples: int, share: float) -> int:
   """How many examples a share is: one at least, unless it is 0."""
   return max(1, round(num_examples * share)) if share else 0
+
+
+def hold_out(
+  names: Sequence[str], labels: Sequence[str], test_share: float
+) -> np.ndarray:
+  """Which examples of each class are test: [N] of bool, a share of each class.
+
+  A hash of their names chooses them. The choice does not depend on pixels, on the order
+  of the examples or on a seed, and a new example moves one other at most.
+
+  Args:
+    names: Names [N] of the examples, such as paths within a folder.
+    labels: Classes [N] of the examples.
+    test_share: Share of each class that is test, in (0, 1), rounded to the nearest.
+
+  Raises:
+    InputError: A class would have no test image, or no other one.
+  """
+  members: dict[str, list[int]] = {}
+  for i, label in enumerate(labels):
+    members.setdefault(label, []).append(i)
+  is_test = np.zeros(len(names), bool)
+  for label, rows in members.items():
+    count = int(len(rows) * test_share + 0.5)
+    if not 0 < count < len(rows):
+      raise types.InputError(_explain_share(label, len(rows), count, test_share))
+    rows.sort(key=lambda i: hashlib.sha256(_bytes(names[i])).digest())
+    is_test[rows[:count]] = True
+  return is_test
+
+
+def _explain_share(label: str, size: int, count: int, test_share: float) -> str:
+  """Why a share of a class of `size` images cannot be test, and which could."""
+  low, high = 0.5 / size, (size - 0.5) / size
+  way_out = f'give a share between {low:.3f} and {high:.3f}, or more images'
+  if size == 1:
+    way_out = 'add images, or remove the class'
+  kept = 'no test image' if not count else 'nothing but test images'
+  return (
+    f"class '{label}' has {size} image{'s' * (size != 1)}, so that"
+    f' --test_share={test_share:g} leaves it {kept}; {way_out}'
+  )
+
+
+def _bytes(name: str) -> bytes:
+  return name.encode(errors='surrogateescape')

@@ -10,21 +10,35 @@ examples. Three kinds of datasets are divided otherwise (docs/paper.md#data):
   facescrub                 train and val / test take 80 / 20 %; aux is another dataset
 """
 
+import dataclasses
 import logging
 import os
 import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from gpz_jax import types
-from gpz_jax.data import cache, exclusions, images, sources, subsets
+from gpz_jax.data import cache, exclusions, images, sizes, sources, subsets
 
 _SAME_PEOPLE = {'facescrub', 'celeb_a'}  # their identities overlap
+_PARTS = ('train', 'val', 'test', 'aux')
+_SHOWN_CLASSES = 10
+
+
+class _Form(NamedTuple):
+  """What images are turned into; None keeps what they have."""
+
+  size: tuple[int, int] | None
+  channels: int | None
 
 
 def load(
   name: str,
   *,
   data_dir: str | os.PathLike | None = None,
-  image_size: int | None = None,
+  image_size: sizes.ImageSize | None = None,
+  channels: int | None = None,
+  test_share: float | None = None,
   aux_dataset: str | None = None,
   aux_exclude: str | os.PathLike | None = None,
   train_limit: int | None = None,
@@ -39,9 +53,15 @@ def load(
   """Loads a dataset and divides it between the target's owner and the attacker.
 
   Args:
-    name: A name as `sources.find` takes it, such as `shapes` or `folder:PATH`.
+    name: A name as `sources.find` takes it, such as `shapes` or `./photos`.
     data_dir: The TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets by default.
-    image_size: Side S of the (S, S) images, by antialiased bilinear; None keeps sizes.
+    image_size: Side S of the (S, S) images, or height and width as '48x32' or (48, 32),
+      by antialiased bilinear; None keeps sizes.
+    channels: 1 reads images as grey, by luma, and 3 as colour. None keeps the dataset's
+      own; images in a folder are grey where all of them are.
+    test_share: Share of the train examples that is test instead, in (0, 1), where the
+      dataset has no test subset. A folder of images is divided class by class, see
+      `subsets.hold_out`. None takes the dataset's own share, and folders have none.
     aux_dataset: Dataset whose whole train subset is `aux` instead, see `_foreign_aux`.
       The owner's examples stay the same, so that the targets do too.
     aux_exclude: Text file with a class of the aux data on each line. Their examples are
@@ -63,15 +83,16 @@ def load(
   """
   limits = {'train': train_limit, 'val': val_limit}
   limits |= {'test': test_limit, 'aux': aux_limit}
-  _check_options(image_size, data_seed, limits)
+  form = _make_form(image_size, channels)
+  _check_options(test_share, data_seed, limits)
   folder = sources.expand('data_dir', data_dir) if data_dir else sources.default_dir()
   store = sources.expand('cache_dir', cache_dir) if cache_dir else cache.default_dir()
-  source = sources.find(name, folder)
-  size = None if image_size is None else (image_size, image_size)
+  source = sources.find(name, folder, test_share=test_share)
   share = _aux_share(source, aux_share, has_aux_dataset=bool(aux_dataset))
-  parts = _divide(source, size, store, share, val_share, data_seed)
-  aux_source = sources.find(aux_dataset, folder) if aux_dataset else source
+  parts = _divide(source, form, store, share, val_share, data_seed)
+  aux_source = source
   if aux_dataset:
+    aux_source = sources.find(aux_dataset, folder, is_aux=True)
     _check_aux(source, aux_source, aux_exclude)
     parts['aux'] = _foreign_aux(aux_source, parts['test'], store, data_seed)
   if aux_exclude:
@@ -87,13 +108,35 @@ def _make_task(
   limits: dict[str, int | None],
 ) -> types.Task:
   """The subsets, cut to their limits, under the names of their datasets."""
-  return types.Task(
+  kept = {part: data.take(slice(limits[part])) for part, data in parts.items()}
+  task = types.Task(
     name=source.name,
     aux_name=aux_source.name,
     num_classes=len(source.class_names),
     class_names=source.class_names,
-    **{part: data.take(slice(limits[part])) for part, data in parts.items()},
+    **kept,
   )
+  notes = (*source.notes, *(aux_source.notes if aux_source is not source else ()))
+  notes = map(types.one_line, (*notes, *_describe(task, source)))
+  return dataclasses.replace(task, notes=tuple(notes))
+
+
+def _describe(task: types.Task, source: sources.Source) -> Iterator[str]:
+  """What the task holds, and where its test images came from."""
+  names = ', '.join(name[:40] for name in task.class_names[:_SHOWN_CLASSES])
+  more = ', ...' if task.num_classes > _SHOWN_CLASSES else ''
+  counts = [f'{len(getattr(task, part)):,} {part}' for part in _PARTS]
+  height, width, channels = task.image_shape
+  kind = {1: 'grey ', 3: 'colour '}.get(channels, '')
+  yield (
+    f'data: {task.num_classes} classes ({names}{more}); {", ".join(counts[:-1])} and'
+    f' {counts[-1]} {kind}images of {height}x{width}'
+  )
+  if 'test' not in source.counts:
+    yield (
+      f'{task.name} has no test images of its own: a share of {source.test_share:.3g}'
+      ' of all images, drawn by --data_seed, is test'
+    )
 
 
 def _aux_share(
@@ -132,31 +175,31 @@ def _check_aux(
 
 def _divide(
   source: sources.Source,
-  size: tuple[int, int] | None,
+  form: _Form,
   store: pathlib.Path,
   aux_share: float,
   val_share: float,
   seed: int,
 ) -> dict[str, types.Dataset]:
   """The four subsets, in permuted order."""
-  train = _decoded(source, 'train', size, store)
+  train = _decoded(source, 'train', form, store)
   has_test = 'test' in source.counts
   index = subsets.divide(
     len(train),
     test_share=0.0 if has_test else source.test_share,
     aux_share=aux_share,
-    val_share=val_share,
+    val_share=0.0 if 'val' in source.counts else val_share,
     seed=seed,
   )
   parts = {part: train.take(rows) for part, rows in index.items()}
-  if has_test:
-    test = _decoded(source, 'test', size, store)
-    if test.image.shape[1:] != train.image.shape[1:]:
+  for part in source.counts.keys() & {'val', 'test'}:
+    own = _decoded(source, part, form, store)
+    if own.image.shape[1:] != train.image.shape[1:]:
       raise types.InputError(
-        f'{source.name}: test images are {test.image.shape[1:3]} but train images '
+        f'{source.name}: {part} images are {own.image.shape[1:3]} but train images '
         f'{train.image.shape[1:3]}; set image_size'
       )
-    parts['test'] = test.take(subsets.shuffled(len(test), seed))
+    parts[part] = own.take(subsets.shuffled(len(own), seed))
   return parts
 
 
@@ -169,7 +212,7 @@ def _foreign_aux(
   luma.
   """
   height, width, channels = like.image.shape[1:]
-  data = _decoded(source, 'train', (height, width), store)
+  data = _decoded(source, 'train', _Form((height, width), None), store)
   data = data.take(subsets.shuffled(len(data), seed))
   return types.Dataset(images.to_channels(data.image, channels), data.label)
 
@@ -177,18 +220,18 @@ def _foreign_aux(
 def _decoded(
   source: sources.Source,
   subset: str,
-  size: tuple[int, int] | None,
+  form: _Form,
   store: pathlib.Path,
 ) -> types.Dataset:
   """One official subset as arrays, from the cache where it is there."""
-  size_name = 'native' if size is None else f'{size[0]}x{size[1]}-bilinear'
+  size, channels = form.size, form.channels or source.channels
+  name = 'native' if size is None else f'{size[0]}x{size[1]}-bilinear'
+  if channels != source.channels:
+    name += f'-{channels}ch'
   data = cache.load_or_build(
-    store / f'{source.key}-{subset}-{size_name}.npz',
+    store / f'{source.key}{source.division}-{subset}-{name}.npz',
     lambda: images.decode(
-      source.read(subset),
-      source.counts[subset],
-      channels=source.channels,
-      size=size,
+      source.read(subset), source.counts[subset], channels=channels, size=size
     ),
   )
   if data.label.min() < 0 or data.label.max() >= len(source.class_names):
@@ -199,11 +242,22 @@ def _decoded(
   return data
 
 
+def _make_form(size: sizes.ImageSize | None, channels: int | None) -> _Form:
+  if channels not in (None, 1, 3):
+    raise types.InputError(f'channels {channels!r} is not 1 (grey) or 3 (colour)')
+  if size is None:
+    return _Form(None, channels)
+  height, width = sizes.parse(size)
+  if min(height, width) < 1:
+    raise types.InputError(f'image_size {sizes.spell(height, width)} is not at least 1')
+  return _Form((height, width), channels)
+
+
 def _check_options(
-  image_size: int | None, seed: int, limits: dict[str, int | None]
+  test_share: float | None, seed: int, limits: dict[str, int | None]
 ) -> None:
-  if image_size is not None and image_size < 1:
-    raise types.InputError(f'image_size {image_size} is not at least 1')
+  if test_share is not None and not 0 < test_share < 1:
+    raise types.InputError(f'test_share {test_share} is not between 0 and 1')
   if seed < 0:
     raise types.InputError(f'data_seed {seed} is not at least 0')
   for part, limit in limits.items():

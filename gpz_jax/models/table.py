@@ -150,14 +150,17 @@ def check_image(
   if isinstance(multiple, str):
     multiple = _option(known, multiple, options or {})
   if height % multiple or width % multiple:
+    sides = [-(-side // multiple) * multiple for side in (height, width)]
+    size = sides[0] if sides[0] == sides[1] else f'{sides[0]}x{sides[1]}'
     raise InputError(
       f"model '{name}' needs images whose sides are multiples of {multiple}, {got};"
-      f' set image_size to {-(-max(height, width) // multiple) * multiple}'
+      f' set image_size to {size}'
     )
   if form.channels and channels not in form.channels:
     allowed = ' or '.join(map(str, form.channels))
     raise InputError(
       f"model '{name}' needs images of {allowed} channels, {got}; convert the images"
+      ', or set channels'
     )
 
 

@@ -91,7 +91,9 @@ def draw_reconstructions(findings: Findings, treatment: Treatment) -> Figure | N
   strips.insert(0, ('original', findings.originals))
   columns = len(findings.originals)
   with mpl.rc_context(STYLE):
-    figure = Figure(figsize=(columns + 2.6, len(strips) + 0.5), layout='constrained')
+    tall = findings.originals.shape[1] / findings.originals.shape[2]
+    height = len(strips) * min(max(tall, 0.6), 3)  # two lines of text need their room
+    figure = Figure(figsize=(columns + 2.6, height + 0.5), layout='constrained')
     figure.suptitle(
       f'Reconstructed from the activation of each split ({treatment})',
       color=INK,

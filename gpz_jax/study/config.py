@@ -40,7 +40,7 @@ class StudyConfig:
   dataset: str = field(
     'shapes',
     'Dataset of the targets: shapes, cifar10, mnist, the name of any prepared TFDS'
-    ' dataset, or folder:PATH.',
+    ' dataset, or a folder of images as ./PATH, /PATH or folder:PATH.',
     'targets',
   )
   data_dir: str | None = field(
@@ -48,8 +48,25 @@ class StudyConfig:
     'TFDS folder; $TFDS_DATA_DIR or ~/tensorflow_datasets if it is not set.',
     'speed',
   )
-  image_size: int | None = field(
-    None, 'Side that images are resized to.', 'targets', range=Range(LEAST_SIZE, 1025)
+  image_size: int | str | None = field(
+    None,
+    'Side that images are resized to, or height x width, as in 48x32.',
+    'targets',
+    range=Range(LEAST_SIZE, 1025),
+  )
+  channels: int | None = field(
+    None,
+    'Channels that images are read with: 1 is grey, 3 is colour. If it is not set,'
+    ' images are grey where all of them are.',
+    'targets',
+    range=Range(1, 4),
+  )
+  test_share: float | None = field(
+    None,
+    'Share of the images of each class that is kept for testing, where the dataset'
+    ' has no test images of its own.',
+    'targets',
+    range=Range(0.0, 1.0, excludes_least=True),
   )
   train_limit: int | None = field(
     None, 'Largest number of training images of the targets.', 'targets', range=COUNT
@@ -186,6 +203,8 @@ class StudyConfig:
     lanes.resolve(self.strategy)
     models.check_name(self.model)
     self.parse_model_options()
+    if self.channels == 2:
+      fields.refuse('channels', self.channels, '1 (grey) or 3 (colour)')
     if self.tune and self.conv != 'auto':
       fields.refuse('conv', self.conv, 'auto, or --notune')
     if self.expect_accuracy is not None and not self.target_weights:

@@ -9,16 +9,27 @@ way through run.flags: one line for each field, commas between entries.
 """
 
 import dataclasses
+import functools
 import math
 import numbers
+import operator
 import os
 import types
 import unicodedata
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import (
+  Any,
+  Literal,
+  NamedTuple,
+  NoReturn,
+  get_args,
+  get_origin,
+  get_type_hints,
+)
 
 import numpy as np
 
+from gpz_jax.data import sizes
 from gpz_jax.types import InputError
 
 # What a change of a field changes.
@@ -129,8 +140,15 @@ def _check(name: str, value: Any, meaning: Meaning) -> None:
     refuse(name, value, 'at least one value, none of them twice')
   if meaning.range is not None:
     for item in value if isinstance(value, tuple) else (value,):
-      if item is not None and not meaning.range.admits(item):
+      if not all(map(meaning.range.admits, _numbers(item))):
         refuse(name, item, str(meaning.range))
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+  """What a range is asked about: a number, both sides of a size, nothing for None."""
+  if isinstance(value, str):
+    return sizes.parse(value)
+  return () if value is None else (value,)
 
 
 MOST_TEXT = 4096  # characters; what a path may have
@@ -138,14 +156,16 @@ _SHOWN = 200  # characters of a refused value
 # Control characters, halves of surrogate pairs (bytes that are no UTF-8), line ends
 _UNWRITABLE = ('Cc', 'Cs', 'Zl', 'Zp')
 _INT64 = range(-(2**63), 2**63)
+SIZE = int | str  # type of a field that is the size of images: 32, or '48x32'
 
 
 def scalar_kind(hint: Any) -> Any:
-  """int | None -> int, Literal['a', 'b'] -> str; a tuple's type stays."""
+  """int | None -> int, Literal['a', 'b'] -> str; a tuple's type and SIZE stay."""
   if get_origin(hint) is Literal:
     return str
   if get_origin(hint) is types.UnionType:
-    return next(kind for kind in get_args(hint) if kind is not types.NoneType)
+    kinds = (kind for kind in get_args(hint) if kind is not types.NoneType)
+    return functools.reduce(operator.or_, kinds)
   return hint
 
 
@@ -167,7 +187,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
   """
   kind = scalar_kind(hint)
   is_optional = types.NoneType in get_args(hint)
-  if is_optional and (value is None or (kind is str and value == '')):
+  if is_optional and (value is None or (kind in (str, SIZE) and value == '')):
     return None
   if get_origin(kind) is not tuple:
     return _SCALARS[kind](name, value)
@@ -177,7 +197,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
   return tuple((_entry if entry is str else _SCALARS[entry])(name, v) for v in value)
 
 
-def refuse(name: str, value: Any, allowed: str) -> None:
+def refuse(name: str, value: Any, allowed: str) -> NoReturn:
   """Raises the error about a field.
 
   Raises:
@@ -241,4 +261,17 @@ def _entry(name: str, value: Any) -> str:
   return text
 
 
-_SCALARS = {bool: _bool, int: _int, float: _float, str: _str}
+def _size(name: str, value: Any) -> int | str:
+  try:
+    return sizes.spell(*sizes.parse(value))
+  except InputError:
+    refuse(name, value, 'a side such as 32, or height x width such as 48x32')
+
+
+_SCALARS: dict[Any, Callable[[str, Any], Any]] = {
+  bool: _bool,
+  int: _int,
+  float: _float,
+  str: _str,
+  SIZE: _size,
+}

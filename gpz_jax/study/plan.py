@@ -93,6 +93,8 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
     config.dataset,
     data_dir=config.data_dir,
     image_size=config.image_size,
+    channels=config.channels,
+    test_share=config.test_share,
     train_limit=config.train_limit,
     val_limit=config.val_limit,
     test_limit=config.test_limit,

@@ -80,6 +80,8 @@ def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
     progress = stack.enter_context(watched(config, quiet=quiet))
     progress.say(f'loading {config.dataset}')
     plan = make_plan(config)
+    for line in plan.task.notes:
+      progress.say(line)
     for name, reason in plan.dropped.items():
       progress.say(f'left out {name}: {reason}')
     for line in memory.notes(plan):

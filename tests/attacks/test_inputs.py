@@ -75,6 +75,18 @@ def test_shape_is_that_of_the_result(name, source, expected):
   assert read.shape == (3, *expected)
 
 
+def test_patches_of_oblong_images_lie_on_their_grid():
+  # by hand: 48 x 32 pixels in patches of 8 are 6 rows of 4
+  image, tokens = (48, 32, 1), jnp.arange(2 * 25 * 3.0).reshape(2, 25, 3)
+  grid = inputs.make_for('patch_grid', (25, 3), image)(tokens)
+  assert grid.shape == (2, 6, 4, 3)
+  assert jnp.array_equal(grid[1, 2, 3], tokens[1, 1 + 2 * 4 + 3])
+  assert inputs.shape('cls_patch', (25, 3), image) == (6, 4, 6)
+  again = inputs.make_for('patch_grid', (25, 3), image)
+  assert again is inputs.make_for('patch_grid', (25, 3), image)  # traced once
+  assert inputs.make_for('patch_grid', (17, 3), (32, 32, 1)) is inputs.patch_grid
+
+
 def test_names_and_shapes_that_cannot_be_read():
   with pytest.raises(InputError, match=r"'patchgrid' is not known.*'patch_grid'"):
     inputs.make('patchgrid')

@@ -137,6 +137,7 @@ def test_aux_exclude(grey_folder, shapes_dir, tmp_path):
   'options',
   [
     {'image_size': 0}, {'train_limit': 0}, {'val_limit': -1}, {'test_limit': 0},
+    {'channels': 2}, {'test_share': 1.0}, {'image_size': '4x0'}, {'image_size': 'x'},
     {'aux_limit': 0}, {'data_seed': -1}, {'aux_share': 2.0},
   ],
 )  # fmt: skip
@@ -144,6 +145,31 @@ def test_bad_option_is_named(options, grey_folder, tmp_path):
   (name,) = options
   with pytest.raises(types.InputError, match=name):
     load(grey_folder, tmp_path, **options)
+
+
+@pytest.mark.parametrize('size', ['4x6', (4, 6)])
+def test_images_may_be_oblong(size, grey_folder, shapes_dir, tmp_path):
+  task = load(
+    grey_folder,
+    tmp_path,
+    image_size=size,
+    data_dir=shapes_dir,
+    aux_dataset='shapes/4_default',
+  )
+  for part in PARTS:
+    assert getattr(task, part).image.shape[1:] == (4, 6, 1)
+  assert ' grey images of 4x6' in task.notes[-1]
+
+
+def test_channels_are_as_asked_for(grey_folder, tmp_path, shapes_dir):
+  own = load(grey_folder, tmp_path)
+  colour = load(grey_folder, tmp_path, channels=3)
+  np.testing.assert_array_equal(colour.test.image, np.repeat(own.test.image, 3, axis=3))
+  options = {'data_dir': shapes_dir, 'cache_dir': tmp_path}
+  native = data.load('shapes/4_default', **options)
+  grey = data.load('shapes/4_default', channels=1, **options)
+  expected = images.to_channels(native.test.image, 1)  # by luma, before any resizing
+  np.testing.assert_array_equal(grey.test.image, expected)
 
 
 @pytest.mark.slow

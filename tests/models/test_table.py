@@ -39,6 +39,7 @@ def test_the_papers_splits_are_in_the_model(name):
     ('cnn', (15, 64, 3), {}, 'at least 16x16 pixels, got 15x64x3; set image_size'),
     ('vgg11', (28, 28, 1), {}, 'at least 32x32 pixels, got 28x28x1'),
     ('vit6', (30, 32, 3), {}, 'multiples of 4, got 30x32x3; set image_size to 32'),
+    ('vit6', (48, 30, 1), {}, 'multiples of 4, got 48x30x1; set image_size to 48x32'),
     ('vit6', (36, 36, 3), {'patch': 8}, 'multiples of 8, .* set image_size to 40'),
     ('vit6', (32, 32, 3), {'patch': 0}, 'patch 0 is not a whole number'),
     ('ir50', (64, 64, 4), {}, 'needs images of 3 or 1 channels, got 64x64x4'),

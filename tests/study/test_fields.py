@@ -17,6 +17,7 @@ from gpz_jax.types import InputError
 # By hand, field by field: what a change of it changes.
 TARGETS = {
   *('dataset', 'image_size', 'train_limit', 'val_limit', 'data_seed', 'model'),
+  *('channels', 'test_share'),
   *('model_options', 'target_weights', 'smoothing', 'target_recipe', 'target_epochs'),
   *('target_batch_size', 'target_learning_rate', 'flip', 'jitter', 'precision'),
 }
@@ -60,6 +61,8 @@ OTHER = {
   'cache': 'disk',
   'min_accuracy': 0.5,
   'jitter': 0.5,
+  'channels': 1,
+  'test_share': 0.2,
 }
 
 

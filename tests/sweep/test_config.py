@@ -1,12 +1,15 @@
 """SweepConfig: validation, recipes, flagfiles."""
 
 import dataclasses
+import json
 import pathlib
 
 import numpy as np
 import pytest
 
+from experiments.sweep import parse_config
 from gpz_jax.study.config import parse_model_options
+from gpz_jax.study.serialization import from_json, to_flags, to_json
 from gpz_jax.sweep import SweepConfig, make_plan
 from gpz_jax.types import InputError
 
@@ -27,6 +30,11 @@ def test_the_default_config_is_valid():
     ({'attack': ('rmle:steps=x',)}, 'steps=x is not allowed'),
     ({'smoothing': 'none'}, 'one of standard, code, table1'),
     ({'image_size': 4}, '--image_size=4 is not allowed; give at least 11'),
+    ({'image_size': '48x4'}, '--image_size=48x4 is not allowed; give at least 11'),
+    ({'image_size': '48x'}, '--image_size=48x is .* give a side such as 32, or height'),
+    ({'image_size': True}, '--image_size=True is not allowed; give a side'),
+    ({'channels': 2}, r'--channels=2 is not allowed; give 1 \(grey\) or 3 \(colour\)'),
+    ({'test_share': 0.0}, '--test_share=0.0 is not allowed; give numbers between 0 an'),
     ({'aux_limit': 0}, '--aux_limit=0 is not allowed; give at least 1'),
     ({'decoder_learning_rate': float('inf')}, '--decoder_learning_rate=inf'),
     ({'strategy': 'pmap'}, "strategy 'pmap' is not known"),
@@ -55,6 +63,29 @@ def test_devices_that_are_not_there_are_refused_where_it_runs():
     config.make_engine()
   with pytest.raises(InputError, match='devices=99 is not allowed'):
     make_plan(config)
+
+
+@pytest.mark.parametrize(
+  ('given', 'kept'),
+  [
+    (32, 32), ('32', 32), ('48x32', '48x32'), ('32x32', 32), ((48, 32), '48x32'),
+    ([32, 32], 32), (np.int64(32), 32), ('', None), (None, None),
+  ],
+)  # fmt: skip
+def test_a_square_image_size_is_one_number(given, kept):
+  size = SweepConfig(image_size=given).image_size
+  assert size == kept
+  assert type(size) is type(kept)
+
+
+@pytest.mark.parametrize('size', [32, '48x32'])
+def test_an_image_size_survives_its_files(size, tmp_path):
+  config = SweepConfig(image_size=size, channels=1, test_share=0.25)
+  assert from_json(SweepConfig, json.loads(json.dumps(to_json(config)))) == config
+  file = tmp_path / 'run.flags'
+  file.write_text(to_flags(config))
+  assert parse_config([f'--flagfile={file}']) == config
+  assert f'--image_size={size}\n' in file.read_text()
 
 
 def test_recipes_follow_the_family_and_the_given_values():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from experiments import sweep as sweep_flags
 from gpz_jax import data, partition
 from gpz_jax.attacks.activation import attention, decoders, inputs, specs
-from gpz_jax.data import exclusions, sources
+from gpz_jax.data import exclusions, sizes, sources
 from gpz_jax.models import choices
 from gpz_jax.study import fields, serialization
 from gpz_jax.study import plan as study_plan
@@ -116,6 +116,9 @@ def scalars(field: dataclasses.Field):
     int: st.integers(1, 64),
     float: st.floats(-0.9, 0.9),
     str: st.sampled_from(words) if words else TEXTS,
+    fields.SIZE: st.one_of(
+      st.integers(1, 64), st.sampled_from(['32', '16x24', '24x16', '20x4', '9x', 'x9'])
+    ),
   }[kind]
   typed = TEXTS if kind is str else NUMBERS
   return st.one_of(*6 * [likely], typed, st.one_of(TEXTS, NUMBERS, OTHERS))
@@ -142,15 +145,16 @@ def load_tiny(name, *, data_dir, image_size, aux_dataset, aux_exclude, **limits)
   folder = sources.expand('data_dir', data_dir) if data_dir else sources.default_dir()
   for each in filter(None, (name, aux_dataset)):
     sources.find(each, folder)
-  task = tiny_task(min(image_size or 16, 32))
+  height, width = sizes.parse(image_size or 16)
+  task = tiny_task(min(height, 32), min(width, 32))
   if aux_exclude:
     exclusions.without(task.aux, task.class_names, aux_exclude)
   return task
 
 
 @functools.cache
-def tiny_task(size: int):
-  return tiny.task(size, train=16)
+def tiny_task(height: int, width: int):
+  return tiny.task(height, train=16, width=width)
 
 
 def cached(function, key):

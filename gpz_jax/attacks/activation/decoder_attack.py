@@ -84,7 +84,7 @@ class DecoderAttack(Attack):
       InputError: The attack does not work on them.
     """
     return decoders.make(
-      inputs.shape(self.input, activation),
+      inputs.shape(self.input, activation, image),
       image,
       act=None if self.act == 'auto' else self.act,
       kind=self.decoder,
@@ -99,7 +99,8 @@ class DecoderAttack(Attack):
 
   def make_network(self, activation: Shape, image: ImageShape) -> Network:
     """The decoder and the shape of its input."""
-    return Network(self.make(activation, image), inputs.shape(self.input, activation))
+    shape = inputs.shape(self.input, activation, image)
+    return Network(self.make(activation, image), shape)
 
   def compile_ahead(
     self, dimensions: Dimensions, recipe: Recipe, engine: Engine
@@ -112,7 +113,8 @@ class DecoderAttack(Attack):
         (sizes.num_lanes, count, *sizes.activation), sizes.dtype
       )
       if self.input != 'activation':
-        sent = jax.eval_shape(jax.vmap(inputs.make(self.input)), sent)
+        read = inputs.make_for(self.input, sizes.activation, sizes.image)
+        sent = jax.eval_shape(jax.vmap(read), sent)
       return sent, jax.ShapeDtypeStruct((count, *sizes.image), np.uint8)
 
     train = shapes(sizes.num_train)
@@ -130,13 +132,16 @@ class DecoderAttack(Attack):
 
   def run(self, scenario: Scenario) -> Outcome:
     """Trains a decoder for each lane."""
-    train = self._read(scenario.train_activations)
+    train = self._read(scenario.train_activations, scenario.image_shape)
     with scenario.phase(f'{len(scenario.lanes)} decoders') as phase:
       trained, history = inversion.train(
         self._make(scenario),
         scenario.lanes,
         (train, scenario.train.image),
-        (self._read(scenario.held_out_activations), scenario.held_out.image),
+        (
+          self._read(scenario.held_out_activations, scenario.image_shape),
+          scenario.held_out.image,
+        ),
         scenario.decoder_recipe,
         loss=self.loss,
         normalization_stats=enhance.normalization_stats(self.enhance, train),
@@ -150,7 +155,9 @@ class DecoderAttack(Attack):
 
   def blank(self, scenario: Scenario) -> Any:
     """The shapes of the decoders."""
-    shape = inputs.shape(self.input, scenario.intercepted.aux.shape[2:])
+    shape = inputs.shape(
+      self.input, scenario.intercepted.aux.shape[2:], scenario.image_shape
+    )
     return jax.eval_shape(
       lambda: inversion.blank(self._make(scenario), shape, len(scenario.lanes))
     )
@@ -160,7 +167,7 @@ class DecoderAttack(Attack):
     decoder = self._make(scenario)
 
     def decode(activations: Activations):
-      given = self._read(activations)
+      given = self._read(activations, scenario.image_shape)
       return functools.partial(
         inversion.decode_rows, decoder, saved, given, scenario.engine
       )
@@ -184,8 +191,9 @@ class DecoderAttack(Attack):
   def _make(self, scenario: Scenario) -> nn.Module:
     return self.make(scenario.intercepted.aux.shape[2:], scenario.image_shape)
 
-  def _read(self, activations: Activations) -> Activations:
+  def _read(self, activations: Activations, image: ImageShape) -> Activations:
     """What the decoder is given when the activations are [L, N, ...]."""
     if self.input == 'activation':
       return activations
-    return interception.convert(activations, inputs.make(self.input))
+    read = inputs.make_for(self.input, activations.shape[2:], image)
+    return interception.convert(activations, read)

@@ -11,6 +11,7 @@ from typing import Literal
 import chex
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from gpz_jax.attacks.activation import attention as attention_lib
 from gpz_jax.attacks.activation import enhance as enhance_lib
@@ -60,6 +61,31 @@ def channels_after(width: int, stage: int) -> int:
   return width
 
 
+def fill_grid(x: jax.Array, ups: int, size: tuple[int, int] | None) -> jax.Array:
+  """Repeats the last rows and columns until the map reaches over the image.
+
+  Where a pooling dropped an odd last row, the map is a row too small: its doublings
+  would leave a margin of the image without any cell.
+
+  Args:
+    x: Activations [B, h, w, c].
+    ups: Number of doublings that follow.
+    size: (H, W) of the image; None where the doublings lead to it exactly.
+
+  Returns:
+    Activations [B, H / 2**ups, W / 2**ups, c], the sides rounded up.
+  """
+  if size is None:
+    return x
+  missing = [-(-side // 2**ups) - n for side, n in zip(size, x.shape[1:3], strict=True)]
+  return jnp.pad(x, ((0, 0), *((0, n) for n in missing), (0, 0)), mode='edge')
+
+
+def cut(x: jax.Array, size: tuple[int, int] | None) -> jax.Array:
+  """The first H rows and W columns: [B, >= H, >= W, c] -> [B, H, W, c]."""
+  return x if size is None else x[:, : size[0], : size[1]]
+
+
 class FeatureDecoder(nn.Module):
   """Turns a feature map into an image by upsamplings.
 
@@ -73,6 +99,7 @@ class FeatureDecoder(nn.Module):
     act: Kind of activation functions.
     attention: Blocks after the upsamplings, see `attention`.
     up_to_image: Whether the last upsampling gives the image, as in `inversion4`.
+    size: (H, W) of the image where doublings do not lead to it exactly.
   """
 
   ups: int
@@ -81,11 +108,13 @@ class FeatureDecoder(nn.Module):
   act: Act = 'code'
   attention: str = 'none'
   up_to_image: bool = False
+  size: tuple[int, int] | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c] -> [B, h 2**ups, w 2**ups, channels] in [0, 1]."""
+    """[B, h, w, c] -> [B, h 2**ups, w 2**ups, channels] or of `size`, in [0, 1]."""
     chex.assert_rank(x, 4, custom_message=f'{MAP}, given to {self.name}')
+    x = fill_grid(x, self.ups, self.size)
     stages = self.ups - self.up_to_image
     plan = attention_lib.plan(self.attention, max(stages, 1))
     for stage in range(stages):
@@ -97,8 +126,10 @@ class FeatureDecoder(nn.Module):
       x = layers.BatchNorm(use_running_average=not train, name='norm_0')(x)
       x = attention_lib.apply(plan[0], 0, activation_of(self.act, 0)()(x))
     if self.up_to_image:
-      return nn.sigmoid(layers.UpsampleConv(self.channels, name='out')(x))
-    return nn.sigmoid(OutConv(self.channels, use_bias=False)(x))
+      x = layers.UpsampleConv(self.channels, name='out')(x)
+    else:
+      x = OutConv(self.channels, use_bias=False)(x)
+    return nn.sigmoid(cut(x, self.size))
 
 
 class ReverseUnit(nn.Module):
@@ -133,46 +164,61 @@ class ReverseUnit(nn.Module):
 class ReversedIR(nn.Module):
   """IR-152 run backwards, by reverse units up to the image.
 
+  Its attributes are those of `FeatureDecoder`.
+
   Source: Table 5 of the paper, Inversion-IR152.
   """
 
   ups: int
   channels: int
   width: int
+  size: tuple[int, int] | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c] -> [B, h 2**ups, w 2**ups, channels] in [0, 1]."""
+    """[B, h, w, c] -> [B, h 2**ups, w 2**ups, channels] or of `size`, in [0, 1]."""
     chex.assert_rank(x, 4, custom_message=f'{MAP}, given to {self.name}')
+    x = fill_grid(x, self.ups, self.size)
     for stage in range(self.ups):
       unit = ReverseUnit(channels_after(self.width, stage), name=f'unit_{stage}')
       x = unit(x, train=train)
     last = ReverseUnit(self.channels, doubles=False, name=f'unit_{self.ups}')
-    return nn.sigmoid(OutConv(self.channels)(last(x, train=train)))
+    return nn.sigmoid(cut(OutConv(self.channels)(last(x, train=train)), self.size))
 
 
 class VectorDecoder(nn.Module):
-  """Turns a vector into a square image, as the decoder of Yang et al. does.
+  """Turns a vector into an image, as the decoder of Yang et al. does.
 
   Images of 64 x 64 pixels take 512, 256, 128 and 64 channels. Each halving of the size
   removes the widest layer.
+
+  Attributes:
+    ups: Number of doublings.
+    channels: Number of channels of the image.
+    act: Kind of activation functions.
+    base: Number of channels before the image.
+    size: (H, W) of the image; None where it is 4 * 2**ups on either side.
   """
 
   ups: int
   channels: int
   act: Act = 'tanh'
-  base: int = 64  # channels before the image
+  base: int = 64
+  size: tuple[int, int] | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, n] -> [B, 4 * 2**ups, 4 * 2**ups, channels] in [0, 1]."""
+    """[B, n] -> [B, 4 * 2**ups, 4 * 2**ups, channels] or of `size`, in [0, 1]."""
     chex.assert_rank(x, 2, custom_message=f'{VECTOR}, given to {self.name}')
     width = self.base * 2 ** (self.ups - 1)
+    sides = self.size or (4 * 2**self.ups,) * 2
+    rows, columns = (-(-side // 2**self.ups) for side in sides)
     # A transposed convolution with a 4x4 kernel on a single pixel is a fully connected
     # layer with one bias per channel.
-    init = layers.torch_uniform(4 * 4 * width)
-    x = nn.Dense(16 * width, use_bias=False, kernel_init=init, name='project')(x)
-    x = x.reshape(-1, 4, 4, width)
+    cells = rows * columns
+    init = layers.torch_uniform(cells * width)
+    x = nn.Dense(cells * width, use_bias=False, kernel_init=init, name='project')(x)
+    x = x.reshape(-1, rows, columns, width)
     x = x + self.param('bias', init, (width,)).reshape(1, 1, 1, -1)
     x = layers.BatchNorm(use_running_average=not train, name='norm')(x)
     x = activation_of(self.act, 0)()(x)
@@ -180,17 +226,24 @@ class VectorDecoder(nn.Module):
       width //= 2
       up = layers.Upsample(width, activation_of(self.act, stage), name=f'up_{stage}')
       x = up(x, train=train)
-    return nn.sigmoid(layers.UpsampleConv(self.channels, name='out')(x))
+    x = layers.UpsampleConv(self.channels, name='out')(x)
+    return nn.sigmoid(cut(x, self.size))
 
 
 class Enhanced(nn.Module):
   """A decoder behind an enhancement of its input. Tokens are put on their grid first.
 
   Its variables are those of 'decoder' and of each part of the enhancement that has any.
+
+  Attributes:
+    decoder: Decoder of maps or vectors.
+    enhance: Enhancement of its input.
+    grid: (rows, columns) of the patches of tokens; None where they are a square.
   """
 
   decoder: nn.Module
   enhance: str = 'none'
+  grid: tuple[int, int] | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -198,7 +251,7 @@ class Enhanced(nn.Module):
     message = f'{MAP}, tokens [B, 1 + T, c] or {VECTOR}'
     chex.assert_rank(x, {2, 3, 4}, custom_message=message)
     if x.ndim == 3:
-      x = inputs.patch_grid(x)
+      x = inputs.patch_grid(x, self.grid)
     for part in enhance_lib.parts(self.enhance):
       x = part.make()(x, train=train)
     return self.decoder(x, train=train)

@@ -6,7 +6,6 @@ The shape of the activation decides the architecture. A decoder is called as
 Source: docs/paper.md#decoders and docs/paper.md#attention.
 """
 
-import math
 from typing import Literal
 
 import flax.linen as nn
@@ -26,6 +25,7 @@ from gpz_jax.attacks.activation.decoder_modules import (
 from gpz_jax.types import InputError, check_known
 
 Kind = Literal['auto', 'inversion4', 'reversed_ir']
+Size = tuple[int, int] | None  # (H, W) of an image; None where doublings give it
 KINDS: tuple[Kind, ...] = ('auto', 'inversion4', 'reversed_ir')
 
 
@@ -50,6 +50,10 @@ def make(
 ) -> nn.Module:
   """Makes the decoder for activations of some shape.
 
+  An activation whose sides are those of the image halved some times, rounded up or
+  down at the end, has a decoder. So a model that pools 28 pixels to 14, 7 and 3 has one
+  at each split.
+
   Args:
     activation_shape: (h, w, c), (n,) or (1 + T, c) of class token and patches, without
       the batch; or what `partition.list_splits` gives for a split. See `inputs` for
@@ -73,16 +77,18 @@ def make(
   if act is not None:
     check_known('act', act, ACTS)
   attention_lib.plan(attention, 1)
-  tokens = len(activation_shape) == 2
+  tokens, grid = len(activation_shape) == 2, None
   if tokens:
-    activation_shape = inputs.shape('patch_grid', activation_shape)
+    grid = inputs.grid_of(activation_shape[0], image_shape)
+    activation_shape = inputs.shape('patch_grid', activation_shape, image_shape)
   enhance_lib.check(enhance, activation_shape)
   if ':' in kind:
     _refuse_parts(kind, act, attention)
     decoder = own_decoders.make(kind, activation_shape, image_shape)
   else:
     decoder = _make_decoder(activation_shape, image_shape, act, kind, attention)
-  return Enhanced(decoder, enhance) if tokens or enhance != 'none' else decoder
+  plain = not tokens and enhance == 'none'
+  return decoder if plain else Enhanced(decoder, enhance, grid)
 
 
 def _refuse_parts(kind: str, act: Act | None, attention: str) -> None:
@@ -101,13 +107,14 @@ def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Mod
         f"decoder '{kind}' with attention '{attention}' needs an activation (h, w, c),"
         f" not {activation_shape}; use decoder 'auto' with attention 'none'"
       )
-    return VectorDecoder(_vector_ups(image_shape), image_shape[2], act or 'tanh')
+    ups, size = _vector_ups(image_shape)
+    return VectorDecoder(ups, image_shape[2], act or 'tanh', size=size)
   if len(activation_shape) != 3:
     raise InputError(
       f'activation of shape {activation_shape} has no decoder; use a split that sends'
       ' (h, w, c), (n,) or (tokens, c)'
     )
-  ups = _map_ups(activation_shape, image_shape)
+  ups, size = _map_ups(activation_shape, image_shape)
   channels, width = image_shape[2], activation_shape[2]
   if kind == 'reversed_ir':
     if attention != 'none' or act is not None:
@@ -115,37 +122,48 @@ def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Mod
         f"decoder 'reversed_ir' takes neither attention '{attention}' nor act '{act}';"
         " use attention 'none' and the default act"
       )
-    return ReversedIR(ups, channels, width)
+    return ReversedIR(ups, channels, width, size)
   if kind == 'auto':
-    return FeatureDecoder(ups, channels, width, act or 'code', attention)
+    act = act or 'code'
+    return FeatureDecoder(ups, channels, width, act, attention, size=size)
   least = 1 if attention == 'none' else 2
   if ups < least:
     raise InputError(
       f"decoder 'inversion4' with attention '{attention}' needs {least} doublings, but"
       f" the activation {activation_shape} is {ups} away from the image; use 'auto'"
     )
-  return FeatureDecoder(ups, channels, width, act or 'tanh', attention, True)
+  return FeatureDecoder(ups, channels, width, act or 'tanh', attention, True, size)
 
 
-def _vector_ups(image_shape: tuple[int, int, int]) -> int:
+def _vector_ups(image_shape: tuple[int, int, int]) -> tuple[int, Size]:
+  """The doublings from a vector, which end at a grid of four cells or a few more."""
   height, width, _ = image_shape
-  ups = math.log2(height / 4)
-  if height != width or ups != int(ups) or ups < 1:
+  ups = 0
+  while -(-min(height, width) // 2 ** (ups + 1)) >= 4:
+    ups += 1
+  if not ups:
     raise InputError(
-      f'image size {height}x{width} cannot be decoded from a vector; use a square'
-      ' image_size of 8, 16, 32, 64, ...'
+      f'image size {height}x{width} cannot be decoded from a vector; use an'
+      ' image_size of at least 8'
     )
-  return int(ups)
+  is_exact = height == width == 4 * 2**ups
+  return ups, None if is_exact else (height, width)
 
 
 def _map_ups(
   activation_shape: tuple[int, ...], image_shape: tuple[int, int, int]
-) -> int:
-  height, width, _ = image_shape
-  ups = math.log2(height / activation_shape[0])
-  if ups != int(ups) or ups < 0 or width != activation_shape[1] * 2**ups:
-    raise InputError(
-      f'an activation of {activation_shape[0]}x{activation_shape[1]} does not double up'
-      f' to an image of {height}x{width}; use image_size 32 or 64'
-    )
-  return int(ups)
+) -> tuple[int, Size]:
+  """The doublings from a map to the image, the exact ones before the nearly exact."""
+  sides, cells = image_shape[:2], activation_shape[:2]
+  counts = range(max(sides).bit_length() + 1)
+  for ups in counts:
+    if all(n * 2**ups == side for n, side in zip(cells, sides, strict=True)):
+      return ups, None
+  for ups in counts:
+    rounded = [(side // 2**ups, -(-side // 2**ups)) for side in sides]
+    if all(n in either for n, either in zip(cells, rounded, strict=True)):
+      return ups, image_shape[:2]
+  raise InputError(
+    f'an activation of {cells[0]}x{cells[1]} does not double up to an image of'
+    f' {sides[0]}x{sides[1]}; use image_size 32 or 64'
+  )

@@ -18,11 +18,14 @@ class Source:
   key: str  # names the cached file; it changes when the examples do
   class_names: tuple[str, ...]
   channels: int  # 1 or 3
-  counts: Mapping[str, int]  # examples of `train` and, where there is one, `test`
+  counts: Mapping[str, int]  # examples of `train` and of `val` and `test` if any
   read: Callable[[str], Iterator[images.Encoded]]  # takes the name of a subset
   test_share: float = subsets.TEST_SHARE  # used where `counts` has no `test`
   # The attacker's share of what is not test; 0 where aux is another dataset.
   aux_share: float = subsets.AUX_SHARE
+  # Ends the names of cached files where examples were put into other subsets.
+  division: str = ''
+  notes: tuple[str, ...] = ()  # sentences on what was read and what was not
 
 
 def signature(parts: Iterable[object]) -> str:

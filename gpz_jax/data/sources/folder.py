@@ -1,96 +1,126 @@
-"""Folders of images: root/{train,test}/<label>/, with nested folders below a label.
+"""Folders of images: root/{train,validation,test}/<label>/, or root/<label>/.
 
 tfds.ImageFolder has no data source without TensorFlow, so the layout is read here.
-Images are turned as their EXIF orientation says. Transparent ones are put on white.
+Subsets may have the other names in `layout`, folders may be nested below a label, and a
+table may give the labels, see `labels`. Images are turned as their EXIF orientation
+says. Transparent ones are put on white.
 """
 
-import functools
-import logging
+import collections
 import pathlib
 from collections.abc import Iterator
 
 from gpz_jax import types
-from gpz_jax.data import images, pictures
-from gpz_jax.data.sources import base
+from gpz_jax.data import images, pictures, subsets
+from gpz_jax.data.sources import base, labels, layout
+from gpz_jax.data.sources.layout import Example, Layout
 
-SUBSETS = ('train', 'test')
 _READING = 'upright, on white'  # in the key of the cache: pixels depend on it
 
 
-def open_source(root: pathlib.Path) -> base.Source:
+def open_source(
+  root: pathlib.Path, *, test_share: float | None = None, is_aux: bool = False
+) -> base.Source:
   """The dataset in a folder; grey (1 channel) where every image is grey.
 
-  Labels are numbered in the order of their names, over both subsets.
+  Labels are numbered in the order of their names, over all subsets.
+
+  Args:
+    root: The folder.
+    test_share: Share of each class that is test, where the folder has no test images.
+    is_aux: Whether test images are not needed.
 
   Raises:
     InputError: the layout is another one, the folder cannot be read, or an image is
       broken.
   """
   try:
-    return _open(root)
+    return _open(root, test_share, is_aux)
   except OSError as error:
     raise types.InputError(
-      f'cannot read folder {root}: {error.strerror or error}; name another'
+      f'cannot read folder {root}: {error.strerror or error}; name another dataset'
     ) from error
 
 
-def _open(root: pathlib.Path) -> base.Source:
-  found = {subset: pictures.find(root / subset) for subset in SUBSETS}
-  left_out = found['train'].left_out + found['test'].left_out
-  if left_out:
-    _say_left_out(
-      f'folder:{root} leaves out {left_out.total()} files that are no images in the '
-      f'folder of a label: {pictures.left_out_text(left_out)}'
-    )
-  files = {subset: _image_files(root, subset, found[subset]) for subset in SUBSETS}
-  everything = files['train'] + files['test']
-  class_names = tuple(sorted({_label(root, file) for file in everything}))
+def _open(root: pathlib.Path, test_share: float | None, is_aux: bool) -> base.Source:
+  places = layout.find(root)
+  layout.check_test(places, test_share, is_aux=is_aux)
+  tables = labels.read(dict.fromkeys((root, *places.parts.values())))
+  examples, notes = layout.list_examples(places, tables)
+  everything = [each for part in examples.values() for each in part]
+  in_order = labels.class_names if tables.of else sorted
+  class_names = tuple(in_order({each.label for each in everything}))
   if len(class_names) < 2:
     raise types.InputError(
       f'folder {root} has the one label {"".join(class_names)!r}; at least 2 are needed'
     )
-  grey = all(images.is_grey(file, pictures.formats(file)) for file in everything)
-  facts = [(file.relative_to(root), *_identity(file)) for file in everything]
+  grey = all(
+    images.is_grey(each.file, pictures.formats(each.file)) for each in everything
+  )
+  facts = [_facts(root, each, tables) for each in everything]
+  notes += layout.describe(places, is_test_held=test_share is not None)
+  if test_share is not None:
+    examples, note = _hold_out(places, examples, test_share)
+    notes.append(note)
+  elif 'test' not in examples and 'val' in examples:
+    examples['test'] = examples.pop('val')
   return base.Source(
     name=f'folder:{root}',
     key=f'folder-{base.signature([_READING, root.resolve(), *facts])}',
     class_names=class_names,
     channels=1 if grey else 3,
-    counts={subset: len(files[subset]) for subset in SUBSETS},
-    read=lambda subset: _read(root, files[subset], class_names),
+    counts={subset: len(listed) for subset, listed in examples.items()},
+    read=lambda subset: _read(examples[subset], class_names),
+    division='' if test_share is None else f'-held{test_share!r}',
+    notes=(*tables.notes, *notes, *_note_absent(examples, class_names)),
   )
 
 
-def _image_files(
-  root: pathlib.Path, subset: str, found: pictures.Found
-) -> list[pathlib.Path]:
-  if not found.files:
-    raise types.InputError(
-      f'no images in {root / subset}; a folder dataset holds '
-      f'{root}/{{train,test}}/<label>/*.png, *.jpg or another raster format'
-    )
-  return found.files
+def _facts(root: pathlib.Path, example: Example, tables: labels.Labels) -> tuple:
+  """What the cached pixels and labels of an example depend on."""
+  facts = example.file.stat()
+  known = (example.file.relative_to(root), facts.st_size, facts.st_mtime_ns)
+  label = tables.of.get(example.file)
+  return known if label is None else (*known, label)
 
 
-@functools.cache  # said once, however often the folder is opened
-def _say_left_out(message: str) -> None:
-  logging.getLogger(__name__).warning(message)
+def _hold_out(
+  places: Layout, examples: dict[str, list[Example]], test_share: float
+) -> tuple[dict[str, list[Example]], str]:
+  """The subsets with a part of train as test, and a sentence that says which."""
+  train = examples['train']
+  names = [each.file.relative_to(places.root).as_posix() for each in train]
+  is_test = subsets.hold_out(names, [each.label for each in train], test_share)
+  test = [each for each, held in zip(train, is_test, strict=True) if held]
+  rest = [each for each, held in zip(train, is_test, strict=True) if not held]
+  counts = collections.Counter(each.label for each in test).values()
+  least, most = min(counts), max(counts)
+  several = f'{least} to {most}' if least < most else least
+  return {**examples, 'train': rest, 'test': test}, (
+    f'test images are {len(test):,} of the {len(train):,} in'
+    f' {places.parts.get("train", places.root)}: --test_share={test_share:g} of each'
+    f' class ({several}), chosen by their names'
+  )
 
 
-def _label(root: pathlib.Path, file: pathlib.Path) -> str:
-  return file.relative_to(root).parts[1]
-
-
-def _identity(file: pathlib.Path) -> tuple[int, int]:
-  facts = file.stat()
-  return facts.st_size, facts.st_mtime_ns
+def _note_absent(
+  examples: dict[str, list[Example]], class_names: tuple[str, ...]
+) -> Iterator[str]:
+  for part in ('train', 'test'):
+    there = {each.label for each in examples.get(part, ())}
+    absent = [name for name in class_names if name not in there]
+    if absent and there:
+      yield (
+        f'there are no {part} images of {len(absent)} of {len(class_names)} classes,'
+        f' the first of them {absent[0]!r}'
+      )
 
 
 def _read(
-  root: pathlib.Path, files: list[pathlib.Path], class_names: tuple[str, ...]
+  examples: list[Example], class_names: tuple[str, ...]
 ) -> Iterator[images.Encoded]:
-  for file in files:
-    label = class_names.index(_label(root, file))
+  numbers = {name: number for number, name in enumerate(class_names)}
+  for file, label in examples:
     try:
       data = file.read_bytes()
     except OSError as error:
@@ -100,7 +130,7 @@ def _read(
     yield images.Encoded(
       str(file),
       data,
-      label,
+      numbers[label],
       formats=pictures.formats(file),
       prepare=pictures.upright_on_white,
     )

@@ -1,5 +1,6 @@
 """From the name of a dataset to its source, or to an error that says what to do."""
 
+import dataclasses
 import difflib
 import os
 import pathlib
@@ -16,8 +17,9 @@ from gpz_jax.data.sources import base, folder, prepared, rendered
 FOLDER_PREFIX = 'folder:'
 _KNOWN = (
   'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a, '
-  'folder:PATH, and any TFDS name with image and label'
+  'a folder as ./PATH, /PATH or folder:PATH, and any TFDS name with image and label'
 )
+_FORM = r'\w+(/\w[\w.+-]*)?'  # of a TFDS name
 
 
 def default_dir() -> pathlib.Path:
@@ -26,22 +28,45 @@ def default_dir() -> pathlib.Path:
   return pathlib.Path(root).expanduser()
 
 
-def find(name: str, data_dir: pathlib.Path) -> base.Source:
+def find(
+  name: str,
+  data_dir: pathlib.Path,
+  *,
+  test_share: float | None = None,
+  is_aux: bool = False,
+) -> base.Source:
   """The source of a dataset; `shapes` is rendered where it is not prepared.
 
   Args:
     name: `shapes`, `shapes/<classes>_<variance>`, a prepared TFDS dataset with `image`
-      and `label` (`cifar10`, `kuzushiji49`, `kuzushiji49/official`), or `folder:PATH`
-      with PATH/{train,test}/<label>/*.{png,jpg,jpeg}. `emnist/...` is read upright, and
-      `emnist/letters` has 26 classes. `celeb_a` is read as the 108x108 pixels about the
-      face, and its classes are the identity numbers.
+      and `label` (`cifar10`, `kuzushiji49`, `kuzushiji49/official`), or `folder:PATH`,
+      see `folder`. The path of a folder that is there will do where no dataset is
+      called like it. `emnist/...` is read upright, and `emnist/letters` has 26 classes.
+      `celeb_a` is read as the 108x108 pixels about the face, and its classes are the
+      identity numbers.
     data_dir: The TFDS folder.
+    test_share: Share of the train subset that is test, where there is no test subset.
+    is_aux: Whether test images are not needed.
 
   Raises:
-    InputError: the name is unknown, or its data is missing or unreadable.
+    InputError: the name is unknown, its data is missing or unreadable, or a share is
+      given beside a test subset.
   """
-  if name.startswith(FOLDER_PREFIX):
-    return folder.open_source(base.expand('dataset', name.removeprefix(FOLDER_PREFIX)))
+  if name.startswith(FOLDER_PREFIX) or _is_folder(name, data_dir):
+    path = base.expand('dataset', name.removeprefix(FOLDER_PREFIX))
+    return folder.open_source(path, test_share=test_share, is_aux=is_aux)
+  source = _find_named(name, data_dir)
+  if test_share is None:
+    return source
+  if 'test' in source.counts:
+    raise types.InputError(
+      f'--test_share={test_share:g} is not allowed, because dataset {source.name} has'
+      ' a test subset of its own; leave it out'
+    )
+  return dataclasses.replace(source, test_share=test_share)
+
+
+def _find_named(name: str, data_dir: pathlib.Path) -> base.Source:
   name = canonical_name(name)
   base_name, _, config = name.partition('/')
   try:
@@ -63,8 +88,11 @@ def canonical_name(name: str) -> str:
   Raises:
     InputError: it is not a TFDS name, or a dataset of ours has no such config.
   """
-  if not re.fullmatch(r'\w+(/\w[\w.+-]*)?', name) or len(name) > 200:
-    raise types.InputError(f'{name[:200]!r} is not a dataset name; known: {_KNOWN}')
+  if not re.fullmatch(_FORM, name) or len(name) > 200:
+    raise types.InputError(
+      f'{name[:200]!r} is not a dataset name, and no folder that is there; known:'
+      f' {_KNOWN}'
+    )
   base_name, _, config = name.partition('/')
   if base_name == 'facescrub' and config:
     raise types.InputError(f"dataset 'facescrub' has no configs, so none {config!r}")
@@ -89,10 +117,26 @@ def canonical_name(name: str) -> str:
   return f'{base_name}/{config}'
 
 
+def _is_folder(name: str, data_dir: pathlib.Path) -> bool:
+  """Whether a name is the path of a folder, and not what a dataset is called."""
+  try:
+    if not name or not os.path.isdir(base.expand('dataset', name)):
+      return False
+  except types.InputError:  # no system has such a path
+    return False
+  base_name = name.split('/')[0]
+  is_prepared = bool(base_name) and os.path.isdir(data_dir / base_name)
+  return not re.fullmatch(_FORM, name) or not (is_prepared or base_name in _known())
+
+
+def _known() -> list[str]:
+  return [*builders.NAMES, *tfds.list_builders(with_community_datasets=False)]
+
+
 def missing(name: str, data_dir: pathlib.Path) -> types.InputError:
   """Why there is no data for a name, and the way out. Does not touch the network."""
   base_name = name.split('/')[0]
-  known = [*builders.NAMES, *tfds.list_builders(with_community_datasets=False)]
+  known = _known()
   if '/' not in name and (there := prepared.configs(data_dir, name)):
     names = ', '.join(f'{name}/{config}' for config in there)
     return types.InputError(f'dataset {name!r} needs a config; in {data_dir}: {names}')
@@ -102,6 +146,8 @@ def missing(name: str, data_dir: pathlib.Path) -> types.InputError:
       f'no prepared data for {name!r} in {data_dir}; run: python -m '
       f'experiments.prepare_data --dataset={name} '
       f'--data_dir={shlex.quote(str(data_dir))}{by_hand}'
+      + f'; or give --dataset=./{name} for the folder of that name'
+      * os.path.isdir(name)
     )
   hint = types.did_you_mean(base_name, known) or ';'
   return types.InputError(f'unknown dataset {name!r}{hint} Known: {_KNOWN}')

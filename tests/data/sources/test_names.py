@@ -5,7 +5,7 @@ import pytest
 
 from gpz_jax import types
 from gpz_jax.data import sources
-from gpz_jax.data.sources import names
+from gpz_jax.data.sources import folder, names
 
 
 def find(name, folder):
@@ -54,6 +54,27 @@ def test_missing_config_names_those_that_are_there(tmp_path):
 
 def test_shapes_has_a_default_config():
   assert names.canonical_name('shapes') == 'shapes/10_default'
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['./grey', '{root}', '~/grey', 'grey', 'grey/', '../{here}/grey', 'folder:grey'],
+)
+def test_the_path_of_a_folder_is_one(name, grey_folder, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('HOME', str(tmp_path))
+  name = name.format(root=grey_folder, here=tmp_path.name)
+  source = find(name, tmp_path / 'tfds')
+  assert source.counts == {'train': 60, 'test': 10}
+  assert source.key == folder.open_source(grey_folder).key
+
+
+def test_a_known_name_is_no_folder(grey_folder, tmp_path, monkeypatch):
+  grey_folder.rename(tmp_path / 'cifar10')
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(types.InputError, match=r'; or give --dataset=./cifar10 for the'):
+    find('cifar10', tmp_path / 'tfds')
+  assert find('./cifar10', tmp_path / 'tfds').channels == 1
 
 
 def test_prepared_shapes_are_found(shapes_dir):
