@@ -7,7 +7,7 @@ figure of its own, so that a narrow window can stack them.
 import functools
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import matplotlib as mpl
@@ -32,6 +32,16 @@ from gpz_jax.results.formats import format_error, shorten
 from gpz_jax.types import Treatment
 
 
+class Room(NamedTuple):
+  """What there is room for along an x axis."""
+
+  letters: int  # side by side
+  name: int  # the most letters of one name
+
+
+IN_FIGURE, IN_PANEL, BESIDE_LADDER = Room(52, 40), Room(36, 24), Room(26, 24)
+
+
 def draw_curves(findings: Findings) -> Figure:
   """MSE (log axis, with the ladder) and PSNR against split, one line per treatment.
 
@@ -49,12 +59,12 @@ def draw_curves(findings: Findings) -> Figure:
 def draw_curve_panels(findings: Findings) -> list[Figure]:
   """The panels of `draw_curves`, a figure each."""
   draws = (
-    functools.partial(_draw_mse, room=26, has_legend=True),
-    functools.partial(_draw_psnr, room=36),
+    functools.partial(_draw_mse, room=BESIDE_LADDER, has_legend=True),
+    functools.partial(_draw_psnr, room=IN_PANEL),
   )
   return draw_panels(
     [functools.partial(draw, findings=findings) for draw in draws],
-    len(findings.splits),
+    findings.splits,
   )
 
 
@@ -65,7 +75,7 @@ def draw_attacks(findings: Findings) -> list[Figure]:
     functools.partial(_draw_attacks, findings=findings, treatment=treatment)
     for treatment in findings.treatments
   ]
-  panels = draw_panels(draws, len(findings.splits), height)
+  panels = draw_panels(draws, findings.splits, height)
   every = [figure.axes[0] for figure in panels]
   low, high = np.transpose([axes.get_ylim() for axes in every])
   for axes in every:
@@ -75,17 +85,18 @@ def draw_attacks(findings: Findings) -> list[Figure]:
 
 def draw_panels(
   draws: Sequence[Callable[[Axes], None]],
-  num_splits: int,
+  splits: Sequence[str],
   height: float = PANEL_HEIGHT,
 ) -> list[Figure]:
   """One figure for each panel, as wide as a phone where the splits allow it.
 
   Args:
     draws: Functions that draw a panel into the axes they are given.
-    num_splits: The number of splits along the x axis.
-    height: The height of a figure in inches.
+    splits: The splits along the x axis.
+    height: The height of a figure in inches, without what long names take.
   """
-  width = PANEL_WIDTH + 0.22 * max(0, num_splits - 12)
+  width = PANEL_WIDTH + 0.22 * max(0, len(splits) - 12)
+  height += 0.06 * max(0, min(max(map(len, splits)), IN_PANEL.name) - 8)
   figures = []
   with mpl.rc_context(STYLE):
     for draw in draws:
@@ -149,7 +160,7 @@ def join_images(images: np.ndarray, gap: int = 2) -> np.ndarray:
 
 
 def _draw_mse(
-  axes: Axes, findings: Findings, room: int = 52, has_legend: bool = False
+  axes: Axes, findings: Findings, room: Room = IN_FIGURE, has_legend: bool = False
 ) -> None:
   axes.set_yscale('log')
   _draw_metric(axes, findings, 'test_mse', room)
@@ -160,7 +171,7 @@ def _draw_mse(
     axes.legend(*axes.get_legend_handles_labels(), frameon=False, loc='best')
 
 
-def _draw_psnr(axes: Axes, findings: Findings, room: int = 52) -> None:
+def _draw_psnr(axes: Axes, findings: Findings, room: Room = IN_FIGURE) -> None:
   _draw_metric(axes, findings, 'test_psnr', room)
   axes.set_title('PSNR: lower is more private')
   axes.set_ylabel('test PSNR, dB')
@@ -185,7 +196,7 @@ def _draw_attacks(axes: Axes, findings: Findings, treatment: Treatment) -> None:
   axes.set_yscale('log')
   axes.set_title(str(treatment))
   axes.set_ylabel('test MSE per element')
-  label_splits(axes, findings.splits, room=36)
+  label_splits(axes, findings.splits, IN_PANEL)
   handles, labels = axes.get_legend_handles_labels()
   figure: Any = axes.figure
   place: Any = {'loc': 'outside lower left'}
@@ -194,7 +205,7 @@ def _draw_attacks(axes: Axes, findings: Findings, treatment: Treatment) -> None:
     text.set_parse_math(False)
 
 
-def _draw_metric(axes: Axes, findings: Findings, column: str, room: int) -> None:
+def _draw_metric(axes: Axes, findings: Findings, column: str, room: Room) -> None:
   positions = range(len(findings.splits))
   _shade_zone(axes, findings)
   styles = treatment_styles(findings.treatments)
@@ -224,19 +235,19 @@ def _draw_metric(axes: Axes, findings: Findings, column: str, room: int) -> None
   label_splits(axes, findings.splits, room)
 
 
-def label_splits(axes: Axes, splits: Sequence[str], room: int = 52) -> None:
+def label_splits(axes: Axes, splits: Sequence[str], room: Room) -> None:
   """Names the splits along the x axis, shallow to deep.
 
   Args:
     axes: The axes that are labelled.
     splits: The splits in forward order.
-    room: How many letters fit side by side; where there are more, names are slanted.
+    room: What there is room for. Where names need more, they are slanted.
   """
   positions = range(len(splits))
   axes.set_xlim(-0.5, len(positions) - 0.5)
-  names = [shorten(split, 40) for split in splits]
-  letters = sum(map(len, names))
-  crowded = letters > room
+  names = [shorten(split, room.name) for split in splits]
+  letters = len(names) * max(map(len, names))  # each has as much room
+  crowded = letters > room.letters
   axes.set_xticks(
     positions,
     names,

@@ -120,7 +120,7 @@ def opened(chromium, index, width, scheme='light', **options):
   size = {'width': width, 'height': 800}
   page = chromium.new_page(viewport=size, color_scheme=scheme, **options)
   complaints = []
-  page.on('pageerror', complaints.append)
+  page.on('pageerror', lambda error: complaints.append(error))
   page.on('console', lambda message: complaints.append(message.text))
   page.goto(index.as_uri())
   assert page.evaluate('innerWidth') == width
@@ -165,7 +165,8 @@ def test_charts_stand_out_in_both_schemes(chromium, index, scheme, tmp_path):
   with opened(chromium, index, 800, scheme) as page:
     for i, chart in enumerate(page.locator('svg').all()):
       chart.screenshot(path=tmp_path / f'{i}.png')
-      pixels = np.asarray(Image.open(tmp_path / f'{i}.png').convert('RGB')) / 255
+      with Image.open(tmp_path / f'{i}.png') as picture:
+        pixels = np.asarray(picture.convert('RGB')) / 255
       assert _contrast(pixels) >= 4.5
     background = page.evaluate('getComputedStyle(document.body).backgroundColor')
   assert (background == 'rgb(255, 255, 255)') == (scheme == 'light')
@@ -206,14 +207,13 @@ def test_columns_sort_up_down_and_back(chromium, index):
 
 def test_tables_say_that_they_scroll_where_they_do(chromium, index):
   with opened(chromium, index, 360) as page:
-    hint = page.locator('.scroll:has(#rows)').locator('xpath=preceding-sibling::*[1]')
+    hint = page.locator('.scroll:has(#ladder)').locator('xpath=preceding-sibling::*[1]')
     assert hint.is_visible()
     assert hint.text_content() == '\u2194 More to the side: scroll.'
-    assert page.locator('.scroll:has(#rows)').get_attribute('tabindex') == '0'
+    assert page.locator('.scroll:has(#ladder)').get_attribute('tabindex') == '0'
     page.set_viewport_size({'width': 2400, 'height': 800})
-    page.wait_for_function(
-      'document.querySelector(".scroll:has(#scores)").tabIndex < 0'
-    )
+    playwright.expect(hint).to_be_hidden()
+    assert page.locator('.scroll:has(#ladder)').get_attribute('tabindex') is None
 
 
 def test_the_contents_lead_to_every_section(chromium, index):
@@ -244,4 +244,5 @@ def test_screenshots(chromium, index, width, scheme, tmp_path):
   with opened(chromium, index, width, scheme) as page:
     path = folder / f'page_{width}_{scheme}.png'
     page.screenshot(path=path, full_page=True)
-  assert Image.open(path).width == width
+  with Image.open(path) as picture:
+    assert picture.width == width

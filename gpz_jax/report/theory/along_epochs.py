@@ -84,7 +84,7 @@ def draw_epoch_panels(theory: Theory) -> list[Figure]:
     for split in choose_splits(theory):
       figure = Figure(figsize=(COLUMN_WIDTH, 12.4), layout='constrained')
       column = figure.subplots(len(ROWS), 1, sharex=True)
-      column[0].set_title(shorten(split, 26), parse_math=False)
+      column[0].set_title(shorten(split, 20), parse_math=False)
       _draw_column(column, theory, split)
       for axes, name in zip(column, ROWS, strict=True):
         axes.set_ylabel(name)
