@@ -178,7 +178,8 @@ def test_the_checks_find_faults(chromium, index):
       document.querySelector('h3').outerHTML = '<h5>deep</h5>';
       document.querySelector('main').insertAdjacentHTML('beforeend',
         '<p id="wide" style="width: 500px; max-width: none">wide</p>'
-        + '<p id="cut" style="width: 20px; overflow: hidden; white-space: pre">incomprehensible</p>');
+        + '<p id="cut" style="width: 20px; overflow: hidden; white-space: pre">'
+        + 'incomprehensible</p>');
       document.querySelector('svg g[id*="-text_"]').setAttribute(
         'transform', 'translate(-400 0)');
     }""")
