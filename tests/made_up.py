@@ -2,9 +2,16 @@
 
 import math
 
+import numpy as np
+
 from gpz_jax import results
+from gpz_jax.report.theory import along_epochs
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import Lane, Treatment
 
+ERRORS = [0.01, 0.012, 0.05, 0.06]  # jumps at c
+SHARE = [0.9, 0.8, 0.4, 0.35]  # drops at c, by half
+DIMS = 8.0
 SPLITS = ('a', 'b', 'c', 'd', 'e', 'f')
 
 
@@ -63,3 +70,44 @@ def make_theory(values, *, quantity='radius_share', width=math.nan, **changes):
     )
     for index, value in enumerate(values)
   ]
+
+
+def make_finished(values, **changes):
+  """All that the figure over the splits shows."""
+  count = len(values)
+  return [
+    *make_theory(values, width=0.1, unit='', assumes='<i>a</i>', **changes),
+    *make_theory([-4.0] * count, quantity='entropy_class_logdet', **changes),
+    *make_theory([4.0] * count, quantity='entropy_logdet', **changes),
+    *make_theory([DIMS * 0.3] * count, quantity='radius', **changes),
+    *make_theory([0.3] * count, quantity='radius_per_dim', **changes),
+    *make_theory([50.0] * count, quantity='information_mixture', **changes),
+    *make_theory([-3.0] * count, quantity='information_infonce', **changes),
+  ]
+
+
+def make_training(radii, predicted=(), **changes):
+  """Radii [E][P], and what was predicted of them, at epochs 2, 4, ..."""
+  rows = []
+  for name, table in (('radius', radii), (along_epochs.PREDICTED, predicted)):
+    for i, values in enumerate(table):
+      rows += make_theory(values, quantity=name, epoch=2 * (i + 1), **changes)
+  return rows
+
+
+def write(folder, rows, theory_rows, *, is_final=True):
+  if is_final:
+    results.write_parquet(folder / 'results.parquet', rows)
+    results.write_parquet(folder / 'theory.parquet', theory_rows, results.THEORY)
+  else:
+    results.append_rows(folder / 'results.jsonl', rows)
+    results.append_rows(folder / 'theory.jsonl', theory_rows, results.THEORY)
+
+
+def embed(folder, rows, count=40):
+  """A file for each lane and split of `rows`."""
+  (folder / 'theory').mkdir()
+  rng = np.random.default_rng(0)
+  for row in rows:
+    table = np.column_stack([rng.normal(size=(count, 2)), np.arange(count) % 10])
+    np.save(Workdir(folder).embedding(row['lane_id'], row['split']), table)

@@ -3,6 +3,7 @@
 import numbers
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from gpz_jax.types import InputError
 
@@ -21,9 +22,9 @@ def parse(size: ImageSize) -> tuple[int, int]:
     InputError: It is none of these.
   """
   if isinstance(size, str) and re.fullmatch('[0-9]{1,9}(x[0-9]{1,9})?', size):
-    sides = [int(side) for side in size.split('x')]
+    sides: list[Any] = [int(side) for side in size.split('x')]
   else:
-    sides = size if isinstance(size, tuple | list) else [size]
+    sides = list(size) if isinstance(size, tuple | list) else [size]
   if len(sides) not in (1, 2) or not all(map(_is_side, sides)):
     shown = size if isinstance(size, str | float) else type(size).__name__
     raise InputError(
@@ -38,6 +39,6 @@ def spell(height: int, width: int) -> int | str:
   return height if height == width else f'{height}x{width}'
 
 
-def _is_side(value: object) -> bool:
+def _is_side(value: Any) -> bool:
   is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
   return is_whole and abs(int(value)) < _TOO_LARGE

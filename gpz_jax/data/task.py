@@ -15,7 +15,7 @@ import logging
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpz_jax import types
 from gpz_jax.data import cache, exclusions, images, sizes, sources, subsets
@@ -108,7 +108,9 @@ def _make_task(
   limits: dict[str, int | None],
 ) -> types.Task:
   """The subsets, cut to their limits, under the names of their datasets."""
-  kept = {part: data.take(slice(limits[part])) for part, data in parts.items()}
+  kept: dict[str, Any] = {
+    part: data.take(slice(limits[part])) for part, data in parts.items()
+  }
   task = types.Task(
     name=source.name,
     aux_name=aux_source.name,

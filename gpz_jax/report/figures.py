@@ -1,9 +1,13 @@
-"""Figures of a report: error against split, and the grid of reconstructions."""
+"""Figures of a report: error against split, and the grid of reconstructions.
 
-import io
+A figure that is a file of its own has all its panels. On the page each panel is a
+figure of its own, so that a narrow window can stack them.
+"""
+
+import functools
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import chex
 import matplotlib as mpl
@@ -13,10 +17,29 @@ from matplotlib.figure import Figure
 
 from gpz_jax import atomic
 from gpz_jax.report.ladder import draw_ladder
-from gpz_jax.report.styles import GOLD, GRID, INK, MARKERS, STYLE, treatment_styles
+from gpz_jax.report.styles import (
+  GOLD,
+  GRID,
+  INK,
+  MARKERS,
+  PANEL_HEIGHT,
+  PANEL_WIDTH,
+  STYLE,
+  treatment_styles,
+)
 from gpz_jax.report.workdir import Findings
 from gpz_jax.results.formats import format_error, shorten
 from gpz_jax.types import Treatment
+
+
+class Room(NamedTuple):
+  """What there is room for along an x axis."""
+
+  letters: int  # side by side
+  name: int  # the most letters of one name
+
+
+IN_FIGURE, IN_PANEL, BESIDE_LADDER = Room(52, 40), Room(36, 24), Room(26, 24)
 
 
 def draw_curves(findings: Findings) -> Figure:
@@ -28,55 +51,59 @@ def draw_curves(findings: Findings) -> Figure:
     width = 11.5 + 0.5 * max(0, len(findings.splits) - 8)
     figure = Figure(figsize=(width, 4.7), layout='constrained')
     mse_axes, psnr_axes = figure.subplots(1, 2, width_ratios=[1.25, 1])
-    mse_axes.set_yscale('log')
-    _draw_metric(mse_axes, findings, 'test_mse')
-    _draw_metric(psnr_axes, findings, 'test_psnr')
-    mse_axes.set_title('Reconstruction error: higher is more private')
-    mse_axes.set_ylabel('test MSE per element')
-    psnr_axes.set_title('PSNR: lower is more private')
-    psnr_axes.set_ylabel('test PSNR, dB')
-    draw_ladder(mse_axes, findings.ladder)
-    handles, labels = psnr_axes.get_legend_handles_labels()
-    psnr_axes.legend(handles, labels, frameon=False, loc='best')
+    _draw_mse(mse_axes, findings)
+    _draw_psnr(psnr_axes, findings)
     return figure
 
 
-def draw_attacks(findings: Findings) -> Figure:
-  """MSE (log axis) against split, one line per attack, one panel per treatment."""
+def draw_curve_panels(findings: Findings) -> list[Figure]:
+  """The panels of `draw_curves`, a figure each."""
+  draws = (
+    functools.partial(_draw_mse, room=BESIDE_LADDER, has_legend=True),
+    functools.partial(_draw_psnr, room=IN_PANEL),
+  )
+  return draw_panels(
+    [functools.partial(draw, findings=findings) for draw in draws],
+    findings.splits,
+  )
+
+
+def draw_attacks(findings: Findings) -> list[Figure]:
+  """MSE (log axis) against split, one line per attack, one figure per treatment."""
+  height = PANEL_HEIGHT + 0.25 * len(findings.attacks)
+  draws = [
+    functools.partial(_draw_attacks, findings=findings, treatment=treatment)
+    for treatment in findings.treatments
+  ]
+  panels = draw_panels(draws, findings.splits, height)
+  every = [figure.axes[0] for figure in panels]
+  low, high = np.transpose([axes.get_ylim() for axes in every])
+  for axes in every:
+    axes.set_ylim(low.min(), high.max())
+  return panels
+
+
+def draw_panels(
+  draws: Sequence[Callable[[Axes], None]],
+  splits: Sequence[str],
+  height: float = PANEL_HEIGHT,
+) -> list[Figure]:
+  """One figure for each panel, as wide as a phone where the splits allow it.
+
+  Args:
+    draws: Functions that draw a panel into the axes they are given.
+    splits: The splits along the x axis.
+    height: The height of a figure in inches, without what long names take.
+  """
+  width = PANEL_WIDTH + 0.22 * max(0, len(splits) - 12)
+  height += 0.06 * max(0, min(max(map(len, splits)), IN_PANEL.name) - 8)
+  figures = []
   with mpl.rc_context(STYLE):
-    panels = len(findings.treatments)
-    columns = 2 if panels > 1 and max(map(len, findings.attacks)) < 50 else 1
-    lines = -(-len(findings.attacks) // columns)
-    size = (max(11.5, 4.8 * panels), 4.4 + 0.25 * lines)  # as wide as draw_curves'
-    figure = Figure(figsize=size, layout='constrained')
-    every = np.atleast_1d(figure.subplots(1, panels, sharey=True))
-    positions = range(len(findings.splits))
-    colours = mpl.colormaps['tab20'].colors  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
-    for axes, treatment in zip(every, findings.treatments, strict=True):
-      for i, attack in enumerate(findings.attacks):
-        means = [
-          findings.mean('test_mse', treatment, split, attack)
-          for split in findings.splits
-        ]
-        axes.plot(
-          positions,
-          means,
-          color=colours[2 * i % 20 + i // 10 % 2],
-          marker=MARKERS[i % len(MARKERS)],
-          markersize=6,
-          linewidth=1.6,
-          label=shorten(attack),
-        )
-      axes.set_title(str(treatment))
-      label_splits(axes, findings.splits)
-    every[0].set_yscale('log')
-    every[0].set_ylabel('test MSE per element')
-    handles, labels = every[0].get_legend_handles_labels()
-    place: Any = {'loc': 'outside lower left', 'ncols': columns}
-    legend = figure.legend(handles, labels, frameon=False, **place)
-    for text in legend.get_texts():
-      text.set_parse_math(False)
-    return figure
+    for draw in draws:
+      figure = Figure(figsize=(width, height), layout='constrained')
+      draw(figure.subplots())
+      figures.append(figure)
+  return figures
 
 
 def draw_reconstructions(findings: Findings, treatment: Treatment) -> Figure | None:
@@ -120,16 +147,6 @@ def draw_reconstructions(findings: Findings, treatment: Treatment) -> Figure | N
     return figure
 
 
-def encode_svg(figure: Figure) -> str:
-  """The figure as an <svg> element; its text is drawn as paths, names and all."""
-  buffer = io.StringIO()
-  with mpl.rc_context(STYLE):
-    nothing = dict.fromkeys(('Date', 'Creator'))
-    figure.savefig(buffer, format='svg', dpi=200, metadata=nothing)
-  text = buffer.getvalue()
-  return text[text.index('<svg') :]
-
-
 def save_png(figure: Figure, path: pathlib.Path) -> None:
   """Writes the figure, cut to its content, in one atomic step."""
   with mpl.rc_context(STYLE), atomic.replacing(path) as partial:
@@ -144,7 +161,53 @@ def join_images(images: np.ndarray, gap: int = 2) -> np.ndarray:
   return strip[..., 0] if strip.shape[-1] == 1 else strip
 
 
-def _draw_metric(axes: Axes, findings: Findings, column: str) -> None:
+def _draw_mse(
+  axes: Axes, findings: Findings, room: Room = IN_FIGURE, has_legend: bool = False
+) -> None:
+  axes.set_yscale('log')
+  _draw_metric(axes, findings, 'test_mse', room)
+  axes.set_title('MSE: higher is more private')
+  axes.set_ylabel('test MSE per element')
+  draw_ladder(axes, findings.ladder)
+  if has_legend:
+    axes.legend(*axes.get_legend_handles_labels(), frameon=False, loc='best')
+
+
+def _draw_psnr(axes: Axes, findings: Findings, room: Room = IN_FIGURE) -> None:
+  _draw_metric(axes, findings, 'test_psnr', room)
+  axes.set_title('PSNR: lower is more private')
+  axes.set_ylabel('test PSNR, dB')
+  axes.legend(*axes.get_legend_handles_labels(), frameon=False, loc='best')
+
+
+def _draw_attacks(axes: Axes, findings: Findings, treatment: Treatment) -> None:
+  colours = mpl.colormaps['tab20'].colors  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
+  for i, attack in enumerate(findings.attacks):
+    means = [
+      findings.mean('test_mse', treatment, split, attack) for split in findings.splits
+    ]
+    axes.plot(
+      range(len(means)),
+      means,
+      color=colours[2 * i % 20 + i // 10 % 2],
+      marker=MARKERS[i % len(MARKERS)],
+      markersize=6,
+      linewidth=1.6,
+      label=shorten(attack, 50),
+    )
+  axes.set_yscale('log')
+  axes.set_title(str(treatment))
+  axes.set_ylabel('test MSE per element')
+  label_splits(axes, findings.splits, IN_PANEL)
+  handles, labels = axes.get_legend_handles_labels()
+  figure: Any = axes.figure
+  place: Any = {'loc': 'outside lower left'}
+  legend = figure.legend(handles, labels, frameon=False, **place)
+  for text in legend.get_texts():
+    text.set_parse_math(False)
+
+
+def _draw_metric(axes: Axes, findings: Findings, column: str, room: Room) -> None:
   positions = range(len(findings.splits))
   _shade_zone(axes, findings)
   styles = treatment_styles(findings.treatments)
@@ -171,22 +234,22 @@ def _draw_metric(axes: Axes, findings: Findings, column: str) -> None:
       zorder=3,
       **style,
     )
-  label_splits(axes, findings.splits)
+  label_splits(axes, findings.splits, room)
 
 
-def label_splits(axes: Axes, splits: Sequence[str], room: int = 52) -> None:
+def label_splits(axes: Axes, splits: Sequence[str], room: Room) -> None:
   """Names the splits along the x axis, shallow to deep.
 
   Args:
     axes: The axes that are labelled.
     splits: The splits in forward order.
-    room: How many letters fit side by side; where there are more, names are slanted.
+    room: What there is room for. Where names need more, they are slanted.
   """
   positions = range(len(splits))
   axes.set_xlim(-0.5, len(positions) - 0.5)
-  names = [shorten(split, 40) for split in splits]
-  letters = sum(map(len, names))
-  crowded = letters > room
+  names = [shorten(split, room.name) for split in splits]
+  letters = len(names) * max(map(len, names))  # each has as much room
+  crowded = letters > room.letters
   axes.set_xticks(
     positions,
     names,

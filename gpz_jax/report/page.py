@@ -1,9 +1,11 @@
 """The page a sweep ends with."""
 
 import base64
+import hashlib
 import io
 import pathlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import jinja2
 import markupsafe
@@ -12,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gpz_jax import atomic, results
-from gpz_jax.report import figures
+from gpz_jax.report import figures, svg
 from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import Theory, read_theory, section
 from gpz_jax.report.workdir import Findings, read_workdir
@@ -23,6 +25,7 @@ from gpz_jax.zone.doubts import is_guessing
 from gpz_jax.zone.golden_zone import MEANING
 from gpz_jax.zone.worth import RUNGS
 
+ABOVE = 'The table below holds the same numbers.'
 # Columns of the table with every row, behind those of the treatment, and their titles.
 PER_ROW = (
   ('seed', 'seed'),
@@ -66,8 +69,7 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   theory = read_theory(workdir, findings.rows, findings.ladder)
   folder = Workdir(workdir).report
   folder.mkdir(exist_ok=True)
-  curves = figures.draw_curves(findings)
-  figures.save_png(curves, folder / 'mse_psnr.png')
+  figures.save_png(figures.draw_curves(findings), folder / 'mse_psnr.png')
   untreated = results.nearest_untreated(findings.treatments)
   if grid := figures.draw_reconstructions(findings, untreated):
     figures.save_png(grid, folder / 'reconstructions.png')
@@ -75,19 +77,26 @@ def build(workdir: str | pathlib.Path) -> pathlib.Path:
   for name, figure in drawn.items():
     figures.save_png(figure, folder / f'{name}.png')
   index = folder / 'index.html'
+  text = render(findings, figures.draw_curve_panels(findings), theory, drawn)
   # JSON may hold half of a character, which no file can.
-  text = render(findings, curves, theory, drawn).encode(errors='replace')
-  atomic.write_text(index, text.decode())
+  atomic.write_text(index, text.encode(errors='replace').decode())
   return index
 
 
 def render(
   findings: Findings,
-  curves: Figure,
+  curves: Sequence[Figure],
   theory: Theory | None = None,
   drawn: Mapping[str, Figure] | None = None,
 ) -> str:
-  """The HTML text of the page."""
+  """The HTML text of the page.
+
+  Args:
+    findings: The sweep.
+    curves: The panels with error against split, see `figures.draw_curve_panels`.
+    theory: What was measured of the theory, if anything.
+    drawn: The figures of the theory, see `section.draw`.
+  """
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('gpz_jax', 'report'),
     autoescape=True,
@@ -100,6 +109,7 @@ def render(
     'count': formats.format_count,
     'error': formats.format_error,
     'fixed': formats.format_fixed,
+    'headings': list_headings,
     'setting': formats.format_setting,
     'share': formats.format_share,
     'strip': encode_strip,
@@ -107,6 +117,7 @@ def render(
   }
   of_treatment = tuple(findings.treatments[0].columns)
   compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
+  script = (pathlib.Path(__file__).parent / 'page.js').read_text()
   return environment.get_template('page.html').render(
     f=findings,
     first=findings.rows[0],
@@ -118,8 +129,10 @@ def render(
     of_treatment=of_treatment,
     per_row=(*((name, name) for name in of_treatment), *PER_ROW),
     rows=sorted(findings.rows, key=_sort_key),
-    compared=compared and markupsafe.Markup(figures.encode_svg(compared)),
-    curves=markupsafe.Markup(figures.encode_svg(curves)),
+    compared=compared and svg.embed(compared, ABOVE),
+    curves=svg.embed(curves, ABOVE),
+    script=markupsafe.Markup(script),
+    script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     selections=sorted({row['selection'] for row in findings.rows}),
     diverged=sum(row['status'] == 'diverged' for row in findings.rows),
     seeds=sorted({row['seed'] for row in findings.rows}),
@@ -164,6 +177,12 @@ def _name(treatments: list[Treatment]) -> str:
 def _sort_key(row: Row) -> tuple[int, Treatment, int, str]:
   """The order of the table with every row."""
   return row['split_index'], Treatment.of(row), row['seed'], row['attack']
+
+
+def list_headings(body: str) -> list[tuple[str, markupsafe.Markup]]:
+  """The id and title of each section of the page."""
+  found = re.findall(r'<h2 id="(\w+)">(.*?)</h2>', body)
+  return [(name, markupsafe.Markup(title)) for name, title in found]
 
 
 def encode_strip(images: np.ndarray) -> str:

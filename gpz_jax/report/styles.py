@@ -13,6 +13,8 @@ NEGATIVE = ('#d55e00', '#cc79a7', '#e69f00')
 POSITIVE = ('#0072b2', '#009e73', '#56b4e9')
 ZERO = (INK, '#8a939c', '#a0522d')
 MARKERS = 'osD^vP*X'
+# Inches of a panel of the page: its text is legible in a window of 360 pixels.
+PANEL_WIDTH, PANEL_HEIGHT = 4.9, 4.2
 STYLE: Any = {
   'font.size': 11,
   'axes.edgecolor': MUTED,

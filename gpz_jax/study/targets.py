@@ -13,7 +13,7 @@ from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.study import conditions
 from gpz_jax.study.plan import StudyPlan, has_targets
-from gpz_jax.study.progress import format_seconds
+from gpz_jax.study.progress import format_seconds, name_run
 from gpz_jax.study.session import Session
 from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.study.workdir import Workdir
@@ -111,7 +111,7 @@ def _train(
       each_epoch=each_epoch,
     )
   jax.block_until_ready(targets)
-  session.events.write('target', [lane.lane_id for lane in plan.lanes], history)
+  session.events.write('target', [name_run(lane) for lane in plan.lanes], history)
   session.say(f'targets trained in {format_seconds(time.monotonic() - began)}')
   return targets
 

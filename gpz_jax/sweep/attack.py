@@ -13,6 +13,7 @@ from gpz_jax.attacks.activation import interception, scores
 from gpz_jax.attacks.activation.cohorts import AttackLane, subsets
 from gpz_jax.attacks.activation.interception import Activations, Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome, Scenario
+from gpz_jax.study.progress import name_run
 from gpz_jax.study.session import Session
 from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.sweep import memory
@@ -117,10 +118,9 @@ class Run:
     )
     outcome = self.attack.run(scenario)
     found = score(outcome, scenario)
-    names = [lane.name for lane in lanes]
     if outcome.history is not None:
-      events = self.session.events
-      events.write(f'decoder {self.attack.text}', names, outcome.history)
+      runs = [name_run(each.lane, each.split) for each in lanes]
+      self.session.events.write(f'decoder {self.attack.text}', runs, outcome.history)
     if outcome.saved is not None:
       folder = self.session.workdir.decoders / self._folder(lanes)
       checkpoints.save(folder, outcome.saved, self._identity(lanes))

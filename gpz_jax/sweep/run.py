@@ -93,7 +93,7 @@ def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
     stack.enter_context(workdir.undone_where_it_fails(is_ours=is_ours))
     workdir.check(config)  # until now another process may have written it
     workdir.write_identity(config)
-    events = stack.enter_context(contextlib.closing(Events(workdir.events)))
+    events = Events(workdir.events)
     yield Session(plan, config.make_engine(), workdir, progress, events)
 
 

@@ -30,7 +30,7 @@ from gpz_jax.training.snapshots import (
   join,
   separate,
 )
-from gpz_jax.training.state import Best, FitState, create_fit_state
+from gpz_jax.training.state import Best, FitState, create_fit_state, update_plateau
 from gpz_jax.training.step import Batch, LaneArrays, Shared, train_step
 from gpz_jax.training.streaming import STREAMED, Stream
 from gpz_jax.types import Mean
@@ -150,7 +150,8 @@ class Trainer:
     """Moves the plateau and keeps the best epoch, for one lane."""
     fit, means, lane = carry
     values = {name: mean.compute() for name, mean in means.items()}
-    plateau = fit.plateau.update(
+    plateau = update_plateau(
+      fit.plateau,
       values[self.objective.plateau_on],
       patience=self.recipe.plateau_patience,
       factor=self.recipe.plateau_factor,

@@ -4,7 +4,7 @@ Model and optimiser stay outside, so that stacking, donating and restoring lanes
 plain tree operations.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import chex
 import flax.linen as nn
@@ -33,39 +33,38 @@ class TrainState(flax.struct.PyTreeNode):
     return calls.unpack(self.params, self.batch_stats)
 
 
-@flax.struct.dataclass
-class Plateau:
-  """torch's ReduceLROnPlateau: the scale falls when `bad` exceeds the patience."""
+Plateau = optax.contrib.ReduceLROnPlateauState  # `scale` is a factor of the rate
 
-  scale: jax.Array  # [] in (0, 1], a factor of the learning rate
-  best: jax.Array  # [] the lowest value so far
-  bad: jax.Array  # [] int32, epochs since the last improvement
 
-  @classmethod
-  def create(cls) -> 'Plateau':
-    """Creates the plateau of a lane that was never evaluated."""
-    return cls(jnp.ones(()), jnp.full((), jnp.inf), jnp.zeros((), jnp.int32))
+def create_plateau() -> Plateau:
+  """Creates the plateau of a lane that was never evaluated."""
+  return cast(Plateau, optax.contrib.reduce_on_plateau().init(jnp.zeros(())))
 
-  def update(
-    self, value: jax.Array, *, patience: int, factor: float, threshold: float
-  ) -> 'Plateau':
-    """Takes in one epoch's value.
 
-    Args:
-      value: [], lower is better; NaN is no improvement.
-      patience: How many epochs in a row may bring no improvement. One more fires.
-      factor: What the scale is multiplied by when the plateau fires, in (0, 1).
-      threshold: The least share of the best value by which a better one is lower.
-    """
-    chex.assert_rank(value, 0, custom_message='value []')
-    better = value < self.best * (1 - threshold)
-    bad = jnp.where(better, 0, self.bad + 1)
-    fire = bad > patience
-    return Plateau(
-      scale=jnp.where(fire, self.scale * factor, self.scale),
-      best=jnp.where(better, value, self.best),
-      bad=jnp.where(fire, 0, bad),
-    )
+def update_plateau(
+  plateau: Plateau,
+  value: jax.Array,
+  *,
+  patience: int,
+  factor: float,
+  threshold: float,
+) -> Plateau:
+  """Takes in one epoch's value, as torch's ReduceLROnPlateau does.
+
+  Optax fires at the last epoch of its patience and torch at the one after it, so optax
+  is given one epoch more.
+
+  Args:
+    plateau: The state before the epoch.
+    value: [], lower is better; NaN is no improvement.
+    patience: How many epochs in a row may bring no improvement. One more fires.
+    factor: What the scale is multiplied by when the plateau fires, in (0, 1).
+    threshold: The least share of the best value by which a better one is lower, in
+      (0, 1].
+  """
+  chex.assert_rank(value, 0, custom_message='value []')
+  rule = optax.contrib.reduce_on_plateau(factor, patience + 1, threshold)
+  return cast(Plateau, rule.update((), plateau, value=value)[1])
 
 
 @flax.struct.dataclass
@@ -131,4 +130,4 @@ def create_fit_state(
     opt_state=tx.init(best.params),
     is_finite=jnp.ones((), bool),
   )
-  return FitState(train, Plateau.create(), best)
+  return FitState(train, create_plateau(), best)

@@ -17,7 +17,7 @@ from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.targets import Targets
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.snapshots import Snapshot
-from gpz_jax.training.state import Best, FitState, Plateau, TrainState
+from gpz_jax.training.state import Best, FitState, TrainState, create_plateau
 from gpz_jax.types import Mean
 
 # Orbax reads arrays side by side; where several fail, all but the first find their
@@ -62,7 +62,7 @@ def save_snapshots(folder):
     train = TrainState(
       jnp.full(2, count), params(count), {}, moments, jnp.ones(2, bool)
     )
-    plateau = Plateau(jnp.ones(2), jnp.ones(2), jnp.zeros(2, int))
+    plateau = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), create_plateau())
     states = FitState(train, plateau, best(count))
     loss = Mean(jnp.ones(2), jnp.full(2, count))
     snapshots.save(Snapshot(states, loss, 0, count, {}))

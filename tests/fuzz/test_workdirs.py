@@ -9,7 +9,6 @@ import made_up
 import numpy as np
 import pytest
 import tiny
-from matplotlib.figure import Figure
 
 import gpz_jax
 from experiments import recommend
@@ -71,7 +70,7 @@ def workdir(finished, tmp_path):
 
 def render(workdir) -> str:
   """The page without its figures, which take most of the time."""
-  return page.render(report.read_workdir(workdir), Figure())
+  return page.render(report.read_workdir(workdir), [])
 
 
 def readers(workdir):
@@ -87,7 +86,7 @@ def readers(workdir):
 
 @pytest.mark.parametrize('name', FILES)
 def test_damaged_files(workdir, name, refused, monkeypatch, capsys):
-  monkeypatch.setattr(page.figures, 'encode_svg', lambda figure: '<svg></svg>')
+  monkeypatch.setattr(page.svg, 'encode_svg', lambda figure: '<svg></svg>')
   path = workdir / name
   whole = path.read_bytes()
   noticed = 0
@@ -128,7 +127,7 @@ STRANGE = (
 
 @pytest.mark.parametrize('value', STRANGE, ids=lambda value: repr(value)[:12])
 def test_strange_values_in_a_row(workdir, value, refused, monkeypatch, capsys):
-  monkeypatch.setattr(page.figures, 'encode_svg', lambda figure: '<svg></svg>')
+  monkeypatch.setattr(page.svg, 'encode_svg', lambda figure: '<svg></svg>')
   (workdir / 'results.parquet').unlink()
   path = workdir / 'results.jsonl'
   lines = path.read_text().splitlines()
@@ -182,7 +181,7 @@ def test_samples_that_are_no_images(workdir, array, refused):
 def test_half_a_character_in_the_settings(workdir, monkeypatch):
   content = json.loads((workdir / 'config.json').read_text()) | {'note': '\ud800'}
   (workdir / 'config.json').write_text(json.dumps(content))
-  monkeypatch.setattr(page.figures, 'encode_svg', lambda figure: '<svg></svg>')
+  monkeypatch.setattr(page.svg, 'encode_svg', lambda figure: '<svg></svg>')
   monkeypatch.setattr(page.figures, 'save_png', lambda figure, path: None)
   assert report.build(workdir).read_text(encoding='utf-8')
 

@@ -5,7 +5,7 @@ import math
 import forked
 import numpy as np
 import pytest
-from pages import read_page
+from pages import check_is_self_contained, read_page
 
 from gpz_jax import report, results
 from gpz_jax.report import figures, page
@@ -120,13 +120,10 @@ def test_the_full_table_has_every_row_in_both_forms(workdir):
 
 def test_names_are_escaped_and_nothing_is_fetched(workdir):
   text, parser = read_page(workdir)
-  assert all(tag != 'script' for tag, _ in parser.tags)
+  check_is_self_contained(text, parser)
   assert 'vgg&lt;b&gt;11' in text
   assert 'a &amp; b' in text
   for tag, attrs in parser.tags:
-    assert tag not in ('link', 'iframe', 'object', 'base')
-    for name in ('src', 'href', 'xlink:href'):
-      assert attrs.get(name, '#').startswith(('#', 'data:image/png;base64,'))
     if tag == 'img':
       assert attrs['alt']
 

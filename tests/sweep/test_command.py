@@ -104,6 +104,13 @@ def test_the_workdir_holds_what_the_readme_says(finished):
     'results.parquet', 'targets', 'decoders', 'samples', 'tb', 'report', 'lock',
   }  # fmt: skip
   assert not list(workdir.rglob('*.partial'))
+  rows = results.read_rows(workdir / 'results.jsonl')
+  lanes = {(r['model'], f'alpha={r["alpha"]:g}', f'seed={r["seed"]}') for r in rows}
+  tb = workdir / 'tb'
+  runs = {path.parent.relative_to(tb).parts for path in tb.rglob('events.*')}
+  assert runs == lanes | {
+    (r['model'], f'alpha={r["alpha"]:g}', f'seed={r["seed"]}', r['split']) for r in rows
+  }
   assert str(workdir / 'report' / 'index.html') in out
   assert 'test accuracy' in out
   assert 'peak memory' in out

@@ -97,7 +97,7 @@ def test_a_plateau_lowers_the_learning_rate_of_what_follows():
   after = []
   toys.fit(
     # no value is ever an improvement, so it fires after the first epoch
-    toys.make_trainer(plateau_patience=0, plateau_threshold=2.0, plateau_factor=0.0),
+    toys.make_trainer(plateau_patience=0, plateau_threshold=1.0, plateau_factor=1e-30),
     each_epoch=lambda epoch, states: after.append(jax.device_get(states.train.params)),
   )
   start = jax.device_get(toys.make_trainer().create(toys.make_lanes()['key']))

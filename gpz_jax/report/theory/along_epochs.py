@@ -17,11 +17,13 @@ from gpz_jax.report.styles import (
 )
 from gpz_jax.report.theory.findings import Theory
 from gpz_jax.results import most_smoothed
+from gpz_jax.results.formats import shorten
 from gpz_jax.types import Treatment
 
 PREDICTED = 'radius_change_first'
 # How a second line of the same treatment is told from the first.
 SECOND: Any = {'linestyle': '--', 'markerfacecolor': 'white'}
+COLUMN_WIDTH = 3.4  # inches, of one split where it is a figure of its own
 ROWS = (  # of panels
   '$R_c^2$',
   '$R_c^2$ / tr $S$',
@@ -71,18 +73,25 @@ def draw_epochs(theory: Theory) -> Figure | None:
     for axes, name in zip(grid[:, 0], ROWS, strict=True):
       axes.set_ylabel(name)
     figure.align_ylabels(grid[:, 0])
-    kinds = {'one-hot bracket; true change': {}, 'smoothed bracket; predicted': SECOND}
-    lines = [
-      Line2D([], [], color=MUTED, marker='o', label=label, **style)
-      for label, style in kinds.items()
-    ]
-    figure.legend(
-      handles=[*legend_handles(theory.treatments), *lines],
-      loc='outside lower left',
-      ncols=5 if len(splits) > 3 else 3,
-      frameon=False,
-    )
+    _add_legend(figure, theory, 5 if len(splits) > 3 else 3)
     return figure
+
+
+def draw_epoch_panels(theory: Theory) -> list[Figure]:
+  """The columns of `draw_epochs`, a figure each."""
+  figures = []
+  with mpl.rc_context(STYLE):
+    for split in choose_splits(theory):
+      figure = Figure(figsize=(COLUMN_WIDTH, 12.4), layout='constrained')
+      column = figure.subplots(len(ROWS), 1, sharex=True)
+      column[0].set_title(shorten(split, 20), parse_math=False)
+      _draw_column(column, theory, split)
+      for axes, name in zip(column, ROWS, strict=True):
+        axes.set_ylabel(name)
+      figure.align_ylabels(column)
+      _add_legend(figure, theory, 1)
+      figures.append(figure)
+  return figures
 
 
 def tell_story(theory: Theory) -> list[str]:
@@ -165,6 +174,17 @@ def _count(
   if shares:
     text += f'; its share of the variance {count(shares)}, {np.median(shares):+.1%}'
   return f'{text})'
+
+
+def _add_legend(figure: Figure, theory: Theory, columns: int) -> None:
+  kinds = {'one-hot bracket; true change': {}, 'smoothed bracket; predicted': SECOND}
+  lines = [
+    Line2D([], [], color=MUTED, marker='o', label=label, **style)
+    for label, style in kinds.items()
+  ]
+  place: Any = {'loc': 'outside lower left', 'ncols': columns}
+  handles = [*legend_handles(theory.treatments), *lines]
+  figure.legend(handles=handles, frameon=False, **place)
 
 
 def _draw_column(column, theory: Theory, split: str) -> None:

@@ -1,5 +1,6 @@
 """Theory against attack over the splits: the figure, the votes and a sentence."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -9,7 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gpz_jax.report.figures import label_splits
+from gpz_jax.report.figures import (
+  IN_FIGURE,
+  IN_PANEL,
+  Room,
+  draw_panels,
+  label_splits,
+)
 from gpz_jax.report.styles import MUTED, STYLE, legend_handles, treatment_styles
 from gpz_jax.report.theory.findings import ATTACK, ENTROPY_VOTE, Theory, interval
 from gpz_jax.results import most_smoothed
@@ -47,21 +54,16 @@ def draw_splits(theory: Theory) -> Figure:
     size = (max(11.5, 0.36 * count), 4.3 * rows)
     figure = Figure(figsize=size, layout='constrained')
     figure.get_layout_engine().set(hspace=0.06)  # pyright: ignore[reportOptionalMemberAccess,reportCallIssue,reportAttributeAccessIssue] constrained, as asked for
-    attack, share, entropy, information = figure.subplots(rows, columns).flat
-    _draw_vote(attack, theory, ATTACK, 'attack')
-    attack.set_title('Attack: error of the strongest')
-    attack.set_ylabel('test MSE, summed over channels')
-    if np.isfinite([theory.profile(ATTACK, t).mean() for t in theory.treatments]).any():
-      attack.set_yscale('log')
-    _draw_vote(share, theory, 'radius_share', 'radius_share')
-    share.set_title('Radius: how much of the variance is within classes')
-    share.set_ylabel('$R_c^2$ / tr $S$')
-    _draw_vote(entropy, theory, ENTROPY_VOTE, 'entropy')
-    entropy.set_title('Entropy: what the class takes off the bound')
-    entropy.set_ylabel('difference of bounds / $D$, nats')
-    _draw_information(information, theory)
-    attack.legend(handles=legend_handles(theory.treatments), frameon=False, loc='best')
+    draws = zip(PANELS, figure.subplots(rows, columns).flat, strict=True)
+    for draw, axes in draws:
+      draw(axes, theory, Room(36 if count <= FEW else 90, IN_FIGURE.name))
     return figure
+
+
+def draw_split_panels(theory: Theory) -> list[Figure]:
+  """The panels of `draw_splits`, a figure each."""
+  draws = [functools.partial(draw, theory=theory, room=IN_PANEL) for draw in PANELS]
+  return draw_panels(draws, theory.splits)
 
 
 def cast(vote: Vote | None) -> Ballot | None:
@@ -99,7 +101,28 @@ def compare_shallow(theory: Theory) -> str:
   )
 
 
-def _draw_vote(axes: Axes, theory: Theory, name: str, voter: str) -> None:
+def _draw_attack(axes: Axes, theory: Theory, room: Room) -> None:
+  _draw_vote(axes, theory, ATTACK, 'attack', room)
+  axes.set_title('Attack: error of the strongest')
+  axes.set_ylabel('test MSE, summed over channels')
+  if np.isfinite([theory.profile(ATTACK, t).mean() for t in theory.treatments]).any():
+    axes.set_yscale('log')
+  axes.legend(handles=legend_handles(theory.treatments), frameon=False, loc='best')
+
+
+def _draw_share(axes: Axes, theory: Theory, room: Room) -> None:
+  _draw_vote(axes, theory, 'radius_share', 'radius_share', room)
+  axes.set_title('Radius: share of the variance within classes')
+  axes.set_ylabel('$R_c^2$ / tr $S$')
+
+
+def _draw_entropy(axes: Axes, theory: Theory, room: Room) -> None:
+  _draw_vote(axes, theory, ENTROPY_VOTE, 'entropy', room)
+  axes.set_title('Entropy: what the class takes off')
+  axes.set_ylabel('difference of bounds / $D$, nats')
+
+
+def _draw_vote(axes: Axes, theory: Theory, name: str, voter: str, room: Room) -> None:
   for i, (treatment, style) in enumerate(treatment_styles(theory.treatments).items()):
     profile = theory.profile(name, treatment)
     shift = _shift(i, len(theory.treatments))
@@ -109,10 +132,10 @@ def _draw_vote(axes: Axes, theory: Theory, name: str, voter: str) -> None:
       place = theory.splits.index(vote.split)
       ring = {'marker': 'o', 'markersize': 15, 'markerfacecolor': 'none'}
       axes.plot([place + shift], profile.mean()[place], **style | ring)
-  label_splits(axes, theory.splits, room=36 if len(theory.splits) <= FEW else 90)
+  label_splits(axes, theory.splits, room)
 
 
-def _draw_information(axes: Axes, theory: Theory) -> None:
+def _draw_information(axes: Axes, theory: Theory, room: Room) -> None:
   for i, (treatment, style) in enumerate(treatment_styles(theory.treatments).items()):
     shift = _shift(i, len(theory.treatments))
     lower = _at_least_0(theory.profile(LOWER, treatment))
@@ -129,7 +152,10 @@ def _draw_information(axes: Axes, theory: Theory) -> None:
   lower = Line2D([], [], color=MUTED, marker='^', label='at least: InfoNCE')
   lower.set_linestyle('--')
   axes.legend(handles=[upper, lower], frameon=False, loc='best')
-  label_splits(axes, theory.splits, room=36 if len(theory.splits) <= FEW else 90)
+  label_splits(axes, theory.splits, room)
+
+
+PANELS = (_draw_attack, _draw_share, _draw_entropy, _draw_information)
 
 
 def _at_least_0(profile: Profile) -> Profile:

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 
 from gpz_jax.report.styles import INK, MARKERS, MUTED, STYLE, treatment_colours
 from gpz_jax.results import Row, most_smoothed, nearest_untreated
+from gpz_jax.results.formats import shorten
 from gpz_jax.study import pictures
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Treatment
 
 COLUMNS = 8  # the most splits that are shown
+COLUMN_WIDTH = 2.2  # inches, of one split where it is a figure of its own
 # Paul Tol's muted colours and a grey, told apart with common colour vision deficiency.
 PALETTE = ('#332288', '#cc6677', '#117733', '#ddcc77', '#88ccee')
 PALETTE += ('#882255', '#44aa99', '#999933', '#aa4499', '#8a939c')
@@ -79,6 +81,48 @@ def choose(
   return shown, [having[i] for i in places.round().astype(int)]
 
 
+def draw_embedding_panels(
+  embedded: Mapping[tuple[Treatment, str], Embedding], splits: Sequence[str]
+) -> list[Figure]:
+  """The columns of `draw_embeddings`, a figure each, without the names of classes."""
+  if not embedded:
+    return []
+  treatments, shown = choose(embedded, splits)
+  classes = list_classes(embedded, splits)
+  figures = []
+  with mpl.rc_context(STYLE):
+    for split in shown:
+      size = (COLUMN_WIDTH, (COLUMN_WIDTH + 0.85) * len(treatments))
+      figure = Figure(figsize=size, layout='constrained')
+      column = figure.subplots(len(treatments), 1, squeeze=False)[:, 0]
+      title = shorten(split, 18)
+      column[0].set_title(title, parse_math=False, loc='center', fontsize=11)
+      for axes, treatment in zip(column, treatments, strict=True):
+        _draw_panel(axes, embedded.get((treatment, split)), classes)
+        axes.set_ylabel(str(treatment), fontweight='bold', fontsize=11)
+      figures.append(figure)
+  return figures
+
+
+def list_classes(
+  embedded: Mapping[tuple[Treatment, str], Embedding], splits: Sequence[str]
+) -> np.ndarray:
+  """The classes of the points that are shown, ascending."""
+  treatments, shown = choose(embedded, splits)
+  panels = [embedded[t, s] for t in treatments for s in shown if (t, s) in embedded]
+  return np.unique(np.concatenate([panel.label for panel in panels]))
+
+
+def name_classes(
+  embedded: Mapping[tuple[Treatment, str], Embedding], splits: Sequence[str]
+) -> dict[int, str]:
+  """The colour of each class; {} where there are too many to tell them apart."""
+  classes = list_classes(embedded, splits) if embedded else ()
+  if len(classes) > len(PALETTE):
+    return {}
+  return dict(zip(map(int, classes), PALETTE, strict=False))
+
+
 def draw_embeddings(
   embedded: Mapping[tuple[Treatment, str], Embedding], splits: Sequence[str]
 ) -> Figure | None:
@@ -86,8 +130,7 @@ def draw_embeddings(
   if not embedded:
     return None
   treatments, shown = choose(embedded, splits)
-  panels = [embedded[t, s] for t in treatments for s in shown if (t, s) in embedded]
-  classes = np.unique(np.concatenate([panel.label for panel in panels]))
+  classes = list_classes(embedded, splits)
   with mpl.rc_context(STYLE):
     columns = max(len(shown), 3)  # a legend has to fit
     side = 11.5 / max(columns, 5)

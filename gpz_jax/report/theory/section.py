@@ -6,13 +6,12 @@ from typing import Any
 import markupsafe
 from matplotlib.figure import Figure
 
-from gpz_jax.report.figures import encode_svg
 from gpz_jax.report.styles import treatment_colours
+from gpz_jax.report.svg import embed
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, tables
 from gpz_jax.report.theory.findings import Theory
 
-# How many pixels an inch of a figure takes: its text is neither tiny nor huge.
-LEAST, MOST = 62, 92
+TABLES = 'The tables hold the same numbers.'
 
 
 def draw(theory: Theory) -> dict[str, Figure]:
@@ -30,12 +29,13 @@ def describe(theory: Theory, drawn: Mapping[str, Figure]) -> dict[str, Any]:
 
   Args:
     theory: What was measured.
-    drawn: Its figures, see `draw`.
+    drawn: Its figures, see `draw`. The page shows their panels one by one.
   """
   every = [*theory.finished, *theory.followed]
   return {
     'cast': along_splits.cast,
-    'drawn': {name: _embed(figure) for name, figure in drawn.items()},
+    'class_colours': embeddings.name_classes(theory.embeddings, theory.splits),
+    'drawn': {name: _embed(name, theory) for name in drawn},
     'examples': max((row['examples'] for row in every), default=0),
     'points': max((len(e.points) for e in theory.embeddings.values()), default=0),
     'predictions': along_epochs.check_predictions(theory),
@@ -47,8 +47,12 @@ def describe(theory: Theory, drawn: Mapping[str, Figure]) -> dict[str, Any]:
   }
 
 
-def _embed(figure: Figure) -> markupsafe.Markup:
-  """The figure in a box that scrolls where it would get too small to read."""
-  least, most = (round(pixels * figure.get_figwidth()) for pixels in (LEAST, MOST))
-  box = f'<div class="scroll wide" style="--least: {least}px; max-width: {most}px">'
-  return markupsafe.Markup(f'{box}{encode_svg(figure)}</div>')
+def _embed(name: str, theory: Theory) -> markupsafe.Markup:
+  """The panels of a figure, see `draw`."""
+  if name == 'theory':
+    return embed(along_splits.draw_split_panels(theory), TABLES)
+  if name == 'theory_training':
+    panels = along_epochs.draw_epoch_panels(theory)
+    return embed(panels, 'What the targets did at this split, epoch by epoch.')
+  panels = embeddings.draw_embedding_panels(theory.embeddings, theory.splits)
+  return embed(panels, 'Activations at this split in two dimensions, by class.')

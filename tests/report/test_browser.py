@@ -1,0 +1,267 @@
+"""The page in a browser: what fits, what can be read, and what can be operated.
+
+Needs Playwright and axe (the extra `browser`) and a Chromium, as Debian's package.
+Screenshots are kept in the folder that GPZ_SCREENSHOTS names, if it is set.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from made_up import (
+  ERRORS,
+  SHARE,
+  embed,
+  make_finished,
+  make_rows,
+  make_training,
+  write,
+)
+from PIL import Image
+
+from gpz_jax import report
+from gpz_jax.study.workdir import Workdir
+
+playwright = pytest.importorskip(
+  'playwright.sync_api', reason='no Playwright: pip install gpz_jax[browser]'
+)
+axe = pytest.importorskip(
+  'axe_playwright_python.sync_playwright',
+  reason='no axe: pip install gpz_jax[browser]',
+)
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
+pytestmark = pytest.mark.skipif(
+  CHROMIUM is None, reason='no Chromium: apt-get install chromium'
+)
+
+WIDTHS, SCHEMES = (360, 800, 1280), ('light', 'dark')
+LONG = 'backbone.stage_4.block_12.conv_3.normalization'
+LEAST_TEXT = 8.0  # pixels, of the letters of a chart
+
+# Elements that reach out of the window, unless they are in a box that scrolls.
+TOO_WIDE = """() => [...document.body.querySelectorAll('*')]
+  .filter((e) => !e.parentElement.closest('.scroll') && !e.closest('svg svg, svg *'))
+  .filter((e) => {
+    const {left, right} = e.getBoundingClientRect();
+    return right > innerWidth + 0.5 || left < -0.5;
+  }).map((e) => e.outerHTML.slice(0, 200))"""
+# Text that overflows an element which neither shows that nor scrolls.
+CUT_OFF = """() => [...document.body.querySelectorAll(':not(svg, svg *)')]
+  .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+  .filter((e) => !['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+  .map((e) => [e.scrollWidth, e.clientWidth, e.outerHTML.slice(0, 200)])"""
+# Of each chart: the size of its smallest letter, and the texts beyond its edges.
+CHARTS = """() => [...document.querySelectorAll('svg')].map((svg) => {
+  const box = svg.getBoundingClientRect();
+  const scale = box.width / svg.viewBox.baseVal.width;
+  const texts = [...svg.querySelectorAll('g[id*="-text_"]')];
+  const sizes = texts.flatMap((text) => [...text.querySelectorAll(':scope > g')])
+    .map((g) => /scale\\(([\\d.]+)/.exec(g.getAttribute('transform')))
+    .filter(Boolean).map((found) => 100 * scale * found[1]);
+  const isOut = (r) => r.width && (r.left < box.left - 1 || r.right > box.right + 1
+    || r.top < box.top - 1 || r.bottom > box.bottom + 1);
+  const out = texts.filter((text) => isOut(text.getBoundingClientRect()));
+  return {smallest: Math.min(...sizes), out: out.map((text) => text.id),
+          left: box.left, top: box.top};
+})"""
+
+
+@pytest.fixture(scope='module')
+def index(tmp_path_factory) -> pathlib.Path:
+  """The page of a sweep with a theory, several attacks, images and a long name."""
+  folder = tmp_path_factory.mktemp('browser')
+  rows, theory_rows = [], []
+  for alpha in (0.0, 0.3):
+    for seed in (0, 1):
+      lane = {'alpha': alpha, 'seed': seed}
+      rows += make_rows(ERRORS, **lane)
+      other = make_rows([2 * error for error in ERRORS], **lane)
+      rows += [row | {'attack': 'query_free'} for row in other]
+      theory_rows += make_finished([x + 0.02 * seed for x in SHARE], **lane)
+      theory_rows += make_training(
+        [[8.0] * 4, [9.0] * 4, [7.0] * 4], [[0.1] * 4], **lane
+      )
+  for row in (*rows, *theory_rows):
+    row['split'] = {'d': LONG}.get(row['split'], row['split'])
+  write(folder, rows, theory_rows)
+  embed(folder, [row for row in theory_rows if row['seed'] == 0])
+  _add_images(folder, rows)
+  return report.build(folder)
+
+
+def _add_images(folder, rows):
+  rungs = {'mean_image': 0.055, 'class_mean': 0.054, 'thumbnail_8': 0.007}
+  scores = {'psnr': 12.0, 'ssim': 0.1}
+  ladder = {k: {'mse': v, 'mse_paper': 3 * v, **scores} for k, v in rungs.items()}
+  (folder / 'ladder.json').write_text(json.dumps(ladder))
+  (folder / 'samples').mkdir()
+  images = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), np.uint8)
+  np.save(folder / 'samples' / 'originals.npy', images)
+  for row in rows:
+    path = Workdir(folder).sample(row['lane_id'], row['split'], row['attack'])
+    np.save(path, images)
+
+
+@pytest.fixture(scope='module')
+def chromium():
+  with playwright.sync_playwright() as started:
+    browser = started.chromium.launch(executable_path=CHROMIUM)
+    yield browser
+    browser.close()
+
+
+@contextlib.contextmanager
+def opened(chromium, index, width, scheme='light', **options):
+  """The page in a window; what its script complains of fails the test."""
+  size = {'width': width, 'height': 800}
+  page = chromium.new_page(viewport=size, color_scheme=scheme, **options)
+  complaints = []
+  page.on('pageerror', lambda error: complaints.append(error))
+  page.on('console', lambda message: complaints.append(message.text))
+  page.goto(index.as_uri())
+  assert page.evaluate('innerWidth') == width
+  yield page
+  page.close()
+  assert complaints == []
+
+
+@pytest.mark.parametrize('width', WIDTHS)
+def test_everything_fits_the_window(chromium, index, width):
+  with opened(chromium, index, width) as page:
+    assert page.evaluate('document.documentElement.scrollWidth') == width
+    assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate(CUT_OFF) == []
+
+
+@pytest.mark.parametrize('width', WIDTHS)
+def test_charts_can_be_read(chromium, index, width):
+  with opened(chromium, index, width) as page:
+    charts = page.evaluate(CHARTS)
+    assert len(charts) == 2 + 2 + 4 + 3 + 4
+    assert [chart['out'] for chart in charts] == [[]] * len(charts)
+    assert min(chart['smallest'] for chart in charts) >= LEAST_TEXT
+    mse, psnr = charts[:2]
+    is_stacked = mse['left'] == psnr['left'] and mse['top'] < psnr['top']
+    assert is_stacked == (width == 360)
+
+
+@pytest.mark.parametrize('scheme', SCHEMES)
+@pytest.mark.parametrize('width', WIDTHS)
+def test_axe_finds_nothing(chromium, index, width, scheme, tmp_path):
+  """Contrast, headings, names, landmarks, tables, languages and much else."""
+  folder = pathlib.Path(os.environ.get('GPZ_SCREENSHOTS', tmp_path))
+  folder.mkdir(parents=True, exist_ok=True)
+  with opened(chromium, index, width, scheme, bypass_csp=True) as page:
+    page.screenshot(path=folder / f'page_{width}_{scheme}.png', full_page=True)
+    assert page.locator('img:not([alt])').count() == 0
+    assert page.locator('th:not([scope])').count() == 0
+    found = run_axe(page)
+    assert found.response['passes']
+    assert found.violations_count == 0, found.generate_report()
+
+
+def run_axe(page):
+  """All rules of axe, on all but the insides of charts, which have a name instead."""
+  return axe.Axe().run(page, context={'exclude': [['svg']]})
+
+
+def test_the_checks_find_faults(chromium, index):
+  with opened(chromium, index, 360, bypass_csp=True) as page:
+    page.evaluate("""() => {
+      document.documentElement.lang = '';
+      document.querySelector('img').removeAttribute('alt');
+      document.querySelector('h1').style.color = '#bbb';
+      document.querySelector('h3').outerHTML = '<h5>deep</h5>';
+      document.querySelector('main').insertAdjacentHTML('beforeend',
+        '<p id="wide" style="width: 500px; max-width: none">wide</p>'
+        + '<p id="cut" style="width: 20px; overflow: hidden; white-space: pre">'
+        + 'incomprehensible</p>');
+      document.querySelector('svg g[id*="-text_"]').setAttribute(
+        'transform', 'translate(-400 0)');
+    }""")
+    found = {each['id'] for each in run_axe(page).response['violations']}
+    assert found >= {'html-has-lang', 'image-alt', 'color-contrast', 'heading-order'}
+    assert [text for text in page.evaluate(TOO_WIDE) if 'id="wide"' in text]
+    assert [cut for *_, cut in page.evaluate(CUT_OFF) if 'id="cut"' in cut]
+    assert len(page.evaluate(CHARTS)[0]['out']) == 1
+
+
+@pytest.mark.parametrize('scheme', SCHEMES)
+def test_charts_stand_out_in_both_schemes(chromium, index, scheme, tmp_path):
+  """axe does not see charts: the strongest ink against the page, by its pixels."""
+  with opened(chromium, index, 800, scheme) as page:
+    for i, chart in enumerate(page.locator('svg').all()):
+      chart.screenshot(path=tmp_path / f'{i}.png')
+      with Image.open(tmp_path / f'{i}.png') as picture:
+        pixels = np.asarray(picture.convert('RGB')) / 255
+      assert _contrast(pixels) >= 4.5
+    background = page.evaluate('getComputedStyle(document.body).backgroundColor')
+  assert (background == 'rgb(255, 255, 255)') == (scheme == 'light')
+
+
+def _contrast(pixels) -> float:
+  """WCAG 2.2: (lighter + 0.05) / (darker + 0.05), of the background and the rest."""
+  linear = np.where(
+    pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4
+  )
+  light = (linear @ [0.2126, 0.7152, 0.0722]).ravel()
+  values, counts = np.unique(light, return_counts=True)
+  background = values[counts.argmax()]
+  pairs = [
+    sorted((background, end), reverse=True) for end in (light.min(), light.max())
+  ]
+  return max((high + 0.05) / (low + 0.05) for high, low in pairs)
+
+
+def test_columns_sort_up_down_and_back(chromium, index):
+  with opened(chromium, index, 1280) as page:
+    heading = page.locator('#cost thead th', has_text='parameters on the device')
+    names = page.locator('#cost tbody th')
+    before = names.all_text_contents()
+    orders = []
+    for _ in range(3):
+      heading.get_by_role('button').focus()
+      page.keyboard.press('Enter')
+      orders.append((heading.get_attribute('aria-sort'), names.all_text_contents()))
+    assert before == ['a', 'b', 'c', LONG]
+    # costs grow with depth
+    assert orders == [
+      ('ascending', before),
+      ('descending', before[::-1]),
+      (None, before),
+    ]
+
+
+def test_tables_say_that_they_scroll_where_they_do(chromium, index):
+  with opened(chromium, index, 360) as page:
+    hint = page.locator('.scroll:has(#ladder)').locator('xpath=preceding-sibling::*[1]')
+    assert hint.is_visible()
+    assert hint.text_content() == '\u2194 More to the side: scroll.'
+    assert page.locator('.scroll:has(#ladder)').get_attribute('tabindex') == '0'
+    page.set_viewport_size({'width': 2400, 'height': 800})
+    playwright.expect(hint).to_be_hidden()
+    assert page.locator('.scroll:has(#ladder)').get_attribute('tabindex') is None
+
+
+def test_the_contents_lead_to_every_section(chromium, index):
+  with opened(chromium, index, 800) as page:
+    links = page.locator('nav a').all()
+    assert [link.text_content() for link in links] == (
+      page.locator('h2').all_text_contents()
+    )
+    targets = [link.get_attribute('href') for link in links]
+    assert len(set(targets)) == len(targets) > 8
+    assert all(page.locator(f'h2{target}').count() == 1 for target in targets)
+    ids = page.evaluate('[...document.querySelectorAll("[id]")].map((e) => e.id)')
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_page_is_whole_without_its_script(chromium, index):
+  with opened(chromium, index, 360, java_script_enabled=False) as page:
+    assert page.locator('button').count() == 0
+    assert page.locator('#cost thead th').first.text_content() == 'split'
+    assert page.locator('#rows tbody tr').count() == 32
