@@ -7,7 +7,7 @@ import types
 import jax
 import pytest
 
-from experiments import command
+from gpz_jax.commands import command
 
 
 def os_error(number, path='runs/x'):

@@ -8,8 +8,8 @@ input.
 
 from absl import flags
 
-from experiments import command
 from gpz_jax import report
+from gpz_jax.commands import command
 from gpz_jax.types import InputError
 
 

@@ -10,8 +10,8 @@ experiments.sweep.
 
 from absl import flags
 
-from experiments import command, config_flags, sweep
 from gpz_jax import results, zone
+from gpz_jax.commands import command, config_flags, sweep
 from gpz_jax.sweep import probe
 
 # Said after every probe, because a probe is no attack (docs/theory.md).

@@ -18,9 +18,9 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command
-from experiments import sweep as sweep_flags
 from gpz_jax import atomic, report, sweep
+from gpz_jax.commands import command
+from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.report import comparison
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, hint

@@ -10,8 +10,8 @@ memory), and 75 if the sweep was interrupted and can be continued.
 
 from absl import flags
 
-from experiments import command, config_flags
 from gpz_jax import results, sweep, zone
+from gpz_jax.commands import command, config_flags
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:

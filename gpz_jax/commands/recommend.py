@@ -14,8 +14,8 @@ import pathlib
 
 from absl import flags
 
-from experiments import command
 from gpz_jax import results, zone
+from gpz_jax.commands import command
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 

@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterator
 import jax
 from absl import flags
 
-from experiments import command
-from experiments.benchmarks import convs, estimators, records, steps, sweeps
-from experiments.benchmarks.options import Options
-from experiments.benchmarks.peer import Peer
 from gpz_jax import atomic, models
+from gpz_jax.commands import command
+from gpz_jax.commands.benchmarks import convs, estimators, records, steps, sweeps
+from gpz_jax.commands.benchmarks.options import Options
+from gpz_jax.commands.benchmarks.peer import Peer
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, check_known
 

@@ -17,8 +17,8 @@ import sys
 import tensorflow_datasets as tfds
 from absl import flags
 
-from experiments import command
 from gpz_jax import types
+from gpz_jax.commands import command
 from gpz_jax.data import images, sources
 from gpz_jax.data.builders import (
   facescrub,

@@ -11,7 +11,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import command
+from gpz_jax.commands import command
 from gpz_jax.sweep.verify import verify
 from gpz_jax.types import InputError
 
