@@ -1,6 +1,6 @@
 """Times the lane engine: single convolutions, decoder steps and whole sweeps.
 
-  python -m experiments.bench --suite=step --peer=torch --json=bench.json
+  gpz-bench --suite=step --peer=torch --json=bench.json
 
 The command prints a table and writes the records as JSON. The peer is plain PyTorch in
 a separate process, and runs in turn with ours. Compilation is reported separately.
@@ -177,6 +177,10 @@ def _positive(entries: list[str]) -> tuple[int, ...]:
   return tuple(map(int, entries))
 
 
+def start() -> None:
+  """What gpz-bench runs."""
+  command.run('bench', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('bench', main)
+  start()

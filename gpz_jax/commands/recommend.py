@@ -1,6 +1,6 @@
 """Says where to cut under limits, what the alternatives are, and how sure the zone is.
 
-  python -m experiments.recommend --workdir=runs/quickstart --max_payload_kb=4
+  gpz-recommend --workdir=runs/quickstart --max_payload_kb=4
 
 It reads what a sweep has written, which may still be running. The limits of the sweep
 itself hold unless a flag replaces them. The value inf removes a limit. The exit status
@@ -14,9 +14,7 @@ import pathlib
 
 from absl import flags
 
-from gpz_jax import results, zone
 from gpz_jax.commands import command
-from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
 
@@ -56,6 +54,9 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> None:
   Raises:
     InputError: There is no such folder, or its content cannot be used.
   """
+  from gpz_jax import results, zone
+  from gpz_jax.study.workdir import Workdir
+
   if not os.path.isdir(workdir):
     raise InputError(f'--workdir={workdir} is not a folder; name the folder of a sweep')
   rows, is_final = results.read_workdir(workdir)
@@ -91,6 +92,9 @@ def _with_those_of(
   workdir: pathlib.Path, limits: dict[str, float | None]
 ) -> dict[str, float | None]:
   """The limits, completed by those that the sweep itself was given."""
+  from gpz_jax import results
+  from gpz_jax.study.workdir import Workdir
+
   config = results.read_object(Workdir(workdir).config)
   return {
     name: config.get(name) if value is None else value for name, value in limits.items()
@@ -99,6 +103,8 @@ def _with_those_of(
 
 def _describe_zone(rows, theory_rows, ladder) -> list[str]:
   """The zone by the attack, the votes with their agreement, and the probe's record."""
+  from gpz_jax import zone
+
   votes = zone.vote(rows, theory_rows, ladder=ladder)
   attacks = {cast.treatment: cast.by('attack') for cast in votes.treatments}
   lines = ['']
@@ -117,6 +123,10 @@ def _describe_zone(rows, theory_rows, ladder) -> list[str]:
   return lines + [each.sentence() for each in record if each.is_measured]
 
 
+def start() -> None:
+  """What gpz-recommend runs."""
+  command.run('recommend', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('recommend', main)
+  start()

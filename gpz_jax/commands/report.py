@@ -1,6 +1,6 @@
 """Rebuilds the report of a sweep, which may still be running.
 
-  python -m experiments.report --workdir=runs/quickstart
+  gpz-report --workdir=runs/quickstart
 
 It prints the path of the page and takes a few seconds. The exit status is 2 for bad
 input.
@@ -8,7 +8,6 @@ input.
 
 from absl import flags
 
-from gpz_jax import report
 from gpz_jax.commands import command
 from gpz_jax.types import InputError
 
@@ -20,6 +19,8 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> None:
   """Builds the report of --workdir."""
+  from gpz_jax import report
+
   del argv
   workdir = flags.FLAGS.workdir
   if not workdir:
@@ -27,6 +28,10 @@ def main(argv: list[str]) -> None:
   print(report.build(workdir))
 
 
+def start() -> None:
+  """What gpz-report runs."""
+  command.run('report', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('report', main)
+  start()

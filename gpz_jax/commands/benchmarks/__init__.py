@@ -1,1 +1,1 @@
-"""The suites of `python -m experiments.bench`, and the PyTorch they compare with."""
+"""The suites of `gpz-bench`, and the PyTorch they compare with."""
