@@ -14,7 +14,11 @@ from gpz_jax.training.recipe import DECODER, TARGET_RECIPES
 from gpz_jax.types import InputError
 
 LONGEST = 2.0  # seconds; of the processor, because other tests run meanwhile
-SLOW_IMPORTS = 'jax', 'flax', 'orbax', 'tensorflow', 'torch', 'matplotlib', 'sklearn'
+# tensorflow_datasets is none of them: it imports what is heavy when it is first used.
+SLOW_IMPORTS = (
+  *('jax', 'flax', 'optax', 'orbax', 'tensorflow', 'torch', 'tensorboardX'),
+  *('matplotlib', 'scipy', 'sklearn', 'pyarrow'),
+)
 FIRST = [name for group in config_flags.GROUPS.values() for name in group]
 
 
