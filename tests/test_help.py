@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from gpz_jax.__main__ import COMMANDS
-from gpz_jax.commands import config_flags, presets
+from gpz_jax.commands import layout, presets
 from gpz_jax.sweep import SweepConfig
 from gpz_jax.training.recipe import DECODER, TARGET_RECIPES
 from gpz_jax.types import InputError
@@ -19,7 +19,7 @@ SLOW_IMPORTS = (
   *('jax', 'flax', 'optax', 'orbax', 'tensorflow', 'torch', 'tensorboardX'),
   *('matplotlib', 'scipy', 'sklearn', 'pyarrow'),
 )
-FIRST = [name for group in config_flags.GROUPS.values() for name in group]
+FIRST = [name for group in layout.GROUPS.values() for name in group]
 
 
 def ask(*arguments, module='experiments.sweep'):
@@ -45,7 +45,7 @@ def test_help_lists_every_field_and_succeeds():
 
 
 def test_help_shows_the_first_decisions_in_their_order(shown):
-  places = [shown.index(f'{name}:') for name in config_flags.GROUPS]
+  places = [shown.index(f'{name}:') for name in layout.GROUPS]
   assert places == sorted(places)
   assert all(f'--{n}:' in shown or f'--[no]{n}:' in shown for n in FIRST)
   assert len(FIRST) == len(set(FIRST))

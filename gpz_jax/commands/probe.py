@@ -8,7 +8,7 @@ prints how often these votes named the attack's split. The exit status is that o
 gpz-sweep.
 """
 
-from gpz_jax.commands import command, config_flags, sweep
+from gpz_jax.commands import command, layout, sweep
 
 # Said after every probe, because a probe is no attack (docs/theory.md).
 CAUTION = (
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
 
 def start() -> None:
   """What gpz-probe runs."""
-  command.run('probe', main, sweep.define_flags, config_flags.LAYOUT)
+  command.run('probe', main, sweep.define_flags, layout.LAYOUT)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ memory), and 75 if the sweep was interrupted and can be continued.
 from absl import flags
 
 from gpz_jax import sweep
-from gpz_jax.commands import command, config_flags, presets
+from gpz_jax.commands import command, config_flags, layout, presets
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -68,7 +68,7 @@ def _limits() -> dict[str, float | None]:
 
 def start() -> None:
   """What gpz-sweep runs."""
-  command.run('sweep', main, define_flags, config_flags.LAYOUT)
+  command.run('sweep', main, define_flags, layout.LAYOUT)
 
 
 if __name__ == '__main__':
