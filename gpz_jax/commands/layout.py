@@ -59,7 +59,7 @@ def find_origins(values: flags.FlagValues) -> dict[str, str]:
   Returns:
     Name of a flag -> its default in words, such as '300, from the recipe ir of ir152'.
   """
-  model, name = values['model'].value, values['target_recipe'].value
+  model, name = (str(values[flag].value) for flag in ('model', 'target_recipe'))
   source = f'the recipe {name}'
   if name == 'auto':
     name = vocabulary.MODELS.get(model, vocabulary.OWN_MODEL)

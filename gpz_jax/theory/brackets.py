@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gpz_jax.targets import smooth_labels
+from gpz_jax.targets import Convention, smooth_labels
 from gpz_jax.theory.centres import (
   between_classes,
   class_means,
@@ -30,7 +30,6 @@ from gpz_jax.theory.centres import (
 )
 from gpz_jax.theory.jacobian import Cloud, linearise
 from gpz_jax.types import InputError
-from gpz_jax.vocabulary import Convention
 
 SplitActivations = dict[str, jax.Array]  # at each split [B, ...]
 

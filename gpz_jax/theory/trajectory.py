@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from gpz_jax.data import eval_order
-from gpz_jax.targets import pixels, smooth_labels
+from gpz_jax.targets import Convention, pixels, smooth_labels
 from gpz_jax.theory import brackets, summaries
 from gpz_jax.theory.brackets import Classes, Examined, SplitActivations
 from gpz_jax.theory.centres import between_classes, class_means, class_sums, squares
@@ -24,7 +24,6 @@ from gpz_jax.theory.summaries import LabelsFrom
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import InputError
-from gpz_jax.vocabulary import Convention
 
 EXAMPLE_MEANS = (
   't_corr',
