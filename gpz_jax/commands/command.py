@@ -98,9 +98,9 @@ def run(
       if wanted:
         intro = sys.modules[main.__module__].__doc__ or ''
         print(help_lib.describe(intro, flags.FLAGS, own, layout, wanted))
-        sys.stdout.flush()
-        return 0
-      status = main(argv[1:])
+        status = 0
+      else:
+        status = main(argv[1:])
       if sys.stdout is not None:  # it was closed before the command began
         sys.stdout.flush()
       return status
