@@ -1,7 +1,10 @@
-"""The commands: flags and wiring only."""
+"""`python -m experiments.NAME` runs gpz_jax.commands.NAME, as `gpz-NAME` does.
 
-import logging
+The settings of the paper's runs (`flagfiles`) and its published numbers (`paper`) lie
+beside this file. Nothing of gpz_jax imports this package, because a user may have a
+folder of the same name.
+"""
 
-# matplotlib tells at length of a HOME that it cannot write, and goes on without it. It
-# does so when it is imported, before any command runs.
-logging.getLogger('matplotlib').setLevel(logging.ERROR)
+from gpz_jax import commands
+
+__path__ += commands.__path__  # the modules of gpz_jax.commands are found here too

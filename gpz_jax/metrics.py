@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gpz_jax.types import Dataset, InputError, Mean
+from gpz_jax.means import Mean
+from gpz_jax.types import Dataset, InputError
+from gpz_jax.vocabulary import SSIM_WINDOW
 
 MSE_FLOOR = 1e-10  # gives a perfect reconstruction 100 dB instead of infinity
-SSIM_WINDOW = 11  # pixels; Wang et al. 2004: Gaussian window 11, sigma 1.5
 PAPER_BATCH = 32  # the released code evaluates in batches of 32
 THUMBNAILS = (2, 4, 8)
 

@@ -1,7 +1,7 @@
 """Targets: the label-smoothed classifiers under attack, one lane per alpha and seed."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from gpz_jax import partition
+from gpz_jax.means import Mean
 from gpz_jax.models import calls
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
@@ -22,10 +23,9 @@ from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best, FitState
 from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
-from gpz_jax.types import Dataset, Lane, Mean, Task
+from gpz_jax.types import Dataset, Lane, Task
+from gpz_jax.vocabulary import Convention
 
-Convention = Literal['standard', 'code', 'table1']
-CONVENTIONS: tuple[Convention, ...] = ('standard', 'code', 'table1')
 # Shares of the training between which a negative alpha grows from 0 to its value
 # (Struppek et al. 2024: epochs 50 to 75 of 100; without it the target trains badly).
 NEGATIVE_ALPHA_RAMP = (0.5, 0.75)

@@ -1,4 +1,4 @@
-"""The words every other module speaks: datasets, tasks, treatments, lanes, means.
+"""The words every other module speaks: datasets, tasks, treatments, lanes, errors.
 
 Letters in shapes: N examples, B batch, L lanes, K classes, (H, W, C) image,
 (h, w, c) activation. Images and activations are channels last. A pytree whose name
@@ -11,12 +11,12 @@ import dataclasses
 import difflib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import flax.struct
-import jax
-import jax.numpy as jnp
 import numpy as np
+
+if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
+  import jax
 
 
 def hint(word: str, known: Iterable[str]) -> str:
@@ -196,32 +196,8 @@ class Lane:
   def __str__(self) -> str:
     return f'{self.treatment} seed {self.seed}'
 
-  def key(self) -> jax.Array:
+  def key(self) -> 'jax.Array':
     """The random key every draw of this lane is folded in from."""
+    import jax
+
     return jax.random.fold_in(jax.random.key(self.seed), int(self.lane_id, 16))
-
-
-@flax.struct.dataclass
-class Mean:
-  """A mean that can still be merged: divide last."""
-
-  total: jax.Array  # []
-  count: jax.Array  # []
-
-  @classmethod
-  def of(cls, values: jax.Array, mask: jax.Array) -> 'Mean':
-    """Sums `values` [B] where `mask` [B] is 1."""
-    return cls(jnp.sum(values * mask), jnp.sum(mask))
-
-  @classmethod
-  def zero(cls) -> 'Mean':
-    """The mean of nothing: the identity of `merge`."""
-    return cls(jnp.zeros(()), jnp.zeros(()))
-
-  def merge(self, other: 'Mean') -> 'Mean':
-    """The mean over both sets of examples."""
-    return Mean(self.total + other.total, self.count + other.count)
-
-  def compute(self) -> jax.Array:
-    """The mean; NaN where nothing was counted."""
-    return self.total / self.count

@@ -17,7 +17,9 @@ from typing import NamedTuple
 PATIENCE = 600.0  # seconds that anything may take
 COMMANDS = ('sweep', 'verify', 'report', 'recommend', 'reproduce', 'prepare_data')
 _context = multiprocessing.get_context('forkserver')
-_context.set_forkserver_preload([f'experiments.{name}' for name in COMMANDS])
+# What commands import when they run, beside themselves.
+LATER = ('gpz_jax.sweep.runner', 'gpz_jax.sweep.verify', 'gpz_jax.report.comparison')
+_context.set_forkserver_preload([*(f'experiments.{name}' for name in COMMANDS), *LATER])
 
 
 class Done(NamedTuple):
@@ -32,7 +34,7 @@ class Run:
   """A command in a process of its own.
 
   Args:
-    command: a module of experiments.
+    command: a module of gpz_jax.commands.
     flags: its arguments.
     folder: for what it prints.
     environment: variables to set, beside those of this process.

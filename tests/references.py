@@ -21,7 +21,11 @@ SPEC = re.compile(
   r'\bspec/\w+|\(spec\b|\bspec:|\bspec (?:D\d|\d|section)', re.IGNORECASE
 )
 FILE = re.compile(r'(?<![\w/.<>*-])([\w/{},*.-]*[\w}]\.(?:py|cfg|sh|csv|md))\b')
-COMMAND = re.compile(r'python -m (experiments(?:\.\w+)+)((?:[^`#\n]|\\\n)*)')
+# Every way to name a command: its module, the entry point, the dispatcher.
+COMMAND = re.compile(
+  r'(python -m experiments\.|\bgpz-|python -m gpz_jax )(\w[\w-]*)((?:[^`#\n]|\\\n)*)'
+)
+SHARED = {'flagfile', 'preset', 'help', 'helpfull'}  # flags that every command has
 FLAG = re.compile(r'(?<![\w-])--(\w+)')
 DATA = ('parquet', 'json', 'jsonl', 'flags')  # what looks like a name and is a file
 DOTTED = re.compile(r'`([a-z_]+(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`')
@@ -146,21 +150,23 @@ def bad_commands(root: pathlib.Path, more_flags: Iterable[str] = ()) -> list[str
     root: The repository.
     more_flags: Flags that no command spells out, because it makes them of fields.
   """
-  every = {'flagfile', 'help', *more_flags}
-  scripts = [*(root / 'experiments').glob('*.py'), *(root / 'launch').glob('*.sh')]
+  commands = root / 'gpz_jax' / 'commands'
+  every = {*SHARED, *more_flags}
+  scripts = [*commands.glob('*.py'), *(root / 'launch').glob('*.sh')]
   for path in (*scripts, *root.glob('tests/faults/soak.py')):
     every |= _words(path)
   problems = []
   for path, text in _texts(documents(root)):
     where = path.relative_to(root)
-    for module, rest in COMMAND.findall(text):
-      source = (root / module.replace('.', '/')).with_suffix('.py')
+    for how, name, rest in COMMAND.findall(text):
+      command = f'{how.removeprefix("python -m ")}{name}'
+      source = commands / f'{name.replace("-", "_")}.py'
       if not source.is_file():
-        problems.append(f'{where}: no command {module}')
+        problems.append(f'{where}: no command {command}')
         continue
-      mine = {'flagfile', 'help', *_words(source), *more_flags}
+      mine = {*SHARED, *_words(source), *more_flags}
       problems += [
-        f'{where}: {module} has no --{flag}'
+        f'{where}: {command} has no --{flag}'
         for flag in FLAG.findall(rest)
         if _plain(flag, mine) not in mine
       ]

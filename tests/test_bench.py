@@ -7,10 +7,10 @@ import jax
 import pytest
 from absl import flags
 
-from experiments import bench
-from experiments.benchmarks import estimators, options, records
 from gpz_jax import models, partition
 from gpz_jax.attacks.activation import decoders
+from gpz_jax.commands import bench
+from gpz_jax.commands.benchmarks import estimators, options, records
 from gpz_jax.types import InputError
 
 
@@ -68,7 +68,7 @@ def test_bad_flags_are_refused(tmp_path, arguments, message):
 
 def test_the_peer_has_our_decoders():
   pytest.importorskip('torch')
-  from experiments.benchmarks import torch_peer
+  from gpz_jax.commands.benchmarks import torch_peer
 
   for activation in options.ACTIVATIONS[:-1]:
     theirs = torch_peer.make_decoder(list(activation), list(options.IMAGE))
@@ -83,7 +83,7 @@ def test_the_peer_has_our_decoders():
 @pytest.mark.parametrize('name', ['vgg19', 'ir152'])
 def test_the_peer_has_our_edges(name):
   torch = pytest.importorskip('torch')
-  from experiments.benchmarks import torch_peer
+  from gpz_jax.commands.benchmarks import torch_peer
 
   make = {'vgg19': torch_peer.make_vgg19_edge, 'ir152': torch_peer.make_ir152_edge}
   splits = models.info(name).paper_splits

@@ -10,7 +10,7 @@ import types
 import jax
 import pytest
 
-from experiments import command
+from gpz_jax.commands import command
 
 ROOT = pathlib.Path(__file__).parents[1]
 

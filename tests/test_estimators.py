@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import dblquad
 
-from experiments.benchmarks import estimators
+from gpz_jax.commands.benchmarks import estimators
 from gpz_jax.theory.information import kinds, neural
 from gpz_jax.theory.information.critics import BOUNDS
 

@@ -7,10 +7,10 @@ import re
 import forked
 import pytest
 
-from experiments import reproduce
-from experiments import sweep as sweep_flags
 from gpz_jax import models, sweep
 from gpz_jax.attacks.activation import specs
+from gpz_jax.commands import reproduce
+from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.report.comparison import Cell, plain
 
 FOLDER = reproduce.FOLDER

@@ -5,8 +5,8 @@ import forked
 import PIL.Image
 import pytest
 
-from experiments import prepare_data
 from gpz_jax import types
+from gpz_jax.commands import prepare_data
 from gpz_jax.data.builders.shapes import shapes_dataset_builder
 
 run = functools.partial(forked.run, 'prepare_data')

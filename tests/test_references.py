@@ -43,6 +43,8 @@ GOOD = """# A page
 See [the other](docs/other.md#a-split-feat_3) and `experiments/flagfiles/a.cfg`.
 
     python -m experiments.walk --steps=3 --nofast --flagfile=experiments/flagfiles/a.cfg
+    gpz-walk --preset=a --fast
+    python -m gpz_jax walk --help
 
 `zone.rules.first` is in `zone/rules.py`; `zone.parquet` is data, `jax.numpy` is not
 ours. A specification is not a spec of ours.
@@ -56,7 +58,7 @@ def repository(tmp_path):
     'README.md': GOOD,
     'docs/other.md': '# Other\n\n## A split: `feat_3`\n[back](../README.md#a-page)\n',
     'experiments/flagfiles/a.cfg': '--steps=3\n',
-    'experiments/walk.py': "flags.DEFINE_integer('steps', 1)\nFAST = 'fast'\n",
+    'gpz_jax/commands/walk.py': "flags.DEFINE_integer('steps', 1)\nFAST = 'fast'\n",
     'gpz_jax/zone/__init__.py': '',
     'gpz_jax/zone/rules.py': '"""Source: docs/other.md#other."""\nfirst = 1\n',
   }
@@ -107,6 +109,9 @@ def test_a_sound_repository_has_no_problems(repository):
     ('README.md', 'a.cfg`', '{a,c}.cfg`', 'experiments/flagfiles/c.cfg does not exist'),
     ('README.md', '.walk', '.run', 'README.md: no command experiments.run'),
     ('README.md', '--steps', '--stride', 'experiments.walk has no --stride'),
+    ('README.md', 'gpz-walk', 'gpz-run', 'README.md: no command gpz-run'),
+    ('README.md', 'gpz_jax walk', 'gpz_jax run', 'README.md: no command gpz_jax run'),
+    ('README.md', '--preset=a --fast', '--fats', 'gpz-walk has no --fats'),
     ('docs/other.md', 'back', '--back', 'docs/other.md: no command has --back'),
     ('README.md', 'rules.first', 'rules.last', 'zone.rules.last does not exist'),
     ('README.md', 'zone.rules.', 'zone.jumps.', 'zone.jumps.first does not exist'),

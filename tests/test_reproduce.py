@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import reproduce
+from gpz_jax.commands import reproduce
 
 COMMON = """# {note}
 --dataset={dataset}

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.types import Dataset, Lane, Mean, Treatment
+from gpz_jax.means import Mean
+from gpz_jax.types import Dataset, Lane, Treatment
 
 
 def test_mean_ignores_masked_values_and_merges():

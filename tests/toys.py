@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gpz_jax.means import Mean
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluation
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import DECODER
-from gpz_jax.types import Mean
 
 EXAMPLES, BATCH = 30, 8
 EPOCHS, STEPS = 4, 4  # 4 batches of 8 hold 30 examples

@@ -1,7 +1,7 @@
 """Files of PyTorch weights, judged by their content and read without running code."""
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
-# (torch and safetensors are optional: lint must pass without)
+# (torch is optional: lint must pass without)
 
 import os
 import pathlib
@@ -12,6 +12,7 @@ import zipfile
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 
 from gpz_jax.types import InputError, first_line
 
@@ -106,13 +107,7 @@ def _recognize(path: pathlib.Path) -> str | None:
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
-    from safetensors import numpy
-  except ImportError:
-    raise InputError(
-      f"weights '{path}' need safetensors: pip install safetensors"
-    ) from None
-  try:
-    arrays = numpy.load_file(path)
+    arrays = safetensors.numpy.load_file(path)
   except Exception as error:  # a damaged file fails in many ways
     if 'float8' in str(error):
       raise _float8(path) from None

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import jax
 
 from gpz_jax.types import check_known
+from gpz_jax.vocabulary import CONVOLUTIONS, DENSE
 
-DENSE = ('lax', 'canonical', 'taps', 'gemm', 'scatter')
 UPSAMPLE = (
   'lax',
   'subpixel',
@@ -32,7 +32,6 @@ UPSAMPLE = (
   'winograd',
 )
 KNOWN = {'dense': DENSE, 'upsample': UPSAMPLE}
-SETTINGS = ('auto', *DENSE)  # what a user can ask for; every name serves both kinds
 _MEASURED = pathlib.Path(__file__).with_name('choices.json')
 # Used where nothing was measured: safe in compiled loops, see `convolutions`.
 _DEFAULTS = {
@@ -89,9 +88,9 @@ def check(setting: str) -> None:
   """Refuses an unknown name.
 
   Raises:
-    InputError: not in `SETTINGS`.
+    InputError: not in `CONVOLUTIONS`.
   """
-  check_known('conv', setting, SETTINGS)
+  check_known('conv', setting, CONVOLUTIONS)
 
 
 def check_table(entries: Mapping[str, object]) -> Table:

@@ -7,18 +7,18 @@ from the fields below. A study adds fields of its own in a subclass.
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from gpz_jax import metrics, models, targets
-from gpz_jax.models import choices
+from gpz_jax import vocabulary
 from gpz_jax.study import fields
 from gpz_jax.study.fields import COUNT, SEED, SHARE, Range, field
-from gpz_jax.training import lanes
-from gpz_jax.training.engine import PRECISIONS, Engine
 from gpz_jax.training.recipe import TARGET_RECIPES, Recipe
 from gpz_jax.types import Lane, Treatment, literal_or_word
 
-LEAST_SIZE = metrics.SSIM_WINDOW  # of an image's side: SSIM looks at windows
+if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
+  from gpz_jax.training.engine import Engine
+
+LEAST_SIZE = vocabulary.SSIM_WINDOW  # of an image's side: SSIM looks at windows
 BATCH = Range(2, 2**16 + 1)
 LEARNING_RATE = Range(1e-12)
 
@@ -86,7 +86,7 @@ class StudyConfig:
 
   model: str = field(
     'vgg11',
-    f'Architecture of the targets: {", ".join(models.MODELS)}, or'
+    f'Architecture of the targets: {", ".join(vocabulary.MODELS)}, or'
     ' package.module:factory.',
     'targets',
   )
@@ -129,7 +129,7 @@ class StudyConfig:
     'standard',
     'Convention of the smoothed labels.',
     'targets',
-    choices=targets.CONVENTIONS,
+    choices=vocabulary.CONVENTIONS,
   )
   target_recipe: str = field(
     'auto',
@@ -152,13 +152,13 @@ class StudyConfig:
   )
 
   strategy: str = field(
-    'auto', f'How lanes are run: {", ".join(lanes.STRATEGIES)}.', 'speed'
+    'auto', f'How lanes are run: {", ".join(vocabulary.STRATEGIES)}.', 'speed'
   )
   conv: str = field(
     'auto',
     'How convolutions are computed; auto takes what was measured to be fastest.',
     'speed',
-    choices=choices.SETTINGS,
+    choices=vocabulary.CONVOLUTIONS,
   )
   tune: bool = field(
     False,
@@ -169,7 +169,7 @@ class StudyConfig:
     'auto',
     'Number format of the forward and backward pass; auto is float32.',
     'targets',
-    choices=PRECISIONS,
+    choices=vocabulary.PRECISIONS,
   )
   devices: int = field(
     0, 'Number of local devices that lanes are spread over; 0 takes all.', 'speed'
@@ -198,6 +198,9 @@ class StudyConfig:
 
   def _check_together(self) -> None:
     """Raises InputError where values that are allowed alone do not go together."""
+    from gpz_jax import models
+    from gpz_jax.training import lanes
+
     if not self.workdir:
       fields.refuse('workdir', self.workdir, 'the path of a folder')
     lanes.resolve(self.strategy)
@@ -216,18 +219,20 @@ class StudyConfig:
         'targets_from', self.targets_from, 'that or --target_weights, not both'
       )
 
-  def make_engine(self) -> Engine:
+  def make_engine(self) -> 'Engine':
     """How lanes are computed on this machine.
 
     Raises:
       InputError: There are not as many devices as `devices` asks for.
     """
+    from gpz_jax.training.engine import Engine
+
     return Engine(self.strategy, self.conv, self.precision, self.devices).resolve()
 
   def recipe_name(self) -> str:
     """The name of the recipe that the targets are trained by."""
     if self.target_recipe == 'auto':
-      return models.info(self.model).family
+      return vocabulary.MODELS.get(self.model, vocabulary.OWN_MODEL)
     return self.target_recipe
 
   def make_target_recipe(self) -> Recipe:

@@ -3,8 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from gpz_jax.attacks.activation import specs
-from gpz_jax.attacks.activation.interception import PLACES
+from gpz_jax import vocabulary
 from gpz_jax.study.config import BATCH, LEARNING_RATE, StudyConfig
 from gpz_jax.study.fields import AMOUNT, COUNT, SHARE, Range, field
 from gpz_jax.training.recipe import DECODER, Recipe
@@ -46,8 +45,8 @@ class SweepConfig(StudyConfig):
   )
   attack: tuple[str, ...] = field(
     ('inversion',),
-    f'Attacks: {", ".join(specs.ATTACKS)}, or package.module:factory. Each may have'
-    ' options, as in'
+    f'Attacks: {", ".join(vocabulary.ATTACKS)}, or package.module:factory. Each may'
+    ' have options, as in'
     ' inversion:enhance=nn_concat:attention=aac+se:at=unit_49|unit_50.',
     'rows',
     is_set=True,
@@ -87,7 +86,7 @@ class SweepConfig(StudyConfig):
     'auto',
     'Where activations are kept; auto takes the first place that they fit.',
     'speed',
-    choices=('auto', *PLACES),
+    choices=('auto', *vocabulary.PLACES),
   )
   cache_budget_gb: float = field(
     8.0,
@@ -140,6 +139,8 @@ class SweepConfig(StudyConfig):
   )
 
   def _check_together(self) -> None:
+    from gpz_jax.attacks.activation import specs
+
     super()._check_together()
     for text in self.attack:
       specs.check(text)

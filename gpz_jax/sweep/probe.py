@@ -6,7 +6,7 @@ from gpz_jax import results, theory, zone
 from gpz_jax.study import targets as study_targets
 from gpz_jax.sweep import theory as sweep_theory
 from gpz_jax.sweep.config import SweepConfig
-from gpz_jax.sweep.run import opened, tuned
+from gpz_jax.sweep.runner import opened, tuned
 from gpz_jax.training import lanes as lanes_lib
 
 

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from gpz_jax import partition
-from gpz_jax.targets import CONVENTIONS
 from gpz_jax.theory.brackets import Examined, SplitActivations
 from gpz_jax.types import InputError, check_known
+from gpz_jax.vocabulary import CONVENTIONS
 
 LabelsFrom = Literal['true', 'predicted']
 LABELS_FROM: tuple[LabelsFrom, ...] = get_args(LabelsFrom)

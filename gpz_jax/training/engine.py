@@ -15,8 +15,7 @@ import jax.numpy as jnp
 from gpz_jax.models import choices
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError, check_known
-
-PRECISIONS = ('auto', 'float32', 'bfloat16')
+from gpz_jax.vocabulary import PRECISIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Engine:
 
   Attributes:
     strategy: How lanes run, see `training.lanes`.
-    conv: One of `choices.SETTINGS`, or a tuned table.
+    conv: One of `vocabulary.CONVOLUTIONS`, or a tuned table.
     precision: The number format of the forward and backward pass. Parameters, batch
       statistics, loss and optimiser are always float32.
     devices: The number of local devices that lanes are spread over; 0 means all.

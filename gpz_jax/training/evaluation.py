@@ -15,11 +15,11 @@ from jax import lax
 
 from gpz_jax import interruption
 from gpz_jax.data import eval_order
+from gpz_jax.means import Mean
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.segments import Segmenter
 from gpz_jax.training.step import Batch, LaneArrays, Shared
-from gpz_jax.types import Mean
 
 Means = dict[str, Mean]
 HELD_OUT = 'held_out'  # the entry of lanes, and of what they share, that is evaluated

@@ -15,8 +15,7 @@ from jax import lax
 from jax.sharding import AxisType, PartitionSpec
 
 from gpz_jax.types import InputError
-
-STRATEGIES = ('auto', 'map', 'vmap', 'unroll', 'chunk:K')
+from gpz_jax.vocabulary import STRATEGIES
 
 
 def resolve(strategy: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from gpz_jax.data import epoch_order
+from gpz_jax.means import Mean
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
@@ -33,7 +34,6 @@ from gpz_jax.training.snapshots import (
 from gpz_jax.training.state import Best, FitState, create_fit_state, update_plateau
 from gpz_jax.training.step import Batch, LaneArrays, Shared, train_step
 from gpz_jax.training.streaming import STREAMED, Stream
-from gpz_jax.types import Mean
 
 # (steps done, steps in all, the epoch's values at its end and {} before)
 OnProgress = Callable[[int, int, Values], None]

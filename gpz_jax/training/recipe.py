@@ -1,10 +1,10 @@
 """Recipes: how a lane is optimised, as plain values."""
 
 import dataclasses
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import jax.numpy as jnp
-import optax
+if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
+  import optax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +71,16 @@ TARGET_RECIPES = {
 DECODER = Recipe(100, learning_rate=2e-4, b1=0.5, plateau_patience=8)
 
 
-def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
+def make_optimizer(recipe: Recipe) -> 'optax.GradientTransformation':
   """Makes the optimiser without its learning rate, which is traced for each lane.
 
   It follows torch: Adam's weight decay is L2 in the gradient, and AdamW's is decoupled.
   AMSGrad takes the maximum of the raw second moment and corrects its bias afterwards.
   (optax corrects first, so that the noisy first steps would bound all later ones.)
   """
+  import jax.numpy as jnp
+  import optax
+
   decay = optax.add_decayed_weights(recipe.weight_decay)
   if recipe.optimizer == 'sgd':
     return optax.chain(decay, optax.trace(recipe.momentum))

@@ -6,9 +6,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from gpz_jax import interruption
+from gpz_jax.means import Mean
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.state import FitState
-from gpz_jax.types import Mean
 
 Values = dict[str, np.ndarray]  # name -> [L], at the end of an epoch
 History = dict[str, np.ndarray]  # name -> [epochs, L]

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gpz_jax.means import Mean
 from gpz_jax.models import calls
 from gpz_jax.training.state import TrainState
-from gpz_jax.types import Mean
 
 # A lane's own numbers and arrays by name, among them 'key', its random key.
 LaneArrays = dict[str, Any]

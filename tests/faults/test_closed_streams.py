@@ -10,8 +10,8 @@ import pytest
 from faults import harness
 from forked import Run
 
-from experiments import streams
 from gpz_jax import results
+from gpz_jax.commands import streams
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def test_a_refusal_without_a_reader_keeps_its_status(tmp_path, prepare):
 def test_closed_descriptors_are_not_given_to_files():
   program = (
     'import os\n'
-    'from experiments import streams\n'
+    'from gpz_jax.commands import streams\n'
     'streams.open_closed()\n'
     'number = os.open("/", os.O_RDONLY)\n'
     'links = [os.readlink(f"/proc/self/fd/{i}") for i in range(3)]\n'

@@ -13,12 +13,12 @@ from damage import flip_bit, truncate
 
 from gpz_jax import checkpoints
 from gpz_jax.attacks.activation.inversion import Decoders
+from gpz_jax.means import Mean
 from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.targets import Targets
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.snapshots import Snapshot
 from gpz_jax.training.state import Best, FitState, TrainState, create_plateau
-from gpz_jax.types import Mean
 
 # Orbax reads arrays side by side; where several fail, all but the first find their
 # event loop closed, and say so on their way out.

@@ -6,7 +6,7 @@ import types
 import pytest
 from absl import flags
 
-from experiments import bench, command, prepare_data, reproduce
+from gpz_jax.commands import bench, command, prepare_data, reproduce
 from gpz_jax.data.builders.shapes import shapes_dataset_builder
 from gpz_jax.types import InputError
 

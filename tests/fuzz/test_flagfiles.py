@@ -3,7 +3,7 @@
 import damage
 import pytest
 
-from experiments import sweep as sweep_flags
+from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.study import serialization
 from gpz_jax.sweep import SweepConfig
 from gpz_jax.types import InputError

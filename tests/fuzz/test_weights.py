@@ -9,6 +9,7 @@ import zipfile
 import damage
 import numpy as np
 import pytest
+from safetensors import numpy as safetensors_numpy
 
 from gpz_jax.interop.torch import import_weights, load_state_dict
 
@@ -38,7 +39,6 @@ def one_array(dtype: str, shape: list[int], offsets=(0, 64)) -> bytes:
 @pytest.fixture
 def weights(tmp_path):
   """Writes a file of weights: from its name and bytes to its path."""
-  pytest.importorskip('safetensors')
 
   def write(name: str, content: bytes):
     path = tmp_path / name
@@ -54,8 +54,7 @@ def assert_named(message: str, path) -> None:
 
 
 def test_damaged_safetensors(weights, refused):
-  numpy = pytest.importorskip('safetensors.numpy')
-  whole = numpy.save(NAMES)
+  whole = safetensors_numpy.save(NAMES)
   noticed = 0
   for how, content in damage.damaged(whole, range(10)):
     path = weights('model.safetensors', content)

@@ -11,8 +11,8 @@ import pytest
 import tiny
 
 import gpz_jax
-from experiments import recommend
 from gpz_jax import report, results, sweep
+from gpz_jax.commands import recommend
 from gpz_jax.report import page
 from gpz_jax.study import serialization
 from gpz_jax.study.workdir import Workdir

@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from gpz_jax.interop import files
 from gpz_jax.interop.files import load_state_dict
@@ -53,8 +54,7 @@ def test_several_state_dicts_are_named(tmp_path):
 
 
 def test_safetensors_of_any_ending(tmp_path):
-  safetensors = pytest.importorskip('safetensors.numpy')
-  safetensors.save_file({'a': np.ones(2, np.float32)}, tmp_path / 'model.bin')
+  save_file({'a': np.ones(2, np.float32)}, tmp_path / 'model.bin')
   np.testing.assert_array_equal(load_state_dict(tmp_path / 'model.bin')['a'], [1, 1])
 
 

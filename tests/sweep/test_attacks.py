@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from safetensors.numpy import save_file
 
 from gpz_jax import models, results, sweep, zone
 from gpz_jax.types import InputError
@@ -184,7 +185,6 @@ def test_a_foreign_module_is_cut_where_it_can_be(config, tmp_path):
 
 
 def test_imported_weights_are_attacked_untrained(config, tmp_path):
-  safetensors = pytest.importorskip('safetensors.numpy')
   import jax
   import jax.numpy as jnp
 
@@ -194,7 +194,7 @@ def test_imported_weights_are_attacked_untrained(config, tmp_path):
     '/'.join(part.key for part in path): np.asarray(leaf)
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
   }
-  safetensors.save_file(flat, tmp_path / 'weights.safetensors')
+  save_file(flat, tmp_path / 'weights.safetensors')
   imported = dataclasses.replace(
     config,
     workdir=str(tmp_path / 'run'),

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.sweep import parse_config
 from gpz_jax import results, sweep, targets
+from gpz_jax.commands.sweep import parse_config
 from gpz_jax.study import serialization
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -11,16 +11,16 @@ import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments import sweep as sweep_flags
 from gpz_jax import data, partition
 from gpz_jax.attacks.activation import attention, decoders, inputs, specs
+from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.data import exclusions, sizes, sources
-from gpz_jax.models import choices
 from gpz_jax.study import fields, serialization
 from gpz_jax.study import plan as study_plan
 from gpz_jax.sweep import SweepConfig
 from gpz_jax.sweep import plan as plan_lib
 from gpz_jax.types import InputError
+from gpz_jax.vocabulary import CONVOLUTIONS
 
 HINTS = get_type_hints(SweepConfig)  # of the fields, and of the class variable
 EXAMPLES = 500
@@ -89,7 +89,7 @@ WORDS = {
     *('rmle:images=', 'query_free:at=[', 'inversion:at=|', 'inversion:act=\u0000'),
   ],
   'strategy': ['auto', 'map', 'chunk:2', 'chunk:0', 'chunk:x', f'chunk:{"9" * 4000}'],
-  'conv': [*choices.SETTINGS],
+  'conv': [*CONVOLUTIONS],
   'target_weights': ['nowhere.pth', '/etc/passwd', '.'],
   'targets_from': ['nowhere', '/etc'],
   'compile_cache': ['/etc/passwd', 'programs'],

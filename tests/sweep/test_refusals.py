@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.sweep import parse_config
 from gpz_jax import results, sweep
+from gpz_jax.commands.sweep import parse_config
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.targets import CONVENTIONS, smooth_labels
+from gpz_jax.targets import smooth_labels
 from gpz_jax.theory import brackets, summaries
 from gpz_jax.theory.brackets import Classes
 from gpz_jax.theory.jacobian import linearise
 from gpz_jax.types import InputError
+from gpz_jax.vocabulary import CONVENTIONS
 
 K, N = 4, 11
 examine_batch = jax.jit(brackets.examine_batch, static_argnums=0)

@@ -15,6 +15,7 @@ from gpz_jax.attacks.activation import decoders
 from gpz_jax.models import choices
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import InputError
+from gpz_jax.vocabulary import CONVOLUTIONS
 
 ACTIVATION, IMAGE = (4, 4, 64), (16, 16, 3)
 
@@ -83,7 +84,7 @@ def exact(problem):
 
 
 STRATEGIES = ('map', 'vmap', 'unroll', 'chunk:2')
-SAMPLE = {('map', conv, 'float32') for conv in choices.SETTINGS} | {
+SAMPLE = {('map', conv, 'float32') for conv in CONVOLUTIONS} | {
   ('vmap', 'gemm', 'bfloat16'),
   ('chunk:2', 'auto', 'float32'),
 }
@@ -93,7 +94,7 @@ SAMPLE = {('map', conv, 'float32') for conv in choices.SETTINGS} | {
   ('strategy', 'conv', 'precision'),
   [
     pytest.param(*each, marks=() if each in SAMPLE else pytest.mark.slow)
-    for each in itertools.product(STRATEGIES, choices.SETTINGS, ('float32', 'bfloat16'))
+    for each in itertools.product(STRATEGIES, CONVOLUTIONS, ('float32', 'bfloat16'))
   ],
 )
 def test_every_combination_is_near_the_exact_result(

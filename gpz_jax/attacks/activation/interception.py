@@ -10,7 +10,7 @@ import os
 import pathlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import chex
 import flax.linen as nn
@@ -28,11 +28,10 @@ from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import PREDICTION
+from gpz_jax.vocabulary import Place
 
 CHUNK = 128  # examples that the host hands over at a time
 HOST_SHARE = 0.5  # the share of the host's memory that activations may take
-Place = Literal['device', 'host', 'disk']
-PLACES: tuple[Place, ...] = get_args(Place)
 Activations = jax.Array | np.ndarray  # [L, N, ...]; an ndarray lies outside the device
 
 

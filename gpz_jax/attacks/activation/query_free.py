@@ -21,6 +21,7 @@ import optax
 from gpz_jax import partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.optimisation import by_split
+from gpz_jax.means import Mean
 from gpz_jax.models import calls
 from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
@@ -31,7 +32,7 @@ from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best
 from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
-from gpz_jax.types import Dataset, InputError, Mean
+from gpz_jax.types import Dataset, InputError
 
 
 class Shadows(NamedTuple):

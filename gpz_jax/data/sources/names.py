@@ -144,7 +144,7 @@ def missing(name: str, data_dir: pathlib.Path) -> types.InputError:
     by_hand = ' --manual_dir=DIR' if base_name in builders.BY_HAND else ''
     return types.InputError(
       f'no prepared data for {name!r} in {data_dir}; run: python -m '
-      f'experiments.prepare_data --dataset={name} '
+      f'gpz_jax prepare_data --dataset={name} '
       f'--data_dir={shlex.quote(str(data_dir))}{by_hand}'
       + f'; or give --dataset=./{name} for the folder of that name'
       * os.path.isdir(name)

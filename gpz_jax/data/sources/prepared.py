@@ -63,7 +63,7 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
   if info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
     raise types.InputError(
       f'{folder} is in {info.file_format} form, which only TensorFlow reads; prepare '
-      'it again in another --data_dir with python -m experiments.prepare_data '
+      'it again in another --data_dir with python -m gpz_jax prepare_data '
       f'--dataset={name}'
     )
   if 'train' not in info.splits:

@@ -19,7 +19,7 @@ def test_missing_data_says_at_once_where_and_what_to_run(tmp_path):
   assert time.monotonic() - start < 2
   assert str(error.value) == (
     f"no prepared data for 'cifar10' in {tmp_path}; run: python -m "
-    f'experiments.prepare_data --dataset=cifar10 --data_dir={tmp_path}'
+    f'gpz_jax prepare_data --dataset=cifar10 --data_dir={tmp_path}'
   )
 
 

@@ -2,8 +2,8 @@
 
 import math
 
-from experiments.benchmarks.options import IMAGE
 from gpz_jax.attacks.activation import decoders
+from gpz_jax.commands.benchmarks.options import IMAGE
 from gpz_jax.models.choices import Site
 from gpz_jax.training import tune
 

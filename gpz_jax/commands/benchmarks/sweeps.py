@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import records, steps, work
-from experiments.benchmarks.options import IMAGE, Options
-from experiments.benchmarks.records import Record
 from gpz_jax import models, partition
 from gpz_jax.attacks.activation import interception
 from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.commands.benchmarks import records, steps, work
+from gpz_jax.commands.benchmarks.options import IMAGE, Options
+from gpz_jax.commands.benchmarks.records import Record
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import Lane, Treatment
 

@@ -1,6 +1,6 @@
 """Rebuilds the report of a sweep, which may still be running.
 
-  python -m experiments.report --workdir=runs/quickstart
+  gpz-report --workdir=runs/quickstart
 
 It prints the path of the page and takes a few seconds. Pictures that are damaged or
 gone are first made again, for which the data are loaded. The exit status is 2 for bad
@@ -12,9 +12,7 @@ import sys
 
 from absl import flags
 
-from experiments import command
-from gpz_jax import report
-from gpz_jax.sweep import pictures
+from gpz_jax.commands import command
 from gpz_jax.types import InputError
 
 
@@ -25,6 +23,9 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> None:
   """Builds the report of --workdir."""
+  from gpz_jax import report
+  from gpz_jax.sweep import pictures
+
   del argv
   workdir = flags.FLAGS.workdir
   if not workdir:
@@ -37,6 +38,10 @@ def _note(text: str) -> None:
   print(f'report: note: {text}', file=sys.stderr)
 
 
+def start() -> None:
+  """What gpz-report runs."""
+  command.run('report', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('report', main)
+  start()

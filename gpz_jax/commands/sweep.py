@@ -1,6 +1,9 @@
 """Trains targets and decoders for every split, alpha and seed, and says where to cut.
 
+  gpz-sweep --preset=quickstart
   python -m experiments.sweep --flagfile=experiments/flagfiles/quickstart.cfg
+
+The first line works in every folder, and the second one in a checkout.
 
 It writes results.jsonl, results.parquet, report/index.html and checkpoints into
 --workdir. The same command continues an interrupted sweep. The exit status is 0 if all
@@ -10,15 +13,13 @@ memory), and 75 if the sweep was interrupted and can be continued.
 
 from absl import flags
 
-from experiments import command, config_flags
-from gpz_jax import results, sweep, zone
+from gpz_jax import sweep
+from gpz_jax.commands import command, config_flags, layout, presets
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """One flag for each field of SweepConfig."""
   config_flags.define(sweep.SweepConfig, values)
-  # --help lists the flags of the command's own module, and no others.
-  flags.adopt_module_key_flags(config_flags, values)
 
 
 def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConfig:
@@ -27,7 +28,7 @@ def config_from_flags(values: flags.FlagValues = flags.FLAGS) -> sweep.SweepConf
   Raises:
     InputError: A value is not allowed.
   """
-  return config_flags.read(sweep.SweepConfig, values)
+  return presets.locate(config_flags.read(sweep.SweepConfig, values))
 
 
 def parse_config(arguments: list[str]) -> sweep.SweepConfig:
@@ -47,6 +48,8 @@ def parse_config(arguments: list[str]) -> sweep.SweepConfig:
 
 def main(argv: list[str]) -> int:
   """Runs the sweep and prints its table, the answer and the path of the report."""
+  from gpz_jax import results, zone
+
   del argv
   found = sweep.run(config_from_flags())
   print(f'\n{results.format_table(found.rows)}\n')
@@ -58,9 +61,15 @@ def main(argv: list[str]) -> int:
 
 def _limits() -> dict[str, float | None]:
   """The limits that the flags give to the recommendation."""
+  from gpz_jax import zone
+
   return {name: flags.FLAGS[name].value for name in zone.LIMITS}
 
 
+def start() -> None:
+  """What gpz-sweep runs."""
+  command.run('sweep', main, define_flags, layout.LAYOUT)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('sweep', main)
+  start()

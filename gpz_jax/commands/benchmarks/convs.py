@@ -4,9 +4,9 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from experiments.benchmarks import records, work
-from experiments.benchmarks.options import ACTIVATIONS, Options, make_record
-from experiments.benchmarks.records import Record
+from gpz_jax.commands.benchmarks import records, work
+from gpz_jax.commands.benchmarks.options import ACTIVATIONS, Options, make_record
+from gpz_jax.commands.benchmarks.records import Record
 from gpz_jax.models.choices import Site
 from gpz_jax.training import tune
 from gpz_jax.training.engine import Engine

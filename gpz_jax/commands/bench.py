@@ -1,6 +1,6 @@
 """Times the lane engine: single convolutions, decoder steps and whole sweeps.
 
-  python -m experiments.bench --suite=step --peer=torch --json=bench.json
+  gpz-bench --suite=step --peer=torch --json=bench.json
 
 The command prints a table and writes the records as JSON. The peer is plain PyTorch in
 a separate process, and runs in turn with ours. Compilation is reported separately.
@@ -19,23 +19,20 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import jax
 from absl import flags
 
-from experiments import command
-from experiments.benchmarks import convs, estimators, records, steps, sweeps
-from experiments.benchmarks.options import Options
-from experiments.benchmarks.peer import Peer
-from gpz_jax import atomic, models
-from gpz_jax.training.engine import Engine
+from gpz_jax import atomic
+from gpz_jax.commands import command
+from gpz_jax.commands.benchmarks.peer import Peer
 from gpz_jax.types import InputError, check_known
 
-SUITES: dict[str, Callable[[Options], Iterator[records.Record]]] = {
-  'conv': convs.measure,
-  'step': steps.measure,
-  'sweep': sweeps.measure,
-}
+if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
+  from gpz_jax.commands.benchmarks.options import Options
+  from gpz_jax.commands.benchmarks.records import Record
+
+SUITES = ('conv', 'step', 'sweep')
 # It is not part of `all`, because it measures correctness instead of speed.
 ESTIMATORS = 'estimators'
 MOST = 2**16  # the largest number of lanes, examples of a batch, steps or repeats
@@ -44,7 +41,6 @@ PEERS = ('none', 'torch', 'torch_compile')
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """Defines the flags of this command."""
-  on_cpu = jax.default_backend() == 'cpu'
   names = ', '.join((*SUITES, 'all', ESTIMATORS))
   lists = functools.partial(flags.DEFINE_list, flag_values=values)
   texts = functools.partial(flags.DEFINE_string, flag_values=values)
@@ -67,7 +63,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   )
   lists('precision', ['auto'], 'Number formats of the forward and backward pass.')
   lists('models', ['vgg19', 'ir152'], 'Targets to measure in the suite sweep.')
-  counts('batch', 32 if on_cpu else 128, 'Batch size.')
+  counts('batch', None, 'Batch size; 32 on a CPU and 128 elsewhere if it is not set.')
   counts('steps', 4, 'Steps in one timed run.')
   counts('repeats', 5, 'Number of timed runs.')
   counts('seeds', 20, 'Samples of each case in the suite estimators; at least 2.')
@@ -89,15 +85,17 @@ def run(values: flags.FlagValues) -> int:
   Raises:
     InputError: A value is not allowed, or no case has the name that is asked for.
   """
+  from gpz_jax.commands.benchmarks import records
+
   _check(values)
   if values.suite == ESTIMATORS:
     return _estimators(values)
-  chosen = tuple(SUITES) if values.suite == 'all' else (values.suite,)
+  chosen = SUITES if values.suite == 'all' else (values.suite,)
   options = _make_options(values)
-  found: list[records.Record] = []
+  found: list[Record] = []
   try:
     for suite in chosen:
-      for record in SUITES[suite](options):
+      for record in _find_measure(suite)(options):
         found.append(record)
         print(records.format_table([record]).splitlines()[1], flush=True)
   except KeyboardInterrupt:
@@ -114,7 +112,17 @@ def run(values: flags.FlagValues) -> int:
   return 0
 
 
+def _find_measure(suite: str) -> 'Callable[[Options], Iterator[Record]]':
+  """What measures a suite."""
+  from gpz_jax.commands.benchmarks import convs, steps, sweeps
+
+  measures = {'conv': convs.measure, 'step': steps.measure, 'sweep': sweeps.measure}
+  return measures[suite]
+
+
 def _check(values: flags.FlagValues) -> None:
+  from gpz_jax import models
+
   for name, value, known in (
     ('suite', values.suite, (*SUITES, 'all', ESTIMATORS)),
     ('peer', values.peer, PEERS),
@@ -127,8 +135,13 @@ def _check(values: flags.FlagValues) -> None:
       raise InputError(f'--{name}={path} is in no folder; create that first')
 
 
-def _make_options(values: flags.FlagValues) -> Options:
+def _make_options(values: flags.FlagValues) -> 'Options':
   """Makes the options of the suites, and starts the peer if there is one."""
+  import jax
+
+  from gpz_jax.commands.benchmarks.options import Options
+  from gpz_jax.training.engine import Engine
+
   lanes = _positive(values.lanes)
   engines = tuple(
     Engine(strategy, conv, precision).resolve()
@@ -140,7 +153,7 @@ def _make_options(values: flags.FlagValues) -> Options:
   return Options(
     engines,
     lanes,
-    values.batch,
+    values.batch or (32 if jax.default_backend() == 'cpu' else 128),
     values.steps,
     values.repeats,
     peer,
@@ -151,6 +164,8 @@ def _make_options(values: flags.FlagValues) -> Options:
 
 def _estimators(values: flags.FlagValues) -> int:
   """Measures the errors of the theory's estimators where the truth is known."""
+  from gpz_jax.commands.benchmarks import estimators
+
   found = estimators.estimators(seeds=values.seeds, examples=values.examples)
   print(estimators.format_estimators(found))
   if values.json:
@@ -159,8 +174,12 @@ def _estimators(values: flags.FlagValues) -> int:
   return 1 if any(record.wrong_side for record in found) else 0
 
 
-def _write(values: flags.FlagValues, found: list[records.Record]) -> None:
+def _write(values: flags.FlagValues, found: 'list[Record]') -> None:
   """Writes what was measured, even if the measurement did not end."""
+  import jax
+
+  from gpz_jax.commands.benchmarks import records
+
   if values.json and found:
     listed = [record.to_json() for record in found]
     atomic.write_json(pathlib.Path(values.json), listed)
@@ -177,6 +196,10 @@ def _positive(entries: list[str]) -> tuple[int, ...]:
   return tuple(map(int, entries))
 
 
+def start() -> None:
+  """What gpz-bench runs."""
+  command.run('bench', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('bench', main)
+  start()

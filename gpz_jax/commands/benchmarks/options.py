@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from experiments.benchmarks import records
-from experiments.benchmarks.peer import Peer
-from experiments.benchmarks.records import Record
+from gpz_jax.commands.benchmarks import records
+from gpz_jax.commands.benchmarks.peer import Peer
+from gpz_jax.commands.benchmarks.records import Record
 from gpz_jax.training.engine import Engine
 
 IMAGE = (64, 64, 3)

@@ -26,7 +26,7 @@ class Peer:
       raise InputError("--peer=torch needs PyTorch; pip install 'gpz_jax[torch]'")
     self._compile = compile_models
     self._process = subprocess.Popen(
-      [sys.executable, '-m', 'experiments.benchmarks.torch_peer'],
+      [sys.executable, '-m', 'gpz_jax.commands.benchmarks.torch_peer'],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       text=True,

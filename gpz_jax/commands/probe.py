@@ -1,18 +1,14 @@
 """Finds the golden zone of a model in minutes, without training any decoder.
 
-  python -m experiments.probe --flagfile=experiments/flagfiles/quickstart.cfg
+  gpz-probe --preset=quickstart
 
-It takes the flags of experiments.sweep. The radius and the entropy of activations vote
+It takes the flags of gpz-sweep. The radius and the entropy of activations vote
 on where the zone begins. If --workdir already holds rows of attacks, the command also
 prints how often these votes named the attack's split. The exit status is that of
-experiments.sweep.
+gpz-sweep.
 """
 
-from absl import flags
-
-from experiments import command, config_flags, sweep
-from gpz_jax import results, zone
-from gpz_jax.sweep import probe
+from gpz_jax.commands import command, layout, sweep
 
 # Said after every probe, because a probe is no attack (docs/theory.md).
 CAUTION = (
@@ -23,6 +19,9 @@ CAUTION = (
 
 def main(argv: list[str]) -> int:
   """Prints the votes of the probes."""
+  from gpz_jax import results, zone
+  from gpz_jax.sweep import probe
+
   del argv
   config = sweep.config_from_flags()
   found = probe.probe(config)
@@ -36,7 +35,10 @@ def main(argv: list[str]) -> int:
   return 0
 
 
+def start() -> None:
+  """What gpz-probe runs."""
+  command.run('probe', main, sweep.define_flags, layout.LAYOUT)
+
+
 if __name__ == '__main__':
-  sweep.define_flags(flags.FLAGS)
-  flags.adopt_module_key_flags(config_flags)
-  command.run('probe', main)
+  start()

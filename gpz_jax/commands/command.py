@@ -15,14 +15,14 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from experiments import streams
+from gpz_jax.commands import help as help_lib
+from gpz_jax.commands import presets, streams
 from gpz_jax.interruption import Interrupted
-from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
 BROKEN = 74  # EX_IOERR
 AGAIN = 75  # EX_TEMPFAIL
-_CONFIG, _FLAGS = Workdir('').config.name, Workdir('').flags.name
+_CONFIG, _FLAGS = 'config.json', 'run.flags'  # of a workdir, see study.workdir
 _DISK_IS_FULL = ('No space left', 'Disk quota exceeded', 'File too large')
 
 
@@ -36,9 +36,10 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     argv: The command line. The first entry is the program's name.
 
   Raises:
-    InputError: A flag is unknown or has a value that is not allowed, or a flagfile
+    InputError: A flag or preset is unknown, a value is not allowed, or a flagfile
       cannot be read.
   """
+  argv = presets.expand(argv)
   try:
     return values(_name_folders(argv) if 'workdir' in values else argv)
   except (flags.Error, OSError) as error:  # OSError: a flagfile does not exist
@@ -81,6 +82,8 @@ def check_no_more(argv: Sequence[str]) -> None:
 def run(
   name: str,
   main: Callable[[list[str]], int | None],
+  define_flags: Callable[[], None],
+  layout: help_lib.Layout | None = None,
   *,
   needs_reader: bool = False,
 ) -> NoReturn:
@@ -89,27 +92,40 @@ def run(
   Args:
     name: Name of the command, which is put before every error.
     main: Receives the positional arguments and returns the exit status. It may raise
-      InputError.
+      InputError. The docstring of its module is the beginning of --help.
+    define_flags: Defines the command's flags.
+    layout: How --help shows them; None shows them all in their order.
     needs_reader: Whether the command only prints. It then ends as soon as nobody reads
       that any more. All others do their work, and their status tells of it.
   """
   streams.open_closed()
   if not needs_reader:
     streams.outlive_readers()
+  known = set(flags.FLAGS)
+  define_flags()
+  own = [flag for flag in flags.FLAGS if flag not in known]
+  wanted: str | None = None
 
   def parse(argv: list[str]) -> list[str]:
+    nonlocal wanted
+    argv, wanted = help_lib.split_off(argv)
     try:
       return parse_flags(flags.FLAGS, argv)
     except InputError as error:
       _fail(name, error)
-    except SystemExit:  # --help, for which absl would exit with 1
+    except SystemExit:  # absl's --helpxml, for which it would exit with 1
       sys.exit(0)
 
   def guarded(argv: list[str]) -> int | None:
     _prepare_process(name)
     try:
       check_no_more(argv)
-      status = main(argv[1:])
+      if wanted:
+        intro = sys.modules[main.__module__].__doc__ or ''
+        print(help_lib.describe(intro, flags.FLAGS, own, layout, wanted))
+        status = 0
+      else:
+        status = main(argv[1:])
       if sys.stdout is not None:  # it was closed before the command began
         sys.stdout.flush()
       return status

@@ -1,6 +1,6 @@
 """Checks that a workdir is complete and that its rows are what its decoders give.
 
-  python -m experiments.verify --workdir=runs/quickstart --sample=4
+  gpz-verify --workdir=runs/quickstart --sample=4
 
 It computes the checksum of every checkpoint and the scores of a sample of rows again.
 It also compares config, versions and files. Each problem is printed on a line of its
@@ -11,8 +11,7 @@ import pathlib
 
 from absl import flags
 
-from experiments import command
-from gpz_jax.sweep.verify import verify
+from gpz_jax.commands import command
 from gpz_jax.types import InputError
 
 
@@ -30,6 +29,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
 
 def main(argv: list[str]) -> int:
   """Verifies --workdir."""
+  from gpz_jax.sweep.verify import verify
+
   del argv
   workdir, sample = flags.FLAGS.workdir, flags.FLAGS.sample
   if not workdir:
@@ -41,6 +42,10 @@ def main(argv: list[str]) -> int:
   return 1 if verdict.problems else 0
 
 
+def start() -> None:
+  """What gpz-verify runs."""
+  command.run('verify', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('verify', main)
+  start()

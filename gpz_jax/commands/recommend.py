@@ -1,6 +1,6 @@
 """Says where to cut under limits, what the alternatives are, and how sure the zone is.
 
-  python -m experiments.recommend --workdir=runs/quickstart --max_payload_bytes=4096
+  gpz-recommend --workdir=runs/quickstart --max_payload_bytes=4096
 
 It reads what a sweep has written, which may still be running. The limits of the sweep
 itself hold unless a flag replaces them. The value inf removes a limit. The exit status
@@ -14,11 +14,8 @@ import pathlib
 
 from absl import flags
 
-from experiments import command
-from gpz_jax import results, zone
-from gpz_jax.study.workdir import Workdir
+from gpz_jax.commands import command
 from gpz_jax.types import InputError
-from gpz_jax.zone.golden_zone import MEANING
 
 NO_CUT = 4  # exit status
 
@@ -54,12 +51,11 @@ def main(argv: list[str]) -> int:
   for i, workdir in enumerate(workdirs):
     if len(workdirs) > 1:
       print(f'{chr(10) if i else ""}{workdir}:')
-    found = show(pathlib.Path(workdir), _given_limits())
-    are_cuts.append(found.split is not None)
+    are_cuts.append(show(pathlib.Path(workdir), _given_limits()))
   return 0 if all(are_cuts) else NO_CUT
 
 
-def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> zone.Recommendation:
+def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> bool:
   """Prints the recommendation for a workdir, its alternatives and the votes.
 
   Args:
@@ -67,11 +63,14 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> zone.Recomme
     limits: Arguments of `zone.recommend`. If one is None, the limit of the sweep holds.
 
   Returns:
-    What is recommended.
+    Whether a cut is recommended.
 
   Raises:
     InputError: There is no such folder, or its content cannot be used.
   """
+  from gpz_jax import results, zone
+  from gpz_jax.study.workdir import Workdir
+
   if not os.path.isdir(workdir):
     raise InputError(f'--workdir={workdir} is not a folder; name the folder of a sweep')
   rows, is_final = results.read_workdir(workdir)
@@ -89,11 +88,13 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> zone.Recomme
     print(zone.format_candidates(found))
   ladder = results.read_ladder(Workdir(workdir).ladder)
   print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
-  return found
+  return found.split is not None
 
 
 def _given_limits() -> dict[str, float | None]:
   """The limits that the flags give."""
+  from gpz_jax import zone
+
   return {name: getattr(flags.FLAGS, name) for name in zone.LIMITS}
 
 
@@ -101,6 +102,9 @@ def _with_those_of(
   workdir: pathlib.Path, limits: dict[str, float | None]
 ) -> dict[str, float | None]:
   """The limits, completed by those that the sweep itself was given."""
+  from gpz_jax import results
+  from gpz_jax.study.workdir import Workdir
+
   config = results.read_object(Workdir(workdir).config)
   return {
     name: config.get(name) if value is None else value for name, value in limits.items()
@@ -109,6 +113,9 @@ def _with_those_of(
 
 def _describe_zone(rows, theory_rows, ladder) -> list[str]:
   """The zone by the attack, the votes with their agreement, and the probe's record."""
+  from gpz_jax import zone
+  from gpz_jax.zone.golden_zone import MEANING
+
   votes = zone.vote(rows, theory_rows, ladder=ladder)
   attacks = {cast.treatment: cast.by('attack') for cast in votes.treatments}
   lines = ['', f'{MEANING}.']
@@ -127,6 +134,10 @@ def _describe_zone(rows, theory_rows, ladder) -> list[str]:
   return lines + [each.sentence() for each in record if each.is_measured]
 
 
+def start() -> None:
+  """What gpz-recommend runs."""
+  command.run('recommend', main, define_flags, needs_reader=True)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('recommend', main, needs_reader=True)
+  start()

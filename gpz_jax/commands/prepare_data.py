@@ -1,7 +1,7 @@
 """Prepares a dataset for `gpz_jax.data.load`, then reads it back.
 
-  python -m experiments.prepare_data --dataset=kuzushiji49 --manual_dir=DIR
-  python -m experiments.prepare_data --dataset=cifar10 [--data_dir=DIR]
+  gpz-prepare-data --dataset=kuzushiji49 --manual_dir=DIR
+  gpz-prepare-data --dataset=cifar10 [--data_dir=DIR]
 
 With --manual_dir, the published files are read from that folder under their own names.
 Missing files are listed with their sizes. Without it, TFDS downloads the datasets that
@@ -17,8 +17,8 @@ import sys
 import tensorflow_datasets as tfds
 from absl import flags
 
-from experiments import command
 from gpz_jax import types
+from gpz_jax.commands import command
 from gpz_jax.data import images, sources
 from gpz_jax.data.builders import (
   facescrub,
@@ -188,6 +188,10 @@ def main(argv: list[str]) -> None:
   print(summary(names.canonical_name(values.dataset), folder))
 
 
+def start() -> None:
+  """What gpz-prepare-data runs."""
+  command.run('prepare_data', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('prepare_data', main)
+  start()

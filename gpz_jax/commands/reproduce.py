@@ -1,6 +1,6 @@
 """Runs a table or figure of the paper and prints our numbers beside the published ones.
 
-  python -m experiments.reproduce --table=4 --scale=small --data_dir=DIR
+  gpz-reproduce --table=4 --scale=small --data_dir=DIR
 
 It runs experiments/flagfiles/table4_*.cfg, or their small twins with --scale=small.
 Each run has a folder of its own under --root. Finished runs are not repeated, and
@@ -18,14 +18,12 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command
-from experiments import sweep as sweep_flags
-from gpz_jax import atomic, report, sweep
-from gpz_jax.report import comparison
-from gpz_jax.study.workdir import Workdir
+from gpz_jax import sweep
+from gpz_jax.commands import command, presets
+from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.types import InputError, hint
 
-FOLDER = pathlib.Path(__file__).parent
+FOLDER = presets.FOLDER
 # The small twins use IR-50 instead of IR-152. These of its units stand for the paper's.
 SMALL_SPLITS = {
   'unit_8': 'unit_6',
@@ -50,7 +48,7 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'root', 'runs/reproduce', 'The folder that holds the folders of all runs.'
   )
-  flags.DEFINE_string('data_dir', None, 'The TFDS folder, as in experiments.sweep.')
+  flags.DEFINE_string('data_dir', None, 'The TFDS folder, as in gpz-sweep.')
   flags.DEFINE_string(
     'seeds', None, 'Seeds that replace those of the flagfile, separated by commas.'
   )
@@ -77,6 +75,10 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   Returns:
     The exit status.
   """
+  from gpz_jax import atomic, report
+  from gpz_jax.report import comparison
+  from gpz_jax.study.workdir import Workdir
+
   is_small = options.scale == 'small'
   runs, notes, status = {}, {}, 0
   for flagfile in sorted((folder / 'flagfiles').glob(f'{artefact}_*.cfg')):
@@ -126,8 +128,10 @@ def _artefact(table: str | None, figure: str | None) -> str:
   return name
 
 
-def _sweep(flagfile: pathlib.Path, options: Any) -> sweep.Results:
+def _sweep(flagfile: pathlib.Path, options: Any) -> 'sweep.Results':
   """Runs one flagfile and uses the targets of an earlier run if they are the same."""
+  from gpz_jax.study.workdir import Workdir
+
   root = pathlib.Path(options.root)
   name = flagfile.stem
   arguments = [f'--flagfile={flagfile}']
@@ -143,10 +147,14 @@ def _sweep(flagfile: pathlib.Path, options: Any) -> sweep.Results:
     config = dataclasses.replace(config, aux_exclude=str(path))
   finished = sorted(path for path in root.glob('*') if Workdir(path).table().exists())
   source = sweep.find_targets(config, finished)
-  print(f'python -m experiments.sweep {" ".join(arguments)}', flush=True)
+  print(f'gpz-sweep {" ".join(arguments)}', flush=True)
   return sweep.run(dataclasses.replace(config, targets_from=source))
 
 
+def start() -> None:
+  """What gpz-reproduce runs."""
+  command.run('reproduce', main, define_flags)
+
+
 if __name__ == '__main__':
-  define_flags()
-  command.run('reproduce', main)
+  start()

@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import records, work
-from experiments.benchmarks.options import ACTIVATIONS, IMAGE, Options, make_record
-from experiments.benchmarks.records import Record
 from gpz_jax.attacks.activation import decoders
 from gpz_jax.attacks.activation.objective import make_objective
+from gpz_jax.commands.benchmarks import records, work
+from gpz_jax.commands.benchmarks.options import ACTIVATIONS, IMAGE, Options, make_record
+from gpz_jax.commands.benchmarks.records import Record
+from gpz_jax.means import Mean
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import DECODER
-from gpz_jax.types import Mean
 
 
 def measure(options: Options) -> Iterator[Record]:

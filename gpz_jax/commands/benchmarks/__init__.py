@@ -1,0 +1,1 @@
+"""The suites of `gpz-bench`, and the PyTorch they compare with."""

@@ -1,0 +1,49 @@
+"""The words that a config may hold, and nothing that needs JAX.
+
+A command must read its flags and answer --help before JAX is imported, which takes
+seconds. So each list stands here and not in the module that is named beside it, which
+says what the words mean. `tests/test_vocabulary.py` holds the two together.
+"""
+
+from typing import Literal, get_args
+
+# models.table: each model, and the recipe that its targets are trained by, which is a
+# key of training.recipe.TARGET_RECIPES.
+MODELS = {
+  'cnn': 'default',
+  'vgg11': 'vgg',
+  'vgg13': 'vgg',
+  'vgg16': 'vgg',
+  'vgg19': 'vgg',
+  'ir50': 'ir',
+  'ir100': 'ir',
+  'ir152': 'ir',
+  'resnet18': 'default',
+  'resnet50': 'default',
+  'vit6': 'vit',
+}
+OWN_MODEL = 'default'  # the recipe of package.module:factory
+
+# attacks.activation.specs
+ATTACKS = ('inversion', 'rmle', 'query_free')
+
+# targets: conventions of smoothed labels
+Convention = Literal['standard', 'code', 'table1']
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+
+# training.lanes and training.engine
+STRATEGIES = ('auto', 'map', 'vmap', 'unroll', 'chunk:K')
+PRECISIONS = ('auto', 'float32', 'bfloat16')
+
+# models.convolutions: the ways to compute one. An upsampling has more of them, but what
+# a user can ask for serves both kinds.
+DENSE = ('lax', 'canonical', 'taps', 'gemm', 'scatter')
+CONVOLUTIONS = ('auto', *DENSE)
+
+# attacks.activation.interception: where activations are kept
+Place = Literal['device', 'host', 'disk']
+PLACES: tuple[Place, ...] = get_args(Place)
+
+# metrics: the side of the window of SSIM in pixels, which an image must hold.
+# Wang et al. 2004: a Gaussian window of 11 with sigma 1.5.
+SSIM_WINDOW = 11
