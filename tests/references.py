@@ -117,7 +117,9 @@ def bad_files(root: pathlib.Path) -> list[str]:
     for named in FILE.findall(re.sub(r'https?://\S+', '', _prose(path, text)))
     for name in _expand(named.removeprefix('../'))
     if not fnmatch.filter(known, f'*/{name}')
-    and not (path.suffix == '.py' and name.endswith('.csv'))  # data that users bring
+    # data that users bring
+    and not (path.suffix == '.py' and name.endswith('.csv'))
+    and name != 'metadata.csv'
   ]
 
 

@@ -4,6 +4,8 @@ An attack that never worked says nothing of where it stops working. A target tha
 learned nothing says nothing of a trained one. A decoder that was still improving says
 nothing of the error it would have reached. Each of these is a doubt, and a zone or a
 recommendation that rests on it is withheld.
+
+Source: docs/paper.md#doubts; the rules are ours.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Which candidates the seeds cannot tell from a choice."""
+"""Which candidates the seeds cannot tell from a choice.
+
+Source: docs/paper.md#seeds; the rule is ours.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,7 +12,7 @@ from gpz_jax.types import Treatment
 from gpz_jax.zone.candidates import Candidate
 
 # One seed says nothing of how far seeds differ. Errors closer than this are then taken
-# for one another (docs/paper.md#seeds).
+# for one another.
 CLOSE = 0.1
 NAMED = 3  # candidates that a sentence names
 

@@ -33,7 +33,7 @@ def test_options_and_defaults():
     ('inversion:enhance=magic', "enhancement 'magic' is not known"),
     ('inversion:attention=magic', 'attention'),
     ('inversion:input=logits', "input 'logits' is not known"),
-    ('inversion:decoder=unet', 'decoder=unet is not allowed'),
+    ('inversion:decoder=unet', "decoder 'unet' is not known"),
     ('inversion:steps=3', "option 'steps=3' is not known"),
     ('inversion:input=prediction:at=conv_1', "leave out 'at'"),
     ('rmle:steps=many', 'steps=many is not allowed; give a int'),

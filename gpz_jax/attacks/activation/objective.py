@@ -119,7 +119,7 @@ def make_objective(
   )
 
 
-def _make_loss(decoder: nn.Module, engine: Engine, per_image: Loss):
+def _make_loss(decoder: nn.Module, engine: Engine, per_image: Loss = metrics.mse):
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
   ):
