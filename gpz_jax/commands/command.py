@@ -23,7 +23,12 @@ from gpz_jax.types import InputError
 BROKEN = 74  # EX_IOERR
 AGAIN = 75  # EX_TEMPFAIL
 _CONFIG, _FLAGS = 'config.json', 'run.flags'  # of a workdir, see study.workdir
-_DISK_IS_FULL = ('No space left', 'Disk quota exceeded', 'File too large')
+_DISK_IS_FULL = (
+  'No space left',
+  'Disk quota exceeded',
+  'File too large',
+  'requested and',  # NumPy's words for a short write: 6144 requested and 3968 written
+)
 
 
 def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
