@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import gpz_jax
 from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.study import conditions
@@ -87,7 +88,15 @@ def _borrow(session: Session) -> Targets:
       f'--targets_from={source}: its targets are damaged; run that'
       f' {plan.config.word} again'
     )
-  return lanes_lib.take(found[0], plan.borrowed)
+  targets, meta = found
+  theirs = meta.get('environment', {}).get('version')
+  if theirs != gpz_jax.__version__:
+    # Arrays of the same names and shapes may belong to a model that computes otherwise.
+    session.say(
+      f'warning: the targets of {source} were trained by gpz_jax {theirs}, and this is'
+      f' {gpz_jax.__version__}; compare their accuracy with the one noted there'
+    )
+  return lanes_lib.take(targets, plan.borrowed)
 
 
 def _train(
