@@ -91,7 +91,7 @@ def test_help_names_the_recipe_that_a_value_comes_from(shown):
 def test_help_shows_what_a_preset_and_the_flags_behind_it_set():
   text = ask('--preset=quickstart', '--target_epochs=9', '--help')
   assert 'Epochs that the targets are trained for. (given: 9)' in text
-  assert 'Epochs that the decoders are trained for. (given: 3)' in text
+  assert 'Epochs that the decoders are trained for. (given: 5)' in text
 
 
 def test_a_preset_stands_for_its_flagfile():
