@@ -189,6 +189,7 @@ def _places(attack: Attack, splits: _Splits, study: StudyPlan) -> tuple[str, ...
   """The splits an attack works on; those that a glob met in vain are dropped."""
   shapes, image_shape = splits.shapes, study.task.image_shape
   attack.check_task(study.task)
+  attack.check_model(study.model)
   if attack.reads_prediction:
     attack.check_shape(shapes[PREDICTION].shape, image_shape)
     return (PREDICTION,)

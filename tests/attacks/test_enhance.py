@@ -1,12 +1,17 @@
 import functools
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.attacks.activation import enhance
-from gpz_jax.types import InputError
+from gpz_jax import models
+from gpz_jax.attacks.activation import Scenario, enhance, interception, specs
+from gpz_jax.attacks.activation.cohorts import AttackLane
+from gpz_jax.training.engine import AUTO
+from gpz_jax.types import Dataset, InputError, Lane, Treatment
 
 
 def _normal(seed, *shape):
@@ -139,3 +144,44 @@ def test_shapes_that_do_not_fit_name_the_argument():
     enhance.spectrum(jnp.ones((4, 4, 3)))
   with pytest.raises(AssertionError, match=r'activations \[L, N, h, w, c\]'):
     enhance.normalization_stats('normalize_input', jnp.ones((2, 3)))
+
+
+def test_raw_statistics_are_those_of_images_that_are_not_normalised():
+  model = models.make('cnn', num_classes=3, width=0.0625)
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 255, (6, 16, 16, 3), np.uint8)
+  key, blank = jax.random.key(0), jnp.zeros((1, 16, 16, 3))
+  stacked = jax.tree.map(lambda leaf: leaf[None], model.init(key, blank))
+  lane = AttackLane(0, Lane('cnn', 'x', Treatment(0.0), 0), 'conv_1')
+  aux = Dataset(images, np.zeros(6, np.int32))
+  unused: Any = None
+  scenario = Scenario(
+    model=model,
+    targets=stacked,
+    lanes=(lane,),
+    intercepted=unused,
+    train=aux,
+    held_out=aux,
+    held_out_activations=unused,
+    test=aux,
+    decoder_recipe=unused,
+    target_recipe=unused,
+    engine=AUTO,
+  )
+  sent = interception.intercept(model, stacked, (lane,), images)
+  raw = specs.parse('inversion:enhance=normalize_input:stats=raw')
+  plain = specs.parse('inversion:enhance=normalize_input')
+  raw.check_model(model)
+  found = raw._measure(scenario, sent)['normalize']['mean']
+  other = model.clone(normalization='none')
+  expected = interception.intercept(other, stacked, (lane,), images).mean((1, 2, 3))
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+  assert not np.allclose(found, plain._measure(scenario, sent)['normalize']['mean'])
+
+
+def test_raw_statistics_are_refused_where_there_are_none():
+  with pytest.raises(InputError, match='stats=raw is for enhance=normalize_'):
+    specs.parse('inversion:stats=raw')
+  raw = specs.parse('inversion:enhance=normalize_concat:stats=raw')
+  with pytest.raises(InputError, match='Dense has no option normalization'):
+    raw.check_model(nn.Dense(3))

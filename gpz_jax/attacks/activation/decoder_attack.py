@@ -44,6 +44,9 @@ class DecoderAttack(Attack):
   Attributes:
     input: What the decoder is given, see `inputs`.
     enhance: Enhancement of its input, see `enhance`.
+    stats: What `normalize` takes its mean and deviation of: `sent`, the activations
+      that the decoder is given, or `raw`, those of the same images without the target's
+      normalization, as the released code does.
     attention: Blocks after its upsamplings, see `attention`.
     decoder: Kind of decoder, or one of the user's own, see `decoders.make`.
     loss: What the decoder minimises, see `losses`.
@@ -52,6 +55,7 @@ class DecoderAttack(Attack):
 
   input: str = 'activation'
   enhance: str = 'none'
+  stats: Literal['sent', 'raw'] = 'sent'
   attention: str = 'none'
   decoder: str = 'auto'
   loss: str = 'mse'
@@ -63,6 +67,13 @@ class DecoderAttack(Attack):
     attention.plan(self.attention, 1)
     decoders.check_kind(self.decoder)
     losses.check(self.loss)
+    if self.stats == 'raw' and (
+      'normalize' not in self.enhance or self.input != 'activation'
+    ):
+      raise InputError(
+        f"attack '{self.text}': stats=raw is for enhance=normalize_... of activations;"
+        ' leave it out'
+      )
     if self.reads_prediction and self.at:
       raise InputError(
         f"attack '{self.text}' reads the prediction, whatever the split; leave out 'at'"
@@ -91,6 +102,14 @@ class DecoderAttack(Attack):
       attention=self.attention,
       enhance=self.enhance,
     )
+
+  def check_model(self, model: nn.Module) -> None:
+    """Raises InputError if there is no normalization that stats=raw could leave out."""
+    if self.stats == 'raw' and not hasattr(model, 'normalization'):
+      raise InputError(
+        f"attack '{self.text}': {type(model).__name__} has no option normalization that"
+        ' stats=raw could leave out; use stats=sent'
+      )
 
   def check_shape(self, activation: Shape, image: ImageShape) -> None:
     """Raises InputError if there is no decoder for activations of a shape."""
@@ -144,7 +163,7 @@ class DecoderAttack(Attack):
         ),
         scenario.decoder_recipe,
         loss=self.loss,
-        normalization_stats=enhance.normalization_stats(self.enhance, train),
+        normalization_stats=self._measure(scenario, train),
         engine=scenario.engine,
         trainer=scenario.trainer,
         order_seed=scenario.order_seed,
@@ -187,6 +206,18 @@ class DecoderAttack(Attack):
       best_epoch=saved.best.epoch,
       saved=saved,
     )
+
+  def _measure(self, scenario: Scenario, sent: Activations) -> dict[str, Any]:
+    """The mean and deviation that `normalize` uses."""
+    if self.stats == 'raw':
+      sent = interception.intercept(
+        scenario.model.clone(normalization='none'),
+        scenario.targets,
+        scenario.lanes,
+        scenario.train.image,
+        engine=scenario.engine,
+      )
+    return enhance.normalization_stats(self.enhance, sent)
 
   def _make(self, scenario: Scenario) -> nn.Module:
     return self.make(scenario.intercepted.aux.shape[2:], scenario.image_shape)

@@ -197,6 +197,10 @@ class Attack(abc.ABC):
     """Raises InputError if the attack cannot be used with these data."""
     del task
 
+  def check_model(self, model: nn.Module) -> None:
+    """Raises InputError if the attack cannot be used on a target of this kind."""
+    del model
+
   def check_shape(self, activation: Shape, image: ImageShape) -> None:
     """Raises InputError if the attack cannot be used on activations of a shape."""
     del activation, image
