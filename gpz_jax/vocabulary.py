@@ -19,6 +19,7 @@ MODELS = {
   'ir100': 'ir',
   'ir152': 'ir',
   'resnet18': 'default',
+  'resnet34': 'default',
   'resnet50': 'default',
   'vit6': 'vit',
 }

@@ -2,9 +2,10 @@
 
 A table lists (torch name, our path, layout). The torch names are those of
 
-  VGG: torchvision's vgg11_bn .. vgg19_bn. The paper's released code has the same names
-    and a smaller first fully connected layer: head='compact'.
-  ResNet: torchvision's resnet18 and resnet50, with a 3x3 `conv1`.
+  VGG: torchvision's vgg11_bn .. vgg19_bn and, where norm='none', vgg11 .. vgg19. The
+    paper's released code has the same names and a smaller first fully connected layer:
+    head='compact'.
+  ResNet: torchvision's resnet18, resnet34 and resnet50; `stem` says which `conv1`.
   IR: the paper's released code: face.evoLVe's backbone (`input_layer.0.weight`,
     `body.7.res_layer.1.weight`, ...), `output_layer.0`, `.3` and `.4`, and `fc_layer`.
   ViT: `patch_embed.proj`, `cls_token`, `pos_embed`, `blocks.0.norm1`,
@@ -32,15 +33,16 @@ Table = Iterator[Entry]
 
 
 def vgg_table(model: vgg.VGG, image_shape: tuple[int, int, int]) -> Table:
-  """torchvision's vgg*_bn, with either head."""
-  index = 0
+  """torchvision's vgg*_bn or vgg*, with either head."""
+  index, length = 0, vgg.block_length(model.norm)
   for blocks in vgg.STAGES[model.depth]:
     for _ in range(blocks):
-      block = f'feat_{index + 3}'
+      block = f'feat_{index + length}'
       yield from _convolution(f'features.{index}', f'{block}/Conv_0')
       yield _bias(f'features.{index}', f'{block}/Conv_0')
-      yield from _batch_norm(f'features.{index + 1}', f'{block}/BatchNorm_0')
-      index += 3
+      if model.norm == 'batch':
+        yield from _batch_norm(f'features.{index + 1}', f'{block}/BatchNorm_0')
+      index += length
     index += 1  # the pool
   height, width, _ = image_shape
   size = (7, 7) if model.head == 'torchvision' else (height // 32, width // 32)
@@ -50,7 +52,7 @@ def vgg_table(model: vgg.VGG, image_shape: tuple[int, int, int]) -> Table:
 
 
 def resnet_table(model: resnet.ResNet, image_shape: tuple[int, int, int]) -> Table:
-  """torchvision's resnet18 and resnet50; `image_shape` does not matter."""
+  """torchvision's resnet18, resnet34 and resnet50; `image_shape` does not matter."""
   del image_shape
   yield from _convolution('conv1', 'stem/conv')
   yield from _batch_norm('bn1', 'stem/norm')
@@ -60,7 +62,7 @@ def resnet_table(model: resnet.ResNet, image_shape: tuple[int, int, int]) -> Tab
       for k in range(1, len(resnet.KERNELS[model.depth]) + 1):
         yield from _convolution(f'{theirs}.conv{k}', f'{ours}/conv_{k}')
         yield from _batch_norm(f'{theirs}.bn{k}', f'{ours}/norm_{k}')
-      if i == 0 and (stage > 1 or model.depth == 50):
+      if i == 0 and (stage > 1 or len(resnet.KERNELS[model.depth]) == 3):
         yield from _convolution(f'{theirs}.downsample.0', f'{ours}/shortcut_conv')
         yield from _batch_norm(f'{theirs}.downsample.1', f'{ours}/shortcut_norm')
   yield from _linear('fc', 'logits')

@@ -4,8 +4,9 @@
       'vgg19', load_state_dict('vgg19.safetensors'), num_classes=10
     )
 
-The weights must belong to the function that the model computes: its options
-`normalization` and `stem` are not seen in names and shapes.
+The weights must belong to the function that the model computes: its option
+`normalization`, and the pool of its `stem`, are not seen in names and shapes.
+`infer_options` finds the options that are.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,17 +19,51 @@ import numpy as np
 from flax import traverse_util
 
 from gpz_jax import models
-from gpz_jax.interop import layouts, names
+from gpz_jax.interop import inference, layouts, names
 from gpz_jax.interop.files import load_state_dict
+from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import calls
 from gpz_jax.types import InputError
 
-__all__ = ['import_weights', 'load_state_dict']
+__all__ = ['Inferred', 'import_weights', 'infer_options', 'load_state_dict']
 
 Variables = dict[str, Any]
 
 # The released IR-152 wraps its backbone and carries a second head it never calls.
 BACKBONE, UNUSED_HEAD = 'feature.', 'feature.output_layer.'
+
+
+def infer_options(
+  model_name: str,
+  state_dict: Mapping[str, np.ndarray],
+  *,
+  num_classes: int,
+  image_shape: tuple[int, int, int] = (64, 64, 3),
+  **options: Any,
+) -> Inferred:
+  """The options of a model that weights tell, and those that must be assumed.
+
+  Args:
+    model_name: A name that `models.make` knows; nothing is inferred for a model of the
+      user's own.
+    state_dict: Name -> array, as for `import_weights`.
+    num_classes: K.
+    image_shape: (H, W, C) the model is to be used at.
+    **options: The options that are given; they are never overruled.
+
+  Returns:
+    The options to add to those given, and a line for whoever watches about each.
+
+  Raises:
+    InputError: An option is not known, or contradicts the weights.
+  """
+  if models.info(model_name).factory is None:
+    return Inferred()
+  model = models.make(model_name, num_classes=num_classes, **options)
+  if type(model) in names.TABLES and not _are_ours(state_dict):
+    table = names.TABLES[type(model)](model, image_shape)
+    state_dict = _fitting_names(state_dict, [entry.torch for entry in table])
+  return inference.infer(model, state_dict, options, image_shape)
 
 
 def import_weights(
@@ -77,6 +112,10 @@ def import_weights(
     )
   state_dict = _fitting_names(state_dict, [entry.torch for entry in table])
   if problems := _problems(table, shapes, state_dict):
+    last = [entry.torch for entry in table if entry.linen == 'params/logits/kernel']
+    problems += inference.suggest_cures(
+      model_name, model, state_dict, image_shape, *last
+    )
     raise InputError(
       f"weights do not fit '{model_name}' (check classes, image size and options): "
       + '; '.join(problems)
@@ -88,6 +127,11 @@ def import_weights(
     is_float = jnp.issubdtype(dtype, jnp.floating)
     flat[entry.linen] = jnp.asarray(array, jnp.float32 if is_float else dtype)
   return traverse_util.unflatten_dict(flat, sep='/')
+
+
+def _are_ours(state_dict: Mapping[str, np.ndarray]) -> bool:
+  """Whether arrays are named as linen names them."""
+  return all(name.startswith(('params/', 'batch_stats/')) for name in state_dict)
 
 
 def _fitting_names(

@@ -19,6 +19,8 @@ from gpz_jax.models.normalization import statistics
 
 # The two count the other way round: linen's momentum 0.9 is torch's 0.1.
 BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)
+# torchvision's kaiming_normal_(mode='fan_out', nonlinearity='relu')
+HE = nn.initializers.variance_scaling(2, 'fan_out', 'normal')
 
 
 def torch_uniform(fan_in: int) -> nn.initializers.Initializer:
@@ -130,16 +132,22 @@ def standardize(image: jax.Array, normalization: str = 'cifar10') -> jax.Array:
 
 
 class ConvBlock(nn.Module):
-  """3x3 convolution, batch norm, optional 2x2 max-pool, ReLU."""
+  """3x3 convolution, batch norm, optional 2x2 max-pool, ReLU.
+
+  Without batch norm, the kernel starts as that of torchvision's VGG does: by torch's
+  default the signal would die in a deep stack.
+  """
 
   features: int
   pool: bool = False
+  batch_norm: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """[B, h, w, c] -> [B, h, w, features], halved in height and width by the pool."""
-    x = Conv(self.features, (3, 3))(x)
-    x = BatchNorm(use_running_average=not train)(x)
+    x = Conv(self.features, (3, 3), kernel_init=None if self.batch_norm else HE)(x)
+    if self.batch_norm:
+      x = BatchNorm(use_running_average=not train)(x)
     if self.pool:
       x = max_pool(x)
     return nn.relu(x)

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-50 (He et al., 2016), by default in the form for small images.
+"""ResNet-18, -34 and -50 (He et al., 2016), by default in the form for small images.
 
 That form has a 3x3 stem at stride 1 and no max-pool; the rest is torchvision's, whose
 names map onto it (the stride of a bottleneck sits in its 3x3 convolution). A pool has
@@ -16,26 +16,22 @@ from gpz_jax.models import layers
 from gpz_jax.types import check_known
 
 # Blocks per stage and the kernels of a block's convolutions.
-STAGES = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
-KERNELS = {18: (3, 3), 50: (1, 3, 1)}
+STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+KERNELS = {18: (3, 3), 34: (3, 3), 50: (1, 3, 1)}
 WIDTHS = (64, 128, 256, 512)
 
-Conv = functools.partial(
-  layers.Conv,
-  use_bias=False,
-  kernel_init=nn.initializers.variance_scaling(2, 'fan_out', 'normal'),
-)
+Conv = functools.partial(layers.Conv, use_bias=False, kernel_init=layers.HE)
 
 
 class ResNet(nn.Module):
-  """Splits: stem, layer1_0, layer1_1, ... layer4_1 or layer4_2.
+  """Splits: stem, layer1_0, layer1_1, ... layer4_1 or layer4_2 (by depth).
 
   Stems: `small` is a 3x3 convolution; `small_pool` is the same and torchvision's
   max-pool; `imagenet` is torchvision's 7x7 convolution at stride 2 and its max-pool.
   """
 
   num_classes: int
-  depth: Literal[18, 50] = 18
+  depth: Literal[18, 34, 50] = 18
   width: float = 1.0
   stem: Literal['small', 'small_pool', 'imagenet'] = 'small'
   normalization: str = 'cifar10'

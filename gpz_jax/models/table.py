@@ -76,7 +76,7 @@ def _ir(depth: Literal[50, 100, 152], paper_splits: tuple[str, ...] = ()) -> Mod
   return ModelInfo(functools.partial(IR, depth=depth), 'ir', paper_splits, _ANY_SIDE)
 
 
-def _resnet(depth: Literal[18, 50]) -> ModelInfo:
+def _resnet(depth: Literal[18, 34, 50]) -> ModelInfo:
   return ModelInfo(functools.partial(ResNet, depth=depth), image=_ANY_SIDE)
 
 
@@ -98,6 +98,7 @@ MODELS: dict[str, ModelInfo] = {
   'ir100': _ir(100),
   'ir152': _ir(152, _numbered('unit', (3, 8, 25, 40, 48, 49, 50, 51))),
   'resnet18': _resnet(18),
+  'resnet34': _resnet(34),
   'resnet50': _resnet(50),
   'vit6': _vit(6, _numbered('block', range(1, 7))),
 }

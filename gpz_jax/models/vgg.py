@@ -1,4 +1,7 @@
-"""VGG with batch norm: 11, 13, 16 and 19 layers (docs/paper.md#target-architectures).
+"""VGG of 11, 13, 16 and 19 layers (docs/paper.md#target-architectures).
+
+The names `vgg11` .. `vgg19` mean torchvision's `vgg11_bn` .. `vgg19_bn`, because the
+paper has those; `norm='none'` gives the nets that torchvision calls `vgg11` .. `vgg19`.
 
 Split `feat_k` is the output of torchvision's first k `features` modules, where k falls
 on a ReLU; pools lie between the blocks. The two heads differ in what feeds the first
@@ -20,13 +23,17 @@ WIDTHS = (64, 128, 256, 512, 512)
 
 
 class VGG(nn.Module):
-  """VGG-BN. Splits: feat_3, feat_6 or feat_7, ... (by depth), fc_1, fc_2."""
+  """VGG. Splits: feat_3, feat_6 or feat_7, ... (by depth), fc_1, fc_2.
+
+  Without batch norm they are feat_2, feat_4 or feat_5, ..., fc_1, fc_2.
+  """
 
   num_classes: int
   depth: Literal[11, 13, 16, 19] = 19
   width: float = 1.0
   head: Literal['compact', 'torchvision'] = 'compact'
   normalization: str = 'cifar10'
+  norm: Literal['batch', 'none'] = 'batch'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -35,8 +42,12 @@ class VGG(nn.Module):
     index = 0
     for blocks, features in zip(STAGES[self.depth], WIDTHS, strict=True):
       for _ in range(blocks):
-        index += 3
-        block = layers.ConvBlock(int(features * self.width), name=f'feat_{index}')
+        index += block_length(self.norm)
+        block = layers.ConvBlock(
+          int(features * self.width),
+          batch_norm=self.norm == 'batch',
+          name=f'feat_{index}',
+        )
         x = block(x, train=train)
       x = layers.max_pool(x)
       index += 1
@@ -47,6 +58,11 @@ class VGG(nn.Module):
       hidden = layers.DenseBlock(int(4096 * self.width), dropout, name=f'fc_{i}')
       x = hidden(x, train=train)
     return layers.Dense(self.num_classes, name='logits')(x)
+
+
+def block_length(norm: str) -> int:
+  """Number of torchvision's `features` modules that a convolution comes with."""
+  return 3 if norm == 'batch' else 2  # convolution, batch norm, ReLU
 
 
 def adaptive_average_pool(x: jax.Array, size: int) -> jax.Array:

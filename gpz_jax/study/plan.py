@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import checkpoints, data, models, results
-from gpz_jax.interop import torch as interop
+from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import calls
-from gpz_jax.study import fields
+from gpz_jax.study import fields, weights
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
 from gpz_jax.study.serialization import first_difference
 from gpz_jax.study.workdir import Workdir
@@ -33,6 +33,7 @@ class StudyPlan:
     task: The data.
     model: The architecture of the targets.
     weights: Variables of an imported target; None where targets are trained.
+    inferred: What imported weights told of the model's options.
     borrowed: Rows [L] of the targets in the study that `targets_from` names; None where
       none are borrowed.
     lanes: The L targets.
@@ -42,12 +43,13 @@ class StudyPlan:
   task: Task
   model: nn.Module
   weights: Any
+  inferred: Inferred
   borrowed: np.ndarray | None
   lanes: tuple[Lane, ...]
 
   @property
   def model_options(self) -> str:
-    """The options of the model as given, and the normalization and stem it has.
+    """The options as given or inferred, and the normalization and stem of the model.
 
     Weights that fit by name and shape compute something else where these differ.
     """
@@ -57,7 +59,7 @@ class StudyPlan:
       if (value := getattr(self.model, name, None)) is not None
     }
     given = dict(entry.split('=', 1) for entry in self.config.model_options)
-    options = found | given
+    options = {**found, **self.inferred.options, **given}
     return ','.join(f'{name}={options[name]}' for name in sorted(options))
 
   def paper_splits(self) -> tuple[str, ...]:
@@ -101,14 +103,22 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
     data_seed=config.data_seed,
     **options,
   )
-  model = models.make(
-    config.model, num_classes=task.num_classes, **config.parse_model_options()
-  )
+  given = config.parse_model_options()
+  models.make(config.model, num_classes=task.num_classes, **given)  # are they known?
   _check_images(config, task)
+  imported = weights.read(config, task)
+  options = {**given, **imported.inferred.options}
+  model = models.make(config.model, num_classes=task.num_classes, **options)
   _check_model(config, model, task)
-  weights = _load_weights(config, task)
-  borrowed = locate_borrowed(config)
-  return StudyPlan(config, task, model, weights, borrowed, config.list_lanes())
+  return StudyPlan(
+    config=config,
+    task=task,
+    model=model,
+    weights=imported.convert(config, task),
+    inferred=imported.inferred,
+    borrowed=locate_borrowed(config),
+    lanes=config.list_lanes(),
+  )
 
 
 def _check_images(config: StudyConfig, task: Task) -> None:
@@ -206,25 +216,6 @@ def _check_passes(
 def _forms(tree: Any) -> Any:
   """The shape and dtype of each leaf; {} where there is no tree."""
   return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree or {})
-
-
-def _load_weights(config: StudyConfig, task: Task) -> Any:
-  """The variables of the imported target; None where targets are trained."""
-  if config.target_weights is None:
-    return None
-  if len(config.list_lanes()) != 1:
-    raise InputError(
-      f'--target_weights={config.target_weights} is one target; give one value each for'
-      ' --alphas (what it was trained with) and --seeds'
-    )
-  state_dict = interop.load_state_dict(config.target_weights)
-  return interop.import_weights(
-    config.model,
-    state_dict,
-    num_classes=task.num_classes,
-    image_shape=task.image_shape,
-    **config.parse_model_options(),
-  )
 
 
 def has_targets(config: StudyConfig) -> bool:

@@ -84,7 +84,7 @@ def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
       progress.say(line)
     for name, reason in plan.dropped.items():
       progress.say(f'left out {name}: {reason}')
-    for line in memory.notes(plan):
+    for line in (*plan.inferred.notes, *memory.notes(plan)):
       progress.say(line)
     check_interrupted()
     workdir = Workdir(config.workdir)

@@ -1,0 +1,259 @@
+"""What torchvision's names and shapes tell of the net that weights belong to.
+
+They tell the model, the stem of a ResNet but for its pool, and batch norm and head of a
+VGG. They do not tell how images were normalised: that is assumed, and said.
+"""
+
+import collections
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpz_jax.models import resnet, vgg
+from gpz_jax.types import InputError
+
+StateDict = Mapping[str, np.ndarray]
+ImageShape = tuple[int, int, int]
+# By the kernel of the first convolution; a pool leaves no trace in weights
+_STEMS: dict[tuple[int, ...], tuple[str, ...]] = {
+  (7, 7): ('imagenet',),
+  (3, 3): ('small', 'small_pool'),
+}
+_CELLS = 7 * 7  # of the map that torchvision's VGG pools to
+_OPTIONS = '--model_options='
+
+
+class Clue(NamedTuple):
+  """What weights tell of one option of the model."""
+
+  option: str  # 'stem'
+  values: tuple[str, ...]  # those that fit; the first is assumed
+  evidence: str  # 'conv1.weight is (64, 3, 7, 7)'
+  differ: bool = True  # whether the values that fit mean different functions
+
+
+@dataclasses.dataclass(frozen=True)
+class Inferred:
+  """What weights say of their model beyond what was given.
+
+  Attributes:
+    options: Options of the model that are not its defaults, such as 'stem': 'imagenet'.
+    notes: A line for each option that was told or assumed.
+  """
+
+  options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  notes: tuple[str, ...] = ()
+
+
+def infer(
+  model: Any,
+  state_dict: StateDict,
+  given: Mapping[str, Any],
+  image_shape: ImageShape,
+) -> Inferred:
+  """The options that weights tell, or leave to be assumed.
+
+  Args:
+    model: The built-in model, made with the options that are given.
+    state_dict: Name -> array, without a prefix of all names.
+    given: The options that are given; they are never overruled.
+    image_shape: (H, W, C).
+
+  Raises:
+    InputError: An option that is given contradicts the weights.
+  """
+  clues = [clue for clue in find_clues(model, state_dict, image_shape) if clue.values]
+  told, notes = {}, []
+  for clue in clues:
+    if clue.option in given:
+      _check(clue, str(given[clue.option]))
+    elif len(clue.values) == 1 or clue.differ:
+      told[clue.option] = clue.values[0]
+      notes.append(_describe(clue))
+  if 'normalization' not in given and hasattr(model, 'normalization'):
+    is_torchvisions = image_shape[2] == 3 and _is_for_imagenet(clues)
+    assumed = 'imagenet' if is_torchvisions else model.normalization
+    told['normalization'] = assumed
+    notes.append(_describe_normalization(assumed))
+  changed = {
+    option: value
+    for option, value in told.items()
+    if value != getattr(model, option)  # nothing was given, so that this is the default
+  }
+  return Inferred(changed, tuple(notes))
+
+
+def _check(clue: Clue, given: str) -> None:
+  if given not in clue.values:
+    fitting = ' or '.join(f'{clue.option}={value}' for value in clue.values)
+    raise InputError(
+      f'{_OPTIONS}{clue.option}={given} contradicts the weights: {clue.evidence}, which'
+      f' is {fitting}; give that, or leave {clue.option} out'
+    )
+
+
+def _describe(clue: Clue) -> str:
+  option, (first, *others) = clue.option, clue.values
+  if not others:
+    return f'the weights tell {option}={first} ({clue.evidence})'
+  changes = ' or '.join(f'{_OPTIONS}{option}={value}' for value in others)
+  return (
+    f'the weights do not tell {option}={first} from {", ".join(others)}'
+    f' ({clue.evidence}): {first} is assumed; {changes} changes it'
+  )
+
+
+def _is_for_imagenet(clues: list[Clue]) -> bool:
+  """Whether a net has the form in which torchvision trains on ImageNet."""
+  values = {clue.option: clue.values for clue in clues}
+  return 'imagenet' in values.get('stem', ()) or 'torchvision' in values.get('head', ())
+
+
+def _describe_normalization(assumed: str) -> str:
+  why = ', as for weights of torchvision' if assumed == 'imagenet' else ''
+  return (
+    'the weights do not tell how their images were normalised:'
+    f' {assumed} is assumed{why}; {_OPTIONS}normalization=... changes it'
+    ' (cifar10, imagenet, half, none or MEAN/STD)'
+  )
+
+
+def find_clues(
+  model: Any, state_dict: StateDict, image_shape: ImageShape
+) -> list[Clue]:
+  """What weights tell of the options of a VGG or a ResNet; nothing of another model."""
+  finders: dict[type, Callable[[StateDict, ImageShape], Iterator[Clue]]] = {
+    vgg.VGG: _vgg_clues,
+    resnet.ResNet: _resnet_clues,
+  }
+  finder = finders.get(type(model))
+  return list(finder(state_dict, image_shape)) if finder else []
+
+
+def _resnet_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
+  del image_shape
+  shape = _shape(state_dict, 'conv1.weight', rank=4)
+  if shape:
+    values = _STEMS.get(shape[2:], ())
+    yield Clue('stem', values, f'conv1.weight is {shape}')
+
+
+def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
+  kernels = _vgg_kernels(state_dict)
+  if not kernels:
+    return
+  norms = [
+    name for name in state_dict if re.fullmatch(r'features\.\d+\.running_mean', name)
+  ]
+  if norms:
+    yield Clue('norm', ('batch',), f"batch norm begins at '{norms[0]}'")
+  else:
+    yield Clue('norm', ('none',), 'features have no running_mean')
+  cells = _vgg_cells(state_dict)
+  if cells:
+    fitting = {
+      'compact': (image_shape[0] // 32) * (image_shape[1] // 32),
+      'torchvision': _CELLS,
+    }
+    values = tuple(head for head, count in fitting.items() if count == cells)
+    evidence = f'classifier.0.weight is {state_dict["classifier.0.weight"].shape}'
+    yield Clue(
+      'head', values, evidence, differ=False
+    )  # pooling 7x7 to 7x7 does nothing
+
+
+def _vgg_kernels(state_dict: StateDict) -> list[tuple[int, ...]]:
+  """The shapes of the convolutions' kernels, in their order in the net."""
+  found = {
+    int(match[1]): array.shape
+    for name, array in state_dict.items()
+    if (match := re.fullmatch(r'features\.(\d{1,4})\.weight', name)) and array.ndim == 4
+  }
+  return [found[index] for index in sorted(found)]
+
+
+def _vgg_cells(state_dict: StateDict) -> int | None:
+  """Number of cells of the map that a VGG's first fully connected layer takes."""
+  shape = _shape(state_dict, 'classifier.0.weight', rank=2)
+  kernels = _vgg_kernels(state_dict)
+  if not shape or not kernels or not kernels[-1][0] or shape[1] % kernels[-1][0]:
+    return None
+  return shape[1] // kernels[-1][0]
+
+
+def _shape(state_dict: StateDict, name: str, *, rank: int) -> tuple[int, ...] | None:
+  array = state_dict.get(name)
+  return array.shape if array is not None and array.ndim == rank else None
+
+
+def suggest_cures(
+  model_name: str,
+  model: Any,
+  state_dict: StateDict,
+  image_shape: ImageShape,
+  classifier: str = '',
+) -> list[str]:
+  """What to change so that weights which do not fit a model would.
+
+  Args:
+    model_name: Name of the model.
+    model: The module.
+    state_dict: Name -> array, without a prefix of all names.
+    image_shape: (H, W, C).
+    classifier: torch's name of the last layer's weight, such as 'fc.weight'; '' if the
+      model has no layer of that kind.
+  """
+  cures = []
+  told = name_model(state_dict)
+  if told and told != model_name:
+    cures.append(f'these are weights of {told}: give --model={told}')
+  for option, values, evidence, _ in find_clues(model, state_dict, image_shape):
+    if values and getattr(model, option) not in values:
+      cures.append(f'{evidence}: give {_OPTIONS}{option}={values[0]}')
+    elif option == 'head' and not values:
+      cures.extend(_cure_image_size(_vgg_cells(state_dict)))
+  found = _shape(state_dict, classifier, rank=2)
+  if found and found[0] != model.num_classes:
+    cures.append(
+      f'the weights have {found[0]} classes and the data has {model.num_classes}:'
+      ' replace and train the last layer, or give the --dataset of the weights'
+    )
+  return cures
+
+
+def _cure_image_size(cells: int | None) -> list[str]:
+  side = math.isqrt(cells or 0)
+  if not side or side * side != cells:
+    return []
+  return [
+    f'the first fully connected layer takes a map of {side}x{side}: give'
+    f' --image_size={32 * side}'
+  ]
+
+
+def name_model(state_dict: StateDict) -> str | None:
+  """The built-in model whose blocks a torchvision net has; None where none has them.
+
+  Args:
+    state_dict: Name -> array, without a prefix of all names.
+  """
+  blocks = collections.Counter()
+  for name in state_dict:
+    if match := re.fullmatch(r'layer([1-4])\.\d+\.conv1\.weight', name):
+      blocks[int(match[1])] += 1
+  stages = tuple(blocks[stage] for stage in range(1, 5))
+  kernels = 3 if 'layer1.0.conv3.weight' in state_dict else 2
+  convolutions = len(_vgg_kernels(state_dict))
+  known = {
+    **{
+      f'resnet{depth}': stages == resnet.STAGES[depth]
+      and kernels == len(resnet.KERNELS[depth])
+      for depth in resnet.STAGES
+    },
+    **{f'vgg{depth}': convolutions == sum(vgg.STAGES[depth]) for depth in vgg.STAGES},
+  }
+  return next((name for name, fits in known.items() if fits), None)
