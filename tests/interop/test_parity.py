@@ -1,10 +1,11 @@
 """A torch module and ours, with the same weights, give the same logits.
 
-The modules are written from the published architectures, under the names that
-torchvision and the released code use; `width` narrows them.
+The modules here are written from the published architectures, under the names that
+the released code uses; `width` narrows them. `torch_nets` has torchvision's.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,96 +13,20 @@ import numpy as np
 import pytest
 
 from gpz_jax import models
-from gpz_jax.interop.torch import import_weights
+from gpz_jax.interop.torch import import_weights, infer_options
 
 torch = pytest.importorskip('torch', reason='torch is an optional extra')
+torch_nets = pytest.importorskip('torch_nets', reason='it needs torch')
 nn, functional = torch.nn, torch.nn.functional
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-VGG19 = (2, 2, 4, 4, 4)
+# torchvision: transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def standardize(image, mean=MEAN, std=STD):
   """[B, 3, H, W] in [0, 1], by CIFAR-10's statistics unless others are given."""
   return (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-
-
-class VGG(nn.Module):
-  def __init__(self, stages, num_classes, width, side, *, pool7):
-    super().__init__()
-    layers, channels = [], 3
-    for blocks, base in zip(stages, (64, 128, 256, 512, 512), strict=True):
-      for _ in range(blocks):
-        features = int(base * width)
-        conv = nn.Conv2d(channels, features, 3, padding=1)
-        layers += [conv, nn.BatchNorm2d(features), nn.ReLU()]
-        channels = features
-      layers.append(nn.MaxPool2d(2))
-    self.features = nn.Sequential(*layers)
-    self.pool = nn.AdaptiveAvgPool2d(7) if pool7 else nn.Identity()
-    hidden, side = int(4096 * width), 7 if pool7 else side // 32
-    self.classifier = nn.Sequential(
-      nn.Linear(channels * side * side, hidden),
-      nn.ReLU(),
-      nn.Dropout(),
-      nn.Linear(hidden, hidden),
-      nn.ReLU(),
-      nn.Dropout(),
-      nn.Linear(hidden, num_classes),
-    )
-
-  def forward(self, x):
-    return self.classifier(self.pool(self.features(x)).flatten(1))
-
-
-class ResidualBlock(nn.Module):
-  """torchvision's BasicBlock (kernels 3, 3) and Bottleneck (1, 3, 1)."""
-
-  def __init__(self, channels, features, kernels, stride):
-    super().__init__()
-    out = features * (4 if len(kernels) == 3 else 1)
-    sizes = [channels] + [features] * (len(kernels) - 1) + [out]
-    strided = kernels.index(3)
-    for i, k in enumerate(kernels):
-      s = stride if i == strided else 1
-      conv = nn.Conv2d(sizes[i], sizes[i + 1], k, s, k // 2, bias=False)
-      setattr(self, f'conv{i + 1}', conv)
-      setattr(self, f'bn{i + 1}', nn.BatchNorm2d(sizes[i + 1]))
-    self.depth, self.downsample = len(kernels), None
-    if stride != 1 or channels != out:
-      project = nn.Conv2d(channels, out, 1, stride, bias=False)
-      self.downsample = nn.Sequential(project, nn.BatchNorm2d(out))
-
-  def forward(self, x):
-    y = x
-    for i in range(1, self.depth + 1):
-      y = getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(y))
-      y = y if i == self.depth else functional.relu(y)
-    return functional.relu(y + (self.downsample(x) if self.downsample else x))
-
-
-class ResNet(nn.Module):
-  def __init__(self, stages, kernels, num_classes, width, *, stem='small'):
-    super().__init__()
-    channels = int(64 * width)
-    kernel, stride = (7, 2) if stem == 'imagenet' else (3, 1)
-    self.conv1 = nn.Conv2d(3, channels, kernel, stride, kernel // 2, bias=False)
-    self.maxpool = nn.Identity() if stem == 'small' else nn.MaxPool2d(3, 2, 1)
-    self.bn1 = nn.BatchNorm2d(channels)
-    for stage, blocks in enumerate(stages):
-      features, row = int(64 * 2**stage * width), []
-      for i in range(blocks):
-        stride = 2 if stage and i == 0 else 1
-        row.append(ResidualBlock(channels, features, kernels, stride))
-        channels = features * (4 if len(kernels) == 3 else 1)
-      setattr(self, f'layer{stage + 1}', nn.Sequential(*row))
-    self.fc = nn.Linear(channels, num_classes)
-
-  def forward(self, x):
-    x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
-    for stage in range(1, 5):
-      x = getattr(self, f'layer{stage}')(x)
-    return self.fc(x.mean((2, 3)))
 
 
 class IRUnit(nn.Module):
@@ -199,10 +124,9 @@ def randomize(module, images):
   return module.eval()
 
 
-RESNET = {'resnet18': ((2, 2, 2, 2), (3, 3)), 'resnet50': ((3, 4, 6, 3), (1, 3, 1))}
-
-
-def _compare(module, model_name, side, normalized=standardize, **options):
+def _compare(
+  module, model_name, side, normalized=standardize, *, infer=False, **options
+):
   """torch's and our logits [3, 5] for float32 images of a side."""
   images = np.random.default_rng(0).uniform(size=(3, side, side, 3)).astype(np.float32)
   images *= np.asarray([0.2, 0.6, 1.0], np.float32)[:, None, None, None]
@@ -212,9 +136,10 @@ def _compare(module, model_name, side, normalized=standardize, **options):
   with torch.no_grad():
     expected = module(inputs).numpy()
   state_dict = {name: array.numpy() for name, array in module.state_dict().items()}
-  variables = import_weights(
-    model_name, state_dict, num_classes=5, image_shape=(side, side, 3), **options
-  )
+  sizes: dict[str, Any] = {'num_classes': 5, 'image_shape': (side, side, 3)}
+  if infer:
+    options |= infer_options(model_name, state_dict, **sizes, **options).options
+  variables = import_weights(model_name, state_dict, **sizes, **options)
   model = models.make(model_name, num_classes=5, **options)
   return expected, jax.jit(model.apply)(variables, jnp.asarray(images))
 
@@ -229,44 +154,58 @@ def _check_parity(module, model_name, side, normalized=standardize, **options):
 @pytest.mark.parametrize('head', ['compact', 'torchvision'])
 def test_vgg19(head):
   pool7 = head == 'torchvision'
-  module = VGG(VGG19, 5, 1 / 8, 64, pool7=pool7)
+  module = torch_nets.VGG(torch_nets.VGGS['vgg19'], 5, 1 / 8, 64, pool7=pool7)
   _check_parity(module, 'vgg19', 64, head=head, width=1 / 8)
 
 
 def test_vgg11():
-  module = VGG((1, 1, 2, 2, 2), 5, 1 / 16, 32, pool7=False)
+  module = torch_nets.VGG(torch_nets.VGGS['vgg11'], 5, 1 / 16, 32, pool7=False)
   _check_parity(module, 'vgg11', 32, width=1 / 16)
 
 
 @pytest.mark.parametrize('name', ['resnet18', 'resnet50'])
 def test_resnet(name):
-  stages, kernels = RESNET[name]
-  module = ResNet(stages, kernels, 5, 1 / 8)
+  stages, kernels = torch_nets.RESNETS[name]
+  module = torch_nets.ResNet(stages, kernels, 5, 1 / 8)
   _check_parity(module, name, 32, width=1 / 8)
 
 
 @pytest.mark.parametrize('stem', ['small_pool', 'imagenet'])
 def test_resnet_with_a_pool(stem):
-  module = ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8, stem=stem)
+  module = torch_nets.ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8, stem=stem)
   _check_parity(module, 'resnet18', 32, stem=stem, width=1 / 8)
 
 
 def test_a_pool_that_the_weights_do_not_show_is_seen_in_the_logits():
-  module = ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8, stem='small_pool')
+  module = torch_nets.ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8, stem='small_pool')
   expected, logits = _compare(module, 'resnet18', 32, stem='small', width=1 / 8)
   assert np.abs(logits - expected).max() > 0.1 * np.abs(expected).max()
 
 
-# torchvision: transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+@pytest.mark.parametrize(
+  ('name', 'side'),
+  [
+    *(('resnet18', 64), ('resnet18', 224), ('resnet34', 64)),
+    *(('resnet50', 64), ('resnet50', 224)),
+    *(('vgg11_bn', 64), ('vgg11_bn', 224), ('vgg11', 64)),
+  ],
+)
+def test_torchvisions_nets_as_they_come(name, side):
+  module = torch_nets.make(name, num_classes=5, width=1 / 16)
+  normalized = functools.partial(standardize, mean=IMAGENET[0], std=IMAGENET[1])
+  ours = name.removesuffix('_bn')
+  _check_parity(module, ours, side, normalized, infer=True, width=1 / 16)
+
+
 @pytest.mark.parametrize(
   ('normalization', 'mean', 'std'),
   [
-    ('imagenet', (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ('imagenet', *IMAGENET),
     ('0.4/0.2', (0.4,) * 3, (0.2,) * 3),
   ],
 )
 def test_a_normalization(normalization, mean, std):
-  module = ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8)
+  module = torch_nets.ResNet((2, 2, 2, 2), (3, 3), 5, 1 / 8)
   normalized = functools.partial(standardize, mean=mean, std=std)
   options = {'normalization': normalization, 'width': 1 / 8}
   _check_parity(module, 'resnet18', 32, normalized, **options)

@@ -125,6 +125,18 @@ def test_targets(name, monkeypatch):
   check_all(start(model, (32, 32, 3)), TARGETS[name])
 
 
+def test_vgg_without_batch_norm():
+  model = models.make('vgg11', num_classes=3, width=1 / 16, norm='none')
+  features = {2: 4, 5: 8, 8: 16, 10: 16, 13: 32, 15: 32, 18: 32, 20: 32}
+  params = start(model, (32, 32, 3))
+  for k in features:
+    del params[f'feat_{k}/Conv_0/bias']  # it starts by torch's default
+  # torchvision's VGG: kaiming_normal_(mode='fan_out')
+  kernels = {f'feat_{k}/Conv_0': he(9 * count) for k, count in features.items()}
+  head = ('fc_1/Dense_0', 'fc_2/Dense_0', 'logits')
+  check_all(params, kernels | {name: TARGETS['vgg11'][name] for name in head})
+
+
 def test_vit():
   params = start(vit.ViT(num_classes=3, depth=1, width=0.25, heads=2), (32, 32, 3))
   np.testing.assert_array_equal(params.pop('tokens/cls'), 0)

@@ -1,0 +1,143 @@
+"""VGG and ResNet in torch, under torchvision's names; `width` narrows them.
+
+They are written from the published architectures. `full_size` gives torchvision's
+names and shapes without the memory.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+VGGS = {
+  'vgg11': (1, 1, 2, 2, 2),
+  'vgg13': (2, 2, 2, 2, 2),
+  'vgg16': (2, 2, 3, 3, 3),
+  'vgg19': (2, 2, 4, 4, 4),
+}
+RESNETS = {
+  'resnet18': ((2, 2, 2, 2), (3, 3)),
+  'resnet34': ((3, 4, 6, 3), (3, 3)),
+  'resnet50': ((3, 4, 6, 3), (1, 3, 1)),
+}
+
+
+class VGG(nn.Module):
+  def __init__(self, stages, num_classes, width, side, *, pool7, batch_norm=True):
+    super().__init__()
+    layers, channels = [], 3
+    for blocks, base in zip(stages, (64, 128, 256, 512, 512), strict=True):
+      for _ in range(blocks):
+        features = int(base * width)
+        conv = nn.Conv2d(channels, features, 3, padding=1)
+        norm = [nn.BatchNorm2d(features)] if batch_norm else []
+        nn.init.kaiming_normal_(conv.weight, mode='fan_out')  # as torchvision does
+        layers += [conv, *norm, nn.ReLU()]
+        channels = features
+      layers.append(nn.MaxPool2d(2))
+    self.features = nn.Sequential(*layers)
+    self.pool = nn.AdaptiveAvgPool2d(7) if pool7 else nn.Identity()
+    hidden, side = int(4096 * width), 7 if pool7 else side // 32
+    self.classifier = nn.Sequential(
+      nn.Linear(channels * side * side, hidden),
+      nn.ReLU(),
+      nn.Dropout(),
+      nn.Linear(hidden, hidden),
+      nn.ReLU(),
+      nn.Dropout(),
+      nn.Linear(hidden, num_classes),
+    )
+
+  def forward(self, x):
+    return self.classifier(self.pool(self.features(x)).flatten(1))
+
+
+class ResidualBlock(nn.Module):
+  """torchvision's BasicBlock (kernels 3, 3) and Bottleneck (1, 3, 1)."""
+
+  def __init__(self, channels, features, kernels, stride):
+    super().__init__()
+    out = features * (4 if len(kernels) == 3 else 1)
+    sizes = [channels] + [features] * (len(kernels) - 1) + [out]
+    strided = kernels.index(3)
+    for i, k in enumerate(kernels):
+      s = stride if i == strided else 1
+      conv = nn.Conv2d(sizes[i], sizes[i + 1], k, s, k // 2, bias=False)
+      setattr(self, f'conv{i + 1}', conv)
+      setattr(self, f'bn{i + 1}', nn.BatchNorm2d(sizes[i + 1]))
+    self.depth, self.downsample = len(kernels), None
+    if stride != 1 or channels != out:
+      project = nn.Conv2d(channels, out, 1, stride, bias=False)
+      self.downsample = nn.Sequential(project, nn.BatchNorm2d(out))
+
+  def forward(self, x):
+    y = x
+    for i in range(1, self.depth + 1):
+      y = getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(y))
+      y = y if i == self.depth else functional.relu(y)
+    return functional.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+class ResNet(nn.Module):
+  def __init__(self, stages, kernels, num_classes, width, *, stem='small'):
+    super().__init__()
+    channels = int(64 * width)
+    kernel, stride = (7, 2) if stem == 'imagenet' else (3, 1)
+    self.conv1 = nn.Conv2d(3, channels, kernel, stride, kernel // 2, bias=False)
+    self.maxpool = nn.Identity() if stem == 'small' else nn.MaxPool2d(3, 2, 1)
+    self.bn1 = nn.BatchNorm2d(channels)
+    for stage, blocks in enumerate(stages):
+      features, row = int(64 * 2**stage * width), []
+      for i in range(blocks):
+        stride = 2 if stage and i == 0 else 1
+        row.append(ResidualBlock(channels, features, kernels, stride))
+        channels = features * (4 if len(kernels) == 3 else 1)
+      setattr(self, f'layer{stage + 1}', nn.Sequential(*row))
+    self.fc = nn.Linear(channels, num_classes)
+
+  def forward(self, x):
+    x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
+    for stage in range(1, 5):
+      x = getattr(self, f'layer{stage}')(x)
+    return self.fc(x.mean((2, 3)))
+
+
+def make(name, *, num_classes=1000, width=1.0, **options):
+  """torchvision's net of a name, such as 'resnet18', 'vgg11' or 'vgg11_bn'.
+
+  Args:
+    name: Name in torchvision.
+    num_classes: K.
+    width: Multiple of every number of features.
+    **options: Further arguments of the net, such as stem='small'.
+  """
+  torch.manual_seed(0)  # the same net, whatever ran before
+  if name in RESNETS:
+    stages, kernels = RESNETS[name]
+    options = {'stem': 'imagenet', **options}
+    return _calmed(ResNet(stages, kernels, num_classes, width, **options))
+  options = {'pool7': True, 'side': 224, 'batch_norm': name.endswith('_bn'), **options}
+  return VGG(VGGS[name.removesuffix('_bn')], num_classes, width, **options)
+
+
+def _calmed(module):
+  """A residual net whose branches add little, as training may leave it.
+
+  Sixteen random branches of full size amplify the rounding of float32: torch's own
+  logits are then no nearer to its float64 ones than ours are.
+  """
+  with torch.no_grad():
+    for block in module.modules():
+      if isinstance(block, ResidualBlock):
+        getattr(block, f'bn{block.depth}').weight.mul_(0.25)
+  return module
+
+
+def full_size(name, **options):
+  """The state dict of a net without its memory: name -> array of zeros."""
+  with torch.device('meta'):
+    module = make(name, **options)
+  return {
+    key: np.broadcast_to(np.float32(0), tuple(tensor.shape))
+    for key, tensor in module.state_dict().items()
+  }
