@@ -27,7 +27,13 @@ PUBLISHED = {
   'vgg19': 143_667_240,
   'vgg19_bn': 143_678_248,
 }
-SIZES: dict[str, Any] = {'num_classes': 1000, 'image_shape': (64, 64, 3)}
+
+
+def _sizes(side, channels=3) -> dict[str, Any]:
+  return {'num_classes': 1000, 'image_shape': (side, side, channels)}
+
+
+SIZES = _sizes(64)
 
 
 @pytest.fixture(scope='module')
@@ -52,8 +58,7 @@ def _refusal(function, *args, **options) -> str:
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_the_published_number_of_parameters(name, side):
   ours, state_dict = name.removesuffix('_bn'), torch_nets.full_size(name)
-  sizes = SIZES | {'image_shape': (side, side, 3)}
-  inferred = infer_options(ours, state_dict, **sizes)
+  inferred = infer_options(ours, state_dict, **_sizes(side))
   model = models.make(ours, num_classes=1000, **inferred.options)
   image = jnp.zeros((1, side, side, 3))
   variables = jax.eval_shape(model.init, jax.random.key(0), image)
@@ -97,10 +102,9 @@ def test_the_released_head_has_the_default_normalization():
 
 
 def test_heads_that_are_one_function_are_not_told_apart(vgg11_bn):
-  sizes = SIZES | {'image_shape': (224, 224, 3)}
   for head in (None, 'compact', 'torchvision'):
     given: dict[str, Any] = {'head': head} if head else {}
-    inferred = infer_options('vgg11', vgg11_bn, **sizes | given)
+    inferred = infer_options('vgg11', vgg11_bn, **_sizes(224), **given)
     assert 'head' not in inferred.options
     assert not any('head' in note for note in inferred.notes)
 
@@ -119,7 +123,7 @@ def test_a_prefix_of_all_names_does_not_hide_the_net(resnet18, vgg11_bn):
 
 def test_grey_images_have_no_statistics_of_imagenet(resnet18):
   grey = resnet18 | {'conv1.weight': np.zeros((64, 1, 7, 7))}
-  inferred = infer_options('resnet18', grey, **SIZES | {'image_shape': (64, 64, 1)})
+  inferred = infer_options('resnet18', grey, **_sizes(64, channels=1))
   assert inferred.options == {'stem': 'imagenet'}
 
 
