@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import jaxpr_costs
-from gpz_jax.models import calls
+from gpz_jax.models import calls, skips
 from gpz_jax.models.calls import arbitrary_variables
 from gpz_jax.splits import Splits, find_sown, find_splits, list_splits, select_splits
 from gpz_jax.types import PREDICTION, InputError
@@ -65,6 +65,7 @@ def capture(
     raise InputError(
       'these are targets stacked over lanes; targets.capture takes all of them'
     )
+  skips.check_variables(model, variables)
   chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
   wanted = {tuple(split.split('/')) for split in splits if split != PREDICTION}
 

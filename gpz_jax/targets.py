@@ -12,7 +12,7 @@ import optax
 
 from gpz_jax import partition
 from gpz_jax.means import Mean
-from gpz_jax.models import calls
+from gpz_jax.models import calls, skips
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -95,9 +95,10 @@ def train(
   """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
 
   Args:
-    model: The classifier. Alpha is traced, so all lanes are one program.
+    model: The classifier. Where skips of a lane are not intact, it is what
+      `skips.carry` gives. Alpha and the factors are traced: all lanes are one program.
     task: The data.
-    lanes: The alpha and the seed of each target.
+    lanes: The treatment and the seed of each target.
     recipe: How to train.
     convention: The convention of the smoothed labels.
     engine: How lanes are computed.
@@ -108,10 +109,11 @@ def train(
 
   Returns:
     The targets [L] and the history of loss, nll and error. Each target is that of its
-    epoch of highest validation accuracy; epochs before a negative alpha has ramped in
-    are not chosen.
+    epoch of highest validation accuracy; epochs before a negative alpha has ramped in,
+    or before the lane's skip connections are those of its treatment, are not chosen.
   """
   engine = engine.resolve()
+  texts = [lane.treatment.skips for lane in lanes]
   objective = Objective(
     model=model,
     sample_shape=task.image_shape,
@@ -119,9 +121,7 @@ def train(
     evaluation=make_evaluation(_classify(model, engine), len(task.val)),
     plateau_on='nll',
     select_on='error',
-    eligible=lambda lane, progress: (
-      (lane['alpha'] >= 0) | (progress >= NEGATIVE_ALPHA_RAMP[1])
-    ),
+    eligible=_is_eligible,
   )
   trainer = Trainer(objective, recipe, engine)
   shared = jax.device_put(
@@ -131,7 +131,7 @@ def train(
     }
   )
   states, history = trainer.fit(
-    stack_lanes(lanes),
+    stack_lanes(lanes) | skips.lane_arrays(model, texts, recipe.epochs),
     shared,
     num_examples=len(task.train),
     order_seed=order_seed,
@@ -140,6 +140,12 @@ def train(
     each_epoch=each_epoch,
   )
   return Targets(states.best, states.train.is_finite), history
+
+
+def _is_eligible(lane: LaneArrays, progress: jax.Array) -> jax.Array:
+  """Whether an epoch trained by what the lane is in the end."""
+  has_ramped = (lane['alpha'] >= 0) | (progress >= NEGATIVE_ALPHA_RAMP[1])
+  return has_ramped & skips.are_final(lane, progress)
 
 
 def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
@@ -177,6 +183,7 @@ def evaluate(
     Interrupted: A signal came.
   """
   engine = engine.resolve()
+  skips.check_variables(model, targets.best.variables)
   evaluation = make_evaluation(_classify(model, engine), len(dataset))
   shared = {HELD_OUT: (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
   evaluator = Evaluator(evaluation, engine)
@@ -215,6 +222,7 @@ def _make_loss(
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
   ):
+    variables = skips.apply_schedule(variables, lane, info.progress)
     images, labels = shared['train']
     augment_key, dropout_key = jax.random.split(info.key)
     image = augment.augment(
@@ -230,7 +238,8 @@ def _make_loss(
     alpha = effective_alpha(lane['alpha'], info.progress)
     soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
-    return Mean.of(losses, batch.mask).compute(), updated.get('batch_stats', {})
+    changed = {name: variables[name] for name in (skips.COLLECTION,) if name in lane}
+    return Mean.of(losses, batch.mask).compute(), {**changed, **updated}
 
   return loss
 

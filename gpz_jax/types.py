@@ -145,9 +145,14 @@ class Treatment:
 
   Attributes:
     alpha: label smoothing, in (-1, 1); 0 trains on one-hot labels.
+    skips: The factors of the skip connections in the one way in which they are written,
+      see `skip_text.canonical`.
+    defence: A defence with its options, see `defences.parse`.
   """
 
   alpha: float = 0.0
+  skips: str = 'intact'
+  defence: str = 'none'
 
   @classmethod
   def of(cls, row: Mapping[str, Any]) -> 'Treatment':
@@ -158,6 +163,13 @@ class Treatment:
   def columns(self) -> dict[str, Any]:
     """The treatment as columns of a row."""
     return dataclasses.asdict(self)
+
+  @classmethod
+  def list_telling(cls, treatments: Iterable['Treatment']) -> tuple[str, ...]:
+    """The names of the fields to show: alpha, and those that are not all defaults."""
+    told = {name for treatment in treatments for name, _ in treatment._extras()}
+    names = (field.name for field in dataclasses.fields(cls))
+    return tuple(name for name in names if name == 'alpha' or name in told)
 
   @property
   def identity(self) -> str:

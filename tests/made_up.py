@@ -18,7 +18,8 @@ SPLITS = ('a', 'b', 'c', 'd', 'e', 'f')
 def make_row(schema=results.RESULTS, **changes):
   """A row with something in every column."""
   filler = {str: 'x', int: 1, float: 0.5}
-  return {column.name: filler[column.type] for column in schema.columns} | changes
+  row = {column.name: filler[column.type] for column in schema.columns}
+  return row | Treatment().columns | changes
 
 
 def make_rows(errors, *, alpha=0.0, seed=0, accuracy=0.9):

@@ -1,7 +1,5 @@
 """Rows are grouped by their whole treatment, and not by its alpha alone."""
 
-import dataclasses
-
 import pytest
 from made_up import make_rows, make_theory
 from pages import read_page
@@ -9,7 +7,6 @@ from pages import read_page
 from gpz_jax import report, results, zone
 from gpz_jax.report import page, styles
 from gpz_jax.report.theory import read_theory
-from gpz_jax.results.schema import Column
 from gpz_jax.types import Lane, Treatment
 
 # Errors jump and radii drop at c without a defence, and at b with one.
@@ -17,28 +14,11 @@ ERRORS = {'none': [0.01, 0.012, 0.05, 0.06], 'noise': [0.01, 0.05, 0.06, 0.07]}
 SHARES = {'none': [0.9, 0.8, 0.4, 0.35], 'noise': [0.9, 0.4, 0.35, 0.3]}
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class Defended(Treatment):
-  """A treatment with a second field, as a later version may have."""
-
-  defence: str = 'none'
-
-
-BARE, NOISY = Defended(), Defended(0.0, 'noise')
-
-
-@pytest.fixture(autouse=True)
-def _second_field(monkeypatch):
-  """Gives treatments a second field, and rows its column."""
-  read = classmethod(lambda _, row: Defended(row['alpha'], row['defence']))
-  monkeypatch.setattr(Treatment, 'of', read)
-  column = Column('defence', str, 'how the target is defended')
-  for schema in (results.RESULTS, results.THEORY):
-    monkeypatch.setitem(schema.__dict__, 'columns', (*schema.columns, column))
+BARE, NOISY = Treatment(), Treatment(defence='noise')
 
 
 def treat(rows, defence):
-  lane_id = Lane('x', 'x', Defended(0.0, defence), 0).lane_id
+  lane_id = Lane('x', 'x', Treatment(defence=defence), 0).lane_id
   return [row | {'defence': defence, 'lane_id': lane_id} for row in rows]
 
 
@@ -68,7 +48,7 @@ def test_the_summary_keeps_treatments_apart(rows):
   ]
   assert values == [[0.012], [0.05]]
   assert results.nearest_untreated([NOISY, BARE]) == BARE
-  smooth = Defended(0.3), Defended(0.3, 'noise')
+  smooth = Treatment(0.3), Treatment(0.3, defence='noise')
   assert results.most_smoothed([NOISY, *smooth[::-1], BARE]) == smooth[0]
   names = results.format_table(rows).splitlines()[0]
   assert names.split('  ')[-1].strip() == 'alpha 0'

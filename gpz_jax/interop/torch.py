@@ -111,6 +111,7 @@ def import_weights(
       " does); name its weights as linen does: 'params/block_1/conv/kernel', ..."
     )
   state_dict = _fitting_names(state_dict, [entry.torch for entry in table])
+  table, state_dict = _without_removed_skips(model, table, shapes, state_dict)
   if problems := _problems(table, shapes, state_dict):
     last = [entry.torch for entry in table if entry.linen == 'params/logits/kernel']
     problems += inference.suggest_cures(
@@ -127,6 +128,23 @@ def import_weights(
     is_float = jnp.issubdtype(dtype, jnp.floating)
     flat[entry.linen] = jnp.asarray(array, jnp.float32 if is_float else dtype)
   return traverse_util.unflatten_dict(flat, sep='/')
+
+
+def _without_removed_skips(
+  model: nn.Module,
+  table: list[names.Entry],
+  shapes: Mapping[str, tuple[int, ...]],
+  state_dict: Mapping[str, np.ndarray],
+) -> tuple[list[names.Entry], Mapping[str, np.ndarray]]:
+  """The table and the arrays without shortcuts that the model does not have.
+
+  Code that removes a skip connection may still hold the parameters of its projection.
+  """
+  if getattr(model, 'skips', None) is None:
+    return table, state_dict
+  removed = {entry.torch for entry in table if entry.linen not in shapes}
+  kept = {name: array for name, array in state_dict.items() if name not in removed}
+  return [entry for entry in table if entry.torch not in removed], kept
 
 
 def _are_ours(state_dict: Mapping[str, np.ndarray]) -> bool:

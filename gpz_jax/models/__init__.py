@@ -9,6 +9,7 @@ import flax.linen as nn
 
 from gpz_jax import own
 from gpz_jax.models import normalization
+from gpz_jax.models import skips as skips_lib
 from gpz_jax.models.table import (
   MODELS,
   ImageForm,
@@ -38,12 +39,16 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
     name: One of MODELS, or 'package.module:factory': a function of num_classes and
       options, or a linen class, to be imported.
     num_classes: Number of logits, K.
-    **options: The module's own fields, such as `width` or `head`.
+    **options: The module's own fields, such as `width` or `head`. `skips` is a factor
+      for each stage, such as (1, 1, 1, 0), or a text, see `skip_text`.
 
   Raises:
     InputError: The name or an option is not known; or a factory cannot be imported or
-      gives no linen module.
+      gives no linen module; or the model has no skip connections with a factor.
   """
+  if 'skips' in options:
+    given = options.pop('skips')
+    return skips_lib.make(make(name, num_classes=num_classes, **options), given)
   factory = info(name).factory
   if factory is None:
     return _make_own(name, num_classes, options)

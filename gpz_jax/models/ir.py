@@ -12,7 +12,8 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
-from gpz_jax.models import layers
+from gpz_jax.models import layers, skips
+from gpz_jax.models.skips import Factor, Skips
 
 # Residual units per stage; the first of each stage halves height and width.
 STAGES = {50: (3, 4, 14, 3), 100: (3, 13, 30, 3), 152: (3, 8, 36, 3)}
@@ -30,19 +31,28 @@ class IR(nn.Module):
   depth: Literal[50, 100, 152] = 152
   width: float = 1.0
   normalization: str = 'cifar10'
+  skips: Skips | None = None
+
+  @property
+  def num_stages(self) -> int:
+    """The stages whose skip connections have a factor."""
+    return len(STAGES[self.depth])
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]."""
     widths = [int(features * self.width) for features in WIDTHS]
+    factors = skips.read(self)
     x = layers.standardize(x, self.normalization)
     x = InputLayer(widths[0], name='input_layer')(x, train=train)
     index = 1
-    for units, features in zip(STAGES[self.depth], widths, strict=True):
+    for units, features, factor in zip(
+      STAGES[self.depth], widths, factors, strict=True
+    ):
       for i in range(units):
         index += 1
         unit = Unit(features, stride=1 if i else 2, name=f'unit_{index}')
-        x = unit(x, train=train)
+        x = unit(x, *factor, train=train)
     x = Embedding(widths[-1], name='embedding')(x, train=train)
     return layers.Dense(self.num_classes, name='logits')(x)
 
@@ -71,20 +81,29 @@ class Unit(nn.Module):
   stride: int = 1
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c] -> [B, ceil(h / stride), ceil(w / stride), features]."""
+  def __call__(
+    self, x: jax.Array, skip: Factor = 1.0, *, train: bool = False
+  ) -> jax.Array:
+    """[B, h, w, c] -> [B, ceil(h / stride), ceil(w / stride), features].
+
+    The skip connection counts `skip` times.
+    """
     norm = functools.partial(layers.BatchNorm, use_running_average=not train)
     y = norm(name='norm_1')(x)
     y = Conv(self.features, (3, 3), name='conv_1')(y)
     y = layers.PReLU(per_channel=True, name='prelu')(y)
     y = Conv(self.features, (3, 3), strides=self.stride, name='conv_2')(y)
     y = norm(name='norm_2')(y)
-    if x.shape[-1] == self.features:
-      return y + x[:, :: self.stride, :: self.stride]
-    x = Conv(
-      self.features, (1, 1), strides=self.stride, padding=0, name='shortcut_conv'
-    )(x)
-    return y + norm(name='shortcut_norm')(x)
+
+    def shortcut():
+      if x.shape[-1] == self.features:
+        return x[:, :: self.stride, :: self.stride]
+      conv = Conv(
+        self.features, (1, 1), strides=self.stride, padding=0, name='shortcut_conv'
+      )
+      return norm(name='shortcut_norm')(conv(x))
+
+    return skips.add(y, shortcut, skip)
 
 
 class Embedding(nn.Module):

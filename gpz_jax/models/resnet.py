@@ -12,7 +12,8 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
-from gpz_jax.models import layers
+from gpz_jax.models import layers, skips
+from gpz_jax.models.skips import Factor, Skips
 from gpz_jax.types import check_known
 
 # Blocks per stage and the kernels of a block's convolutions.
@@ -35,11 +36,18 @@ class ResNet(nn.Module):
   width: float = 1.0
   stem: Literal['small', 'small_pool', 'imagenet'] = 'small'
   normalization: str = 'cifar10'
+  skips: Skips | None = None
+
+  @property
+  def num_stages(self) -> int:
+    """The stages whose skip connections have a factor."""
+    return len(STAGES[self.depth])
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]."""
     widths = [int(features * self.width) for features in WIDTHS]
+    factors = skips.read(self)
     x = layers.standardize(x, self.normalization)
     x = Stem(widths[0], self.stem, name='stem')(x, train=train)
     for stage, blocks in enumerate(STAGES[self.depth], 1):
@@ -48,7 +56,7 @@ class ResNet(nn.Module):
         block = Block(
           widths[stage - 1], KERNELS[self.depth], stride, name=f'layer{stage}_{i}'
         )
-        x = block(x, train=train)
+        x = block(x, *factors[stage - 1], train=train)
     x = x.mean(axis=(1, 2))
     return layers.Dense(self.num_classes, name='logits')(x)
 
@@ -88,8 +96,13 @@ class Block(nn.Module):
   stride: int = 1
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, h, w, c] -> [B, ceil(h / stride), ceil(w / stride), features or 4x that]."""
+  def __call__(
+    self, x: jax.Array, skip: Factor = 1.0, *, train: bool = False
+  ) -> jax.Array:
+    """[B, h, w, c] -> [B, ceil(h / stride), ceil(w / stride), features or 4x that].
+
+    The skip connection counts `skip` times.
+    """
     norm = functools.partial(layers.BatchNorm, use_running_average=not train)
     strided, last = self.kernels.index(3), len(self.kernels) - 1
     channels = 4 * self.features if self.kernels[-1] == 1 else self.features
@@ -109,9 +122,13 @@ class Block(nn.Module):
     y = x
     for i, kernel in enumerate(self.kernels):
       y = conv_norm(nn.relu(y) if i else y, i, kernel)
-    if x.shape != y.shape:
-      x = Conv(channels, (1, 1), strides=self.stride, padding=0, name='shortcut_conv')(
-        x
+
+    def shortcut():
+      if x.shape == y.shape:
+        return x
+      conv = Conv(
+        channels, (1, 1), strides=self.stride, padding=0, name='shortcut_conv'
       )
-      x = norm(name='shortcut_norm')(x)
-    return nn.relu(x + y)
+      return norm(name='shortcut_norm')(conv(x))
+
+    return nn.relu(skips.add(y, shortcut, skip))

@@ -11,7 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.models import layers
+from gpz_jax.models import layers, skips
+from gpz_jax.models.skips import Factor, Skips
 from gpz_jax.types import InputError
 
 DROPOUT = 0.1
@@ -27,14 +28,27 @@ class ViT(nn.Module):
   head_dim: int = 16
   patch: int = 4
   normalization: str = 'cifar10'
+  skips: Skips | None = None
+
+  @property
+  def num_stages(self) -> int:
+    """The blocks whose skip connections have factors."""
+    return self.depth
+
+  @property
+  def skip_parts(self) -> tuple[str, ...]:
+    """The skip connections of a block, each with a factor of its own."""
+    return ('attention', 'mlp')
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]; H, W multiples of `patch`."""
+    factors = skips.read(self)
     tokens = Tokens(int(128 * self.width), self.patch, name='tokens')
     x = tokens(layers.standardize(x, self.normalization), train=train)
     for i in range(1, self.depth + 1):
-      x = Block(self.heads, self.head_dim, name=f'block_{i}')(x, train=train)
+      block = Block(self.heads, self.head_dim, name=f'block_{i}')
+      x = block(x, *factors[i - 1], train=train)
     # the norm works on each token by itself, and only the class token is read
     x = nn.LayerNorm(epsilon=1e-5, name='cls')(x[:, 0])
     return layers.Dense(self.num_classes, name='logits')(x)
@@ -79,16 +93,28 @@ class Block(nn.Module):
   head_dim: int
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """[B, tokens, features], same shape out."""
+  def __call__(
+    self,
+    x: jax.Array,
+    attention_skip: Factor = 1.0,
+    mlp_skip: Factor = 1.0,
+    *,
+    train: bool = False,
+  ) -> jax.Array:
+    """[B, tokens, features], same shape out; each skip counts as often as is given."""
     features = x.shape[-1]
     attention = Attention(self.heads, self.head_dim, name='attention')
-    x = x + attention(nn.LayerNorm(epsilon=1e-5, name='norm_1')(x), train=train)
+    y = attention(nn.LayerNorm(epsilon=1e-5, name='norm_1')(x), train=train)
+    x = _add(y, x, attention_skip)
     y = nn.LayerNorm(epsilon=1e-5, name='norm_2')(x)
     y = layers.Dense(4 * features, name='mlp_1')(y)
     y = nn.Dropout(DROPOUT, deterministic=not train)(nn.gelu(y, approximate=False))
     y = layers.Dense(features, name='mlp_2')(y)
-    return x + nn.Dropout(DROPOUT, deterministic=not train)(y)
+    return _add(nn.Dropout(DROPOUT, deterministic=not train)(y), x, mlp_skip)
+
+
+def _add(branch: jax.Array, x: jax.Array, factor: Factor) -> jax.Array:
+  return skips.add(branch, lambda: x, factor)
 
 
 class Attention(nn.Module):

@@ -115,7 +115,7 @@ def render(
     'strip': encode_strip,
     'treatment': formats.format_treatment,
   }
-  of_treatment = tuple(findings.treatments[0].columns)
+  of_treatment = Treatment.list_telling(findings.treatments)
   compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
   script = (pathlib.Path(__file__).parent / 'page.js').read_text()
   return environment.get_template('page.html').render(

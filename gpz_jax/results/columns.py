@@ -11,6 +11,8 @@ COLUMNS = (
   Column('dataset', str, 'dataset of the target'),
   Column('aux_dataset', str, "dataset of the attacker's images"),
   Column('alpha', float, 'label smoothing of the target; may be negative'),
+  Column('skips', str, 'factors of the skip connections, by stage; intact: all are 1'),
+  Column('defence', str, 'defence of the target, with its options; none without one'),
   Column('seed', int, 'seed of the target and of its decoders'),
   Column('split', str, 'where the target is cut; prediction: behind its last layer'),
   Column('split_index', int, 'position of the split in forward order, from 0'),

@@ -7,6 +7,8 @@ COLUMNS = (
   Column('model', str, 'target architecture'),
   Column('dataset', str, 'dataset of the target'),
   Column('alpha', float, 'label smoothing of the target; may be negative'),
+  Column('skips', str, 'factors of the skip connections, by stage; intact: all are 1'),
+  Column('defence', str, 'defence of the target, with its options; none without one'),
   Column('seed', int, 'seed of the target'),
   Column('lane_id', str, 'stable name of model, dataset, alpha and seed'),
   Column('split', str, 'where the activation was taken'),

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from gpz_jax import vocabulary
+from gpz_jax import skip_text, vocabulary
 from gpz_jax.study import fields
 from gpz_jax.study.fields import COUNT, SEED, SHARE, Range, field
 from gpz_jax.training.recipe import TARGET_RECIPES, Recipe
@@ -117,6 +117,14 @@ class StudyConfig:
     range=Range(-1.0, 1.0, excludes_least=True),
     is_set=True,
   )
+  skips: tuple[str, ...] = field(
+    (skip_text.INTACT,),
+    'Skip connections of the targets: intact, or one character for each stage. 1 is'
+    ' intact, 0 removed, s scaled by the number behind / and l learned, as in 1110 or'
+    ' 1111/0.2. 1110@5 keeps all for 5 epochs first.',
+    'rows',
+    is_set=True,
+  )
   seeds: tuple[int, ...] = field(
     (0,),
     'Seeds of the targets and of the attacks on them.',
@@ -194,7 +202,15 @@ class StudyConfig:
   def __post_init__(self):
     for name, value in fields.checked(self).items():
       object.__setattr__(self, name, value)  # the way a frozen dataclass sets itself
+    self._write_alike()
     self._check_together()
+
+  def _write_alike(self) -> None:
+    """Writes treatments in one way, so that equal ones have equal lanes and rows."""
+    written = tuple(map(skip_text.canonical, self.skips))
+    if len(set(written)) != len(written):
+      fields.refuse('skips', ','.join(self.skips), 'no two that are the same')
+    object.__setattr__(self, 'skips', written)
 
   def _check_together(self) -> None:
     """Raises InputError where values that are allowed alone do not go together."""
@@ -252,7 +268,9 @@ class StudyConfig:
 
   def list_lanes(self) -> tuple[Lane, ...]:
     """The lanes of the targets: every treatment with every seed."""
-    treatments = [Treatment(alpha) for alpha in self.alphas]
+    treatments = itertools.starmap(
+      Treatment, itertools.product(self.alphas, self.skips)
+    )
     return tuple(
       Lane(self.model, self.dataset, treatment, seed)
       for treatment, seed in itertools.product(treatments, self.seeds)
@@ -276,5 +294,7 @@ def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
       fields.refuse(
         'model_options', option, 'KEY=VALUE of the model, such as width=0.25'
       )
+    if key == 'skips':
+      fields.refuse('model_options', option, f'--skips={value}')
     parsed[key] = literal_or_word(value)
   return parsed

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax import checkpoints, data, models, results
+from gpz_jax import checkpoints, data, models, results, skip_text
 from gpz_jax.interop.inference import Inferred
-from gpz_jax.models import calls
+from gpz_jax.models import calls, skips
 from gpz_jax.study import fields, weights
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
 from gpz_jax.study.serialization import first_difference
@@ -31,7 +31,8 @@ class StudyPlan:
   Attributes:
     config: What was asked for.
     task: The data.
-    model: The architecture of the targets.
+    model: The architecture of the targets. Where their skip connections differ, it
+      carries the factors.
     weights: Variables of an imported target; None where targets are trained.
     inferred: What imported weights told of the model's options.
     borrowed: Rows [L] of the targets in the study that `targets_from` names; None where
@@ -109,6 +110,7 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
   imported = weights.read(config, task)
   options = {**given, **imported.inferred.options}
   model = models.make(config.model, num_classes=task.num_classes, **options)
+  model = treat(model, config, is_imported=imported.state_dict is not None)
   _check_model(config, model, task)
   return StudyPlan(
     config=config,
@@ -119,6 +121,30 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
     borrowed=locate_borrowed(config),
     lanes=config.list_lanes(),
   )
+
+
+def treat(model: nn.Module, config: StudyConfig, *, is_imported: bool) -> nn.Module:
+  """The model that targets with the skips of a config have.
+
+  Factors of targets that are trained are variables, so that lanes may differ in them.
+  An imported target is a single lane, whose weights hold no shortcut that is removed.
+
+  Raises:
+    InputError: The model has no skip connections with a factor, or other stages; or a
+      schedule does not fit the epochs.
+  """
+  if is_imported:
+    (text,) = config.skips
+    if any(skip_text.parse(text).is_learned):
+      raise InputError(
+        f'--skips={text} are learned, and an imported target is not trained; give the'
+        ' factors that it was trained with'
+      )
+    return model if text == skip_text.INTACT else skips.make(model, text)
+  treated = skips.carry(model, config.skips)
+  epochs = config.make_target_recipe().epochs
+  skips.lane_arrays(treated, config.skips, epochs)
+  return treated
 
 
 def _check_images(config: StudyConfig, task: Task) -> None:

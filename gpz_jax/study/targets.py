@@ -12,6 +12,7 @@ import numpy as np
 import gpz_jax
 from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
+from gpz_jax.models import skips
 from gpz_jax.study import conditions
 from gpz_jax.study.plan import StudyPlan, has_targets
 from gpz_jax.study.progress import format_seconds, name_run
@@ -62,14 +63,16 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
       )
     return targets, '; '.join(filter(None, (meta.get('changed'), changed)))
   ids = [lane.lane_id for lane in plan.lanes]
+  # `restore` must know what the lanes of a checkpoint carry.
+  lanes = {'lanes': ids, 'skips': [lane.treatment.skips for lane in plan.lanes]}
   if plan.borrowed is not None:
     targets = _borrow(session)
-    meta = {'lanes': ids, 'environment': now, 'changed': ''}
+    meta = {**lanes, 'environment': now, 'changed': ''}
     checkpoints.save(folder, targets, meta)  # the rest of the rows need them
     return targets, ''
   snapshots = session.snapshots('targets', lanes=ids)
   targets = _train(session, snapshots, each_epoch)
-  meta = {'lanes': ids, 'environment': now, 'changed': snapshots.changed}
+  meta = {**lanes, 'environment': now, 'changed': snapshots.changed}
   checkpoints.save(folder, targets, meta)
   snapshots.drop()
   return targets, snapshots.changed
@@ -96,7 +99,7 @@ def _borrow(session: Session) -> Targets:
       f'warning: the targets of {source} were trained by gpz_jax {theirs}, and this is'
       f' {gpz_jax.__version__}; compare their accuracy with the one noted there'
     )
-  return lanes_lib.take(targets, plan.borrowed)
+  return skips.adopt(plan.model, lanes_lib.take(targets, plan.borrowed))
 
 
 def _train(
@@ -130,10 +133,11 @@ def restore(plan: StudyPlan, folder, say: checkpoints.Say):
   meta = checkpoints.read_meta(folder)
   if meta is None:
     return None
-  count = len(meta['lanes'])
-  like = jax.eval_shape(
-    lambda: targets_lib.blank(plan.model, plan.task.image_shape, count)
-  )
+  model, count = plan.model, len(meta['lanes'])
+  if skips.has_skips(model) and 'skips' in meta:
+    # Targets that are borrowed may carry more than those of this study do.
+    model = skips.carry(model.clone(skips=None), meta['skips'])
+  like = jax.eval_shape(lambda: targets_lib.blank(model, plan.task.image_shape, count))
   return checkpoints.restore(folder, like, say=say)
 
 

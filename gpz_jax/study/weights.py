@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gpz_jax import skip_text
 from gpz_jax.interop import torch as interop
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.types import InputError, Task
@@ -32,6 +33,8 @@ class Weights:
     if self.state_dict is None:
       return None
     options = {**config.parse_model_options(), **self.inferred.options}
+    if config.skips != (skip_text.INTACT,):
+      options['skips'] = config.skips[0]
     return interop.import_weights(
       config.model, self.state_dict, **_sizes(task), **options
     )
@@ -49,7 +52,7 @@ def read(config: StudyConfig, task: Task) -> Weights:
   if len(config.list_lanes()) != 1:
     raise InputError(
       f'--target_weights={config.target_weights} is one target; give one value each for'
-      ' --alphas (what it was trained with) and --seeds'
+      ' --alphas (what it was trained with), --skips and --seeds'
     )
   state_dict = interop.load_state_dict(config.target_weights)
   given = config.parse_model_options()

@@ -173,7 +173,7 @@ class Cohort:
       'seed': lane.seed,
       'split': attack_lane.split,
       'split_index': list(self.plan.shapes).index(attack_lane.split),
-      **self.plan.costs[attack_lane.split],
+      **self.plan.costs[lane.treatment.skips][attack_lane.split],
       'split_module': self.plan.modules[attack_lane.split],
       'target_accuracy': quality['test'][target],
       'target_val_accuracy': quality['val'][target],

@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax import partition, results, theory
+from gpz_jax import partition, results, skip_text, theory
 from gpz_jax.attacks.activation import specs
 from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
 from gpz_jax.attacks.activation.protocol import Attack
+from gpz_jax.models import skips
 from gpz_jax.partition import PREDICTION
 from gpz_jax.study.plan import StudyPlan, plan_study
 from gpz_jax.study.workdir import Workdir
@@ -32,7 +33,7 @@ class Plan(StudyPlan):
       of its prediction.
     attacked: For each attack, the splits it works on.
     dropped: For each split or attack that a glob named in vain, the reason.
-    costs: What cutting at each attacked split costs.
+    costs: What cutting at each attacked split costs, for each text of skips.
     modules: The class of the module at each attacked split.
   """
 
@@ -40,7 +41,7 @@ class Plan(StudyPlan):
   shapes: dict[str, jax.ShapeDtypeStruct]
   attacked: dict[Attack, tuple[str, ...]]
   dropped: dict[str, str]
-  costs: dict[str, dict[str, float]]
+  costs: dict[str, dict[str, dict[str, float]]]
   modules: dict[str, str]
 
   @property
@@ -103,21 +104,31 @@ def make_plan(config: SweepConfig) -> Plan:
     why = '; '.join(f'{name}: {reason}' for name, reason in splits.dropped.items())
     raise InputError(f'nothing is left to attack: {why}')
   task, chosen = study.task, order_splits(splits.shapes, attacked)
-  costs = partition.split_costs(
-    study.model,
-    task.image_shape,
-    task.num_classes,
-    chosen,
-    payload_bits=config.payload_bits,
-  )
   common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
   return Plan(
     **common,
     shapes=splits.shapes,
     attacked=attacked,
     dropped=splits.dropped,
-    costs=costs,
+    costs={text: _costs(study, text, chosen) for text in config.skips},
     modules=partition.list_modules(study.model, task.image_shape, chosen),
+  )
+
+
+def _costs(study: StudyPlan, text: str, splits: tuple[str, ...]):
+  """What each split costs a target whose skips are written as `text`.
+
+  A shortcut that is removed costs nothing, so the factors are constants here.
+  """
+  model, task = study.model, study.task
+  if skips.is_carrying(model):
+    model = skips.make(model, skip_text.strip_schedule(text))
+  return partition.split_costs(
+    model,
+    task.image_shape,
+    task.num_classes,
+    splits,
+    payload_bits=study.config.payload_bits,
   )
 
 

@@ -47,7 +47,7 @@ class LossFn(Protocol):
     batch: Batch,
     info: StepInfo,
     /,
-  ) -> tuple[jax.Array, Any]:
+  ) -> tuple[jax.Array, dict[str, Any]]:
     """Computes the loss in training mode.
 
     Args:
@@ -59,7 +59,8 @@ class LossFn(Protocol):
       info: The key of the step and how far the training has come.
 
     Returns:
-      The mean loss [] over the examples whose mask is 1, and the new batch_stats.
+      The mean loss [] over the examples whose mask is 1, and the collections that the
+      step changes, such as 'batch_stats'.
     """
     ...
 
@@ -102,13 +103,13 @@ def train_step(
     variables = {**state.variables, 'params': params}
     return loss(variables, lane, shared, batch, info)
 
-  (value, batch_stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+  (value, changed), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
   updates, opt_state = tx.update(grads, state.opt_state, state.params)
   updates = jax.tree.map(lambda u: -learning_rate * u, updates)
   proposed = state.replace(
     step=state.step + 1,
     params=optax.apply_updates(state.params, updates),
-    batch_stats=calls.pack({**state.variables, 'batch_stats': batch_stats}),
+    batch_stats=calls.pack({**state.variables, **changed}),
     opt_state=opt_state,
   )
   finite = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))

@@ -135,7 +135,7 @@ def _make_loss(decoder: nn.Module, engine: Engine, per_image: Loss = metrics.mse
       rngs={'dropout': info.key},
     )
     errors = per_image(pixels(shared['train'], batch.index), reconstruction)
-    return Mean.of(errors, batch.mask).compute(), updated.get('batch_stats', {})
+    return Mean.of(errors, batch.mask).compute(), dict(updated)
 
   return loss
 

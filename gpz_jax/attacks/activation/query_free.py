@@ -22,7 +22,7 @@ from gpz_jax import partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.optimisation import by_split
 from gpz_jax.means import Mean
-from gpz_jax.models import calls
+from gpz_jax.models import calls, skips
 from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -193,11 +193,19 @@ def _shadow_edge(model, variables, images, split: str, key):
   return activations[0], moved
 
 
+def _known_constants(lane: LaneArrays) -> dict[str, Any]:
+  """The factors of the target's skip connections: whoever knows the net knows them."""
+  target = lane['target']
+  return {name: target[name] for name in (skips.COLLECTION,) if name in target}
+
+
 def _make_loss(model: nn.Module, split: str, engine: Engine):
   @engine.traced
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
   ):
+    constants = _known_constants(lane)
+    variables = {**variables, **constants}
     images, labels = shared['train']
     activation, batch_stats = _shadow_edge(
       model, variables, pixels(images, batch.index), split, info.key
@@ -213,7 +221,8 @@ def _make_loss(model: nn.Module, split: str, engine: Engine):
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(
       logits, labels[batch.index]
     )
-    return Mean.of(losses, batch.mask).compute(), batch_stats
+    changed = {**constants, 'batch_stats': batch_stats}
+    return Mean.of(losses, batch.mask).compute(), changed
 
   return loss
 
