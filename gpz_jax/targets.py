@@ -13,7 +13,7 @@ import optax
 from gpz_jax import partition
 from gpz_jax.means import Mean
 from gpz_jax.models import calls, skips
-from gpz_jax.training import augment
+from gpz_jax.training import augment, batch_norm
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import HELD_OUT, Evaluation, Evaluator, Means
@@ -88,6 +88,7 @@ def train(
   convention: Convention = 'standard',
   engine: Engine = AUTO,
   order_seed: int = 0,
+  bn_refresh: bool = False,
   on_progress: OnProgress = lambda done, total, values: None,
   snapshots: Snapshots | None = None,
   each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
@@ -103,6 +104,8 @@ def train(
     convention: The convention of the smoothed labels.
     engine: How lanes are computed.
     order_seed: The seed of the order of examples, which all lanes share.
+    bn_refresh: Whether batch-norm averages are measured anew in the end, see
+      `training.batch_norm`.
     on_progress: Called after each segment, see `Trainer.fit`.
     snapshots: Where snapshots are kept, see `Trainer.fit`.
     each_epoch: Called after each epoch, see `Trainer.fit`.
@@ -139,7 +142,27 @@ def train(
     snapshots=snapshots,
     each_epoch=each_epoch,
   )
-  return Targets(states.best, states.train.is_finite), history
+  found = Targets(states.best, states.train.is_finite)
+  if bn_refresh:
+    found = refresh_batch_norm(model, found, task.train, engine=engine)
+  return found, history
+
+
+def refresh_batch_norm(
+  model: nn.Module, targets: Targets, dataset: Dataset, *, engine: Engine = AUTO
+) -> Targets:
+  """Targets whose batch-norm averages were measured anew, see `training.batch_norm`.
+
+  Args:
+    model: The classifier.
+    targets: The targets [L].
+    dataset: Images that the targets were trained on.
+    engine: How lanes are computed.
+  """
+  engine = engine.resolve()
+  variables = batch_norm.refresh(model, targets.best.variables, dataset.image, engine)
+  best = targets.best.replace(batch_stats=calls.pack(variables))
+  return targets._replace(best=best)
 
 
 def _is_eligible(lane: LaneArrays, progress: jax.Array) -> jax.Array:
@@ -226,7 +249,12 @@ def _make_loss(
     images, labels = shared['train']
     augment_key, dropout_key = jax.random.split(info.key)
     image = augment.augment(
-      augment_key, pixels(images, batch.index), flip=recipe.flip, jitter=recipe.jitter
+      augment_key,
+      pixels(images, batch.index),
+      flip=recipe.flip,
+      jitter=recipe.jitter,
+      shift=recipe.shift,
+      least_crop=recipe.least_crop,
     )
 
     def apply(rngs):

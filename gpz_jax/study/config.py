@@ -154,9 +154,24 @@ class StudyConfig:
   target_learning_rate: float | None = field(
     None, 'Learning rate of the targets.', 'targets', range=LEARNING_RATE
   )
-  flip: bool = field(False, 'Mirror training images at random.', 'targets')
-  jitter: float = field(
-    0.0, 'Amplitude of colour jitter in training, in [0, 1).', 'targets', range=SHARE
+  flip: bool | None = field(
+    None,
+    'Mirror training images at random; as the recipe does if it is not set.',
+    'targets',
+  )
+  jitter: float | None = field(
+    None,
+    'Amplitude of colour jitter in training, in [0, 1); as the recipe has it if it is'
+    ' not set.',
+    'targets',
+    range=SHARE,
+  )
+
+  bn_refresh: bool = field(
+    False,
+    'Measure the batch-norm averages of trained targets anew on training images. A'
+    ' short training needs it, because running averages lag behind.',
+    'targets',
   )
 
   strategy: str = field(
@@ -253,8 +268,10 @@ class StudyConfig:
 
   def make_target_recipe(self) -> Recipe:
     """The recipe of the targets, with the config's own values put in."""
+    given = {'flip': self.flip, 'jitter': self.jitter}
     recipe = dataclasses.replace(
-      TARGET_RECIPES[self.recipe_name()], flip=self.flip, jitter=self.jitter
+      TARGET_RECIPES[self.recipe_name()],
+      **{name: value for name, value in given.items() if value is not None},
     )
     return self.override_recipe(recipe, 'target')
 

@@ -118,6 +118,7 @@ def _train(
       convention=plan.config.smoothing,
       engine=session.engine,
       order_seed=plan.config.data_seed,
+      bn_refresh=plan.config.bn_refresh,
       on_progress=phase,
       snapshots=snapshots,
       each_epoch=each_epoch,

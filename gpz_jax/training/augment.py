@@ -5,38 +5,54 @@ import dm_pix
 import jax
 import jax.numpy as jnp
 
+from gpz_jax.training.recipe import Jitter
+
 _LUMA = (0.2989, 0.587, 0.114)  # the grey of torchvision
 
 
 def augment(
-  key: jax.Array, images: jax.Array, *, flip: bool = False, jitter: float = 0.0
+  key: jax.Array,
+  images: jax.Array,
+  *,
+  flip: bool = False,
+  jitter: Jitter = 0.0,
+  shift: int = 0,
+  least_crop: float = 1.0,
 ) -> jax.Array:
-  """Flips images horizontally and jitters their colours, at random for each image.
+  """Moves, crops, flips and jitters images, at random for each image.
 
   Args:
     key: The random key of this batch.
     images: [B, H, W, C] in [0, 1].
     flip: Whether to mirror each image with probability 1/2.
     jitter: The amplitude of brightness, contrast, saturation and hue, in [0, 1); the
-      last two change colour images only. The released code of the paper uses 0.2.
+      last two change colour images only. The released code of the first paper uses 0.2.
+    shift: The most pixels that an image is moved by in each direction; zeros move in.
+    least_crop: The least share of the area that a square crop keeps, in (0, 1]. What is
+      kept is resized to the whole image.
 
   Returns:
     [B, H, W, C] in [0, 1].
 
-  Source: The jitter is that of the released code (docs/paper.md#data).
+  Source: The jitter is that of the released code (docs/paper.md#data). The crop is
+  torchvision's RandomResizedCrop with a ratio of 1 (docs/paper.md#recipes).
   """
 
   chex.assert_rank(images, 4, custom_message='images [B, H, W, C]')
 
   def one(key, image):
     flip_key, jitter_key = jax.random.split(key)
+    if shift:
+      image = _shift(jax.random.fold_in(key, 0), image, shift)
+    if least_crop < 1:
+      image = _crop(jax.random.fold_in(key, 1), image, least_crop)
     if flip:
       image = jnp.asarray(dm_pix.random_flip_left_right(flip_key, image))
     if jitter:
       image = _jitter_colours(jitter_key, image, jitter)
     return jnp.clip(image, 0, 1)
 
-  if not flip and not jitter:
+  if not (flip or jitter or shift or least_crop < 1):
     return images
   return jax.vmap(one)(jax.random.split(key, len(images)), images)
 
@@ -74,14 +90,39 @@ def adjust_hue(image: jax.Array, turn: jax.Array | float) -> jax.Array:
   return jnp.clip(high[..., None] - chroma[..., None] * below, 0, 1)
 
 
-def _jitter_colours(key: jax.Array, image: jax.Array, amplitude: float) -> jax.Array:
+def _shift(key: jax.Array, image: jax.Array, most: int) -> jax.Array:
+  """Moves [H, W, C] by up to `most` pixels; zeros come in."""
+  padded = jnp.pad(image, ((most, most), (most, most), (0, 0)))
+  begin = jax.random.randint(key, (2,), 0, 2 * most + 1)
+  return jax.lax.dynamic_slice(padded, (begin[0], begin[1], 0), image.shape)
+
+
+def _crop(key: jax.Array, image: jax.Array, least: float) -> jax.Array:
+  """Enlarges a random crop of [H, W, C] that keeps at least a share of the area."""
+  area_key, place_key = jax.random.split(key)
+  side = jnp.sqrt(jax.random.uniform(area_key, (), minval=least))  # share of each side
+  size = jnp.array(image.shape[:2], jnp.float32)
+  corner = jax.random.uniform(place_key, (2,)) * size * (1 - side)
+  return jax.image.scale_and_translate(
+    image,
+    image.shape,
+    (0, 1),
+    jnp.full(2, 1 / side),
+    -corner / side,
+    method='linear',
+  )
+
+
+def _jitter_colours(key: jax.Array, image: jax.Array, amplitude: Jitter) -> jax.Array:
   """Changes brightness, contrast, saturation and hue of [H, W, C] in random order."""
   changes = [adjust_brightness, adjust_contrast]
   if image.shape[-1] == 3:
     changes += [adjust_saturation, lambda image, factor: adjust_hue(image, factor - 1)]
   order_key, factor_key = jax.random.split(key)
+  each = amplitude if isinstance(amplitude, tuple) else (amplitude,) * 4
+  low, high = ([1 + sign * a for a in each[: len(changes)]] for sign in (-1, 1))
   factors = jax.random.uniform(
-    factor_key, (len(changes),), minval=1 - amplitude, maxval=1 + amplitude
+    factor_key, (len(changes),), minval=jnp.array(low), maxval=jnp.array(high)
   )
   order = jax.random.permutation(order_key, len(changes))
   for step in range(len(changes)):

@@ -21,7 +21,7 @@ from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluator
 from gpz_jax.training.objective import Objective
-from gpz_jax.training.recipe import Recipe, make_optimizer
+from gpz_jax.training.recipe import Recipe, make_optimizer, scheduled_rate
 from gpz_jax.training.segments import Segmenter
 from gpz_jax.training.snapshots import (
   History,
@@ -126,10 +126,12 @@ class Trainer:
   def _segment(self, carry, shared, order, masks, bounds, progress):
     """Takes steps bounds[0] .. bounds[1] - 1 of an epoch, for one lane."""
     running, scale, lane = carry
-    learning_rate = self.recipe.learning_rate * scale
+    epochs, steps = self.recipe.epochs, len(order)
 
     def body(i, running):
       state, total = running
+      begun = progress - (steps - i) / (steps * epochs)  # `progress` is the epoch's end
+      learning_rate = scheduled_rate(self.recipe, scale, begun)
       state, loss = train_step(
         self.objective.loss,
         self.tx,

@@ -4,7 +4,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
+  import jax
   import optax
+
+# Amplitudes of brightness, contrast, saturation and hue; one number stands for all.
+Jitter = float | tuple[float, float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,24 +24,54 @@ class Recipe:
   momentum: float = 0.85  # sgd only
   weight_decay: float = 0.0  # in the gradient (adam, sgd) or decoupled (adamw)
   amsgrad: bool = True
+  nesterov: bool = False  # sgd only
+  # How the rate changes: halved on a plateau, divided by 10 at `milestones`, or along a
+  # half cosine to 0, after it has risen from 0 in the first `warmup` of the training.
+  schedule: Literal['plateau', 'steps', 'cosine'] = 'plateau'
+  milestones: tuple[float, ...] = (0.75, 0.9)  # shares of the training
+  warmup: float = 0.0  # share of the training
   plateau_patience: int = 10  # epochs without improvement before one too many
   plateau_factor: float = 0.5
   plateau_threshold: float = 1e-4  # relative
   # Data augmentation, which only targets use.
   flip: bool = False
-  jitter: float = 0.0  # brightness, contrast, saturation and hue amplitude
+  jitter: Jitter = 0.0  # amplitudes of brightness, contrast, saturation and hue
+  shift: int = 0  # most pixels that an image is moved by
+  least_crop: float = 1.0  # least share of the area that a crop keeps
 
   def sentence(self) -> str:
     """The recipe in one line: optimiser, rate, decay, schedule, epochs and batch."""
     betas = f'betas {self.b1:g} and {self.b2:g}'
     adam = f'{betas}, AMSGrad' if self.amsgrad else betas
-    details = f'momentum {self.momentum:g}' if self.optimizer == 'sgd' else adam
+    sgd = f'{"Nesterov " if self.nesterov else ""}momentum {self.momentum:g}'
+    details = sgd if self.optimizer == 'sgd' else adam
     return (
-      f'{self.optimizer} ({details}), learning rate {self.learning_rate:g} times'
-      f' {self.plateau_factor:g} after more than {self.plateau_patience} epochs without'
-      f' improvement, weight decay {self.weight_decay:g}, {self.epochs} epochs, batch'
-      f' {self.batch_size}'
+      f'{self.optimizer} ({details}), learning rate {self._rate_in_words()}, weight'
+      f' decay {self.weight_decay:g}, {self.epochs} epochs, batch {self.batch_size}'
+      f'{self._augmentation_in_words()}'
     )
+
+  def _rate_in_words(self) -> str:
+    if self.schedule == 'plateau':
+      return (
+        f'{self.learning_rate:g} times {self.plateau_factor:g} after more than'
+        f' {self.plateau_patience} epochs without improvement'
+      )
+    if self.schedule == 'steps':
+      shares = ' and '.join(f'{share:.0%}' for share in self.milestones)
+      return f'{self.learning_rate:g}, divided by 10 after {shares} of the epochs'
+    rise = f', after it rose for {self.warmup:.0%} of them,' if self.warmup else ''
+    return f'{self.learning_rate:g}{rise} falling to 0 along a cosine'
+
+  def _augmentation_in_words(self) -> str:
+    parts = [
+      f'moved by up to {self.shift} pixels' if self.shift else '',
+      f'cropped to at least {self.least_crop:.0%}' if self.least_crop < 1 else '',
+      'mirrored' if self.flip else '',
+      'colours jittered' if self.jitter else '',
+    ]
+    told = ', '.join(filter(None, parts))
+    return f'; images are {told} at random' if told else ''
 
 
 # Source: docs/paper.md#target-training; 300 epochs, batch 128.
@@ -48,6 +82,30 @@ VIT = IR
 # and a small rate keep the steps bounded without a warm-up, the decay is mild, and the
 # rate is halved only when the model itself stops improving.
 DEFAULT = IR
+# Source: docs/paper.md#recipes, the second paper's, for its images of 224 pixels.
+SKIPS = Recipe(
+  100,
+  learning_rate=1e-3,
+  amsgrad=False,
+  schedule='steps',
+  flip=True,
+  jitter=(0.2, 0.2, 0.1, 0.1),
+  least_crop=0.85,
+)
+# For small images and short trainings, where a plateau would never be met: a large rate
+# that ends at 0 reaches in a few epochs what a constant one needs many for.
+SHORT = Recipe(
+  15,
+  optimizer='sgd',
+  learning_rate=0.1,
+  momentum=0.9,
+  nesterov=True,
+  weight_decay=5e-4,
+  schedule='cosine',
+  warmup=0.2,
+  flip=True,
+  shift=2,
+)
 VGG = Recipe(300, b1=0.5, weight_decay=5e-4, plateau_patience=10)
 VGG_FACES = Recipe(
   300, optimizer='sgd', learning_rate=0.05, momentum=0.85, weight_decay=5e-4
@@ -59,6 +117,8 @@ VGG_ADAMW = Recipe(
 VIT_ADAMW = Recipe(300, optimizer='adamw', weight_decay=0.01, plateau_patience=20)
 TARGET_RECIPES = {
   'default': DEFAULT,
+  'short': SHORT,
+  'skips': SKIPS,
   'ir': IR,
   'vit': VIT,
   'vgg': VGG,
@@ -69,6 +129,31 @@ TARGET_RECIPES = {
 }
 # Source: docs/paper.md#decoders; the paper and its released code have patience 8.
 DECODER = Recipe(100, learning_rate=2e-4, b1=0.5, plateau_patience=8)
+
+
+def scheduled_rate(
+  recipe: Recipe, scale: 'jax.Array', progress: 'jax.Array'
+) -> 'jax.Array':
+  """The learning rate [] of a step.
+
+  Args:
+    recipe: The recipe.
+    scale: [], the factor that the plateau has come to.
+    progress: [], the share of the training that is done before the step, in [0, 1).
+  """
+  import jax.numpy as jnp
+
+  if recipe.schedule == 'plateau':
+    return recipe.learning_rate * scale
+  if recipe.schedule == 'steps':
+    passed = sum((progress >= share).astype(jnp.float32) for share in recipe.milestones)
+    return recipe.learning_rate * 0.1**passed
+  rest = (progress - recipe.warmup) / (1 - recipe.warmup)
+  falling = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(rest, 0, 1)))
+  if recipe.warmup:
+    rising = (progress + 1e-3) / (recipe.warmup + 1e-3)  # above 0 from the first step
+    falling = jnp.where(progress < recipe.warmup, rising, falling)
+  return recipe.learning_rate * falling
 
 
 def make_optimizer(recipe: Recipe) -> 'optax.GradientTransformation':
@@ -83,7 +168,7 @@ def make_optimizer(recipe: Recipe) -> 'optax.GradientTransformation':
 
   decay = optax.add_decayed_weights(recipe.weight_decay)
   if recipe.optimizer == 'sgd':
-    return optax.chain(decay, optax.trace(recipe.momentum))
+    return optax.chain(decay, optax.trace(recipe.momentum, nesterov=recipe.nesterov))
   if recipe.amsgrad:
     adam = optax.chain(
       optax.scale_by_amsgrad(recipe.b1, recipe.b2, bias_correction_nu=False),

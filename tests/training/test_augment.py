@@ -6,6 +6,7 @@ import pathlib
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -161,3 +162,41 @@ def test_mean_change_of_real_images(name, expected, real_data_dir):
   change = float(np.abs(np.asarray(after) - before).mean())
   print(f'{name}: {change:.4f}')
   assert abs(change - expected) < 0.1 * expected
+
+
+def test_shifted_images_are_cut_out_of_padded_ones():
+  found = np.asarray(augment(jax.random.key(2), IMAGES, shift=2))
+  padded = np.pad(np.asarray(IMAGES), ((0, 0), (2, 2), (2, 2), (0, 0)))
+  height, width = IMAGES.shape[1:3]
+  places = set()
+  for image, source in zip(found, padded, strict=True):
+    fits = [
+      (i, j)
+      for i in range(5)
+      for j in range(5)
+      if np.array_equal(image, source[i : i + height, j : j + width])
+    ]
+    assert len(fits) == 1
+    places.update(fits)
+  assert len(places) > 1
+
+
+def test_a_crop_enlarges_a_part_of_the_image():
+  ramp = jnp.broadcast_to(jnp.linspace(0, 1, 32)[:, None, None], (64, 32, 32, 3))
+  found = np.asarray(augment(jax.random.key(3), ramp, least_crop=0.5))[:, :, 0, 0]
+  slope = np.diff(found[:, 4:-4], axis=1).mean(1) * 31  # 1 in the whole image
+  assert slope.min() >= np.sqrt(0.5) - 0.01
+  assert slope.max() <= 1.01
+  assert slope.std() > 0.05
+  assert found[:, 4:-4].min() >= 0
+  assert found[:, 0].std() > 0.02  # the crop begins anywhere
+
+
+def test_each_part_of_the_jitter_has_its_own_amplitude():
+  grey = jnp.full((4, 4, 4, 3), 0.5)  # contrast, saturation and hue leave it alone
+  still = augment(jax.random.key(0), grey, jitter=(0.0, 0.2, 0.2, 0.2))
+  np.testing.assert_allclose(still, grey, atol=1e-4)  # luma sums to 0.9999
+  brighter = augment(jax.random.key(0), grey, jitter=(0.2, 0.0, 0.0, 0.0))
+  assert np.ptp(np.asarray(brighter)[:, 0, 0, 0]) > 0.01
+  same = augment(jax.random.key(1), IMAGES, jitter=(0.2, 0.2, 0.2, 0.2))
+  np.testing.assert_array_equal(same, augment(jax.random.key(1), IMAGES, jitter=0.2))
