@@ -1,5 +1,6 @@
 """Targets: the label-smoothed classifiers under attack, one lane per alpha and seed."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gpz_jax import partition
+from gpz_jax import partition, skip_text
 from gpz_jax.means import Mean
 from gpz_jax.models import calls, skips
 from gpz_jax.training import augment, batch_norm
@@ -23,7 +24,7 @@ from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best, FitState
 from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
-from gpz_jax.types import Dataset, Lane, Task
+from gpz_jax.types import Dataset, Lane, Task, Treatment
 from gpz_jax.vocabulary import Convention
 
 # Shares of the training between which a negative alpha grows from 0 to its value
@@ -161,8 +162,14 @@ def refresh_batch_norm(
   """
   engine = engine.resolve()
   variables = batch_norm.refresh(model, targets.best.variables, dataset.image, engine)
-  best = targets.best.replace(batch_stats=calls.pack(variables))
+  best = dataclasses.replace(targets.best, batch_stats=calls.pack(variables))
   return targets._replace(best=best)
+
+
+def is_eligible(treatment: Treatment, epoch: int, epochs: int) -> bool:
+  """Whether an epoch, counted from 1, trained by what the treatment is in the end."""
+  has_ramped = treatment.alpha >= 0 or epoch / epochs >= NEGATIVE_ALPHA_RAMP[1]
+  return has_ramped and epoch > skip_text.parse(treatment.skips).intact_epochs
 
 
 def _is_eligible(lane: LaneArrays, progress: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ is written for one lane, has singular names and no lane axis.
 import ast
 import dataclasses
 import difflib
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,8 @@ def stable_hash(text: str) -> int:
   return int.from_bytes(digest[:4], 'big') >> 1
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@functools.total_ordering
+@dataclasses.dataclass(frozen=True)
 class Treatment:
   """What distinguishes one target from another, beside its seed.
 
@@ -163,6 +165,18 @@ class Treatment:
   def columns(self) -> dict[str, Any]:
     """The treatment as columns of a row."""
     return dataclasses.asdict(self)
+
+  def __lt__(self, other: 'Treatment') -> bool:
+    """Whether it comes first: by alpha, then what leaves a target as it was."""
+    return self._sort_key() < other._sort_key()
+
+  def _sort_key(self) -> tuple[Any, ...]:
+    plain = type(self)()
+    return (
+      self.alpha,
+      (self.skips != plain.skips, self.skips),
+      (self.defence != plain.defence, self.defence),
+    )
 
   @classmethod
   def list_telling(cls, treatments: Iterable['Treatment']) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def workdir(tmp_path, rows, theory_rows):
 
 
 def test_the_summary_keeps_treatments_apart(rows):
-  assert results.list_treatments(rows[::-1]) == [NOISY, BARE]
+  assert results.list_treatments(rows[::-1]) == [BARE, NOISY]
   assert len(results.strongest(rows)) == 8
   values = [
     results.seed_values(rows, 'test_mse_paper', treatment=treatment, split='b')
@@ -51,20 +51,20 @@ def test_the_summary_keeps_treatments_apart(rows):
   smooth = Treatment(0.3), Treatment(0.3, defence='noise')
   assert results.most_smoothed([NOISY, *smooth[::-1], BARE]) == smooth[0]
   names = results.format_table(rows).splitlines()[0]
-  assert names.split('  ')[-1].strip() == 'alpha 0'
-  assert 'alpha 0, defence noise  ' in names
+  assert names.split('  ')[-1].strip() == 'alpha 0, defence noise'
+  assert 'alpha 0  ' in names
 
 
 def test_the_zone_keeps_treatments_apart(rows, theory_rows):
   found = zone.golden_zone(rows).treatments
-  assert [(z.treatment, z.split) for z in found] == [(NOISY, 'b'), (BARE, 'c')]
+  assert [(z.treatment, z.split) for z in found] == [(BARE, 'c'), (NOISY, 'b')]
   votes = zone.vote(rows, theory_rows)
   named = [
     (of.treatment, of.by('attack').split, of.by('radius_share').split)
     for of in votes.treatments
   ]
-  assert named == [(NOISY, 'b', 'b'), (BARE, 'c', 'c')]
-  assert zone.probe(theory_rows).treatments[0].by('radius_share').split == 'b'
+  assert named == [(BARE, 'c', 'c'), (NOISY, 'b', 'b')]
+  assert zone.probe(theory_rows).treatments[1].by('radius_share').split == 'b'
   record = {each.voter: each for each in zone.agreement(rows, theory_rows)}
   assert (record['radius_share'].compared, record['radius_share'].exact) == (2, 1.0)
 
@@ -85,22 +85,22 @@ def test_the_page_keeps_treatments_apart(workdir):
   assert '<span>treatments</span>' in text
   assert 'alpha 0, defence noise: golden zone from b on' in text
   assert [line[0] for line in parser.tables['accuracy'][1:]] == [
-    '0, defence noise',
     '0',
+    '0, defence noise',
   ]
   header, *lines = parser.tables['rows']
   assert header[:3] == ['alpha', 'defence', 'seed']
-  assert [line[1] for line in lines] == ['noise', 'none'] * 4
-  assert parser.tables['votes'][0] == ['vote of', 'alpha 0, defence noise', 'alpha 0']
+  assert [line[1] for line in lines] == ['none', 'noise'] * 4
+  assert parser.tables['votes'][0] == ['vote of', 'alpha 0', 'alpha 0, defence noise']
   assert page.make_headline(report.read_workdir(workdir)) == (
-    'The golden zone starts at b for alpha 0, defence noise and c for alpha 0'
+    'The golden zone starts at c for alpha 0 and b for alpha 0, defence noise'
   )
 
 
 def test_the_theory_keeps_treatments_apart(workdir, rows):
   theory = read_theory(workdir, rows)
   assert theory is not None
-  assert (theory.treatments, theory.one_hot) == ([NOISY, BARE], BARE)
+  assert (theory.treatments, theory.one_hot) == ([BARE, NOISY], BARE)
   for treatment, defence in ((BARE, 'none'), (NOISY, 'noise')):
     profile = theory.profile('radius_share', treatment)
     assert profile.mean().tolist() == SHARES[defence]

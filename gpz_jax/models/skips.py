@@ -67,16 +67,16 @@ def make(model: nn.Module, given: Any) -> nn.Module:
   Raises:
     InputError: The net takes no factors, or has not as many stages.
   """
-  spec = _parse(model, skip_text.format_factors(given))
-  if spec.intact_epochs:
+  parsed = _parse(model, skip_text.format_factors(given))
+  if parsed.intact_epochs:
     raise InputError(
       f"skips '{given}' change during the training; give them to the treatment of a"
       ' lane (--skips), not to a model'
     )
-  factors = spec.table(num_parts(model), _parts(model))
-  if not any(spec.is_learned) and all(k == 1 for row in factors for k in row):
+  factors = parsed.table(num_parts(model), _parts(model))
+  if not any(parsed.is_learned) and all(k == 1 for row in factors for k in row):
     return model.clone(skips=None)  # a plain net, however it was spelled
-  return model.clone(skips=Skips(factors, spec.is_learned))
+  return model.clone(skips=Skips(factors, parsed.is_learned))
 
 
 def carry(model: nn.Module, texts: Sequence[str]) -> nn.Module:
@@ -91,10 +91,10 @@ def carry(model: nn.Module, texts: Sequence[str]) -> nn.Module:
   """
   if set(texts) <= {skip_text.INTACT}:
     return model
-  specs = [_parse(model, text) for text in texts]
+  parsed = [_parse(model, text) for text in texts]
   stages, parts = _num_stages(model), num_parts(model)
   learns = tuple(
-    any(spec.is_learned[s] for spec in specs if spec.is_learned) for s in range(stages)
+    any(one.is_learned[s] for one in parsed if one.is_learned) for s in range(stages)
   )
   ones = ((1.0,) * parts,) * stages
   return model.clone(skips=Skips(ones, learns, is_carried=True))
@@ -126,21 +126,21 @@ def lane_arrays(
         ' skips.carry(model, texts)'
       )
     return {}
-  specs = [_parse(model, text) for text in texts]
-  for text, spec in zip(texts, specs, strict=True):
-    if spec.intact_epochs >= epochs:
+  parsed = [_parse(model, text) for text in texts]
+  for text, one in zip(texts, parsed, strict=True):
+    if one.intact_epochs >= epochs:
       raise InputError(
-        f"skips '{text}' hold from epoch {spec.intact_epochs} on, but the training"
+        f"skips '{text}' hold from epoch {one.intact_epochs} on, but the training"
         f' has {epochs} epochs; give a smaller number behind @, or more epochs'
       )
   parts = num_parts(model)
   stages = _num_stages(model)
   nothing = (False,) * stages
   # Half an epoch of slack: progress is a rounded share of the epochs.
-  begins = [(s.intact_epochs + 0.5) / epochs if s.intact_epochs else 0 for s in specs]
+  begins = [(s.intact_epochs + 0.5) / epochs if s.intact_epochs else 0 for s in parsed]
   return {
-    'skips': jnp.array([spec.table(parts, _parts(model), stages) for spec in specs]),
-    'skips_learned': jnp.array([spec.is_learned or nothing for spec in specs]),
+    'skips': jnp.array([one.table(parts, _parts(model), stages) for one in parsed]),
+    'skips_learned': jnp.array([one.is_learned or nothing for one in parsed]),
     'skips_from': jnp.array(begins, jnp.float32),
   }
 
@@ -178,7 +178,10 @@ def adopt(model: nn.Module, targets: Any) -> Any:
     model: The net that carries what these targets need, or is plain.
     targets: Targets [L] of a net that may carry more, see `targets.Targets`.
   """
-  learns = model.skips is not None and any(model.skips.is_learned)
+  if not has_skips(model):
+    return targets
+  fields = getattr(model, 'skips', None)
+  learns = fields is not None and any(fields.is_learned)
 
   def drop(variables):
     if not is_carrying(model):
@@ -188,8 +191,6 @@ def adopt(model: nn.Module, targets: Any) -> Any:
       variables.get(COLLECTION, {}).pop('is_learned', None)
     return variables
 
-  if not has_skips(model):
-    return targets
   best = targets.best
   kept = drop(jax.tree.map(lambda leaf: leaf, best.variables))
   packed = calls.pack(kept)
@@ -308,6 +309,6 @@ def _parse(model: nn.Module, text: str) -> skip_text.SkipText:
       f"skips '{text}' need a model with skip connections that have a factor, such as"
       f' resnet18; {type(model).__name__} has none'
     )
-  spec = skip_text.parse(text)
-  spec.check(_num_stages(model), _parts(model), type(model).__name__)
-  return spec
+  parsed = skip_text.parse(text)
+  parsed.check(_num_stages(model), _parts(model), type(model).__name__)
+  return parsed

@@ -174,6 +174,21 @@ class StudyConfig:
     'targets',
   )
 
+  keep_checkpoints: int = field(
+    0,
+    'Number of epochs of each target that are kept: the best ones, half a point of'
+    ' accuracy apart.',
+    'report',
+    range=Range(0, 1001),
+  )
+  at_accuracy: float | None = field(
+    None,
+    'Attack each target at the kept epoch whose accuracy on val is nearest to this, in'
+    ' [0, 1]. Treatments are thus compared at equal accuracy.',
+    'rows',
+    range=SHARE,
+  )
+
   strategy: str = field(
     'auto', f'How lanes are run: {", ".join(vocabulary.STRATEGIES)}.', 'speed'
   )
@@ -245,6 +260,17 @@ class StudyConfig:
       fields.refuse(
         'expect_accuracy', self.expect_accuracy, 'it together with --target_weights'
       )
+    if self.at_accuracy is not None and not (
+      self.keep_checkpoints or self.targets_from
+    ):
+      fields.refuse(
+        'at_accuracy',
+        self.at_accuracy,
+        'it together with --keep_checkpoints=8, or with --targets_from=WORKDIR whose'
+        ' targets were trained so',
+      )
+    if self.at_accuracy is not None and self.target_weights:
+      fields.refuse('at_accuracy', self.at_accuracy, 'that or --target_weights')
     if self.target_weights and self.targets_from:
       fields.refuse(
         'targets_from', self.targets_from, 'that or --target_weights, not both'

@@ -13,7 +13,7 @@ import gpz_jax
 from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.models import skips
-from gpz_jax.study import conditions
+from gpz_jax.study import conditions, kept_epochs
 from gpz_jax.study.plan import StudyPlan, has_targets
 from gpz_jax.study.progress import format_seconds, name_run
 from gpz_jax.study.session import Session
@@ -21,6 +21,7 @@ from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import Engine
 from gpz_jax.training.state import FitState
 from gpz_jax.types import InputError
 
@@ -45,6 +46,10 @@ def obtain(
     Interrupted: A signal came; the training goes on from its snapshot.
   """
   targets, changed = _obtain(session, each_epoch)
+  if session.plan.config.at_accuracy is not None:
+    targets = _at_accuracy(session.plan, session.workdir, session.engine, targets)
+    for lane, epoch in zip(session.plan.lanes, targets.best.epoch, strict=True):
+      session.say(f'target {lane} is that of epoch {epoch}, by --at_accuracy')
   return targets, dataclasses.replace(session, changed=changed)
 
 
@@ -78,6 +83,22 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
   return targets, snapshots.changed
 
 
+def _at_accuracy(
+  plan: StudyPlan, workdir: Workdir, engine: Engine, targets: Targets
+) -> Targets:
+  """The targets at the accuracy that is asked for; as they are where none is."""
+  config = plan.config
+  if config.at_accuracy is None:
+    return targets
+  source = Workdir(config.targets_from) if config.targets_from else workdir
+  found = kept_epochs.select(source.epochs, plan.lanes, targets, config.at_accuracy)
+  if config.bn_refresh:
+    found = targets_lib.refresh_batch_norm(
+      plan.model, found, plan.task.train, engine=engine
+    )
+  return found
+
+
 def _borrow(session: Session) -> Targets:
   """The targets of the study that `targets_from` names."""
   plan = session.plan
@@ -108,8 +129,20 @@ def _train(
   plan, began = session.plan, time.monotonic()
   recipe = plan.config.make_target_recipe()
   name = plan.config.recipe_name()
+  keeper = kept_epochs.Keeper(
+    session.workdir.epochs, plan.lanes, plan.config.keep_checkpoints, recipe.epochs
+  )
   session.say(f"targets train by the recipe '{name}': {recipe.sentence()}")
   with session.progress.phase('targets') as phase:
+
+    def on_progress(done, total, values):
+      keeper.watch(values)
+      phase(done, total, values)
+
+    def end_epoch(epoch, states):
+      keeper.keep(epoch, states)
+      each_epoch(epoch, states)
+
     targets, history = targets_lib.train(
       plan.model,
       plan.task,
@@ -119,9 +152,9 @@ def _train(
       engine=session.engine,
       order_seed=plan.config.data_seed,
       bn_refresh=plan.config.bn_refresh,
-      on_progress=phase,
+      on_progress=on_progress,
       snapshots=snapshots,
-      each_epoch=each_epoch,
+      each_epoch=end_epoch,
     )
   jax.block_until_ready(targets)
   session.events.write('target', [name_run(lane) for lane in plan.lanes], history)
@@ -147,7 +180,9 @@ def load(plan: StudyPlan, workdir: Workdir) -> Targets | None:
   if plan.weights is not None:
     return targets_lib.from_variables(plan.weights)
   found = restore(plan, workdir.targets, lambda text: None)
-  return None if found is None else found[0]
+  if found is None:
+    return None
+  return _at_accuracy(plan, workdir, plan.config.make_engine(), found[0])
 
 
 def effective_alphas(plan: StudyPlan, progress: float) -> jax.Array:

@@ -36,6 +36,7 @@ class Workdir:
     lock: Held by the one process that writes the folder.
     tuned: The implementations of convolutions that --tune found.
     targets: Checkpoint of the trained targets.
+    epochs: Folder with a checkpoint for each epoch of a target that was kept.
     decoders: Folder with a checkpoint for each set of decoders.
     running: Folder with the snapshots of what is being trained.
     activations: Folder for activations that fit no memory.
@@ -56,6 +57,7 @@ class Workdir:
     self.lock = self.path / 'lock'
     self.tuned = self.path / 'tuned.json'
     self.targets = self.path / 'targets'
+    self.epochs = self.path / 'epochs'
     self.decoders = self.path / 'decoders'
     self.running = self.path / 'running'
     self.activations = self.path / 'activations'
@@ -98,7 +100,7 @@ class Workdir:
   def list_checkpoints(self) -> list[pathlib.Path]:
     """The folders that hold a finished step of a checkpoint."""
     folders = [self.targets]
-    for parent in (self.decoders, self.running):
+    for parent in (self.epochs, self.decoders, self.running):
       folders += sorted(parent.glob('*'))
     return [folder for folder in folders if checkpoints.has_step(folder)]
 

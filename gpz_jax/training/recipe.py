@@ -146,7 +146,7 @@ def scheduled_rate(
   if recipe.schedule == 'plateau':
     return recipe.learning_rate * scale
   if recipe.schedule == 'steps':
-    passed = sum((progress >= share).astype(jnp.float32) for share in recipe.milestones)
+    passed = jnp.sum(progress >= jnp.array(recipe.milestones))
     return recipe.learning_rate * 0.1**passed
   rest = (progress - recipe.warmup) / (1 - recipe.warmup)
   falling = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(rest, 0, 1)))

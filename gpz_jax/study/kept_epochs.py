@@ -1,0 +1,131 @@
+"""The variables of the best few epochs of each target, to compare at equal accuracy.
+
+A defence that costs accuracy is compared fairly with an undefended target of the same
+accuracy: with one that was trained for less long. Of each lane those epochs are kept
+that were better than all before by half a point, and of them the best few.
+"""
+
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpz_jax import checkpoints
+from gpz_jax import targets as targets_lib
+from gpz_jax.targets import Targets
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.snapshots import Values
+from gpz_jax.training.state import Best, FitState
+from gpz_jax.types import InputError, Lane
+
+LEAST_STEP = 0.005  # of accuracy, by which an epoch is better than those before it
+
+
+class Kept(NamedTuple):
+  """One epoch of one lane."""
+
+  accuracy: float  # on val
+  epoch: int  # from 1
+  folder: pathlib.Path  # of its checkpoint
+
+
+def list_kept(folder: pathlib.Path, lane: Lane) -> list[Kept]:
+  """The epochs of a lane that are there and intact, the least accurate first."""
+  found = []
+  for path in sorted(folder.glob(f'{lane.lane_id}-*')):
+    meta = checkpoints.read_meta(path)
+    if meta is not None:
+      found.append(Kept(meta['accuracy'], meta['epoch'], path))
+  return sorted(found)
+
+
+class Keeper:
+  """Keeps epochs while targets train.
+
+  Args:
+    folder: Folder of the checkpoints.
+    lanes: The lanes.
+    count: How many epochs of each lane are kept; 0 keeps none.
+    epochs: The epochs of the training.
+  """
+
+  def __init__(
+    self, folder: pathlib.Path, lanes: Sequence[Lane], count: int, epochs: int
+  ):
+    self._folder, self._lanes = folder, lanes
+    self._count, self._epochs = count, epochs
+    self._errors = np.full(len(lanes), np.nan)
+
+  def watch(self, values: Values) -> None:
+    """Takes the values of an epoch, which come before its states."""
+    if 'error' in values:
+      self._errors = np.asarray(values['error'])
+
+  def keep(self, epoch: int, states: FitState) -> None:
+    """Keeps the lanes that became better in an epoch.
+
+    Args:
+      epoch: Its number, from 1.
+      states: The states [L] at its end.
+    """
+    if not self._count:
+      return
+    for i, lane in enumerate(self._lanes):
+      if not targets_lib.is_eligible(lane.treatment, epoch, self._epochs):
+        continue
+      self._keep_lane(i, lane, epoch, states)
+
+  def _keep_lane(self, i: int, lane: Lane, epoch: int, states: FitState) -> None:
+    accuracy = 1 - float(self._errors[i])
+    before = list_kept(self._folder, lane)
+    for later in [kept for kept in before if kept.epoch >= epoch]:
+      shutil.rmtree(later.folder)  # of a training that went on from an earlier epoch
+      before.remove(later)
+    if before and not accuracy >= before[-1].accuracy + LEAST_STEP:
+      return
+    best = Best.create(
+      jnp.float32(self._errors[i]),
+      epoch,
+      jax.device_get(lanes_lib.take(states.train.variables, i)),
+    )
+    path = self._folder / f'{lane.lane_id}-{epoch:05d}'
+    checkpoints.save(path, best, {'accuracy': accuracy, 'epoch': epoch})
+    for worst in before[: len(before) + 1 - self._count]:
+      shutil.rmtree(worst.folder)
+
+
+def select(
+  folder: pathlib.Path,
+  lanes: Sequence[Lane],
+  targets: Targets,
+  accuracy: float,
+) -> Targets:
+  """The targets at the kept epochs whose accuracy on val is nearest to a given one.
+
+  Args:
+    folder: Folder of the checkpoints.
+    lanes: The lanes of `targets`.
+    targets: The targets [L] at their best epochs, whose structure is taken.
+    accuracy: The accuracy, in [0, 1].
+
+  Raises:
+    InputError: A lane has no epoch that was kept.
+  """
+  chosen: list[Any] = []
+  for i, lane in enumerate(lanes):
+    kept = list_kept(folder, lane)
+    if not kept:
+      raise InputError(
+        f'--at_accuracy={accuracy:g}: {folder} holds no epoch of target {lane}; train'
+        ' it with --keep_checkpoints=8, in a new --workdir'
+      )
+    nearest = min(kept, key=lambda each: abs(each.accuracy - accuracy))
+    like = jax.eval_shape(lambda i=i: lanes_lib.take(targets.best, i))
+    found = checkpoints.restore(nearest.folder, like)
+    assert found is not None, 'its plain values were intact'
+    chosen.append(found[0])
+  return targets._replace(best=lanes_lib.stack(chosen))
