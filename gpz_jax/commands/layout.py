@@ -29,6 +29,7 @@ GROUPS = {
   ),
   'The sweep: which targets, how long, on how many images': (
     'alphas',
+    'skips',
     'seeds',
     'target_recipe',
     'target_epochs',

@@ -64,7 +64,10 @@ class Findings:
     return next(those, None)
 
   def cost(self, split: str) -> Row:
-    """A row of `split`: what cutting there costs is the same in all of them."""
+    """A row of `split`, of the first treatment, for what cutting there costs.
+
+    The others cost the same, or less where a skip connection is removed.
+    """
     return next(row for row in self.rows if row['split'] == split)
 
   def is_in_zone(self, treatment: Treatment, split: str) -> bool:
