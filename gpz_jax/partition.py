@@ -246,7 +246,7 @@ def list_modules(
     image_shape: (H, W, C).
     splits: names from `list_splits`; PREDICTION is the class of the model.
   """
-  found = {PREDICTION: type(model).__name__}
+  found = {}
 
   def note(call, args, kwargs, context):
     found['/'.join(context.module.path)] = type(context.module).__name__
@@ -255,4 +255,5 @@ def list_modules(
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   with nn.intercept_methods(note):
     jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
+  found[PREDICTION] = found['']  # the user's own where `models.adapt` wraps it
   return {split: found[split] for split in splits}
