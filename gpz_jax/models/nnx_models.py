@@ -18,6 +18,8 @@ import flax.linen as nn
 import jax
 from flax import nnx
 
+from gpz_jax.models import calls
+
 Path = tuple[Any, ...]
 
 
@@ -116,12 +118,8 @@ def _run(module: nnx.Module, images: jax.Array, *, train: bool) -> Any:
     module.train()
   else:
     module.eval()
-  takes = inspect.signature(type(module).__call__).parameters
-  options = {name: train for name in ('train', 'training', 'is_training')}
-  options['deterministic'] = not train
-  given = {name: value for name, value in options.items() if name in takes}
   with _observed(module):
-    return module(images, **given)
+    return module(images, **calls.switches(type(module), train=train))
 
 
 _observers: contextvars.ContextVar = contextvars.ContextVar('observers')
@@ -193,7 +191,9 @@ def _observed_class(kind: type) -> type:
     'is_observed_by_gpz': True,
   }
   pytree = {'pytree': kind._pytree__is_pytree}
-  return types.new_class(kind.__name__, (kind,), pytree, lambda space: space.update(body))
+  return types.new_class(
+    kind.__name__, (kind,), pytree, lambda space: space.update(body)
+  )
 
 
 class _Step(nn.Module):

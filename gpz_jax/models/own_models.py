@@ -14,17 +14,9 @@ import jax
 from flax import nnx
 
 from gpz_jax import own
-from gpz_jax.models import nnx_models
+from gpz_jax.models import calls, nnx_models
 from gpz_jax.types import InputError, did_you_mean
 
-# What tells a module whether it trains, and what it is called with in training.
-SWITCHES = {
-  'train': True,
-  'training': True,
-  'is_training': True,
-  'deterministic': False,
-  'use_running_average': False,
-}
 _SHOWN = 10  # keys of an output that a message names
 
 
@@ -47,9 +39,7 @@ def make(
   _check_signature(name, factory, num_classes)
   is_nnx = nnx_models.takes_rngs(factory)
   try:
-    model = (
-      nnx_models.bridge(factory, keywords) if is_nnx else factory(**keywords)
-    )
+    model = nnx_models.bridge(factory, keywords) if is_nnx else factory(**keywords)
   except Exception as error:
     raise InputError(
       f"model '{name}' cannot be made with num_classes={num_classes} and options"
@@ -98,8 +88,8 @@ def _spell(name: str) -> str:
 def adapt(model: nn.Module, output: str | None = None) -> nn.Module:
   """The model as one that is called as `model(images, train=...)`.
 
-  The signature of the model tells which of SWITCHES it takes. It is simply called if it
-  takes none, and an `nn.Sequential` hands them to those of its layers that take one.
+  The signature of the model tells which of `calls.SWITCHES` it takes. It is simply
+  called if it takes none. In an `nn.Sequential`, the layers are told that take one.
 
   Args:
     model: Any linen module. One that takes `train` is returned as it is.
@@ -185,12 +175,8 @@ def _call(model: nn.Module, images: jax.Array, train: bool) -> Any:
 
 def _switches(module: nn.Module, train: bool) -> dict[str, bool]:
   """The switches that a module takes, but for those that it was made with."""
-  parameters = inspect.signature(type(module).__call__).parameters
-  return {
-    name: train is in_training
-    for name, in_training in SWITCHES.items()
-    if name in parameters and getattr(module, name, None) is None
-  }
+  found = calls.switches(type(module), train=train)
+  return {n: value for n, value in found.items() if getattr(module, n, None) is None}
 
 
 def list_outputs(result: Any) -> dict[str, Any] | None:

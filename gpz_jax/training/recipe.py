@@ -43,11 +43,12 @@ class Recipe:
 # Source: docs/paper.md#target-training; 300 epochs, batch 128.
 IR = Recipe(300, weight_decay=1e-4, plateau_patience=15)
 VIT = IR
-# For a model without a recipe of its own. Sound for an unknown one, because nothing in
-# it needs tuning to the model: Adam scales each step to the gradients it sees, AMSGrad
-# and a small rate keep the steps bounded without a warm-up, the decay is mild, and the
-# rate is halved only when the model itself stops improving.
-DEFAULT = IR
+# For a model of the user's own. Sound for an unknown one, because nothing in it needs
+# tuning to the model: Adam scales each step to the gradients it sees, the decay is
+# mild, and the rate is halved only when the model itself stops improving.
+DEFAULT = Recipe(
+  60, learning_rate=1e-3, weight_decay=1e-4, amsgrad=False, plateau_patience=5
+)
 VGG = Recipe(300, b1=0.5, weight_decay=5e-4, plateau_patience=10)
 VGG_FACES = Recipe(
   300, optimizer='sgd', learning_rate=0.05, momentum=0.85, weight_decay=5e-4
