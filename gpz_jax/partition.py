@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import jaxpr_costs
-from gpz_jax.models import calls
+from gpz_jax.models import calls, own_models
 from gpz_jax.models.calls import arbitrary_variables
 from gpz_jax.splits import Splits, find_sown, find_splits, list_splits, select_splits
 from gpz_jax.types import PREDICTION, InputError
@@ -246,7 +246,7 @@ def list_modules(
     image_shape: (H, W, C).
     splits: names from `list_splits`; PREDICTION is the class of the model.
   """
-  found = {}
+  found = {PREDICTION: own_models.class_name(model)}
 
   def note(call, args, kwargs, context):
     found['/'.join(context.module.path)] = type(context.module).__name__
@@ -255,5 +255,4 @@ def list_modules(
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   with nn.intercept_methods(note):
     jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
-  found[PREDICTION] = found['']  # the user's own where `models.adapt` wraps it
   return {split: found[split] for split in splits}

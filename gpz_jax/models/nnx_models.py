@@ -52,7 +52,7 @@ def bridge(factory: Callable[..., Any], options: Mapping[str, Any]) -> Any:
   if not isinstance(trial, nnx.Module):
     return trial
   is_random = bool(jax.tree.leaves(nnx.state(trial, nnx.RngState)))
-  return Bridge(make, is_random)
+  return Bridge(make, type(trial).__name__, is_random)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +73,12 @@ class Bridge(nn.Module):
 
   Attributes:
     factory: Makes the module from `rngs`.
+    kind: Name of the module's class.
     is_random: Whether the module keeps random streams, as dropout does.
   """
 
   factory: _Factory
+  kind: str
   is_random: bool
 
   def __call__(self, images: jax.Array, *, train: bool = False) -> Any:

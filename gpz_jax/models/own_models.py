@@ -139,6 +139,12 @@ def unwrap(model: nn.Module) -> nn.Module:
   return model.held.module if isinstance(model, Adapted) else model
 
 
+def class_name(model: nn.Module) -> str:
+  """The name of the class that the user wrote."""
+  model = unwrap(model)
+  return model.kind if isinstance(model, nnx_models.Bridge) else type(model).__name__
+
+
 def describe_call(model: nn.Module) -> str:
   """How the module is called in evaluation: 'module(images, train=False)'."""
   if not isinstance(model, Adapted):
