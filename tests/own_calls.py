@@ -180,4 +180,15 @@ def without_classes(width=8):
   return Plain(width)
 
 
+class Headed(nn.Module):
+  """A backbone of several blocks, and a head."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, deterministic=True):
+    x = Block(4, name='backbone')(x, deterministic)
+    return nn.Dense(self.num_classes, name='head')(x.reshape(len(x), -1))
+
+
 instance = Plain(3)
