@@ -5,6 +5,7 @@ import dataclasses
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 LIGHT = collections.namedtuple('LIGHT', ['features', 'logits'])
@@ -168,6 +169,25 @@ class Remat(nnx.Module):
   def __call__(self, x):
     x = nnx.remat(lambda unit, x: unit(x))(self.unit, self.stem(x))
     return self.logits(x.reshape(len(x), -1))
+
+
+class Calls(nnx.Variable):
+  """A kind of variable that linen has no name for."""
+
+
+class Counting(nnx.Module):
+  """A module that counts its calls in training."""
+
+  def __init__(self, num_classes, rngs):
+    self.stem = nnx.Conv(3, 4, (3, 3), strides=4, rngs=rngs)
+    self.calls = Calls(jnp.zeros(()))
+    self.logits = nnx.Linear(64, num_classes, rngs=rngs)
+    self.deterministic = False
+
+  def __call__(self, x):
+    if not self.deterministic:
+      self.calls[...] += 1
+    return self.logits(self.stem(x).reshape(len(x), -1))
 
 
 def ready_made(num_classes):

@@ -120,8 +120,23 @@ def _run(module: nnx.Module, images: jax.Array, *, train: bool) -> Any:
     module.train()
   else:
     module.eval()
+  before = _list_constants(module)
   with _observed(module):
-    return module(images, **calls.switches(type(module), train=train))
+    result = module(images, **calls.switches(type(module), train=train))
+  for path, value in _list_constants(module).items():
+    if path in before and value is not before[path]:
+      raise ValueError(
+        f'the variable {".".join(map(str, path))} is written or goes through a'
+        ' transform, and the bridge keeps only nnx.Param and nnx.BatchStat then'
+      )
+  return result
+
+
+def _list_constants(module: nnx.Module) -> dict[Path, Any]:
+  """The arrays that nothing may change: of no parameters, statistics or random keys."""
+  others = nnx.Not(nnx.Any(nnx.RngState, nnx.Param, nnx.BatchStat))
+  state = nnx.to_flat_state(nnx.state(module, others))
+  return {path: leaf.get_raw_value() for path, leaf in state}
 
 
 _observers: contextvars.ContextVar = contextvars.ContextVar('observers')

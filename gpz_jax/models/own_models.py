@@ -51,7 +51,7 @@ def make(
       f' take rngs, as in {_spell(name)}(num_classes, *, rngs), so that each seed draws'
       ' its weights'
     )
-  if not isinstance(model, nn.Module):
+  if not isinstance(model, nn.Module):  # said with its name
     raise InputError(
       f"model '{name}' gives a {type(model).__name__}, not a module of flax.linen or"
       ' flax.nnx'
@@ -99,7 +99,15 @@ def adapt(model: nn.Module, output: str | None = None) -> nn.Module:
   Returns:
     A module with the same parameters, the same random draws and the same names of
     modules.
+
+  Raises:
+    InputError: It is no linen module.
   """
+  if not isinstance(model, nn.Module):
+    raise InputError(
+      f'the model is a {type(model).__name__}, not a module of flax.linen; let'
+      " models.make make an NNX module, from 'package.module:factory'"
+    )
   if output is None and _takes_train(model):
     return model
   return Adapted(_Held(model), output)

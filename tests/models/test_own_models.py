@@ -161,6 +161,11 @@ def test_built_in_models_have_one_output():
     models.make('cnn', num_classes=3, model_output='0')
 
 
+def test_a_module_that_is_not_linen_is_not_adapted():
+  with pytest.raises(InputError, match='the model is a Twice, not a module of'):
+    models.adapt(own_calls.ready_made(3))
+
+
 @pytest.mark.parametrize('depth', [1, 2])
 def test_a_wrapper_lists_the_blocks_of_its_net(depth):
   path = '/'.join(['net'] * depth)

@@ -183,6 +183,7 @@ def test_a_sweep_of_all_of_it_is_computed_again_bit_for_bit(tmp_path, capfd):
     ({'model': 'own_models:Growing'}, 'other batch_stats in training'),
     ({'model': 'own_models:Secret'}, 'keeps a random key in a collection'),
     ({'model': 'tiny:Counting'}, 'in evaluation .*collection "batch_stats"'),
+    ({'model': 'own_calls:Counting'}, 'in training .the variable calls is'),
     ({'model': 'tiny:Late'}, 'other batch_stats in training'),
     (
       {
