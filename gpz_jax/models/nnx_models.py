@@ -207,7 +207,7 @@ def _observed_class(kind: type) -> type:
     '__qualname__': kind.__qualname__,
     'is_observed_by_gpz': True,
   }
-  pytree = {'pytree': kind._pytree__is_pytree}
+  pytree = {'pytree': getattr(kind, '_pytree__is_pytree', True)}
   return types.new_class(
     kind.__name__, (kind,), pytree, lambda space: space.update(body)
   )

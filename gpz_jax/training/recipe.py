@@ -35,8 +35,8 @@ class Recipe:
     return (
       f'{self.optimizer} ({details}), learning rate {self.learning_rate:g} times'
       f' {self.plateau_factor:g} after more than {self.plateau_patience} epochs without'
-      f' improvement, weight decay {self.weight_decay:g}, {self.epochs} epochs, batch'
-      f' {self.batch_size}'
+      f' improvement, weight decay {self.weight_decay:g}, {self.epochs} epoch'
+      f'{"s" * (self.epochs != 1)}, batch {self.batch_size}'
     )
 
 
@@ -45,7 +45,10 @@ IR = Recipe(300, weight_decay=1e-4, plateau_patience=15)
 VIT = IR
 # For a model of the user's own. Sound for an unknown one, because nothing in it needs
 # tuning to the model: Adam scales each step to the gradients it sees, the decay is
-# mild, and the rate is halved only when the model itself stops improving.
+# mild, and the rate is halved only when the model itself stops improving. Measured with
+# one seed of a ResNet-18 of an eighth of the width: on 2,000 images of MNIST at 16x16, an
+# accuracy of 0.914 after 60 epochs, where IR has 0.897 after 60 and 0.903 after 150; on
+# 2,000 of CIFAR-10, 0.255 where IR has 0.265 after 60 (1,000 test images).
 DEFAULT = Recipe(
   60, learning_rate=1e-3, weight_decay=1e-4, amsgrad=False, plateau_patience=5
 )

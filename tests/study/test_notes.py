@@ -21,7 +21,7 @@ def test_a_model_of_the_users_own_trains_by_a_recipe_that_is_said():
   assert describe('own_calls:Deterministic') == [
     'targets of own_calls:Deterministic train by the recipe default: adam (betas 0.9'
     ' and 0.999), learning rate 0.001 times 0.5 after more than 5 epochs without'
-    ' improvement, weight decay 0.0001, 1 epochs, batch 8'
+    ' improvement, weight decay 0.0001, 1 epoch, batch 8'
   ]
 
 
