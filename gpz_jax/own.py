@@ -4,6 +4,8 @@ This is the only place that imports what a flag names.
 """
 
 import importlib
+import importlib.machinery
+import importlib.util
 from typing import Any
 
 from gpz_jax.types import InputError, first_line
@@ -27,3 +29,29 @@ def load(what: str, name: str) -> Any:
       f'{what} cannot be imported ({first_line(error)}); give package.module:factory,'
       ' with the package on PYTHONPATH'
     ) from error
+
+
+def suggest(name: str) -> str:
+  """`; did you mean 'a.b:c'?` for 'a.b.c' if there is a module a.b; nothing otherwise.
+
+  Nothing is imported, not even the packages that the module is in.
+  """
+  module_name, _, attribute = name.rpartition('.')
+  if not attribute.isidentifier() or not _is_module(module_name):
+    return ''
+  return f"; did you mean '{module_name}:{attribute}'?"
+
+
+def _is_module(name: str) -> bool:
+  """Whether a module of this name could be imported, without importing its parents."""
+  first, *rest = name.split('.')
+  try:
+    spec, path = importlib.util.find_spec(first), first
+    for part in rest:
+      if spec is None or spec.submodule_search_locations is None:
+        return False
+      places, path = list(spec.submodule_search_locations), f'{path}.{part}'
+      spec = importlib.machinery.PathFinder.find_spec(path, places)
+  except (ImportError, ValueError, KeyError, OSError):  # no name of a module, or broken
+    return False
+  return spec is not None

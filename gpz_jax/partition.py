@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import jaxpr_costs
-from gpz_jax.models import calls, skips
+from gpz_jax.models import calls, own_models, skips
 from gpz_jax.models.calls import arbitrary_variables
 from gpz_jax.splits import Splits, find_sown, find_splits, list_splits, select_splits
 from gpz_jax.types import PREDICTION, InputError
@@ -247,7 +247,7 @@ def list_modules(
     image_shape: (H, W, C).
     splits: names from `list_splits`; PREDICTION is the class of the model.
   """
-  found = {PREDICTION: type(model).__name__}
+  found = {PREDICTION: own_models.class_name(model)}
 
   def note(call, args, kwargs, context):
     found['/'.join(context.module.path)] = type(context.module).__name__

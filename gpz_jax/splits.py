@@ -4,6 +4,7 @@ Any linen module with named blocks can be cut: nothing here knows a model class.
 """
 
 import fnmatch
+import glob
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ def find_splits(
     model: called as `model(image, train=False)`; returns logits.
     image_shape: (H, W, C).
     where: a glob on the module path ('unit_3/conv_1'). The default lists the direct
-      children of the model; a pattern with '/' reaches deeper.
+      children of the model; of a model that only wraps its one child, it lists those
+      of the child. A pattern with '/' reaches deeper.
 
   Returns:
     The splits. A module is left out if it is called twice, does not return one array,
@@ -68,24 +70,64 @@ def find_splits(
         image,
         train=False,
         mutable=True,
-        capture_intermediates=lambda module, method: method == '__call__',
+        capture_intermediates=lambda module, method: (
+          method == '__call__' and bool(module.path)
+        ),
       )
 
   image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
   logits, variables = jax.eval_shape(trace, image)
+  calls = {path: (noted, find_sown(variables, path)) for path, noted in shapes.items()}
+  classes = getattr(logits, 'shape', ())[1:]
+  splits = _list_level(calls, where, classes)
+  is_wrapper = where == '*' and not splits.shapes
+  return _find_net(calls, classes) or splits if is_wrapper else splits
+
+
+Calls = dict[str, tuple[list[Any], Sequence[jax.Array]]]
+
+
+def _list_level(calls: Calls, where: str, classes: tuple[int, ...]) -> Splits:
+  """The splits among the modules that a glob names.
+
+  Args:
+    calls: Path of each module -> the shapes of its calls, and what was captured.
+    where: As for `find_splits`.
+    classes: Shape of the logits of one image.
+  """
   splits = Splits({}, {})
-  for path, noted in shapes.items():
+  for path, (noted, sown) in calls.items():
     if path.count('/') != where.count('/') or not fnmatch.fnmatchcase(path, where):
       continue
-    sown = find_sown(variables, path)
     if reason := _why_not(noted, sown):
       splits.left_out[path] = reason
     else:
       splits.shapes[path] = jax.ShapeDtypeStruct(sown[0].shape[1:], sown[0].dtype)
   last = next(reversed(splits.shapes), None)
-  if last is not None and splits.shapes[last].shape == logits.shape[1:]:
+  if last is not None and splits.shapes[last].shape == classes:
     del splits.shapes[last]  # the logits: nothing is left for the cloud
   return splits
+
+
+def _find_net(calls: Calls, classes: tuple[int, ...]) -> Splits | None:
+  """The splits of the net that a model wraps: of its one child, of the child's, ...
+
+  Args:
+    calls: As for `_list_level`.
+    classes: As for `_list_level`.
+
+  Returns:
+    None where no module has a single child that holds splits.
+  """
+  level = ''
+  while True:
+    inside = [path for path in calls if path.startswith(level)]
+    children = [path for path in inside if '/' not in path.removeprefix(level)]
+    if len(children) != 1:
+      return None
+    level = f'{children[0]}/'
+    if (splits := _list_level(calls, f'{glob.escape(level)}*', classes)).shapes:
+      return splits
 
 
 def find_sown(state: Any, split: str) -> Sequence[jax.Array]:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 # models.table: each model, and the recipe that its targets are trained by, which is a
 # key of training.recipe.TARGET_RECIPES.
 MODELS = {
-  'cnn': 'default',
+  'cnn': 'ir',
   'vgg11': 'vgg',
   'vgg13': 'vgg',
   'vgg16': 'vgg',
@@ -18,9 +18,9 @@ MODELS = {
   'ir50': 'ir',
   'ir100': 'ir',
   'ir152': 'ir',
-  'resnet18': 'default',
-  'resnet34': 'default',
-  'resnet50': 'default',
+  'resnet18': 'ir',
+  'resnet34': 'ir',
+  'resnet50': 'ir',
   'vit6': 'vit',
 }
 OWN_MODEL = 'default'  # the recipe of package.module:factory

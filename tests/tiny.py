@@ -84,12 +84,12 @@ class Branched(nn.Module):
 
 
 class Stubborn(nn.Module):
-  """A module without a `train` argument."""
+  """A module that wants more than images."""
 
   num_classes: int
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x, mask):
     return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
 
 

@@ -16,6 +16,7 @@ GROUPS = {
     'image_size',
     'model',
     'model_options',
+    'model_output',
     'target_weights',
     'expect_accuracy',
   ),

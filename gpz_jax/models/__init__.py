@@ -7,9 +7,9 @@ from typing import Any
 
 import flax.linen as nn
 
-from gpz_jax import own
-from gpz_jax.models import normalization
+from gpz_jax.models import normalization, own_models
 from gpz_jax.models import skips as skips_lib
+from gpz_jax.models.own_models import adapt
 from gpz_jax.models.table import (
   MODELS,
   ImageForm,
@@ -24,6 +24,7 @@ __all__ = [
   'MODELS',
   'ImageForm',
   'ModelInfo',
+  'adapt',
   'check_image',
   'check_name',
   'info',
@@ -32,26 +33,37 @@ __all__ = [
 ]
 
 
-def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
+def make(
+  name: str, *, num_classes: int, model_output: str | None = None, **options: Any
+) -> nn.Module:
   """Makes a target by name.
 
   Args:
     name: One of MODELS, or 'package.module:factory': a function of num_classes and
-      options, or a linen class, to be imported.
+      options, or a class of linen or NNX, to be imported.
     num_classes: Number of logits, K.
+    model_output: Which of the outputs of a model of the user's own are the logits, see
+      `adapt`.
     **options: The module's own fields, such as `width` or `head`. `skips` is a factor
       for each stage, such as (1, 1, 1, 0), or a text, see `skip_text`.
 
   Raises:
-    InputError: The name or an option is not known; or a factory cannot be imported or
-      gives no linen module; or the model has no skip connections with a factor.
+    InputError: The name or an option is not known; a factory cannot be imported or
+      gives no module; outputs of a built-in model are to be chosen; or the model has no
+      skip connections with a factor.
   """
   if 'skips' in options:
     given = options.pop('skips')
-    return skips_lib.make(make(name, num_classes=num_classes, **options), given)
+    plain = make(name, num_classes=num_classes, model_output=model_output, **options)
+    return skips_lib.make(plain, given)
   factory = info(name).factory
   if factory is None:
-    return _make_own(name, num_classes, options)
+    return own_models.make(name, num_classes, options, model_output)
+  if model_output is not None:
+    raise InputError(
+      f'--model_output={model_output} is for models of your own; {name} returns its'
+      ' logits alone'
+    )
   reserved = {'name', 'parent', 'num_classes', 'depth'}  # the name says how deep
   known = set(inspect.signature(factory).parameters) - reserved
   if unknown := sorted(set(options) - known):
@@ -78,19 +90,3 @@ def _check_words(name: str, factory: Callable[..., Any], options: dict[str, Any]
       check_known(f"model '{name}': {option}", str(value), words)
   if 'normalization' in options:
     normalization.check(options['normalization'])
-
-
-def _make_own(name: str, num_classes: int, options: dict[str, Any]) -> nn.Module:
-  factory = own.load(f"model '{name}'", name)
-  try:
-    model = factory(**{**options, 'num_classes': num_classes})
-  except Exception as error:
-    raise InputError(
-      f"model '{name}' cannot be made with num_classes={num_classes} and options"
-      f' {options}: {error}'
-    ) from error
-  if not isinstance(model, nn.Module):
-    raise InputError(
-      f"model '{name}' gives a {type(model).__name__}, not a flax.linen module"
-    )
-  return model

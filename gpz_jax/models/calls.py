@@ -5,6 +5,7 @@ from random streams of any name (a defence by noise does, in evaluation too). Al
 that is met here, so that the rest of the library need not know of it.
 """
 
+import inspect
 import math
 import re
 import zlib
@@ -18,6 +19,14 @@ import numpy as np
 from flax import errors
 
 LEARNED = ('params', 'batch_stats')  # what training moves; all else is constant
+# What tells a module whether it trains, and what it is called with in training.
+SWITCHES = {
+  'train': True,
+  'training': True,
+  'is_training': True,
+  'deterministic': False,
+  'use_running_average': False,
+}
 Result = TypeVar('Result')
 Variables = dict[str, Any]
 
@@ -33,6 +42,12 @@ def init(model: nn.Module, key: jax.Array, sample: jax.Array) -> Variables:
     sample: [B, ...], a blank input.
   """
   return nn.meta.unbox(model.init(key, sample, train=False))
+
+
+def switches(kind: type, *, train: bool) -> dict[str, bool]:
+  """The keywords that tell modules of a class whether they train; {} if it has none."""
+  known = inspect.signature(kind.__call__).parameters
+  return {n: train is training for n, training in SWITCHES.items() if n in known}
 
 
 def constants(variables: Variables) -> Variables:

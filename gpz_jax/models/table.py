@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
+from gpz_jax import own, vocabulary
 from gpz_jax.models.cnn import CNN
 from gpz_jax.models.ir import IR
 from gpz_jax.models.resnet import ResNet
@@ -50,7 +51,7 @@ class ModelInfo:
   """
 
   factory: Callable[..., nn.Module] | None = None
-  family: str = 'default'
+  family: str = vocabulary.OWN_MODEL
   paper_splits: tuple[str, ...] = ()
   image: ImageForm = ImageForm()
 
@@ -77,7 +78,7 @@ def _ir(depth: Literal[50, 100, 152], paper_splits: tuple[str, ...] = ()) -> Mod
 
 
 def _resnet(depth: Literal[18, 34, 50]) -> ModelInfo:
-  return ModelInfo(functools.partial(ResNet, depth=depth), image=_ANY_SIDE)
+  return ModelInfo(functools.partial(ResNet, depth=depth), 'ir', image=_ANY_SIDE)
 
 
 def _vit(depth: int, paper_splits: tuple[str, ...] = ()) -> ModelInfo:
@@ -89,7 +90,7 @@ def _numbered(stem: str, numbers: Sequence[int]) -> tuple[str, ...]:
 
 
 MODELS: dict[str, ModelInfo] = {
-  'cnn': ModelInfo(CNN, image=_CNN_IMAGE),
+  'cnn': ModelInfo(CNN, 'ir', image=_CNN_IMAGE),
   'vgg11': _vgg(11),
   'vgg13': _vgg(13),
   'vgg16': _vgg(16),
@@ -115,6 +116,11 @@ def info(name: str) -> ModelInfo:
   """
   if ':' in name:
     return ModelInfo()
+  if '.' in name:  # no built-in model has a dot
+    raise InputError(
+      f"model '{name}' is not known; a model of your own is package.module:factory"
+      f'{own.suggest(name)}'
+    )
   check_known('model', name, MODELS)
   return MODELS[name]
 

@@ -95,6 +95,12 @@ class StudyConfig:
     "Options of the model's own as key=value, such as width=0.25 or head=torchvision.",
     'targets',
   )
+  model_output: str | None = field(
+    None,
+    'Which of its outputs are the logits, where a model of your own returns several:'
+    ' the position in a tuple, or the name in a dictionary or dataclass.',
+    'targets',
+  )
   target_weights: str | None = field(
     None,
     'File with the weights of a target to attack; no target is trained then.',

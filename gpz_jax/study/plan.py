@@ -1,7 +1,6 @@
 """What a study attacks, worked out before anything is trained."""
 
 import dataclasses
-import functools
 import math
 import pathlib
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ import numpy as np
 
 from gpz_jax import checkpoints, data, models, results, skip_text
 from gpz_jax.interop.inference import Inferred
-from gpz_jax.models import calls, skips
+from gpz_jax.models import calls, own_models, skips
 from gpz_jax.study import fields, weights
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
 from gpz_jax.study.serialization import first_difference
@@ -57,7 +56,7 @@ class StudyPlan:
     found = {
       name: str(value)
       for name in ('normalization', 'stem')
-      if (value := getattr(self.model, name, None)) is not None
+      if (value := getattr(own_models.unwrap(self.model), name, None)) is not None
     }
     given = dict(entry.split('=', 1) for entry in self.config.model_options)
     options = {**found, **self.inferred.options, **given}
@@ -105,11 +104,12 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
     **options,
   )
   given = config.parse_model_options()
-  models.make(config.model, num_classes=task.num_classes, **given)  # are they known?
+  sizes = {'num_classes': task.num_classes, 'model_output': config.model_output}
+  models.make(config.model, **sizes, **given)  # are they known?
   _check_images(config, task)
   imported = weights.read(config, task)
   options = {**given, **imported.inferred.options}
-  model = models.make(config.model, num_classes=task.num_classes, **options)
+  model = models.make(config.model, **sizes, **options)
   model = treat(model, config, is_imported=imported.state_dict is not None)
   _check_model(config, model, task)
   return StudyPlan(
@@ -160,17 +160,25 @@ def _check_images(config: StudyConfig, task: Task) -> None:
 def _check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:
   """Raises InputError unless the model can be called as the built-in ones are."""
   image = jax.ShapeDtypeStruct((2, *task.image_shape), jnp.float32)
-  call = functools.partial(model.init_with_output, jax.random.key(0), train=False)
+  outputs = []
+
+  def call(images):
+    found, variables = model.init_with_output(jax.random.key(0), images, train=False)
+    outputs.append(own_models.describe_outputs(found))
+    return None if outputs[0] else found, variables  # it may hold anything
+
   try:
     logits, variables = jax.eval_shape(call, image)
   except InputError:
     raise
   except Exception as error:  # anything may go wrong in a foreign module
     raise InputError(
-      f'--model={config.model} cannot be called as module(images, train=False) on'
+      f'--model={config.model} cannot be called as {own_models.describe_call(model)} on'
       f' images {task.image_shape} ({first_line(error)}); choose another model,'
       ' --model_options or --image_size'
     ) from error
+  if outputs[0]:
+    raise InputError(f'--model={config.model} {outputs[0]}')
   wanted = (2, task.num_classes)
   if getattr(logits, 'shape', None) != wanted or 'params' not in variables:
     found = getattr(logits, 'shape', type(logits).__name__)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from gpz_jax import metrics, report, results
 from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
+from gpz_jax.study import notes, tuning
 from gpz_jax.study import targets as study_targets
-from gpz_jax.study import tuning
 from gpz_jax.study.progress import Events, peak_gigabytes
 from gpz_jax.study.session import Session, check_interrupted, watched
 from gpz_jax.study.workdir import Workdir
@@ -84,7 +84,12 @@ def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
       progress.say(line)
     for name, reason in plan.dropped.items():
       progress.say(f'left out {name}: {reason}')
-    for line in (*plan.inferred.notes, *memory.notes(plan)):
+    listed = plan.shapes if config.split_where == '*' else ()
+    for line in (
+      *notes.describe_model(plan, listed),
+      *plan.inferred.notes,
+      *memory.notes(plan),
+    ):
       progress.say(line)
     check_interrupted()
     workdir = Workdir(config.workdir)

@@ -47,7 +47,8 @@ class Recipe:
     details = sgd if self.optimizer == 'sgd' else adam
     return (
       f'{self.optimizer} ({details}), learning rate {self._rate_in_words()}, weight'
-      f' decay {self.weight_decay:g}, {self.epochs} epochs, batch {self.batch_size}'
+      f' decay {self.weight_decay:g}, {self.epochs} epoch{"s" * (self.epochs != 1)},'
+      f' batch {self.batch_size}'
       f'{self._augmentation_in_words()}'
     )
 
@@ -77,11 +78,6 @@ class Recipe:
 # Source: docs/paper.md#target-training; 300 epochs, batch 128.
 IR = Recipe(300, weight_decay=1e-4, plateau_patience=15)
 VIT = IR
-# For a model without a recipe of its own. Sound for an unknown one, because nothing in
-# it needs tuning to the model: Adam scales each step to the gradients it sees, AMSGrad
-# and a small rate keep the steps bounded without a warm-up, the decay is mild, and the
-# rate is halved only when the model itself stops improving.
-DEFAULT = IR
 # Source: docs/paper.md#recipes, the second paper's, for its images of 224 pixels.
 SKIPS = Recipe(
   100,
@@ -105,6 +101,15 @@ SHORT = Recipe(
   warmup=0.2,
   flip=True,
   shift=2,
+)
+# For a model of the user's own. Sound for an unknown one, because nothing in it needs
+# tuning to the model: Adam scales each step to the gradients it sees, the decay is
+# mild, and the rate is halved only when the model itself stops improving. Measured with
+# one seed of a ResNet-18 of an eighth of the width and 2,000 images at 16x16: on MNIST
+# an accuracy of 0.914 after 60 epochs, where IR has 0.897 after 60 and 0.903 after 150;
+# on CIFAR-10 0.255, where IR has 0.265 after 60 (1,000 test images).
+DEFAULT = Recipe(
+  60, learning_rate=1e-3, weight_decay=1e-4, amsgrad=False, plateau_patience=5
 )
 VGG = Recipe(300, b1=0.5, weight_decay=5e-4, plateau_patience=10)
 VGG_FACES = Recipe(

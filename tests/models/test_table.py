@@ -11,7 +11,7 @@ def test_every_family_has_a_recipe():
   families = {name: known.family for name, known in models.MODELS.items()}
   assert set(families.values()) <= set(TARGET_RECIPES)
   assert families['vgg16'] == 'vgg'
-  assert families['resnet18'] == 'default'
+  assert families['resnet18'] == 'ir'
 
 
 def test_a_model_of_the_users_own_has_the_defaults_and_is_not_imported():

@@ -17,7 +17,7 @@ from gpz_jax.types import InputError
 # By hand, field by field: what a change of it changes.
 TARGETS = {
   *('dataset', 'image_size', 'train_limit', 'val_limit', 'data_seed', 'model'),
-  *('channels', 'test_share'),
+  *('channels', 'test_share', 'model_output'),
   *('model_options', 'target_weights', 'smoothing', 'target_recipe', 'target_epochs'),
   *('target_batch_size', 'target_learning_rate', 'flip', 'jitter', 'precision'),
 }

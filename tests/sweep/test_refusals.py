@@ -117,7 +117,12 @@ PLANS = {
   'width': ({'model': 'cnn', 'model_options': 'width=-1'}, 'model'),
   'huge model': ({'model': 'cnn', 'model_options': 'width=900'}, 'make it smaller'),
   'image of model': ({'model': 'vgg11'}, 'vgg11'),
-  'no train': ({'model': 'tiny:Stubborn'}, 'cannot be called as'),
+  'more than images': ({'model': 'tiny:Stubborn'}, 'cannot be called as'),
+  'output': ({'model_output': '1'}, 'the model returns one array'),
+  'output of ours': (
+    {'model': 'cnn', 'model_output': '1'},
+    'is for models of your own',
+  ),
   'logits': ({'model': 'tiny:Wide'}, 'must have parameters and return logits'),
   'counter': ({'model': 'tiny:Counting'}, 'not called in evaluation'),
   'late statistics': ({'model': 'tiny:Late'}, 'has other batch_stats in training'),

@@ -12,6 +12,7 @@ from gpz_jax.training.recipe import (
   DECODER,
   DEFAULT,
   IR,
+  TARGET_RECIPES,
   VGG_ADAMW,
   VGG_FACES,
   make_optimizer,
@@ -93,8 +94,12 @@ def test_adam_that_forgets_quickly_equals_torch(amsgrad):
   np.testing.assert_allclose(found, theirs(recipe, start, grads), rtol=1e-4, atol=1e-5)
 
 
-def test_an_unknown_model_trains_as_ir_does():
-  assert DEFAULT == IR
+def test_an_unknown_model_does_not_train_by_a_recipe_of_the_paper():
+  assert DEFAULT.sentence() == (
+    'adam (betas 0.9 and 0.999), learning rate 0.001 times 0.5 after more than 5 epochs'
+    ' without improvement, weight decay 0.0001, 60 epochs, batch 128'
+  )
+  assert list(TARGET_RECIPES.values()).count(DEFAULT) == 1
 
 
 def test_a_recipe_says_itself_in_one_line():

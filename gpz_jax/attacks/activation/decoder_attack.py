@@ -29,6 +29,7 @@ from gpz_jax.attacks.activation.protocol import (
   Scenario,
   Shape,
 )
+from gpz_jax.models import own_models
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import Recipe
@@ -107,8 +108,8 @@ class DecoderAttack(Attack):
     """Raises InputError if there is no normalization that stats=raw could leave out."""
     if self.stats == 'raw' and not hasattr(model, 'normalization'):
       raise InputError(
-        f"attack '{self.text}': {type(model).__name__} has no option normalization that"
-        ' stats=raw could leave out; use stats=sent'
+        f"attack '{self.text}': {own_models.class_name(model)} has no option"
+        ' normalization that stats=raw could leave out; use stats=sent'
       )
 
   def check_shape(self, activation: Shape, image: ImageShape) -> None:

@@ -1,0 +1,283 @@
+"""Models of the user's own: how they are called, and which output is taken."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import own_calls
+import own_models as users
+import pytest
+from flax import errors
+
+from gpz_jax import models, partition
+from gpz_jax.models import calls, own_models
+from gpz_jax.types import InputError
+
+IMAGE = (16, 16, 3)
+KEY = jax.random.key(3)
+
+
+def make(name: str, output: str | None = None, **options):
+  return models.make(f'own_calls:{name}', num_classes=3, model_output=output, **options)
+
+
+def images(count: int = 2) -> jax.Array:
+  return jax.random.uniform(jax.random.key(1), (count, *IMAGE))
+
+
+def init(model):
+  return calls.init(model, jax.random.key(0), jnp.zeros((1, *IMAGE)))
+
+
+def apply(model, variables, train: bool, key: jax.Array = KEY):
+  mutable = ['batch_stats'] if train else False
+
+  def call(rngs):
+    return model.apply(variables, images(), train=train, mutable=mutable, rngs=rngs)
+
+  if train:
+    return calls.lend_keys(call, key, dropout=key)
+  return calls.lend_keys(call, key)
+
+
+def assert_cuts(model, *names):
+  """The splits are these, and nothing but their activations crosses them."""
+  splits = partition.list_splits(model, IMAGE)
+  assert tuple(splits) == names
+  variables = partition.arbitrary_variables(model, IMAGE)
+  assert all(partition.true_cuts(model, variables, images(), names).values())
+
+
+def test_a_model_that_takes_train_is_left_alone():
+  model = users.Own(3, 'noise+constants')
+  assert models.adapt(model) is model
+
+
+def test_deterministic_is_the_opposite_of_train_and_no_bit_changes():
+  user, model = own_calls.Deterministic(3), make('Deterministic')
+  variables = init(model)
+  expected = user.init(jax.random.key(0), jnp.zeros((1, *IMAGE)))
+  jax.tree.map(np.testing.assert_array_equal, variables, expected)
+  np.testing.assert_array_equal(
+    apply(model, variables, train=False), user.apply(variables, images())
+  )
+  found = apply(model, variables, train=True)
+  expected = user.apply(
+    variables,
+    images(),
+    deterministic=False,
+    mutable=['batch_stats'],
+    rngs={'dropout': KEY},
+  )
+  jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_wrapping_a_model_changes_no_bit_and_no_name():
+  user = users.Own(3, 'noise+constants+shared+remat+scan')
+  model = own_models.Adapted(own_models._Held(user))
+  variables = init(user)
+  jax.tree.map(np.testing.assert_array_equal, init(model), variables)
+  for train in (False, True):
+    found, expected = (apply(each, variables, train=train) for each in (model, user))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+  assert partition.find_splits(model, IMAGE) == partition.find_splits(user, IMAGE)
+  modules = [
+    partition.list_modules(m, IMAGE, ['stem', 'prediction']) for m in (model, user)
+  ]
+  assert modules == 2 * [{'stem': 'Conv', 'prediction': 'Own'}]
+
+
+@pytest.mark.parametrize('name', ['Deterministic', 'Training', 'IsTraining'])
+def test_every_word_for_training_is_understood(name):
+  model = make(name)
+  variables = init(model)
+  first, again, other = (
+    apply(model, variables, train=True, key=jax.random.key(i))[0] for i in (0, 0, 1)
+  )
+  np.testing.assert_array_equal(first, again)
+  assert (first != other).any()  # dropout is at work
+  still = [apply(model, variables, train=False, key=jax.random.key(i)) for i in (0, 1)]
+  np.testing.assert_array_equal(*still)
+
+
+def test_a_model_with_nothing_to_tell_is_called():
+  model = make('Plain')
+  assert own_models.describe_call(model) == 'module(images)'
+  assert_cuts(model, 'stem')
+
+
+def test_the_layers_of_a_sequential_are_told_whether_they_train():
+  model = make('sequential')
+  assert_cuts(model, 'layers_0', 'layers_1', 'layers_3', 'layers_4')
+  variables = init(model)
+  first, other = (
+    apply(model, variables, train=True, key=jax.random.key(i)) for i in (0, 1)
+  )
+  assert (first[0] != other[0]).any()
+  moved = first[1]['batch_stats']['layers_1']['mean']
+  assert (moved != variables['batch_stats']['layers_1']['mean']).any()
+  apply(model, variables, train=False)  # no dropout: it asks for no key
+
+
+@pytest.mark.parametrize(
+  ('form', 'output'),
+  [
+    ('dict', 'logits'),
+    ('tuple', '0'),
+    ('list', '1'),
+    ('named', '1'),
+    ('named', 'logits'),
+    ('dataclass', 'logits'),
+  ],
+)
+def test_one_of_several_outputs_is_chosen(form, output):
+  model, plain = make('Several', output, form=form), make('Several', form='one')
+  variables = init(model)
+  jax.tree.map(np.testing.assert_array_equal, variables, init(plain))
+  found, expected = (apply(each, variables, train=False) for each in (model, plain))
+  np.testing.assert_array_equal(found, expected)
+  assert_cuts(model, 'stem')
+
+
+@pytest.mark.parametrize(
+  ('form', 'output', 'message'),
+  [
+    ('dict', 'logit', "a dict of features, logits; did you mean 'logits'"),
+    ('tuple', '2', 'a tuple of 0, 1'),
+    ('dataclass', '0', 'a Found of logits, name'),
+    ('one', '0', 'returns one array; leave the flag out'),
+  ],
+)
+def test_an_output_that_is_not_there_is_refused(form, output, message):
+  model = make('Several', output, form=form)
+  variables = init(own_models.unwrap(model))
+  with pytest.raises(InputError, match=f'--model_output={output}: .*{message}'):
+    apply(model, variables, train=False)
+
+
+def test_built_in_models_have_one_output():
+  with pytest.raises(InputError, match='is for models of your own; cnn returns'):
+    models.make('cnn', num_classes=3, model_output='0')
+
+
+def test_a_module_that_is_not_linen_is_not_adapted():
+  with pytest.raises(InputError, match='the model is a Twice, not a module of'):
+    models.adapt(own_calls.ready_made(3))
+
+
+@pytest.mark.parametrize('depth', [1, 2])
+def test_a_wrapper_lists_the_blocks_of_its_net(depth):
+  path = '/'.join(['net'] * depth)
+  model = make('wrapped', depth=depth)
+  assert_cuts(model, f'{path}/first', f'{path}/second')
+
+
+def test_a_wrapper_can_be_cut_where_a_glob_says():
+  model = make('wrapped')
+  assert not partition.list_splits(model, IMAGE, where='ne*')
+  deep = partition.list_splits(model, IMAGE, where='*/second/*')
+  assert tuple(deep) == tuple(
+    f'net/second/{name}' for name in ('Conv_0', 'BatchNorm_0', 'Dropout_0')
+  )
+
+
+def test_an_nnx_module_has_splits_and_draws_by_seed():
+  model = make('Twice')
+  assert_cuts(model, 'stem', 'units_0', 'units_1', 'dropout')
+  splits = partition.find_splits(model, IMAGE)
+  assert splits.left_out == {'twice': 'it is called more than once'}
+  deep = partition.list_splits(model, IMAGE, where='*/*')
+  assert tuple(deep) == tuple(
+    f'units_{i}/{n}' for i in (0, 1) for n in ('conv', 'norm')
+  )
+  names = ['units_0', 'prediction']
+  assert list(partition.list_modules(model, IMAGE, names).values()) == ['Unit', 'Twice']
+  variables = init(model)
+  assert set(variables['params']['units']) == {'0', '1'}
+  other = calls.init(model, jax.random.key(1), jnp.zeros((1, *IMAGE)))
+  kernels = [v['params']['stem']['kernel'] for v in (variables, other)]
+  assert (kernels[0] != kernels[1]).all()
+
+
+def test_an_nnx_module_trains_and_evaluates():
+  model = make('Twice')
+  variables = init(model)
+  first, again, other = (
+    apply(model, variables, train=True, key=jax.random.key(i)) for i in (0, 0, 1)
+  )
+  np.testing.assert_array_equal(first[0], again[0])
+  assert (first[0] != other[0]).any()
+  moved = first[1]['batch_stats']['units']['0']['norm']['mean']
+  assert (moved != variables['batch_stats']['units']['0']['norm']['mean']).any()
+  with pytest.raises(errors.InvalidRngError, match='default'):
+    model.apply(variables, images(), train=True, mutable=True)  # no key, no dropout
+  still = [apply(model, variables, train=False, key=jax.random.key(i)) for i in (0, 1)]
+  np.testing.assert_array_equal(*still)
+
+
+def test_the_bridge_computes_what_the_nnx_module_does():
+  model = make('Twice')
+  module = own_calls.ready_made(3)
+  module.eval()
+  variables = init(model)
+  params, stats = variables['params'], variables['batch_stats']
+  for i, unit in enumerate(module.units):
+    unit.conv.kernel[...] = params['units'][str(i)]['conv']['kernel']
+    unit.norm.mean[...] = stats['units'][str(i)]['norm']['mean']
+  for name in ('stem', 'twice', 'logits'):
+    getattr(module, name).kernel[...] = params[name]['kernel']
+  np.testing.assert_allclose(
+    apply(model, variables, train=False), module(images()), rtol=1e-5, atol=1e-6
+  )
+
+
+def test_a_child_in_a_transform_of_nnx_is_no_split():
+  assert_cuts(make('Remat'), 'stem')
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    (
+      'without_classes',
+      r'num_classes=3, which every factory must take, as in'
+      r' without_classes\(num_classes, width=8\); it takes width',
+    ),
+    ('instance', r'is a Plain, not a class or function .*instance\(num_classes\)'),
+    (
+      'ready_made',
+      r'let the factory take rngs, as in ready_made\(num_classes, \*, rngs',
+    ),
+    ('LIGHT', 'cannot be made with num_classes=3'),
+    ('IMAGE', 'cannot be imported'),
+  ],
+)
+def test_a_factory_that_cannot_be_used_is_told_what_is_expected(name, message):
+  with pytest.raises(InputError, match=message) as caught:
+    make(name)
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('name', 'end'),
+  [
+    ('own_pack.inner.Net', "; did you mean 'own_pack.inner:Net'?"),
+    ('own_pack.Net', "; did you mean 'own_pack:Net'?"),
+    ('own_pack.absent.Net', ''),
+    ('nowhere.Net', ''),
+    ('..', ''),
+  ],
+)
+def test_a_name_without_colon_gets_a_hint_and_imports_nothing(
+  name, end, tmp_path, monkeypatch
+):
+  package = tmp_path / 'own_pack'
+  package.mkdir()
+  for file in ('__init__.py', 'inner.py'):
+    (package / file).write_text('raise AssertionError("it was imported")')
+  monkeypatch.syspath_prepend(tmp_path)
+  with pytest.raises(InputError) as caught:
+    models.check_name(name)
+  assert str(caught.value).endswith(f'is package.module:factory{end}')
+  assert 'own_pack' not in sys.modules
