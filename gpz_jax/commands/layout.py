@@ -14,6 +14,8 @@ GROUPS = {
     'dataset',
     'data_dir',
     'image_size',
+    'channels',
+    'test_share',
     'model',
     'model_options',
     'target_weights',
@@ -22,6 +24,7 @@ GROUPS = {
   'The attack': (
     'attack',
     'splits',
+    'payload_bits',
     'aux_dataset',
     'decoder_epochs',
     'decoder_batch_size',
