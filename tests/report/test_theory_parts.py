@@ -8,6 +8,7 @@ from made_up import (
   ERRORS,
   SHARE,
   embed,
+  make_finished,
   make_row,
   make_rows,
   make_theory,
@@ -110,6 +111,17 @@ def test_one_seed_has_the_interval_it_was_measured_with():
   np.testing.assert_allclose(high, [1.0, 0.9, np.nan])
   without = theory_profile(make_theory([0.9]), Treatment(), 'radius_share', ('a',))
   assert np.isnan(interval(without)).all()
+
+
+def test_the_error_that_is_drawn_is_per_element(tmp_path):
+  theory = read(tmp_path, make_rows(ERRORS), make_finished(SHARE))
+  attack = along_splits.draw_splits(theory).axes[0]
+  assert attack.get_ylabel() == 'test MSE per element'
+  # the rows' error is a third of the one summed over three channels
+  np.testing.assert_allclose(attack.lines[0].get_ydata(), np.array(ERRORS) / 3)
+  # the ring is round c, which the vote by the published form names
+  ring = attack.lines[-1]
+  np.testing.assert_allclose(ring.get_ydata(), [ERRORS[2] / 3])
 
 
 @pytest.mark.parametrize(
