@@ -60,7 +60,7 @@ def test_its_cells_run_with_small_sizes(tmp_path):
   assert cells.count(SMALL) == 1
   text = run(tmp_path, cells)
   assert 'aux' in text
-  assert text.count(' done\n') == 4  # a row for each split
+  assert text.count(' done\n') == 5  # a row for each split
 
 
 @pytest.mark.slow
