@@ -10,7 +10,7 @@ from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study import tuning
-from gpz_jax.study.progress import Events, peak_gigabytes
+from gpz_jax.study.progress import Events, count, peak_gigabytes
 from gpz_jax.study.session import (
   Session,
   check_interrupted,
@@ -58,7 +58,8 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
     done = workdir.read_rows()
     missing = plan.missing(done)
     session.say(
-      f'{len(plan.lanes)} targets, {plan.total} attacks at {len(plan.splits)} splits of'
+      f'{count(len(plan.lanes), "target")}, {count(plan.total, "attack")} at'
+      f' {count(len(plan.splits), "split")} of'
       f' {config.model}; {len(done)} rows are there already'
     )
     if pictures.find_lost(workdir, done):
