@@ -16,6 +16,7 @@ os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
 
 import jax  # noqa: E402 the settings above must come first
 import pytest  # noqa: E402 as jax
+import wheels  # noqa: E402 as jax
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -37,3 +38,15 @@ def real_data_dir() -> str:
   if not (REAL_DATA / 'cifar10').is_dir():
     pytest.skip(f'no prepared CIFAR-10 under {REAL_DATA}')
   return str(REAL_DATA)
+
+
+@pytest.fixture(scope='session')
+def wheel(tmp_path_factory) -> pathlib.Path:
+  """The wheel of the sources as they are."""
+  return wheels.build(tmp_path_factory.mktemp('wheel'))
+
+
+@pytest.fixture(scope='session')
+def installed(wheel, tmp_path_factory) -> pathlib.Path:
+  """The folder of an environment's programs; only the wheel is installed there."""
+  return wheels.install(wheel, tmp_path_factory.mktemp('environment'))

@@ -6,58 +6,13 @@ Nothing is downloaded: the environment borrows the packages that the tests run w
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
-import sysconfig
 import tomllib
 import zipfile
 
 import pytest
+from wheels import ROOT, run
 
-ROOT = pathlib.Path(__file__).parents[1]
-PARTS = ('gpz_jax', 'experiments', 'pyproject.toml', 'README.md', 'LICENSE')
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
-
-
-def pip(*arguments):
-  done = subprocess.run(
-    [sys.executable, '-m', 'pip', '--disable-pip-version-check', *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory) -> pathlib.Path:
-  """A wheel of a copy of the sources, so that the build leaves nothing behind."""
-  folder = tmp_path_factory.mktemp('wheel')
-  ignored = shutil.ignore_patterns('__pycache__')
-  (folder / 'sources').mkdir()
-  for name in PARTS:
-    if (ROOT / name).is_dir():
-      shutil.copytree(ROOT / name, folder / 'sources' / name, ignore=ignored)
-    else:
-      shutil.copy(ROOT / name, folder / 'sources' / name)
-  options = ('--no-deps', '--no-index', '--no-build-isolation')
-  pip('wheel', *options, f'--wheel-dir={folder}', str(folder / 'sources'))
-  (path,) = folder.glob('*.whl')
-  return path
-
-
-@pytest.fixture(scope='module')
-def installed(wheel, tmp_path_factory) -> pathlib.Path:
-  """The folder of an environment's programs; only the wheel is installed there."""
-  folder = tmp_path_factory.mktemp('environment')
-  subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
-  programs = folder / 'bin'
-  pip(
-    f'--python={programs / "python"}', 'install', '--no-deps', '--no-index', str(wheel)
-  )
-  (packages,) = folder.glob('lib/python*/site-packages')
-  (packages / 'borrowed.pth').write_text(sysconfig.get_path('purelib') + '\n')
-  return programs
 
 
 @pytest.fixture
@@ -68,10 +23,6 @@ def elsewhere(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   monkeypatch.delenv('PYTHONPATH', raising=False)
   return tmp_path
-
-
-def run(*arguments):
-  return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
 
 def test_the_wheel_holds_types_settings_and_no_tests(wheel):

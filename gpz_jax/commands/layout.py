@@ -14,6 +14,8 @@ GROUPS = {
     'dataset',
     'data_dir',
     'image_size',
+    'channels',
+    'test_share',
     'model',
     'model_options',
     'model_output',
@@ -23,6 +25,7 @@ GROUPS = {
   'The attack': (
     'attack',
     'splits',
+    'payload_bits',
     'aux_dataset',
     'decoder_epochs',
     'decoder_batch_size',

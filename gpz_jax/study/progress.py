@@ -29,6 +29,11 @@ def format_seconds(seconds: float) -> str:
   return f'{minutes}m{rest:02d}s' if minutes else f'{rest}s'
 
 
+def count(number: int, noun: str) -> str:
+  """1, 'lane' -> '1 lane'; 2, 'lane' -> '2 lanes'."""
+  return f'{number} {noun}{"" if number == 1 else "s"}'
+
+
 def peak_gigabytes() -> float:
   """Peak resident memory of this process so far."""
   unit = 1 if sys.platform == 'darwin' else 1024  # bytes there, kilobytes elsewhere
@@ -73,19 +78,22 @@ class Progress:
   ) -> Iterator[Callable[[int, int, dict[str, np.ndarray]], None]]:
     """Gives a `Trainer.fit` callback that shows this phase; it may start over."""
     task = self._bar.add_task(name, total=None, status='')
-    began = last = time.monotonic()
+    last = time.monotonic()
+    begun: tuple[float, int] | None = None  # the first report: it waited for a compile
     before = 0
 
     def on_progress(done: int, total: int, values: dict[str, np.ndarray]) -> None:
-      nonlocal began, before, last
+      nonlocal begun, before, last
       del values
       now = time.monotonic()
-      if done < before:
-        began = last
+      if begun is None or done < before:
+        begun = (now, done)
       before = done
-      rate = done / max(now - began, 1e-9)
-      left = format_seconds((total - done) / max(rate, 1e-9))
-      status = f'{done}/{total} steps, {rate:.3g}/s, {left} left'
+      status = f'{done}/{total} steps'
+      if done > begun[1]:
+        rate = (done - begun[1]) / max(now - begun[0], 1e-9)
+        left = format_seconds((total - done) / rate)
+        status += f', {rate:.3g}/s, {left} left'
       self._bar.update(task, completed=done, total=total, status=status)
       if not self._console.is_terminal and now - last > PLAIN_SECONDS:
         last = now

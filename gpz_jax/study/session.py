@@ -67,35 +67,52 @@ def check_interrupted() -> None:
 def watched(config: StudyConfig, *, quiet: bool) -> Iterator[Progress]:
   """Within, progress is shown, signals are noted and JAX keeps what the config says.
 
+  What JAX keeps inside the workdir waits for `kept_by_jax`, because nothing is written
+  there before the study is planned.
+
   Args:
     config: Says where compiled programs and a trace are kept.
     quiet: Print nothing.
   """
   with contextlib.ExitStack() as stack:
     progress = stack.enter_context(Progress(quiet))
-    stack.enter_context(_kept_by_jax(config))
+    stack.enter_context(kept_by_jax(config, inside=False))
     stack.enter_context(interruption.handled())
     yield progress
 
 
 @contextlib.contextmanager
-def _kept_by_jax(config: StudyConfig) -> Iterator[None]:
-  """Keeps compiled programs, and a trace, where the config says."""
+def kept_by_jax(config: StudyConfig, *, inside: bool) -> Iterator[None]:
+  """Keeps compiled programs, and a trace, where the config says.
+
+  Args:
+    config: Names the folders.
+    inside: Whether this is about folders inside the workdir, or about the others.
+
+  Raises:
+    InputError: A folder cannot be made.
+  """
+  within = {str(path) for path in Workdir(config.workdir).list_kept(config)}
+  names = ('compile_cache', 'profile')
+  named = {name: getattr(config, name) for name in names if getattr(config, name)}
+  chosen = {
+    name: folder
+    for name, folder in named.items()
+    if (str(pathlib.Path(folder)) in within) == inside
+  }
+  for name, folder in chosen.items():
+    _make_folder(name, folder)
   with contextlib.ExitStack() as stack:
-    for name in ('compile_cache', 'profile'):
-      _make_folder(name, getattr(config, name))
-    if config.compile_cache:
+    if cache := chosen.get('compile_cache'):
       stack.callback(_cache_programs, *(jax.config.values[key] for key in _CACHE))
-      _cache_programs(config.compile_cache, 0.0)  # hundreds of small ones, 0.1 s each
-    if config.profile:
-      stack.enter_context(jax.profiler.trace(config.profile))
+      _cache_programs(cache, 0.0)  # hundreds of small ones, 0.1 s each
+    if trace := chosen.get('profile'):
+      stack.enter_context(jax.profiler.trace(trace))
     yield
 
 
-def _make_folder(name: str, folder: str | None) -> None:
+def _make_folder(name: str, folder: str) -> None:
   """Makes a folder now, because JAX would miss it only at the end."""
-  if not folder:
-    return
   try:
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
   except OSError as error:

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gpz_jax import atomic, checkpoints, filenames, results
-from gpz_jax.interruption import Interrupted
 from gpz_jax.models import choices
 from gpz_jax.study import fields, locking, pictures
 from gpz_jax.study.config import StudyConfig
@@ -96,6 +95,11 @@ class Workdir:
     made = [self.sample(row['lane_id'], row['split'], row['attack']) for row in rows]
     embedded = sorted(self.embeddings.glob('*.npy'))
     return {self.samples: [self.originals, *made], self.embeddings: embedded}
+
+  def list_kept(self, config: StudyConfig) -> list[pathlib.Path]:
+    """The folders in this one where JAX keeps programs or a trace, as named."""
+    named = [pathlib.Path(f) for f in (config.compile_cache, config.profile) if f]
+    return [p for p in named if p.resolve().is_relative_to(self.path.resolve())]
 
   def list_checkpoints(self) -> list[pathlib.Path]:
     """The folders that hold a finished step of a checkpoint."""
@@ -252,45 +256,6 @@ class Workdir:
   def check_unlocked(self) -> None:
     """Raises InputError, naming the process, where one is writing the folder."""
     locking.check_unlocked(self.path, self.lock)
-
-  @contextlib.contextmanager
-  def undone_where_it_fails(self, *, is_ours: bool) -> Iterator[None]:
-    """Removes what was written within if it fails before anything was trained.
-
-    A corrected command would otherwise find the folder of another study. In a folder
-    that a study was begun in before, a refusal leaves what identifies it as it was.
-    Enter it while the lock is held: nobody else's files are changed then.
-
-    Args:
-      is_ours: Whether this process made the folder.
-    """
-    was_begun = self.config.exists()
-    files = (self.config, self.flags, self.environment)
-    before = {file: file.read_bytes() for file in files if file.is_file()}
-    try:
-      yield
-    except Interrupted:
-      raise
-    except Exception as error:
-      if was_begun and isinstance(error, InputError):
-        for file, data in before.items():
-          file.write_bytes(data)
-      is_trained = self.list_checkpoints() or any(self.path.glob('*.jsonl'))
-      if not was_begun and not is_trained:
-        self._remove()
-        if is_ours and not any(self.path.iterdir()):
-          self.path.rmdir()
-      raise
-
-  def _remove(self) -> None:
-    """Removes the files of a study that has trained nothing."""
-    for file in self.config, self.flags, self.environment, self.ladder, self.tuned:
-      file.unlink(missing_ok=True)
-    made = self.samples, self.events, self.targets, self.decoders, self.embeddings
-    for folder in made:
-      shutil.rmtree(folder, ignore_errors=True)
-    self.tidy()
-    self.lock.unlink(missing_ok=True)
 
   def tidy(self) -> None:
     """Removes what only an unfinished study needs."""

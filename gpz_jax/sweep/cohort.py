@@ -14,7 +14,7 @@ from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome
 from gpz_jax.study.conditions import conditions
-from gpz_jax.study.progress import format_seconds
+from gpz_jax.study.progress import count, format_seconds
 from gpz_jax.study.session import Session
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import memory
@@ -115,7 +115,8 @@ class Cohort:
     seconds = time.monotonic() - began
     errors = ' '.join(f'{mse:.4f}' for mse in scores['test_mse'])
     self.session.say(
-      f'{self.name} {attack.text}: {len(lanes)} lanes in {format_seconds(seconds)};'
+      f'{self.name} {attack.text}: {count(len(lanes), "lane")} in'
+      f' {format_seconds(seconds)};'
       f' test MSE {errors}'
     )
     per_lane = {

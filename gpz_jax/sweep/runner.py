@@ -10,8 +10,14 @@ from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
 from gpz_jax.study import notes, tuning
 from gpz_jax.study import targets as study_targets
-from gpz_jax.study.progress import Events, peak_gigabytes
-from gpz_jax.study.session import Session, check_interrupted, watched
+from gpz_jax.study.progress import Events, count, peak_gigabytes
+from gpz_jax.study.session import (
+  Session,
+  check_interrupted,
+  kept_by_jax,
+  watched,
+)
+from gpz_jax.study.undoing import undone_where_it_fails
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import memory, pictures, theory
 from gpz_jax.sweep.ahead import Ahead, list_jobs
@@ -52,7 +58,8 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
     done = workdir.read_rows()
     missing = plan.missing(done)
     session.say(
-      f'{len(plan.lanes)} targets, {plan.total} attacks at {len(plan.splits)} splits of'
+      f'{count(len(plan.lanes), "target")}, {count(plan.total, "attack")} at'
+      f' {count(len(plan.splits), "split")} of'
       f' {config.model}; {len(done)} rows are there already'
     )
     if pictures.find_lost(workdir, done):
@@ -95,9 +102,11 @@ def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
     workdir = Workdir(config.workdir)
     is_ours = not workdir.path.exists()
     stack.enter_context(workdir.locked(progress.say))
-    stack.enter_context(workdir.undone_where_it_fails(is_ours=is_ours))
+    made = workdir.list_kept(config)
+    stack.enter_context(undone_where_it_fails(workdir, is_ours=is_ours, made=made))
     workdir.check(config)  # until now another process may have written it
     workdir.write_identity(config)
+    stack.enter_context(kept_by_jax(config, inside=True))
     events = Events(workdir.events)
     yield Session(plan, config.make_engine(), workdir, progress, events)
 

@@ -11,6 +11,7 @@ from gpz_jax.zone import rules
 from gpz_jax.zone.golden_zone import METRIC, check_metric, drop_doubtful, golden_zone
 from gpz_jax.zone.rows import check_together, order_splits, without_prediction
 from gpz_jax.zone.voters import Voter, attack_voter, finished, probe_voters
+from gpz_jax.zone.votes import WORDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Agreement:
 
   def sentence(self) -> str:
     """The finding in one sentence."""
+    name = WORDS[self.voter].capitalize()
     if not self.compared:
-      text = f'{self.voter}: no lane in which both it and the attack name a split'
+      text = f'{name} and the attack never both name a split'
     else:
       text = (
-        f"{self.voter}: the attack's split in {self.exact:.0%} of {self.compared} "
-        f'lanes (chance {self.chance_exact:.0%}), at most one split off in '
+        f"{name} names the attack's split in {self.exact:.0%} of {self.compared} lanes "
+        f'(chance {self.chance_exact:.0%}), and one at most one split off in '
         f'{self.near:.0%} (chance {self.chance_near:.0%})'
       )
     if self.no_zone:

@@ -8,10 +8,13 @@ from gpz_jax.types import Treatment
 
 WORDS = {
   'attack': 'the attack',
+  'radius': 'the radius',
+  'radius_per_dim': 'the radius a dimension',
   'radius_share': 'the radius share',
   'entropy': 'the entropy bound',
 }
-VOTERS = tuple(WORDS)  # These are compared: one for each kind of evidence.
+# These are compared: one for each kind of evidence.
+VOTERS = ('attack', 'radius_share', 'entropy')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,29 +1,9 @@
-"""Every refusal of a sweep leaves its workdir as it was: absent, empty or begun."""
+"""What cannot be planned leaves the workdir as it was: absent, empty or begun."""
 
-import fcntl
-import json
-import pathlib
-
-import made_up
-import numpy as np
 import pytest
-from PIL import Image
+from refused import begin, make_config, refuse, tree
 
-from gpz_jax import results, sweep
-from gpz_jax.commands.sweep import parse_config
-from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
-
-BASE = {
-  'image_size': 16,
-  'model': 'tiny:Branched',
-  'splits': 'stem',
-  'alphas': '0',
-  'target_epochs': 1,
-  'target_batch_size': 8,
-  'decoder_epochs': 1,
-  'decoder_batch_size': 8,
-}
 
 # What no config can hold: refused before the workdir is looked at.
 VALUES = {
@@ -156,81 +136,6 @@ PLANS = {
 }
 
 
-def write_images(root: pathlib.Path, count: int, labels='ab', size=16) -> None:
-  rng = np.random.default_rng(0)
-  for i in range(count):
-    for subset in ('train', 'test'):
-      folder = root / subset / labels[i % len(labels)]
-      folder.mkdir(parents=True, exist_ok=True)
-      pixels = rng.integers(0, 255, (size, size, 3), np.uint8)
-      Image.fromarray(pixels).save(folder / f'{i}.png')
-
-
-@pytest.fixture(scope='module')
-def places(tmp_path_factory) -> dict[str, pathlib.Path]:
-  """What flags name, by the word for it in braces."""
-  root = tmp_path_factory.mktemp('places')
-  names = ('images', 'one_label', 'few', 'broken', 'sizes', 'empty', 'other', 'same')
-  found = {name: root / name for name in names}
-  found['empty'].mkdir()
-  write_images(found['images'], 40, size=10)
-  write_images(found['one_label'], 20, labels='a')
-  write_images(found['few'], 2)
-  write_images(found['broken'], 20)
-  (found['broken'] / 'train' / 'a' / '0.png').write_bytes(b'no image')
-  write_images(found['sizes'], 20)
-  write_images(found['sizes'], 4, size=20)
-  for name, changes in (('other', {'target_epochs': 7}), ('same', {})):
-    found[name].mkdir()
-    Workdir(found[name]).write_identity(make_config(found, found[name], **changes))
-  found['weights'] = root / 'w.safetensors'
-  numpy = pytest.importorskip('safetensors.numpy')
-  numpy.save_file({'a': np.ones(3, np.float32)}, found['weights'])
-  return found
-
-
-def make_config(places, workdir, **changes) -> sweep.SweepConfig:
-  """The config of a command line, which may be refused."""
-  values = {'dataset': 'folder:{images}', 'workdir': workdir} | BASE | changes
-  words = {f'{{{name}}}': str(path) for name, path in places.items()}
-  arguments = []
-  for name, value in values.items():
-    text = str(value)
-    for word, path in words.items():
-      text = text.replace(word, path)
-    if text or name != 'image_size':
-      arguments.append(f'--{name}={text}')
-  return parse_config(arguments)
-
-
-def tree(folder: pathlib.Path) -> dict[str, bytes | None]:
-  """Every name in a folder, with the bytes of files; the lock names its last holder."""
-  return {
-    str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-    for path in folder.rglob('*')
-    if path.name != 'lock'
-  }
-
-
-def begin(config: sweep.SweepConfig) -> None:
-  """What a sweep has left that finished; its numbers are made up."""
-  workdir = Workdir(config.workdir)
-  workdir.path.mkdir()
-  workdir.write_identity(config)
-  rows = made_up.make_rows([0.01, 0.02])
-  workdir.append_rows(rows)
-  results.write_parquet(workdir.table(), rows)
-  workdir.save_data({}, np.zeros((2, 8, 8, 3), np.uint8))
-  (workdir.report).mkdir()
-  (workdir.report / 'index.html').write_text('a page')
-
-
-def refuse(config) -> str:
-  with pytest.raises(InputError) as caught:
-    sweep.run(config, quiet=True)
-  return str(caught.value)
-
-
 @pytest.mark.parametrize('name', VALUES)
 def test_a_value_that_is_not_allowed_leaves_everything(name, places, tmp_path):
   begin(make_config(places, tmp_path / 'run'))
@@ -264,63 +169,4 @@ def test_what_cannot_be_planned_leaves_the_workdir_as_it_was(
   begin(begun)
   before = tree(tmp_path)
   assert message in refuse(begun)
-  assert tree(tmp_path) == before
-
-
-def other(workdir):
-  values = json.loads((workdir / 'config.json').read_text())
-  (workdir / 'config.json').write_text(json.dumps(values | {'alphas': [0.2]}))
-
-
-HARMS = {
-  'another sweep': (other, 'holds another sweep: alphas'),
-  'config': (lambda w: (w / 'config.json').write_text('{'), 'cannot read'),
-  'no config': (lambda w: (w / 'config.json').unlink(), 'but no config.json'),
-  'newer': (
-    lambda w: (w / 'config.json').write_text('{"new": 1}'),
-    'which this version of gpz_jax does not know',
-  ),
-  'rows': (lambda w: (w / 'results.jsonl').write_text('x\n'), 'is damaged'),
-  'ladder': (lambda w: (w / 'ladder.json').write_text('[]'), 'ladder.json'),
-}
-
-
-@pytest.mark.parametrize('harm', HARMS)
-def test_a_workdir_that_cannot_be_continued_stays_as_it_is(harm, places, tmp_path):
-  config = make_config(places, tmp_path / 'run')
-  begin(config)
-  HARMS[harm][0](tmp_path / 'run')
-  before = tree(tmp_path)
-  assert HARMS[harm][1] in refuse(config)
-  assert tree(tmp_path) == before
-
-
-def test_a_workdir_that_is_a_file_or_locked_stays_as_it_is(places, tmp_path):
-  (tmp_path / 'file').write_text('a file')
-  assert 'is not a folder' in refuse(make_config(places, tmp_path / 'file'))
-  config = make_config(places, tmp_path / 'run')
-  begin(config)
-  before = tree(tmp_path)
-  with (tmp_path / 'run' / 'lock').open('w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    assert 'is being written by' in refuse(config)
-  assert tree(tmp_path) == before
-
-
-def test_targets_that_are_damaged_leave_the_workdir_as_it_was(
-  places, tmp_path, monkeypatch
-):
-  """What is only known when the targets are read is refused after files are written."""
-  monkeypatch.setattr('gpz_jax.study.targets.restore', lambda *arguments: None)
-  monkeypatch.setattr(
-    'gpz_jax.study.plan.checkpoints.read_meta',
-    lambda folder: {'lanes': lanes} if 'same' in str(folder) else None,
-  )
-  config = make_config(places, tmp_path / 'run', targets_from='{same}')
-  lanes = [lane.lane_id for lane in config.list_lanes()]
-  assert 'its targets are damaged' in refuse(config)
-  assert tree(tmp_path) == {}
-  begin(make_config(places, tmp_path / 'run', note='as it was'))
-  before = tree(tmp_path)
-  assert 'its targets are damaged' in refuse(config)
   assert tree(tmp_path) == before

@@ -68,7 +68,7 @@ def test_the_recommendation_its_alternatives_and_the_votes(workdir):
   assert 'alpha 0.3: the zone begins at c by the attack and the radius share: they' in (
     done.stdout
   )
-  assert "radius_share: the attack's split in 100% of 4 lanes" in done.stdout
+  assert "The radius share names the attack's split in 100% of 4 lanes" in done.stdout
 
 
 def test_a_flag_replaces_the_limit_of_the_config(workdir):

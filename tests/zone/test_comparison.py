@@ -37,8 +37,8 @@ def test_exact_and_within_one_split(lanes):
   # of the candidates b to e one is c, and three are b, c or d
   assert (found.chance_exact, found.chance_near) == (0.25, 0.75)
   assert found.sentence() == (
-    "radius_share: the attack's split in 50% of 4 lanes (chance 25%), at most one "
-    'split off in 75% (chance 75%).'
+    "The radius share names the attack's split in 50% of 4 lanes (chance 25%), and one "
+    'at most one split off in 75% (chance 75%).'
   )
 
 
@@ -47,7 +47,7 @@ def test_a_quantity_that_was_not_measured_is_compared_nowhere(lanes):
   assert found.compared == 0
   assert math.isnan(found.exact)
   assert not found.is_measured
-  assert 'no lane in which both' in found.sentence()
+  assert 'and the attack never both name a split' in found.sentence()
 
 
 def test_lanes_without_a_zone_or_a_drop_are_counted_apart(lanes):

@@ -18,7 +18,13 @@ from gpz_jax.report.figures import (
   label_splits,
 )
 from gpz_jax.report.styles import MUTED, STYLE, legend_handles, treatment_styles
-from gpz_jax.report.theory.findings import ATTACK, ENTROPY_VOTE, Theory, interval
+from gpz_jax.report.theory.findings import (
+  ATTACK,
+  ATTACK_SHOWN,
+  ENTROPY_VOTE,
+  Theory,
+  interval,
+)
 from gpz_jax.results import most_smoothed
 from gpz_jax.zone import Vote
 from gpz_jax.zone.profiles import Profile
@@ -102,10 +108,12 @@ def compare_shallow(theory: Theory) -> str:
 
 
 def _draw_attack(axes: Axes, theory: Theory, room: Room) -> None:
-  _draw_vote(axes, theory, ATTACK, 'attack', room)
+  _draw_vote(axes, theory, ATTACK_SHOWN, 'attack', room)
   axes.set_title('Attack: error of the strongest')
-  axes.set_ylabel('test MSE, summed over channels')
-  if np.isfinite([theory.profile(ATTACK, t).mean() for t in theory.treatments]).any():
+  axes.set_ylabel('test MSE per element')
+  if np.isfinite(
+    [theory.profile(ATTACK_SHOWN, t).mean() for t in theory.treatments]
+  ).any():
     axes.set_yscale('log')
   axes.legend(handles=legend_handles(theory.treatments), frameon=False, loc='best')
 

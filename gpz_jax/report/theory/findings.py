@@ -23,9 +23,10 @@ from gpz_jax.zone.profiles import (
 from gpz_jax.zone.rows import order_splits, without_prediction
 from gpz_jax.zone.voters import finished
 
-# Names for `Theory.profile` that are no quantities of rows: the error of the attack,
-# and the difference of bounds that the entropy vote looks at.
-ATTACK, ENTROPY_VOTE = METRIC, 'entropy_vote'
+# Names for `Theory.profile` that are no quantities of rows: the error of the attack as
+# it is voted on and as it is shown, which is per element, and the difference of bounds
+# that the entropy vote looks at.
+ATTACK, ATTACK_SHOWN, ENTROPY_VOTE = METRIC, 'test_mse', 'entropy_vote'
 RESAMPLES = 1000
 
 
@@ -69,9 +70,9 @@ class Theory:
     return sorted({row['seed'] for row in [*self.finished, *self.followed]})
 
   def profile(self, name: str, treatment: Treatment) -> Profile:
-    """A quantity of the finished targets over the splits; also ATTACK, ENTROPY_VOTE."""
-    if name == ATTACK:
-      return attack_profile(self.rows, treatment, METRIC, self.splits)
+    """A quantity of the finished targets over the splits, or one of the names above."""
+    if name in (ATTACK, ATTACK_SHOWN):
+      return attack_profile(self.rows, treatment, name, self.splits)
     if name == ENTROPY_VOTE:
       return entropy_profile(self.finished, treatment, self.splits)
     rows = self._by_quantity.get(name, [])
