@@ -11,7 +11,7 @@ def draw_wall(picture: Canvas, view: View) -> None:
   """What is behind the person: a gradient, and things out of focus."""
   scene, box = view.scene, canvas.WHOLE
   axis = (np.arange(canvas.SIDE, dtype=np.float32) + 0.5) / canvas.HALF - 1
-  x, y = axis[None] + 0 * axis[:, None], axis[:, None] + 0 * axis[None]
+  x, y = axis[None], axis[:, None]
   draw = [float(number) for number in scene.pattern]
   down = canvas.unit(0.5 + 0.5 * y + 0.3 * draw[0] * x)
   upper, lower = (canvas.as_planes(colour) for colour in scene.wall)
@@ -33,19 +33,18 @@ def draw_clothes(picture: Canvas, view: View) -> None:
   person, scene = view.person, view.scene
   box = view.body(-1.2, 1.2, 0.4)
   x, y = view.x[:, box[1]], view.y[box[0]]
-  x, y = x + 0 * y, y + 0 * x
   top, neck = 0.66, person.neck
   body = canvas.ellipse(x, y, (0, top + 0.62), (person.build, 0.62))
   square = canvas.edge(body)
   hole_y = top - 0.06
   if scene.collar == 1:  # a V
-    hole = np.minimum(neck + 0.06 - np.abs(x) - 0.62 * (y - hole_y), 0.5 + 0 * y)
+    hole = np.minimum(neck + 0.06 - np.abs(x) - 0.62 * (y - hole_y), 0.5)
   elif scene.collar == 3:  # up to the chin
-    hole = -1.0 + 0 * y
+    hole = np.full_like(y, -1.0)
   else:
     hole = canvas.ellipse(x, y, (0, hole_y), (neck + 0.07, 0.16))
   across = x / person.build
-  shade = lit(scene, (0.8 * across, -0.35 + 0 * y, 0.75))
+  shade = lit(scene, (0.8 * across, -0.35, 0.75))
   folds = 1.0 - 0.1 * canvas.step(canvas.wave(x * 1.7 + 0.3 * y), 0.2, 1.0)
   colour = canvas.as_planes(scene.cloth[0]) * (shade * folds)
   picture.paint(box, square * (1.0 - edge(hole)), colour)

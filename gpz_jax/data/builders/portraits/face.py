@@ -28,7 +28,7 @@ def draw_ears(picture: Canvas, view: View) -> None:
   for side in (-1, 1):
     hidden = max(0.0, side * scene.yaw)
     u = side * (person.width + 0.015 - 0.22 * hidden)
-    v = 0.04 - 0.5 * scene.pitch * 0.3
+    v = 0.04 - 0.15 * scene.pitch
     box = view.part(u - 0.14, u + 0.14, v - 0.24, v + 0.24)
     a, b = view.u[box], view.v[box]
     lean = a - side * 0.12 * (v - b)
@@ -111,7 +111,7 @@ def _draw_colouring(picture: Canvas, view: View) -> None:
     picture.paint(near, 0.34 * person.blush * cheek, red * (0.35 + person.skin))
   brown = person.skin * [0.62, 0.5, 0.42]
   if person.freckles:
-    for across, down, size in person.spots:
+    for across, down, size in person.spots.tolist():
       s0, t0 = (2 * across - 1) * 0.32, tip - 0.12 + 0.2 * down
       near = view.around(s0, t0, 0.05)
       spot = bump(view.s[near], view.t[near], (s0, t0), (0.016 + 0.014 * size,) * 2)

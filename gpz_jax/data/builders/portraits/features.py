@@ -38,9 +38,7 @@ def _draw_eye(picture: Canvas, view: View, side: int) -> None:
   lower = np.minimum(0.005 - np.abs(bottom), side_room)
   picture.paint(box, 0.4 * edge(lower), 0.5 * person.skin)
   fold = np.minimum(0.006 - np.abs(top - 0.035 - 0.02 * person.lid), side_room - 0.01)
-  picture.paint(
-    box, 0.5 * person.lid * edge(-np.abs(fold) * 0 + fold), 0.45 * person.skin
-  )
+  picture.paint(box, 0.5 * person.lid * edge(fold), 0.45 * person.skin)
 
 
 def _draw_iris(picture: Canvas, view: View, box, inside, at, opened: float) -> None:
@@ -123,7 +121,7 @@ def draw_mouth(picture: Canvas, view: View) -> None:
   arch = np.maximum(1.0 - along * along, 0.0)
   line = t - level - 0.085 * scene.smile * (arch - 0.5)
   gap = 0.075 * scene.mouth_open * arch
-  bow = 1.0 - 0.45 * canvas.bump(s, 0 * s, (0, 0), (0.06, 1))
+  bow = 1.0 - 0.45 * canvas.bump(s, 0.0, (0, 0), (0.06, 1))
   upper = np.minimum(line + person.lip_upper * arch * bow + 0.3 * gap, -line)
   lower = np.minimum(line, gap + person.lip_lower * arch - line)
   ends = (1.0 - np.abs(along)) * half
@@ -138,5 +136,5 @@ def draw_mouth(picture: Canvas, view: View) -> None:
     teeth = np.minimum(np.minimum(line + 0.25 * gap, 0.42 * gap - line), ends - 0.02)
     picture.paint(box, edge(teeth), np.array([0.95, 0.94, 0.9]))
   seam = np.minimum(0.009 - np.abs(line), ends + 0.015)
-  closed = 1.0 - canvas.unit(0.0 * s + 3 * scene.mouth_open)
+  closed = max(0.0, 1 - 3 * scene.mouth_open)
   picture.paint(box, edge(seam) * (0.25 + 0.65 * closed), 0.3 * person.lips)

@@ -87,7 +87,7 @@ def _mass(view: View, box: canvas.Box) -> np.ndarray:
   u, v = view.u[box], view.v[box]
   if style == 'mohawk':
     teeth = 0.05 * canvas.wave(canvas.turn(u, v) * 5)
-    comb = np.minimum(0.12 + 0.06 * (v + 1) - np.abs(u), 0.3 + 0.1 + teeth * 0 - 0.0)
+    comb = 0.12 + 0.06 * (v + 1) - np.abs(u)
     return canvas.outline(view.head(box, 0.26 + teeth)) * edge(comb)
   if style == 'spikes':
     teeth = np.abs(canvas.wave(canvas.turn(u, v) * 4.5)) * step(-v, 0.1, 0.35)
@@ -135,7 +135,7 @@ def _hairline(view: View, box: canvas.Box) -> np.ndarray:
   if style == 'tonsure':
     return -0.95 * person.crown + step(far, 0.7, 0.86) * 1.05
   if style == 'mohawk':
-    return top + 0 * s
+    return np.full_like(s, top)
   if style == 'bob':
     fringe = person.eye_level - person.eye_height - 0.1
     fringe = fringe + 0.02 * canvas.wave(s * 3)
@@ -156,7 +156,7 @@ def _hairline(view: View, box: canvas.Box) -> np.ndarray:
     return line + 0.08 + 0.02 * canvas.wave(s * 4)
   if style == 'spikes':
     return line + 0.05 * canvas.wave(s * 3.5)
-  recede = 0.1 * canvas.bump(far, 0 * far, (0.5, 0), (0.3, 1))
+  recede = 0.1 * canvas.bump(far, 0.0, (0.5, 0), (0.3, 1))
   return line - recede * (1.0 if style in _SHORT else 0.4)
 
 
@@ -177,7 +177,7 @@ def _texture(view: View, box: canvas.Box) -> np.ndarray:
     share = place - index
     table = person.strands.astype(np.float32)
     strand = table[index % 64] * (1 - share) + table[(index + 1) % 64] * share
-  shine = canvas.bump(b, 0 * b, (-0.52 + 0.08 * strand, 0), (0.26, 1))
+  shine = canvas.bump(b, 0.0, (-0.52 + 0.08 * strand, 0), (0.26, 1))
   shine = shine * step(c, 0.1, 0.6)
   light = lit(view.scene, (a, b, c))
   return light * (0.95 + 0.17 * strand) + 0.32 * view.scene.diffuse * shine

@@ -73,6 +73,12 @@ def spell(options: Options) -> str:
   return '_'.join(parts)
 
 
+def role(name: str) -> str | None:
+  """The role that `portraits/<config>` has; None for the name of other data."""
+  base_name, _, config = name.partition('/')
+  return parse(config).role if base_name == 'portraits' and config else None
+
+
 def _amplitudes(config: str, parts: list[str]) -> scenes.Amplitudes:
   """The amplitudes: one word for all of them first, then single ones."""
   common = parts.pop(0) if parts and parts[0] in scenes.LEVELS else 'default'

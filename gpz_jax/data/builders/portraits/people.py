@@ -93,7 +93,7 @@ _IRISES = (
   (136, 162, 180),
 )
 _FRAMES = ((28, 28, 32), (110, 60, 34), (176, 40, 44), (190, 160, 90), (50, 80, 150))
-_STYLES = {  # how common each is: of people who may have a beard, and of others
+STYLES = {  # how common each is: of people who may have a beard, and of others
   'bald': (6, 0),
   'tonsure': (5, 0),
   'buzz': (8, 1),
@@ -111,7 +111,7 @@ _STYLES = {  # how common each is: of people who may have a beard, and of others
   'tails': (0, 7),
   'mohawk': (2, 2),
 }
-_BEARDS = {
+BEARDS = {
   'none': 36,
   'stubble': 14,
   'moustache': 12,
@@ -119,7 +119,7 @@ _BEARDS = {
   'full': 20,
   'long': 6,
 }
-_GLASSES = {'none': 70, 'round': 12, 'square': 12, 'wide': 6}
+GLASSES = {'none': 70, 'round': 12, 'square': 12, 'wide': 6}
 
 
 class _Draws:
@@ -237,7 +237,7 @@ def _hair(draws: _Draws, male: bool, tone: float) -> dict:
   name = draws.pick(common)
   colour = draws.near(_HAIRS[name][0], 0.16)
   natural = _HAIRS[name if name not in _DYED else 'brown'][0]
-  style = draws.pick({name: both[not male] for name, both in _STYLES.items()})
+  style = draws.pick({name: both[not male] for name, both in STYLES.items()})
   return {
     'hair': colour,
     'beard_colour': draws.near(natural, 0.25),
@@ -260,8 +260,8 @@ def _extras(draws: _Draws, male: bool, tone: float) -> dict:
     'freckles': strength if freckled and tone < 0.75 else 0.0,
     'spots': spots,
     'mole': mole if draws.chance(0.18) else None,
-    'beard': draws.pick(_BEARDS) if male else 'none',
-    'glasses': draws.pick(_GLASSES),
+    'beard': draws.pick(BEARDS) if male else 'none',
+    'glasses': draws.pick(GLASSES),
     'frame': draws.near(_FRAMES[int(draws.between(0, len(_FRAMES)))], 0.1),
     'earrings': draws.chance(0.05 if male else 0.35),
   }

@@ -100,8 +100,8 @@ class View:
     u = u - 0.16 * yaw * low * low + 0.1 * yaw * high * high
     half = (person.width + grow) * (1.0 - person.taper * low * low)
     a, b = (u / half) * (u / half), low * low + high * high
-    square = np.where(v > 0, person.square, 0.4)
-    level = 1.0 - a - b + square * square * a * b
+    square = np.where(v > 0, np.float32(person.square**2), np.float32(0.16))
+    level = 1.0 - a - b + square * a * b
     return np.minimum(level, 1.0 - np.maximum(a, b))  # it would rise again far away
 
 
