@@ -23,6 +23,7 @@ from gpz_jax.data import images, sources
 from gpz_jax.data.builders import (
   facescrub,
   kuzushiji49,
+  portraits,
   published,
   shapes,
   stock,
@@ -38,8 +39,8 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'dataset',
     None,
-    'The dataset: shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters,'
-    ' facescrub, celeb_a, or any TFDS name or name/config.',
+    'The dataset: shapes, portraits, cifar10, mnist, kmnist, kuzushiji49,'
+    ' emnist/letters, facescrub, celeb_a, or any TFDS name or name/config.',
   )
   flags.DEFINE_string(
     'data_dir',
@@ -74,6 +75,8 @@ def prepare(name: str, data_dir: pathlib.Path, manual_dir: str | None) -> pathli
     return there
   if base_name == 'shapes':
     return shapes.ensure_prepared(config, data_dir)
+  if base_name == 'portraits':
+    return portraits.ensure_prepared(config, data_dir)
   if base_name in _BY_HAND:
     return _prepare_by_hand(name, data_dir, manual_dir)
   if manual_dir and base_name in stock.READERS:

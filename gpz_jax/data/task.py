@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from gpz_jax import types
 from gpz_jax.data import cache, exclusions, images, sizes, sources, subsets
+from gpz_jax.data.builders import portraits
 
 _SAME_PEOPLE = {'facescrub', 'celeb_a'}  # their identities overlap
 _PARTS = ('train', 'val', 'test', 'aux')
@@ -169,9 +170,17 @@ def _check_aux(
       f'aux_dataset {other.name!r} is the dataset itself; leave it out to take aux '
       'from a share of its train subset that the target never sees'
     )
-  if {source.name, other.name} == _SAME_PEOPLE and not exclude:
+  if exclude:
+    return
+  if {source.name, other.name} == _SAME_PEOPLE:
     logging.getLogger(__name__).warning(
       'facescrub and celeb_a show some of the same people; list them in aux_exclude'
+    )
+  role, other_role = portraits.role(source.name), portraits.role(other.name)
+  if role and role == other_role:
+    logging.getLogger(__name__).warning(
+      '%s and %s show the same people; take one private and one public config',
+      *(source.name, other.name),
     )
 
 

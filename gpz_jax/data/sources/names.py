@@ -11,13 +11,14 @@ import tensorflow_datasets as tfds
 
 from gpz_jax import types
 from gpz_jax.data import builders
-from gpz_jax.data.builders import kuzushiji49, shapes
+from gpz_jax.data.builders import kuzushiji49, portraits, shapes
 from gpz_jax.data.sources import base, folder, prepared, rendered
 
 FOLDER_PREFIX = 'folder:'
 _KNOWN = (
   'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a, '
-  'a folder as ./PATH, /PATH or folder:PATH, and any TFDS name with image and label'
+  'portraits, a folder as ./PATH, /PATH or folder:PATH, and any TFDS name with image '
+  'and label'
 )
 _FORM = r'\w+(/\w[\w.+-]*)?'  # of a TFDS name
 
@@ -35,10 +36,11 @@ def find(
   test_share: float | None = None,
   is_aux: bool = False,
 ) -> base.Source:
-  """The source of a dataset; `shapes` is rendered where it is not prepared.
+  """The source of a dataset; `shapes` and `portraits` need no preparation.
 
   Args:
-    name: `shapes`, `shapes/<classes>_<variance>`, a prepared TFDS dataset with `image`
+    name: `shapes`, `shapes/<classes>_<variance>`, `portraits`, `portraits/<config>` as
+      `builders.portraits.options` reads it, a prepared TFDS dataset with `image`
       and `label` (`cifar10`, `kuzushiji49`, `kuzushiji49/official`), or `folder:PATH`,
       see `folder`. The path of a folder that is there will do where no dataset is
       called like it. `emnist/...` is read upright, and `emnist/letters` has 26 classes.
@@ -72,11 +74,11 @@ def _find_named(name: str, data_dir: pathlib.Path) -> base.Source:
   try:
     version = prepared.version_folder(data_dir, name)
   except types.InputError:
-    if base_name != 'shapes':
+    if base_name not in builders.DRAWN:
       raise
     version = None  # it needs no folder
-  if version is None and base_name == 'shapes':
-    return rendered.open_source(config)
+  if version is None and base_name in builders.DRAWN:
+    return rendered.open_source(base_name, config)
   if version is None:
     raise missing(name, data_dir)
   return prepared.open_source(name, version)
@@ -103,6 +105,9 @@ def canonical_name(name: str) -> str:
         f'dataset {base_name!r} has no config {config!r}; known: '
         f'{", ".join(kuzushiji49.CONFIGS)}'
       )
+    return f'{base_name}/{config}'
+  if base_name == 'portraits':
+    config = portraits.spell(portraits.parse(config or portraits.DEFAULT_CONFIG))
     return f'{base_name}/{config}'
   if base_name != 'shapes':
     return name

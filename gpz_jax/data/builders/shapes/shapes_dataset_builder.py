@@ -65,6 +65,17 @@ def read_config(config: str) -> tuple[list[str], render.Variance]:
   return list(kinds.KINDS)[: int(count)], render.VARIANCES[variance]
 
 
+def class_names(config: str) -> list[str]:
+  """The names of the kinds."""
+  return read_config(config)[0]
+
+
+def num_examples(config: str) -> dict[str, int]:
+  """How many examples each subset has, whatever the config."""
+  del config
+  return dict(NUM_EXAMPLES)
+
+
 def make_examples(
   config: str, subset: str, index: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
