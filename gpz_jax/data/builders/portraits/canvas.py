@@ -90,8 +90,8 @@ def slopes(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return down, right
 
 
-def bump(u, v, centre: tuple[float, float], reach: tuple[float, float]) -> np.ndarray:
-  """A soft hill: 1 at its centre, 0 from an ellipse on."""
+def bump(u, v, centre: tuple, reach: tuple[float, float]) -> np.ndarray:
+  """A soft hill: 1 at its centre, which may differ by pixel, 0 from an ellipse on."""
   a, b = (u - centre[0]) / reach[0], (v - centre[1]) / reach[1]
   rest = np.maximum(1.0 - a * a - b * b, 0.0)
   return rest * rest

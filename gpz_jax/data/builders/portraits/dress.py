@@ -21,7 +21,8 @@ def draw_wall(picture: Canvas, view: View) -> None:
     0.3 + 0.2 * draw[1] - np.abs(x - draw[2]), 0.7 - np.abs(y - draw[3])
   )
   picture.paint(box, strength * edge(panel, 0.05), scene.wall[1][::-1])
-  disc = canvas.ellipse(x, y, (draw[4], draw[5] - 0.3), (0.35 + 0.2 * draw[6],) * 2)
+  radius = 0.35 + 0.2 * draw[6]
+  disc = canvas.ellipse(x, y, (draw[4], draw[5] - 0.3), (radius, radius))
   picture.paint(box, strength * edge(disc, 0.12), scene.wall[0][[1, 2, 0]] * 0.9)
   if draw[7] > 0.3:
     stripes = canvas.wave(x * (1.5 + draw[8]) + y * draw[9])

@@ -87,7 +87,7 @@ def _amplitudes(config: str, parts: list[str]) -> scenes.Amplitudes:
   for part in parts:
     name, _, level = part.partition('-')
     if name not in levels or level not in scenes.LEVELS:
-      hint = types.did_you_mean(name, levels) if level in scenes.LEVELS else ''
+      hint = types.did_you_mean(name, scenes.NAMES) if level in scenes.LEVELS else ''
       raise _refused(config, f'{part!r} is no amplitude{hint}'.rstrip(';'))
     if name in given:
       raise _refused(config, f'{name} is given twice')

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -134,7 +135,7 @@ class _Draws:
   def chance(self, share: float) -> bool:
     return float(self.rng.random()) < share
 
-  def pick(self, weights: dict[str, float]) -> str:
+  def pick(self, weights: Mapping[str, float]) -> str:
     rest = float(self.rng.random()) * sum(weights.values())
     for name, weight in weights.items():
       rest -= weight

@@ -85,12 +85,12 @@ class View:
     right, left = (x + self.scene.shift[0] + _MIDDLE[0] for x in (right, left))
     return _span(top + self.scene.shift[1] + _MIDDLE[1], 1.0), _span(left, right)
 
-  def head(self, box: canvas.Box, grow: float = 0.0) -> np.ndarray:
+  def head(self, box: canvas.Box, grow: np.ndarray | float = 0.0) -> np.ndarray:
     """A level that is positive within the outline of the head.
 
     Args:
       box: The part of the canvas.
-      grow: By how much the outline is wider, in units.
+      grow: By how much the outline is wider, in units; [h, w] if it differs.
     """
     person, yaw = self.person, math.sin(self.scene.yaw)
     u, v = self.u[box], self.v[box]
