@@ -194,9 +194,6 @@ def test_a_sweep_too_small_to_learn_recommends_nothing(desk, small):
     assert 'Cut at' not in said
 
 
-@pytest.mark.xfail(
-  strict=True, reason='deterministic= instead of train= is point B.4, not merged yet'
-)
 def test_a_resnet_of_their_own_on_oblong_grey_images(desk):
   text = desk('gpz-sweep', *TINY, '--model=own_net:ResNet', '--workdir=runs/own')
   assert 'grey images of 48x32' in text

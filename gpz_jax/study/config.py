@@ -39,8 +39,8 @@ class StudyConfig:
   )
   dataset: str = field(
     'shapes',
-    'Dataset of the targets: shapes, cifar10, mnist, the name of any prepared TFDS'
-    ' dataset, or a folder of images as ./PATH, /PATH or folder:PATH.',
+    'Dataset of the targets: shapes, portraits, cifar10, mnist, the name of any'
+    ' prepared TFDS dataset, or a folder of images as ./PATH, /PATH or folder:PATH.',
     'targets',
   )
   data_dir: str | None = field(
