@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gpz_jax import partition
+from gpz_jax import defences, partition
 from gpz_jax.means import Mean
 from gpz_jax.models import calls, skips
 from gpz_jax.training import augment
@@ -96,7 +96,8 @@ def train(
 
   Args:
     model: The classifier. Where skips of a lane are not intact, it is what
-      `skips.carry` gives. Alpha and the factors are traced: all lanes are one program.
+      `skips.carry` gives; where a defence adds layers, what `defences.wrap` gives.
+      Alpha, factors and weights are traced: all lanes are one program.
     task: The data.
     lanes: The treatment and the seed of each target.
     recipe: How to train.
@@ -114,14 +115,17 @@ def train(
   """
   engine = engine.resolve()
   texts = [lane.treatment.skips for lane in lanes]
+  names = [lane.treatment.defence for lane in lanes]
+  defended = defences.prepare(model, task.image_shape, names)
   objective = Objective(
     model=model,
     sample_shape=task.image_shape,
-    loss=_make_loss(model, recipe, task.num_classes, convention, engine),
+    loss=_make_loss(model, recipe, task.num_classes, convention, engine, defended),
     evaluation=make_evaluation(_classify(model, engine), len(task.val)),
     plateau_on='nll',
     select_on='error',
     eligible=_is_eligible,
+    restrict=defended.freeze if defended.freezes else None,
   )
   trainer = Trainer(objective, recipe, engine)
   shared = jax.device_put(
@@ -131,7 +135,9 @@ def train(
     }
   )
   states, history = trainer.fit(
-    stack_lanes(lanes) | skips.lane_arrays(model, texts, recipe.epochs),
+    stack_lanes(lanes)
+    | skips.lane_arrays(model, texts, recipe.epochs)
+    | defended.lane_arrays(names),
     shared,
     num_examples=len(task.train),
     order_seed=order_seed,
@@ -217,7 +223,12 @@ def capture(
 
 
 def _make_loss(
-  model, recipe: Recipe, num_classes: int, convention: Convention, engine: Engine
+  model,
+  recipe: Recipe,
+  num_classes: int,
+  convention: Convention,
+  engine: Engine,
+  defended: defences.Training = defences.Training(),
 ):
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
@@ -231,7 +242,7 @@ def _make_loss(
 
     def apply(rngs):
       return engine.apply(
-        model, variables, image, train=True, mutable=['batch_stats'], rngs=rngs
+        model, variables, image, train=True, rngs=rngs, **defended.options
       )
 
     logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
@@ -239,7 +250,17 @@ def _make_loss(
     soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
     changed = {name: variables[name] for name in (skips.COLLECTION,) if name in lane}
-    return Mean.of(losses, batch.mask).compute(), {**changed, **updated}
+    updated = dict(updated)
+    value = defended.add_penalty(
+      Mean.of(losses, batch.mask).compute(),
+      lane,
+      updated,
+      images=image,
+      labels=labels[batch.index],
+      mask=batch.mask,
+      logits=logits,
+    )
+    return value, {**changed, **updated}
 
   return loss
 

@@ -139,6 +139,7 @@ class Trainer:
         Batch(order[i], masks[i]),
         learning_rate,
         progress,
+        self.objective.restrict,
       )
       return state, total.merge(loss)
 
