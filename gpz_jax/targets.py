@@ -11,13 +11,14 @@ import numpy as np
 import optax
 
 from gpz_jax import defences, partition
+from gpz_jax.data import epoch_order
 from gpz_jax.means import Mean
 from gpz_jax.models import calls, skips
 from gpz_jax.training import augment
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import HELD_OUT, Evaluation, Evaluator, Means
-from gpz_jax.training.loop import OnProgress, Trainer
+from gpz_jax.training.loop import MakeOrder, OnProgress, Trainer
 from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
@@ -30,6 +31,7 @@ from gpz_jax.vocabulary import Convention
 # (Struppek et al. 2024: epochs 50 to 75 of 100; without it the target trains badly).
 NEGATIVE_ALPHA_RAMP = (0.5, 0.75)
 EVAL_BATCH = 128
+_UNDEFENDED = defences.Training()
 
 
 class Targets(NamedTuple):
@@ -91,6 +93,7 @@ def train(
   on_progress: OnProgress = lambda done, total, values: None,
   snapshots: Snapshots | None = None,
   each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
+  make_order: MakeOrder = epoch_order,
 ) -> tuple[Targets, History]:
   """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
 
@@ -107,6 +110,7 @@ def train(
     on_progress: Called after each segment, see `Trainer.fit`.
     snapshots: Where snapshots are kept, see `Trainer.fit`.
     each_epoch: Called after each epoch, see `Trainer.fit`.
+    make_order: Makes the batches of an epoch, see `Trainer.fit`.
 
   Returns:
     The targets [L] and the history of loss, nll and error. Each target is that of its
@@ -144,6 +148,7 @@ def train(
     on_progress=on_progress,
     snapshots=snapshots,
     each_epoch=each_epoch,
+    make_order=make_order,
   )
   return Targets(states.best, states.train.is_finite), history
 
@@ -228,7 +233,7 @@ def _make_loss(
   num_classes: int,
   convention: Convention,
   engine: Engine,
-  defended: defences.Training = defences.Training(),
+  defended: defences.Training = _UNDEFENDED,
 ):
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo

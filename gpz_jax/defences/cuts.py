@@ -1,4 +1,4 @@
-"""What leaves the device at a split of a defended target, and what the cloud makes of it.
+"""What leaves the device at a split of a defended target, and what the cloud answers.
 
 Only `Defence.send` acts here. A defence acts in use and not in training, so that what
 it is given are trained variables.

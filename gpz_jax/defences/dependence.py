@@ -155,9 +155,8 @@ def _flatten(features: jax.Array) -> jax.Array:
 
 def _squared_distances(features: jax.Array) -> jax.Array:
   """[m, D] -> [m, m], at least 0 and exactly 0 on the diagonal."""
-  features = features - features.mean(
-    axis=0, keepdims=True
-  )  # shorter vectors cancel less
+  # Shorter vectors cancel less.
+  features = features - features.mean(axis=0, keepdims=True)
   products = features @ features.T
   squares = jnp.diagonal(products)
   distances = squares[:, None] + squares[None] - 2 * products

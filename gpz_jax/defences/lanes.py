@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from gpz_jax import splits
 from gpz_jax.defences import specs
 from gpz_jax.defences.protocol import Defence, Step, bind, select
+from gpz_jax.models import calls
 from gpz_jax.types import InputError
 
 # One entry of the lanes' arrays, with an array for each form.
@@ -180,7 +181,7 @@ def count_trained(
     text: The defence.
   """
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), image)
+  variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), image)
   sizes = {
     name: sum(leaf.size for leaf in jax.tree.leaves(tree))
     for name, tree in variables['params'].items()
