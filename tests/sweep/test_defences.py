@@ -111,7 +111,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_sweep_compares_skips_and_defences(finished):
-  found, config = finished
+  found, _ = finished
   rows = found.rows
   assert len(rows) == 2 * 4 * 2
   assert {row['status'] for row in rows} == {'done'}
