@@ -75,7 +75,7 @@ class VIB(Defence):
       for field in dataclasses.fields(model)
       if field.init and field.name not in ('parent', 'name')
     }
-    return _subclass(type(model))(**fields, bottleneck=(last, self.size))
+    return _subclass(type(model))(**fields, narrowed=(last, self.size))
 
 
 def split_statistics(statistics: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -104,13 +104,13 @@ def _subclass(cls: type[nn.Module]) -> type[nn.Module]:
   """The class of a model with a bottleneck: it keeps its fields and its splits."""
 
   class Bottlenecked(cls):
-    """The model with a bottleneck in front of the module `bottleneck[0]`."""
+    """The model with a bottleneck in front of the module `narrowed[0]`."""
 
-    bottleneck: tuple[str, int] = ('logits', 0)
+    narrowed: tuple[str, int] = ('logits', 0)
 
     @nn.compact
     def __call__(self, *args, **kwargs):
-      last, size = self.bottleneck
+      last, size = self.narrowed
       narrow = Bottleneck(size, name=NAME)
 
       def insert(call, given, options, context):

@@ -28,6 +28,7 @@ TEXTS = (
   'noise',
 )
 IMAGE = (16, 16, 3)
+pytestmark = pytest.mark.usefixtures('optimized')  # bits are those that users have
 
 
 def make():

@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from gpz_jax import defences, models, partition
-from gpz_jax.attacks.activation import interception
+from gpz_jax.attacks.activation import interception, optimisation
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.defences import cuts
 from gpz_jax.types import Lane, Treatment
@@ -70,6 +70,23 @@ def test_the_attacker_sees_what_is_sent(model):
   undefended = [AttackLane(1, Lane('cnn', 'tiny', Treatment(), 0), 'conv_2')]
   bare = interception.intercept(model, variables, undefended, IMAGES)
   np.testing.assert_array_equal(elsewhere, bare[0])
+
+
+def test_a_search_goes_through_what_is_sent(model):
+  variables = tiny.random_variables(model, jnp.zeros((1, 16, 16, 3)), (1,))
+  lanes = [
+    AttackLane(0, Lane('cnn', 'tiny', Treatment(defence=text), 0), 'conv_1')
+    for text in ('none', 'noise:sigma=0:clip=0.5')
+  ]
+  sent = interception.intercept(model, variables, lanes, IMAGES[:2])
+  edges = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=0), variables)
+  found = optimisation.reconstruct(
+    model, edges, lanes, sent, (16, 16, 3), optimisation.Search(steps=2, tv=0)
+  )
+  # The error of a search that clips too cannot exceed the square of two norms.
+  assert (
+    found.errors[1].max() <= (2 * 0.5) ** 2 / sent[0, 0].size < found.errors[0].min()
+  )
 
 
 def test_the_cloud_goes_on_from_what_is_sent(model):
