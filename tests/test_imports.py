@@ -16,6 +16,7 @@ FLOORS = (
   'filenames',
   'own',
   'option_text',
+  'skip_text',
   'interruption',
   'jaxpr_costs',
   'metrics',
