@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gpz_jax import partition, skip_text
+from gpz_jax import defences, partition, skip_text
+from gpz_jax.data import epoch_order
 from gpz_jax.means import Mean
 from gpz_jax.models import calls, skips
 from gpz_jax.training import augment, batch_norm
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import HELD_OUT, Evaluation, Evaluator, Means
-from gpz_jax.training.loop import OnProgress, Trainer
+from gpz_jax.training.loop import MakeOrder, OnProgress, Trainer
 from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
@@ -31,6 +32,7 @@ from gpz_jax.vocabulary import Convention
 # (Struppek et al. 2024: epochs 50 to 75 of 100; without it the target trains badly).
 NEGATIVE_ALPHA_RAMP = (0.5, 0.75)
 EVAL_BATCH = 128
+_UNDEFENDED = defences.Training()
 
 
 class Targets(NamedTuple):
@@ -93,12 +95,14 @@ def train(
   on_progress: OnProgress = lambda done, total, values: None,
   snapshots: Snapshots | None = None,
   each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
+  make_order: MakeOrder = epoch_order,
 ) -> tuple[Targets, History]:
   """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
 
   Args:
     model: The classifier. Where skips of a lane are not intact, it is what
-      `skips.carry` gives. Alpha and the factors are traced: all lanes are one program.
+      `skips.carry` gives; where a defence adds layers, what `defences.wrap` gives.
+      Alpha, factors and weights are traced: all lanes are one program.
     task: The data.
     lanes: The treatment and the seed of each target.
     recipe: How to train.
@@ -110,6 +114,7 @@ def train(
     on_progress: Called after each segment, see `Trainer.fit`.
     snapshots: Where snapshots are kept, see `Trainer.fit`.
     each_epoch: Called after each epoch, see `Trainer.fit`.
+    make_order: Makes the batches of an epoch, see `Trainer.fit`.
 
   Returns:
     The targets [L] and the history of loss, nll and error. Each target is that of its
@@ -118,14 +123,17 @@ def train(
   """
   engine = engine.resolve()
   texts = [lane.treatment.skips for lane in lanes]
+  names = [lane.treatment.defence for lane in lanes]
+  defended = defences.prepare(model, task.image_shape, names)
   objective = Objective(
     model=model,
     sample_shape=task.image_shape,
-    loss=_make_loss(model, recipe, task.num_classes, convention, engine),
+    loss=_make_loss(model, recipe, task.num_classes, convention, engine, defended),
     evaluation=make_evaluation(_classify(model, engine), len(task.val)),
     plateau_on='nll',
     select_on='error',
     eligible=_is_eligible,
+    restrict=defended.freeze if defended.freezes else None,
   )
   trainer = Trainer(objective, recipe, engine)
   shared = jax.device_put(
@@ -135,13 +143,16 @@ def train(
     }
   )
   states, history = trainer.fit(
-    stack_lanes(lanes) | skips.lane_arrays(model, texts, recipe.epochs),
+    stack_lanes(lanes)
+    | skips.lane_arrays(model, texts, recipe.epochs)
+    | defended.lane_arrays(names),
     shared,
     num_examples=len(task.train),
     order_seed=order_seed,
     on_progress=on_progress,
     snapshots=snapshots,
     each_epoch=each_epoch,
+    make_order=make_order,
   )
   found = Targets(states.best, states.train.is_finite)
   if bn_refresh:
@@ -247,7 +258,12 @@ def capture(
 
 
 def _make_loss(
-  model, recipe: Recipe, num_classes: int, convention: Convention, engine: Engine
+  model,
+  recipe: Recipe,
+  num_classes: int,
+  convention: Convention,
+  engine: Engine,
+  defended: defences.Training = _UNDEFENDED,
 ):
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
@@ -266,7 +282,7 @@ def _make_loss(
 
     def apply(rngs):
       return engine.apply(
-        model, variables, image, train=True, mutable=['batch_stats'], rngs=rngs
+        model, variables, image, train=True, rngs=rngs, **defended.options
       )
 
     logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
@@ -274,7 +290,17 @@ def _make_loss(
     soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
     changed = {name: variables[name] for name in (skips.COLLECTION,) if name in lane}
-    return Mean.of(losses, batch.mask).compute(), {**changed, **updated}
+    updated = dict(updated)
+    value = defended.add_penalty(
+      Mean.of(losses, batch.mask).compute(),
+      lane,
+      updated,
+      images=image,
+      labels=labels[batch.index],
+      mask=batch.mask,
+      logits=logits,
+    )
+    return value, {**changed, **updated}
 
   return loss
 

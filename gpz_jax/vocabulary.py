@@ -28,6 +28,9 @@ OWN_MODEL = 'default'  # the recipe of package.module:factory
 # attacks.activation.specs
 ATTACKS = ('inversion', 'rmle', 'query_free')
 
+# defences.specs
+DEFENCES = ('none', 'bido', 'vib', 'tl', 'noise', 'dropout')
+
 # targets: conventions of smoothed labels
 Convention = Literal['standard', 'code', 'table1']
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)

@@ -7,14 +7,14 @@ read its flags and answer --help without waiting for them.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-  from gpz_jax.data.order import epoch_order, eval_order
+  from gpz_jax.data.order import balanced_order, epoch_order, eval_order
   from gpz_jax.data.task import load
 
-__all__ = ['epoch_order', 'eval_order', 'load']
+__all__ = ['balanced_order', 'epoch_order', 'eval_order', 'load']
 
 
 def __getattr__(name: str) -> Any:
-  if name in ('epoch_order', 'eval_order'):
+  if name in ('balanced_order', 'epoch_order', 'eval_order'):
     from gpz_jax.data import order as home
   elif name == 'load':
     from gpz_jax.data import task as home

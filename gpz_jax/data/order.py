@@ -1,6 +1,10 @@
 """The order in which examples are taken: whole batches, every example exactly once."""
 
+import re
+
 import numpy as np
+
+from gpz_jax.types import InputError
 
 
 def epoch_order(
@@ -26,6 +30,74 @@ def epoch_order(
   _check(num_examples, batch_size)
   rng = np.random.default_rng([seed, epoch])
   return _batches(rng.permutation(num_examples), batch_size)
+
+
+def balanced_order(
+  labels: np.ndarray,
+  per_class: int,
+  seed: int,
+  epoch: int,
+  num_examples: int,
+  batch_size: int,
+) -> tuple[np.ndarray, np.ndarray]:
+  """The batches of one training epoch with `per_class` examples of each class in it.
+
+  There are as many batches as in `epoch_order`. Within an epoch, classes are drawn
+  equally often up to one batch, and so are the examples of a class up to one draw. A
+  class with fewer examples than `per_class` gives some of them twice.
+
+  Args:
+    labels: [N] int, the class of each example.
+    per_class: Number of examples that a class gives to a batch, >= 1.
+    seed: Seed of the run, >= 0.
+    epoch: Number of the epoch, >= 0.
+    num_examples: Number N of examples, >= 1.
+    batch_size: Number B of examples in a batch, a multiple of `per_class`.
+
+  Returns:
+    index [S, B] int32 into the subset and mask [S, B] float32 of ones.
+
+  Raises:
+    ValueError: A number is out of range, or there are fewer classes than in a batch.
+  """
+  _check(num_examples, batch_size)
+  classes = np.unique(labels)
+  in_batch, rest = divmod(batch_size, per_class)
+  if len(labels) != num_examples or rest or in_batch > len(classes):
+    raise ValueError(
+      f'batches of {in_batch} classes, {per_class} examples each, cannot be drawn from'
+      f' {num_examples} examples with {len(labels)} labels of {len(classes)} classes'
+    )
+  rng = np.random.default_rng([seed, epoch])
+  members = [rng.permutation(np.flatnonzero(labels == c)) for c in classes]
+  used = np.zeros(len(classes), int)  # how often each class was in a batch
+  index = []
+  for _ in range(-(-num_examples // batch_size)):
+    order = rng.permutation(len(classes))
+    chosen = order[np.argsort(used[order], kind='stable')[:in_batch]]
+    for i in chosen:
+      start = used[i] * per_class
+      places = np.arange(start, start + per_class) % len(members[i])
+      index.append(members[i][places])
+    used[chosen] += 1
+  index = np.concatenate(index).reshape(-1, batch_size).astype(np.int32)
+  return index, np.ones(index.shape, np.float32)
+
+
+def parse_batches(text: str) -> tuple[int, int]:
+  """The classes in a batch and the examples of each: '16x4' -> (16, 4).
+
+  Raises:
+    InputError: The text is none.
+  """
+  match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
+  classes, examples = map(int, match.groups()) if match else (0, 0)
+  if classes < 1 or examples < 1 or not 2 <= classes * examples <= 2**16:
+    raise InputError(
+      f'--batches={text} is not allowed; give classes x examples, as in 16x4, of'
+      ' 2 to 65,536 examples'
+    )
+  return classes, examples
 
 
 def eval_order(num_examples: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,8 +28,8 @@ COLUMNS = (
   Column('payload_bits', int, 'bits of each number sent; below 16 it is quantised'),
   Column('payload_bytes', int, 'bytes sent for one image, at payload_bits'),
   Column('payload_bytes_float16', int, 'bytes sent for one image in float16'),
-  Column('target_accuracy', float, 'accuracy of the target on the test subset'),
-  Column('target_val_accuracy', float, 'accuracy of the target on the val subset'),
+  Column('target_accuracy', float, 'accuracy on the test subset, from what is sent'),
+  Column('target_val_accuracy', float, 'accuracy on the val subset, from what is sent'),
   Column(
     'chance_accuracy', float, 'test accuracy up to which a target may be guessing'
   ),

@@ -73,14 +73,17 @@ def seed_values(
     rows: Rows of one sweep.
     column: A column with numbers.
     treatment: The treatment of the cell.
-    split: The split of the cell, where diverged rows are left out. None takes the row
-      of any split, for values of the target.
+    split: The split of the cell, where diverged rows are left out. None takes the
+      largest value of any split, for values of the target, which differ only in the
+      accuracy of one whose defence changes what is sent.
   """
   values = {}
   for row in rows:
     if split not in (None, row['split']) or Treatment.of(row) != treatment:
       continue
-    if split is None or row['status'] == 'done':
+    if split is None:
+      values[row['seed']] = max(row[column], values.get(row['seed'], row[column]))
+    elif row['status'] == 'done':
       values[row['seed']] = row[column]
   return [values[seed] for seed in sorted(values) if math.isfinite(values[seed])]
 

@@ -6,14 +6,16 @@ from the fields below. A study adds fields of its own in a subclass.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gpz_jax import skip_text, vocabulary
+from gpz_jax.data import order
 from gpz_jax.study import fields
 from gpz_jax.study.fields import COUNT, SEED, SHARE, Range, field
+from gpz_jax.study.model_options import parse_model_options
 from gpz_jax.training.recipe import TARGET_RECIPES, Recipe
-from gpz_jax.types import Lane, Treatment, literal_or_word
+from gpz_jax.types import Lane, Treatment
 
 if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
   from gpz_jax.training.engine import Engine
@@ -131,6 +133,14 @@ class StudyConfig:
     'rows',
     is_set=True,
   )
+  defence: tuple[str, ...] = field(
+    ('none',),
+    f'Defences of the targets: {", ".join(vocabulary.DEFENCES)}, or'
+    ' package.module:factory. Each may have options, as in'
+    ' bido:measure=hsic:lx=0.05:ly=0.5 or noise:sigma=0.1:clip=1.',
+    'rows',
+    is_set=True,
+  )
   seeds: tuple[int, ...] = field(
     (0,),
     'Seeds of the targets and of the attacks on them.',
@@ -156,6 +166,11 @@ class StudyConfig:
   )
   target_batch_size: int | None = field(
     None, 'Batch size of the targets.', 'targets', range=BATCH
+  )
+  batches: str | None = field(
+    None,
+    'Class-balanced batches of the targets: classes x images of each, as in 16x4.',
+    'targets',
   )
   target_learning_rate: float | None = field(
     None, 'Learning rate of the targets.', 'targets', range=LEARNING_RATE
@@ -243,10 +258,17 @@ class StudyConfig:
 
   def _write_alike(self) -> None:
     """Writes treatments in one way, so that equal ones have equal lanes and rows."""
-    written = tuple(map(skip_text.canonical, self.skips))
-    if len(set(written)) != len(written):
-      fields.refuse('skips', ','.join(self.skips), 'no two that are the same')
-    object.__setattr__(self, 'skips', written)
+    writers = {'skips': skip_text.canonical}
+    if self.defence != ('none',):
+      from gpz_jax import defences
+
+      writers['defence'] = defences.canonical
+    for name, write in writers.items():
+      texts = getattr(self, name)
+      written = tuple(map(write, texts))
+      if len(set(written)) != len(written):
+        fields.refuse(name, ','.join(texts), 'no two that are the same')
+      object.__setattr__(self, name, written)
 
   def _check_together(self) -> None:
     """Raises InputError where values that are allowed alone do not go together."""
@@ -256,10 +278,14 @@ class StudyConfig:
     if not self.workdir:
       fields.refuse('workdir', self.workdir, 'the path of a folder')
     lanes.resolve(self.strategy)
+    if self.batches is not None:
+      order.parse_batches(self.batches)
     models.check_name(self.model)
     self.parse_model_options()
     if self.channels == 2:
       fields.refuse('channels', self.channels, '1 (grey) or 3 (colour)')
+    if self.batches is not None and self.target_batch_size is not None:
+      fields.refuse('batches', self.batches, 'that or --target_batch_size, not both')
     if self.tune and self.conv != 'auto':
       fields.refuse('conv', self.conv, 'auto, or --notune')
     if self.expect_accuracy is not None and not self.target_weights:
@@ -305,7 +331,11 @@ class StudyConfig:
       TARGET_RECIPES[self.recipe_name()],
       **{name: value for name, value in given.items() if value is not None},
     )
-    return self.override_recipe(recipe, 'target')
+    recipe = self.override_recipe(recipe, 'target')
+    if self.batches is None:
+      return recipe
+    size = math.prod(order.parse_batches(self.batches))
+    return dataclasses.replace(recipe, batch_size=size)
 
   def override_recipe(self, recipe: Recipe, kind: str) -> Recipe:
     """A recipe with the values of the fields `{kind}_epochs` and so on that are set."""
@@ -318,7 +348,7 @@ class StudyConfig:
   def list_lanes(self) -> tuple[Lane, ...]:
     """The lanes of the targets: every treatment with every seed."""
     treatments = itertools.starmap(
-      Treatment, itertools.product(self.alphas, self.skips)
+      Treatment, itertools.product(self.alphas, self.skips, self.defence)
     )
     return tuple(
       Lane(self.model, self.dataset, treatment, seed)
@@ -328,22 +358,3 @@ class StudyConfig:
   def parse_model_options(self) -> dict[str, Any]:
     """The options of the model as values: width=0.25 -> {'width': 0.25}."""
     return parse_model_options(self.model_options)
-
-
-def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
-  """('width=0.25', 'head=compact') -> {'width': 0.25, 'head': 'compact'}.
-
-  Raises:
-    InputError: An entry is not KEY=VALUE, or its key is not the user's to set.
-  """
-  parsed = {}
-  for option in options:
-    key, equals, value = option.partition('=')
-    if not (key and equals and value) or key in ('name', 'num_classes', 'parent'):
-      fields.refuse(
-        'model_options', option, 'KEY=VALUE of the model, such as width=0.25'
-      )
-    if key == 'skips':
-      fields.refuse('model_options', option, f'--skips={value}')
-    parsed[key] = literal_or_word(value)
-  return parsed

@@ -14,7 +14,7 @@ import numpy as np
 from gpz_jax import checkpoints, data, models, results, skip_text
 from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import calls, own_models, skips
-from gpz_jax.study import fields, weights
+from gpz_jax.study import defended, fields, weights
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
 from gpz_jax.study.serialization import first_difference
 from gpz_jax.study.workdir import Workdir
@@ -111,6 +111,7 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
   options = {**given, **imported.inferred.options}
   model = models.make(config.model, **sizes, **options)
   model = treat(model, config, is_imported=imported.state_dict is not None)
+  model = defended.defend(model, config, task)
   _check_model(config, model, task)
   return StudyPlan(
     config=config,

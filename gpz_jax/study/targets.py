@@ -13,7 +13,7 @@ import gpz_jax
 from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.models import skips
-from gpz_jax.study import conditions, kept_epochs
+from gpz_jax.study import conditions, defended, kept_epochs
 from gpz_jax.study.plan import StudyPlan, has_targets
 from gpz_jax.study.progress import format_seconds, name_run
 from gpz_jax.study.session import Session
@@ -133,6 +133,8 @@ def _train(
     session.workdir.epochs, plan.lanes, plan.config.keep_checkpoints, recipe.epochs
   )
   session.say(f"targets train by the recipe '{name}': {recipe.sentence()}")
+  for line in defended.list_notes(plan.model, plan.config, plan.task):
+    session.say(line)
   with session.progress.phase('targets') as phase:
 
     def on_progress(done, total, values):
@@ -155,6 +157,7 @@ def _train(
       on_progress=on_progress,
       snapshots=snapshots,
       each_epoch=end_epoch,
+      make_order=defended.choose_order(plan.config, plan.task),
     )
   jax.block_until_ready(targets)
   session.events.write('target', [name_run(lane) for lane in plan.lanes], history)

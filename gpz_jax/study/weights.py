@@ -52,7 +52,7 @@ def read(config: StudyConfig, task: Task) -> Weights:
   if len(config.list_lanes()) != 1:
     raise InputError(
       f'--target_weights={config.target_weights} is one target; give one value each for'
-      ' --alphas (what it was trained with), --skips and --seeds'
+      ' --alphas (what it was trained with), --skips, --defence and --seeds'
     )
   state_dict = interop.load_state_dict(config.target_weights)
   given = config.parse_model_options()

@@ -17,7 +17,7 @@ from gpz_jax.study.conditions import conditions
 from gpz_jax.study.progress import count, format_seconds
 from gpz_jax.study.session import Session
 from gpz_jax.sweep import attack as attack_lib
-from gpz_jax.sweep import memory
+from gpz_jax.sweep import cut_quality, memory
 from gpz_jax.sweep.ahead import Ahead, Job
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training.snapshots import History
@@ -176,8 +176,7 @@ class Cohort:
       'split_index': list(self.plan.shapes).index(attack_lane.split),
       **self.plan.costs[lane.treatment.skips][attack_lane.split],
       'split_module': self.plan.modules[attack_lane.split],
-      'target_accuracy': quality['test'][target],
-      'target_val_accuracy': quality['val'][target],
+      **cut_quality.columns(quality, target, attack_lane.split),
       'status': 'done' if is_done else 'diverged',
       'lane_id': lane.lane_id,
     }

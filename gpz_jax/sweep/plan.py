@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax import partition, results, skip_text, theory
+from gpz_jax import defences, partition, results, skip_text, theory
 from gpz_jax.attacks.activation import specs
 from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
 from gpz_jax.attacks.activation.protocol import Attack
@@ -93,6 +93,7 @@ def make_plan(config: SweepConfig) -> Plan:
   )
   _check_sizes(study, config)
   splits = _list_splits(study, config)
+  _check_theory(config)
   if not all(attack.reads_prediction for attack in attacks):
     _drop_false_cuts(splits, study)
     if config.theory:
@@ -130,6 +131,16 @@ def _costs(study: StudyPlan, text: str, splits: tuple[str, ...]):
     splits,
     payload_bits=study.config.payload_bits,
   )
+
+
+def _check_theory(config: SweepConfig) -> None:
+  """Refuses to measure activations that are not what is sent."""
+  changing = [text for text in config.defence if defences.parse(text).sends]
+  if config.theory and changing:
+    raise InputError(
+      f"--theory measures activations as the model computes them, and '{changing[0]}'"
+      ' changes what is sent; leave one out'
+    )
 
 
 def _check_sizes(study: StudyPlan, config: SweepConfig) -> None:

@@ -20,6 +20,7 @@ from gpz_jax.study.session import Session
 from gpz_jax.study.verify import TOLERANCE, Rescored
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import attack as attack_lib
+from gpz_jax.sweep import cut_quality
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Plan, make_plan
 from gpz_jax.sweep.workloads import list_workloads
@@ -70,16 +71,14 @@ def rescore(
       yield 'targets/ has no intact checkpoint'
       return
     quality = study_targets.measure_quality(session, targets)
+    quality |= cut_quality.measure(session, targets)
     found: dict[pathlib.Path, list[dict[str, Any]]] = {}
     for row in chosen:
       folder, i = places[results.row_key(row)]
       if folder not in found:
         found[folder] = _score(session, targets, folder)
       target = _find_target(plan, row['lane_id'])
-      now = found[folder][i] | {
-        'target_accuracy': quality['test'][target],
-        'target_val_accuracy': quality['val'][target],
-      }
+      now = found[folder][i] | cut_quality.columns(quality, target, row['split'])
       tolerance = _tolerance(workdir, engine, row)
       rescored.done += 1
       rescored.inexact += tolerance > 0

@@ -19,7 +19,7 @@ from gpz_jax.study.session import (
 )
 from gpz_jax.study.undoing import undone_where_it_fails
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.sweep import memory, pictures, theory
+from gpz_jax.sweep import cut_quality, memory, pictures, theory
 from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES
 from gpz_jax.sweep.cohort import Cohort
@@ -129,6 +129,7 @@ def _fill_in(session: Session[Plan], missing: Missing) -> None:
     targets, session = study_targets.obtain(session, theory.follow(session))
     quality = study_targets.measure_quality(session, targets)
     study_targets.check_quality(session, quality)
+    quality |= cut_quality.measure(session, targets)
     workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
     ladder = scores.make_ladder(plan.task)
     workdir.save_data(ladder, plan.task.test.image[:NUM_SAMPLES])

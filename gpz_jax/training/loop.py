@@ -37,6 +37,8 @@ from gpz_jax.training.streaming import STREAMED, Stream
 
 # (steps done, steps in all, the epoch's values at its end and {} before)
 OnProgress = Callable[[int, int, Values], None]
+# (seed, epoch, number of examples, batch size) -> index and mask [S, B]
+MakeOrder = Callable[[int, int, int, int], tuple[np.ndarray, np.ndarray]]
 
 
 class Trainer:
@@ -141,6 +143,7 @@ class Trainer:
         Batch(order[i], masks[i]),
         learning_rate,
         progress,
+        self.objective.restrict,
       )
       return state, total.merge(loss)
 
@@ -177,6 +180,7 @@ class Trainer:
     on_progress: OnProgress = lambda done, total, values: None,
     snapshots: Snapshots | None = None,
     each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
+    make_order: MakeOrder = epoch_order,
   ) -> tuple[FitState, History]:
     """Trains all lanes to the end of the recipe's epochs, from a snapshot if any.
 
@@ -189,6 +193,8 @@ class Trainer:
         {}; at the end of an epoch with its values [L] instead of {}.
       snapshots: Where snapshots are kept; without it, nothing can be resumed.
       each_epoch: Called after each epoch with its number, from 1, and the states.
+      make_order: Makes the batches of an epoch; `data.epoch_order` takes each example
+        once.
 
     Returns:
       The final states [L] and the values of every epoch, name -> [epochs, L].
@@ -204,7 +210,7 @@ class Trainer:
     for epoch in range(running.epoch, epochs):
       # The last batch is filled with examples that its mask leaves out of the loss: all
       # steps then have one shape, and batch statistics see real images only.
-      order, masks = epoch_order(order_seed, epoch, num_examples, batch_size)
+      order, masks = make_order(order_seed, epoch, num_examples, batch_size)
       steps, progress = len(order), np.float32((epoch + 1) / epochs)
       for bounds in segmenter.segments(running.step, steps):
         self._run_segment(running, stream.segment(order, masks, bounds), progress)

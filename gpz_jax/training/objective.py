@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -30,6 +31,8 @@ class Objective:
     select_on: The name of the mean that chooses the best epoch; lower is better.
     eligible: Whether an epoch may be chosen: the lane's arrays and the progress [] at
       its end give a [] bool.
+    restrict: What a step may do to the parameters: the lane's arrays and the updates
+      give the updates that are made. None makes all of them.
   """
 
   model: nn.Module
@@ -39,3 +42,4 @@ class Objective:
   plateau_on: str
   select_on: str
   eligible: Callable[[LaneArrays, jax.Array], jax.Array] = _always
+  restrict: Callable[[LaneArrays, Any], Any] | None = None

@@ -1,5 +1,6 @@
 """One training step, written for one lane, and what its loss is given."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import chex
@@ -74,6 +75,7 @@ def train_step(
   batch: Batch,
   learning_rate: jax.Array,
   progress: jax.Array,
+  restrict: Callable[[LaneArrays, Any], Any] | None = None,
 ) -> tuple[TrainState, Mean]:
   """One step of one lane.
 
@@ -86,6 +88,7 @@ def train_step(
     batch: The examples of the step.
     learning_rate: [], above 0.
     progress: [], the share of the training done when the epoch ends.
+    restrict: Maps the updates of the parameters to those that are made.
 
   Returns:
     The next state and the loss over the batch. A step whose loss or gradient is not
@@ -106,6 +109,8 @@ def train_step(
   (value, changed), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
   updates, opt_state = tx.update(grads, state.opt_state, state.params)
   updates = jax.tree.map(lambda u: -learning_rate * u, updates)
+  if restrict is not None:  # after the optimiser, whose weight decay moves all
+    updates = restrict(lane, updates)
   proposed = state.replace(
     step=state.step + 1,
     params=optax.apply_updates(state.params, updates),

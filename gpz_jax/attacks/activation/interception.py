@@ -22,6 +22,7 @@ from jax import lax
 from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.data import eval_order
+from gpz_jax.defences import Defence, cuts, parse
 from gpz_jax.models import calls
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
@@ -81,7 +82,8 @@ def intercept(
   Args:
     model: Architecture of the targets.
     targets: What `targets.train` returns, or the variables of the targets, stacked.
-    lanes: The L lanes, whose splits have the same activation shape.
+    lanes: The L lanes, whose splits have the same activation shape. What they send is
+      what their defence makes of it.
     images: [N, H, W, C] uint8.
     dtype: Number format to store activations in; they are computed in float32.
     bits: Bits of each number that is sent, see `quantize`.
@@ -104,7 +106,7 @@ def intercept(
   message = f'targets must hold the {num_targets} targets of the lanes, stacked'
   for leaf in jax.tree.leaves(targets):
     chex.assert_axis_dimension_gteq(leaf, 0, num_targets, custom_message=message)
-  places = [(lane.target, lane.split) for lane in lanes]
+  changes = _list_changes(model, lanes, images.shape[1:])
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
   kept: Any = None
   for rows, mask in chunks(len(images)):
@@ -113,10 +115,10 @@ def intercept(
     # an attack could learn it there.
     draw = np.uint32(zlib.crc32(chunk.tobytes(), int(rows[0])))
     form = (dtype, bits)
-    found = _intercept_chunk(model, targets, chunk, places, form, engine, draw)
+    found = _intercept_chunk(model, targets, chunk, changes, form, engine, draw)
     start, count = int(rows[0]), int(mask.sum())
     if kept is None:
-      shape = (len(places), len(images), *found.shape[2:])
+      shape = (len(lanes), len(images), *found.shape[2:])
       kept = _make_store(shape, dtype, place, path)
     if place == 'device':
       kept = _write(kept, found[:, :count], start)
@@ -147,29 +149,48 @@ def _write(kept: jax.Array, found: jax.Array, start: jax.Array) -> jax.Array:
   return lax.dynamic_update_slice_in_dim(kept, found, start, axis=1)
 
 
-def _intercept_chunk(model, targets, images, places, form, engine, draw) -> jax.Array:
+def _intercept_chunk(model, targets, images, changes, form, engine, draw):
   """[CHUNK, H, W, C] -> [L, CHUNK, ...]; each target runs once for all its splits."""
-  wanted: dict[int, dict[str, None]] = {}
-  for target, split in places:
-    wanted.setdefault(target, {})[split] = None
+  wanted: dict[tuple[int, Defence], dict[str, None]] = {}
+  for target, split, defence in changes:
+    wanted.setdefault((target, defence), {})[split] = None
   found = {}
-  for target, splits in wanted.items():
+  for (target, defence), splits in wanted.items():
     interruption.check()
-    one = _run_edge(model, targets, target, images, tuple(splits), form, engine, draw)
-    found[target] = jax.block_until_ready(one)
-  return jnp.stack([found[target][split] for target, split in places])
+    forms = (*form, defence.form)
+    draws = draw, defence.numbers
+    one = _run_edge(model, targets, target, images, tuple(splits), forms, engine, draws)
+    found[target, defence] = jax.block_until_ready(one)
+  return jnp.stack([found[t, defence][split] for t, split, defence in changes])
+
+
+def _list_changes(model, lanes: Sequence[AttackLane], image_shape):
+  """The target and the split of each lane, and the defence that acts at this split."""
+  splits = tuple(dict.fromkeys(lane.split for lane in lanes))
+  changes = []
+  for lane in lanes:
+    text = lane.lane.treatment.defence
+    changed = cuts.list_changed(text, model, image_shape, splits)
+    # What changes nothing here is no part of the program.
+    defence = parse(text) if lane.split in changed else Defence()
+    changes.append((lane.target, lane.split, defence))
+  return changes
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4, 5, 6))
-def _run_edge(model, targets, target, images, splits, form, engine, draw):
+def _run_edge(model, targets, target, images, splits, forms, engine, draws):
   """Maps each split of one target to its activations [CHUNK, ...]."""
+  (dtype, bits, defence), (draw, numbers) = forms, draws
 
   @engine.traced
   def run(variables, images):
     images = images.astype(jnp.float32) / 255
     key = calls.evaluation_key(draw)
     _, found = partition.capture(model, variables, images, splits, key=key)
-    return {split: _send(value, split, *form) for split, value in found.items()}
+    if defence.sends:
+      for split in splits:
+        found[split] = cuts.send(defence, numbers, found[split], split, key)
+    return {split: _send(value, split, dtype, bits) for split, value in found.items()}
 
   return run(lanes_lib.take(targets, target), images)
 

@@ -23,6 +23,7 @@ from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Activations
 from gpz_jax.data import eval_order
+from gpz_jax.defences import Defence, cuts, parse
 from gpz_jax.models import calls, layers
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -141,21 +142,21 @@ def reconstruct(
   engine = engine.resolve()
   num_images = activations.shape[1]
   index, _ = eval_order(num_images, min(num_images, IMAGES_AT_A_TIME))
-  splits = by_split(lanes)
-  total = len(splits) * len(index) * search.steps
+  programs = _by_program(model, lanes, image_shape)
+  total = len(programs) * len(index) * search.steps
   images = np.zeros((*activations.shape[:2], *image_shape), np.float32)
   errors = np.zeros(activations.shape[:2], np.float32)
   done = 0
-  for split, rows in splits.items():
-    one = _make_search(model, split, search, engine)
+  for (split, form), rows in programs.items():
+    one = _make_search(model, split, form, search, engine)
     run = jax.jit(engine.over_lanes(one))
-    these = lanes_lib.take(edges, rows)
+    these = lanes_lib.take(edges, rows), _stack_numbers(form, [lanes[i] for i in rows])
     for batch in index:
       state = _start((len(rows), len(batch), *image_shape))
       wanted = activations[np.ix_(rows, batch)].astype(jnp.float32)
       for start in range(0, search.steps, SEGMENT_STEPS):
         steps = min(SEGMENT_STEPS, search.steps - start)
-        state = jax.block_until_ready(run((state, these, wanted), steps))
+        state = jax.block_until_ready(run((state, *these, wanted), steps))
         done += steps
         on_progress(done, total, {})
         interruption.check()
@@ -187,6 +188,27 @@ def by_split(lanes: Sequence[AttackLane]) -> dict[str, np.ndarray]:
   }
 
 
+def _by_program(
+  model: nn.Module, lanes: Sequence[AttackLane], image_shape: tuple[int, int, int]
+) -> dict[tuple[str, Defence], np.ndarray]:
+  """Maps each split, and the form of the defence that acts there, to their lanes."""
+  found: dict[tuple[str, Defence], list[int]] = {}
+  for i, lane in enumerate(lanes):
+    text = lane.lane.treatment.defence
+    acts = cuts.list_changed(text, model, image_shape, (lane.split,))
+    form = parse(text).form if acts else Defence().form
+    found.setdefault((lane.split, form), []).append(i)
+  return {program: np.array(rows) for program, rows in found.items()}
+
+
+def _stack_numbers(form: Defence, lanes: Sequence[AttackLane]) -> dict[str, jax.Array]:
+  """The numbers [L] of the defences of lanes that have this form."""
+  if not form.sends:
+    return {}
+  numbers = [parse(lane.lane.treatment.defence).numbers for lane in lanes]
+  return {name: jnp.array([each[name] for each in numbers]) for name in numbers[0]}
+
+
 def _start(shape: tuple[int, ...]) -> _State:
   """The start of a search: standardised zeros, which are the mean colour.
 
@@ -204,18 +226,23 @@ def _to_pixels(guess: jax.Array) -> jax.Array:
   return (guess - black) / (white - black)
 
 
-def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
+def _make_search(
+  model: nn.Module, split: str, form: Defence, search: Search, engine: Engine
+):
   """Makes the function that takes some steps of the search for one lane.
 
-  It is given (state, edge, activation) and the number of steps, and returns the state.
+  It is given (state, edge, numbers, activation) and the number of steps, and returns
+  the state. `numbers` are those of the defence, which the attacker knows.
   """
 
   @engine.traced
-  def objective(guess, edge, activation, count):
+  def objective(guess, edge, numbers, activation, count):
     # The attacker does not know the noise of a target that draws some, and averages
     # over draws of its own.
     key = calls.evaluation_key(count.astype(jnp.int32))
     found = partition.edge(model, edge, _to_pixels(guess), split, key=key)
+    if form.sends:
+      found = cuts.send(form, numbers, found, split, key)
     axes = tuple(range(1, found.ndim))
     errors = jnp.mean(jnp.square(found - activation), axis=axes)
     prior = search.tv * total_variation(guess)
@@ -225,11 +252,11 @@ def _make_search(model: nn.Module, split: str, search: Search, engine: Engine):
     return jnp.sum(errors + prior), errors
 
   def run(lane, steps):
-    state, edge, activation = lane
+    state, edge, numbers, activation = lane
 
     def body(_, state):
       gradient, errors = jax.grad(objective, has_aux=True)(
-        state.guess, edge, activation, state.count
+        state.guess, edge, numbers, activation, state.count
       )
       return amsgrad(state, gradient, search.learning_rate)._replace(errors=errors)
 

@@ -13,14 +13,14 @@ An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=
 """
 
 import dataclasses
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
-from gpz_jax import own
+from gpz_jax import option_text
 from gpz_jax.attacks.activation.decoder_attack import DecoderAttack
 from gpz_jax.attacks.activation.optimisation import QUERY_FREE
 from gpz_jax.attacks.activation.protocol import Attack
 from gpz_jax.attacks.activation.search_attack import SearchAttack
-from gpz_jax.types import InputError, check_known, hint, literal_or_word
+from gpz_jax.types import InputError, check_known
 
 _SHADOWED = {'shadow': True, **dataclasses.asdict(QUERY_FREE)}
 # name -> its class, and the values that it sets before any option
@@ -58,95 +58,22 @@ def parse(text: str) -> Attack:
   cls, defaults = ATTACKS[name]
   kinds = get_type_hints(cls)
   known = [key for key in kinds if key not in ('text', 'shadow')]
+  what = f"attack '{text}'"
+  texts = option_text.split_options(what, options, known, factories=OWN)
   given = {
-    key: _convert(text, f'{key}={value}', value, kinds[key])
-    for key, value in _split_options(text, options, known).items()
+    key: option_text.convert(what, f'{key}={value}', value, kinds[key])
+    for key, value in texts.items()
   }
   return cls(text=text, **defaults | given)
 
 
-def _split_options(
-  text: str, options: list[str], known: list[str] | None = None
-) -> dict[str, str]:
-  """The value of each option, as texts.
-
-  Args:
-    text: The whole text, for messages.
-    options: The options as OPTION=VALUE.
-    known: The names of all options that exist, or None if any name will do.
-  """
-  given: dict[str, str] = {}
-  for option in _rejoin(options):
-    key, _, value = option.partition('=')
-    is_known = key if known is None else key in known
-    if not is_known or not value or key in given:
-      problem = 'is given twice' if key in given else 'is not known as KEY=VALUE'
-      end = '.' if known is None else hint(key, known)
-      raise InputError(f"attack '{text}': option '{option}' {problem}{end}")
-    given[key] = value
-  return given
-
-
-def _rejoin(options: list[str]) -> list[str]:
-  """The options, where a value of the form package.module:factory was taken apart."""
-  joined: list[str] = []
-  for option in options:
-    key, _, value = joined[-1].partition('=') if joined else ('', '', '')
-    if key in OWN and value and ':' not in value and '=' not in option:
-      joined[-1] += f':{option}'
-    else:
-      joined.append(option)
-  return joined
-
-
-def _convert(text: str, option: str, value: str, kind: Any) -> Any:
-  if kind == tuple[str, ...]:
-    return tuple(value.split('|'))
-  if allowed := get_args(kind):
-    if value not in allowed:
-      raise InputError(
-        f"attack '{text}': {option} is not allowed{hint(value, allowed)}"
-      )
-    return value
-  try:
-    return kind(value)
-  except ValueError:
-    raise InputError(
-      f"attack '{text}': {option} is not allowed; give a {kind.__name__}"
-    ) from None
-
-
 def _is_own(text: str) -> bool:
-  """Whether a text has the form package.module:factory, with or without options.
-
-  A misspelt name of ours is not one of them, because '=' follows its first colon.
-  """
-  name, *rest = text.split(':')
-  return name not in ATTACKS and bool(rest) and '=' not in rest[0]
+  return option_text.is_own(text, ATTACKS)
 
 
 def _make_own(text: str) -> Attack:
-  module_name, attribute, *options = text.split(':')
-  given = _split_options(text, options)
-  at = tuple(given.pop('at').split('|')) if 'at' in given else ()
-  factory = own.load(f"attack '{text}'", f'{module_name}:{attribute}')
-  try:
-    attack = factory(**{key: literal_or_word(value) for key, value in given.items()})
-  except Exception as error:
-    raise InputError(
-      f"attack '{text}' cannot be made with options {given}: {error}"
-    ) from error
-  if not isinstance(attack, Attack):
-    raise InputError(
-      f"attack '{text}' gives a {type(attack).__name__}; give a subclass of"
-      ' gpz_jax.attacks.activation.Attack'
-    )
-  try:
-    hash(attack)
-  except TypeError as error:
-    raise InputError(
-      f"attack '{text}' cannot be hashed ({error}); make its class a frozen dataclass"
-    ) from error
+  where = 'gpz_jax.attacks.activation.Attack'
+  attack, at = option_text.make_own('attack', text, Attack, where)
   try:
     return dataclasses.replace(attack, text=text, at=at)
   except (TypeError, ValueError) as error:  # its class has an __init__ of its own

@@ -1,0 +1,205 @@
+"""Defences of many lanes in one program: each lane carries its numbers and a switch.
+
+The program holds the union of what the lanes need. Where a lane has no part in a
+defence its switch is off, and its loss and its updates are what they are without.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpz_jax import splits
+from gpz_jax.defences import specs
+from gpz_jax.defences.protocol import Defence, Step, bind, select
+from gpz_jax.models import calls
+from gpz_jax.types import InputError
+
+# One entry of the lanes' arrays, with an array for each form.
+ENTRY = 'defences'
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+  """What the lanes of one form add to the program."""
+
+  form: Defence
+  defaults: Any  # ((name, number), ...) for the lanes of other forms
+  reads: tuple[str, ...]
+  groups: tuple[tuple[str, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """What the defences of some lanes do in their training. It is hashable.
+
+  Attributes:
+    parts: One for each form that a lane has and that trains otherwise.
+  """
+
+  parts: tuple[_Part, ...] = ()
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """What `model.apply` must be told beside what it always is."""
+    wanted = {tuple(split.split('/')) for part in self.parts for split in part.reads}
+    if not wanted:
+      return {'mutable': ['batch_stats']}
+    return {
+      'mutable': ['batch_stats', 'intermediates'],
+      'capture_intermediates': lambda module, method: (
+        method == '__call__' and module.path in wanted
+      ),
+    }
+
+  def lane_arrays(self, texts: Sequence[str]) -> dict[str, Any]:
+    """The arrays of lanes with these defences; {} where none trains otherwise."""
+    defences = [specs.parse(text) for text in texts]
+    entry = []
+    for part in self.parts:
+      of = [defence.form == part.form for defence in defences]
+      defaults = dict(part.defaults)
+      numbers = [
+        defence.numbers if own else defaults
+        for defence, own in zip(defences, of, strict=True)
+      ]
+      values = {
+        name: jnp.array([each[name] for each in numbers], jnp.float32)
+        for name in defaults
+      }
+      entry.append((jnp.array(of), values))
+    return {ENTRY: tuple(entry)} if entry else {}
+
+  def add_penalty(
+    self, loss: jax.Array, lane: dict[str, Any], state: dict[str, Any], **step: Any
+  ) -> jax.Array:
+    """The loss [] of one lane with the penalty of its defence.
+
+    Args:
+      loss: [], the loss without.
+      lane: The lane's arrays.
+      state: The collections that `model.apply` changed; what was captured is taken out.
+      **step: The fields of `Step` but for the activations.
+    """
+    captured = {'intermediates': state.pop('intermediates', {})}
+    entries = lane.get(ENTRY, ())
+    for part, (is_on, values) in zip(self.parts, entries, strict=True):
+      if not part.form.overrides('penalty'):
+        continue
+      found = {name: splits.find_sown(captured, name)[0] for name in part.reads}
+      defence = bind(part.form, values)
+      # What is not computed costs nothing where lanes run one by one.
+      loss = loss + jax.lax.cond(
+        is_on,
+        lambda step, defence=defence: jnp.asarray(defence.penalty(step), jnp.float32),
+        lambda step: jnp.zeros((), jnp.float32),
+        Step(activations=found, **step),
+      )
+    return loss
+
+  def freeze(self, lane: dict[str, Any], updates: Any) -> Any:
+    """The updates of one lane's parameters; 0 for those that its defence freezes."""
+    for part, (is_on, values) in zip(self.parts, lane.get(ENTRY, ()), strict=True):
+      if not part.groups:
+        continue
+      count = bind(part.form, values).count_frozen()
+      for i, group in enumerate(part.groups):
+        is_frozen = is_on & (i < count)
+        frozen = {
+          name: jax.tree.map(lambda u, f=is_frozen: jnp.where(f, 0, u), updates[name])
+          for name in group
+          if name in updates
+        }
+        updates = {**updates, **frozen}
+    return updates
+
+  @property
+  def freezes(self) -> bool:
+    """Whether any lane has frozen parameters."""
+    return any(part.groups for part in self.parts)
+
+
+def prepare(
+  model: nn.Module, image_shape: tuple[int, int, int], texts: Sequence[str]
+) -> Training:
+  """What the defences of lanes do in their training.
+
+  Args:
+    model: What `wrap` gave.
+    image_shape: (H, W, C).
+    texts: The defence of each lane's treatment.
+
+  Raises:
+    InputError: A defence reads what is not in the model, or freezes more than it has.
+  """
+  parts: dict[Defence, _Part] = {}
+  for text in texts:
+    defence = specs.parse(text)
+    if not defence.trains:
+      continue
+    reads = defence.list_reads(model, image_shape)
+    _check_reads(defence, reads, model, image_shape)
+    groups = defence.list_frozen(model, image_shape)
+    part = _Part(defence.form, tuple(defence.numbers.items()), reads, groups)
+    parts.setdefault(defence.form, part)
+  return Training(tuple(parts.values()))
+
+
+def wrap(
+  model: nn.Module, image_shape: tuple[int, int, int], texts: Sequence[str]
+) -> nn.Module:
+  """The model with what the defence of its lanes adds to its structure.
+
+  Raises:
+    InputError: Lanes would need models of different structures.
+  """
+  defences = [specs.parse(text) for text in texts]
+  forms = {d.form: d for d in defences if d.overrides('wrap')}
+  if not forms:
+    return model
+  if len({defence.form for defence in defences}) > 1:
+    shaping, *_ = forms.values()
+    other = next(d for d in defences if d.form != shaping.form)
+    raise InputError(
+      f"defence '{shaping.text}' changes the layers of the model, and cannot share a"
+      f" program with '{other.text}'; give them to two studies"
+    )
+  return defences[0].wrap(model, image_shape)
+
+
+def count_trained(
+  model: nn.Module, image_shape: tuple[int, int, int], text: str
+) -> tuple[int, int]:
+  """How many parameters a target with a defence trains, and how many it has.
+
+  Args:
+    model: What `wrap` gave.
+    image_shape: (H, W, C).
+    text: The defence.
+  """
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), image)
+  sizes = {
+    name: sum(leaf.size for leaf in jax.tree.leaves(tree))
+    for name, tree in variables['params'].items()
+  }
+  defence = specs.parse(text)
+  groups = defence.list_frozen(model, image_shape)[: int(defence.count_frozen())]
+  frozen = sum(sizes.get(name, 0) for group in groups for name in group)
+  total = sum(sizes.values())
+  return total - frozen, total
+
+
+def _check_reads(
+  defence: Defence,
+  reads: tuple[str, ...],
+  model: nn.Module,
+  image_shape: tuple[int, int, int],
+) -> None:
+  """Refuses to read what is no module that returns one array in one call."""
+  for name in reads:
+    named = bind(defence, {'at': (name,)})
+    select(named, model, image_shape)
