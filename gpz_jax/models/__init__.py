@@ -52,7 +52,8 @@ def make(name: str, *, num_classes: int, **options: Any) -> nn.Module:
   factory = info(name).factory
   if factory is None:
     return _make_own(name, num_classes, options)
-  reserved = {'name', 'parent', 'num_classes', 'depth'}  # the name says how deep
+  # The name says how deep, and which of a family.
+  reserved = {'name', 'parent', 'num_classes', 'depth', 'variant'}
   known = set(inspect.signature(factory).parameters) - reserved
   if unknown := sorted(set(options) - known):
     allowed = ', '.join(sorted(known))

@@ -222,6 +222,13 @@ def test_ir152_at_full_width():
   _check_parity(module, 'ir152', 64)
 
 
+def test_repvgg():
+  widths = (12, 12, 24, 48, 320)
+  module = torch_nets.RepVGG((2, 4, 14, 1), widths, 5)
+  normalized = functools.partial(standardize, mean=IMAGENET[0], std=IMAGENET[1])
+  _check_parity(module, 'repvgg_a0', 32, normalized, infer=True, width=1 / 4)
+
+
 def test_vit6():
   _check_parity(ViT(5, 64), 'vit6', 64)
 
