@@ -1,7 +1,7 @@
 """VGG and ResNet in torch, under torchvision's names, and RepVGG under its own.
 
-They are written from the published architectures; `width` narrows them. `full_size` gives torchvision's
-names and shapes without the memory.
+They are written from the published architectures; `width` narrows them. `full_size`
+gives torchvision's names and shapes without the memory.
 """
 
 import numpy as np

@@ -129,10 +129,11 @@ def lane_arrays(
 
   Raises:
     InputError: A schedule does not end before the training does, or the net does not
-      carry its factors, although some are not intact.
+      carry its factors, although some are neither intact nor those it was made with.
   """
   if not is_carrying(model):
-    if strange := [text for text in texts if text != skip_text.INTACT]:
+    known = (skip_text.INTACT, *_made_with(model))
+    if strange := [text for text in texts if text not in known]:
       raise InputError(
         f"skips '{strange[0]}' of a lane need a model that carries factors; make it by"
         ' skips.carry(model, texts)'

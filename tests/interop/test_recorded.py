@@ -18,24 +18,13 @@ from gpz_jax.interop.inference import name_model
 from gpz_jax.interop.torch import import_weights, infer_options, variable_shapes
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'models' / 'recorded'
-RECORDED = {
-  file.stem: json.loads(file.read_text()) for file in sorted(FOLDER.glob('*.json'))
-}
-# torchvision's name -> ours and the options that make it the same net, without those
-# that the weights tell
+# torchvision's name, which is ours as well, -> the options that make it the same net
 OURS = {
-  **{f'resnet{n}': (f'resnet{n}', {}) for n in (18, 34, 50, 101, 152)},
-  **{f'densenet{n}': (f'densenet{n}', {}) for n in (121, 161, 169, 201)},
+  **{f'resnet{depth}': {'stem': 'imagenet'} for depth in (18, 34, 50, 101, 152)},
+  **{f'densenet{depth}': {'stem': 'imagenet'} for depth in (121, 161, 169, 201)},
 }
+RECORDED = {name: json.loads((FOLDER / f'{name}.json').read_text()) for name in OURS}
 QUICK = ('resnet18', 'densenet121')
-
-
-def slow_unless(quick):
-  """Every recorded net, those but a few marked as slow."""
-  return [
-    name if name in quick else pytest.param(name, marks=pytest.mark.slow)
-    for name in RECORDED
-  ]
 
 
 def formula_state_dict(model, image_shape, gain):
@@ -46,35 +35,33 @@ def formula_state_dict(model, image_shape, gain):
   return formula_weights.state_dict(wanted, gain)
 
 
-def test_every_recorded_net_is_one_of_ours():
-  assert set(RECORDED) == set(OURS)
-
-
 @pytest.mark.parametrize('name', OURS)
 def test_as_many_parameters_as_torchvision(name):
-  ours, options = OURS[name]
-  if ours.startswith(('resnet', 'densenet')):
-    options = options | {'stem': 'imagenet'}
-  model = models.make(ours, num_classes=1000, **options)
+  model = models.make(name, num_classes=1000, **OURS[name])
   side = RECORDED[name]['side']
   shapes = variable_shapes(model, (side, side, 3))
   count = sum(leaf.size for key, leaf in shapes.items() if key.startswith('params/'))
   assert count == RECORDED[name]['parameters']
 
 
-@pytest.mark.parametrize('name', slow_unless(QUICK))
+@pytest.mark.parametrize(
+  'name',
+  [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+    for name in OURS
+  ],
+)
 def test_the_logits_of_torchvision(name):
-  recorded, (ours, options) = RECORDED[name], OURS[name]
+  recorded = RECORDED[name]
   side, classes = recorded['side'], recorded['num_classes']
   sizes = {'num_classes': classes, 'image_shape': (side, side, 3)}
-  if ours.startswith(('resnet', 'densenet')):
-    options = options | {'stem': 'imagenet'}
-  model = models.make(ours, num_classes=classes, **options)
+  model = models.make(name, num_classes=classes, **OURS[name])
   state_dict = formula_state_dict(model, (side, side, 3), recorded['gain'])
-  assert name_model(state_dict) in (ours, None)
-  options |= infer_options(ours, state_dict, **sizes, **options).options
-  variables = import_weights(ours, state_dict, **sizes, **options)
-  model = models.make(ours, num_classes=classes, **options)
+  assert name_model(state_dict) == name
+  options = dict(infer_options(name, state_dict, **sizes).options)
+  assert options == {'stem': 'imagenet', 'normalization': 'imagenet'}
+  variables = import_weights(name, state_dict, **sizes, **options)
+  model = models.make(name, num_classes=classes, **options)
   images = jnp.asarray(formula_weights.images(2, side))
   expected = np.array(recorded['logits'])
   found = jax.jit(model.apply)(variables, images)
