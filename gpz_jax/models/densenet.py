@@ -18,6 +18,7 @@ import numpy as np
 from gpz_jax.models import layers, skips
 from gpz_jax.models.resnet import Stem
 from gpz_jax.models.skips import Factor, Skips
+from gpz_jax.types import InputError
 
 # Layers of each block, channels that a layer adds, and channels of the stem.
 BLOCKS = {
@@ -78,7 +79,16 @@ class DenseNet(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Logits [B, K] of images [B, H, W, C] in [0, 1]."""
+    """Logits [B, K] of images [B, H, W, C] in [0, 1].
+
+    Raises:
+      InputError: The bottleneck is no number of channels.
+    """
+    if not isinstance(self.bottleneck, int) or self.bottleneck < 0:
+      raise InputError(
+        f"bottleneck '{self.bottleneck}' is no number of channels; give one, such as"
+        ' 32, or 0 for none'
+      )
     factors = skips.read(self)
     growth = int(GROWTHS[self.depth] * self.width)
     x = layers.standardize(x, self.normalization)
