@@ -21,6 +21,14 @@ MODELS = {
   'resnet18': 'ir',
   'resnet34': 'ir',
   'resnet50': 'ir',
+  'resnet101': 'ir',
+  'resnet152': 'ir',
+  'densenet121': 'default',
+  'densenet161': 'default',
+  'densenet169': 'default',
+  'densenet201': 'default',
+  'repvgg_a0': 'default',
+  'repvgg_b0': 'default',
   'vit6': 'vit',
 }
 OWN_MODEL = 'default'  # the recipe of package.module:factory

@@ -1,7 +1,7 @@
-"""VGG and ResNet in torch, under torchvision's names; `width` narrows them.
+"""VGG and ResNet in torch, under torchvision's names, and RepVGG under its own.
 
-They are written from the published architectures. `full_size` gives torchvision's
-names and shapes without the memory.
+They are written from the published architectures; `width` narrows them. `full_size`
+gives torchvision's names and shapes without the memory.
 """
 
 import numpy as np
@@ -19,6 +19,8 @@ RESNETS = {
   'resnet18': ((2, 2, 2, 2), (3, 3)),
   'resnet34': ((3, 4, 6, 3), (3, 3)),
   'resnet50': ((3, 4, 6, 3), (1, 3, 1)),
+  'resnet101': ((3, 4, 23, 3), (1, 3, 1)),
+  'resnet152': ((3, 8, 36, 3), (1, 3, 1)),
 }
 
 
@@ -100,6 +102,43 @@ class ResNet(nn.Module):
     for stage in range(1, 5):
       x = getattr(self, f'layer{stage}')(x)
     return self.fc(x.mean((2, 3)))
+
+
+class RepVGGBlock(nn.Module):
+  def __init__(self, channels, features, stride):
+    super().__init__()
+
+    def branch(size):
+      conv = nn.Conv2d(channels, features, size, stride, size // 2, bias=False)
+      return nn.ModuleDict({'conv': conv, 'bn': nn.BatchNorm2d(features)})
+
+    self.rbr_dense, self.rbr_1x1 = branch(3), branch(1)
+    keeps = stride == 1 and channels == features
+    self.rbr_identity = nn.BatchNorm2d(features) if keeps else None
+
+  def forward(self, x):
+    branches = (self.rbr_dense, self.rbr_1x1)
+    y = sum(branch['bn'](branch['conv'](x)) for branch in branches)
+    return functional.relu(y + self.rbr_identity(x) if self.rbr_identity else y)
+
+
+class RepVGG(nn.Module):
+  def __init__(self, stages, widths, num_classes, stem_stride=2):
+    super().__init__()
+    channels, *widths = widths
+    self.stage0 = RepVGGBlock(3, channels, stem_stride)
+    for stage, (blocks, features) in enumerate(zip(stages, widths, strict=True), 1):
+      row = []
+      for i in range(blocks):
+        row.append(RepVGGBlock(channels, features, 1 if i else 2))
+        channels = features
+      setattr(self, f'stage{stage}', nn.Sequential(*row))
+    self.linear = nn.Linear(channels, num_classes)
+
+  def forward(self, x):
+    for stage in range(5):
+      x = getattr(self, f'stage{stage}')(x)
+    return self.linear(x.mean((2, 3)))
 
 
 def make(name, *, num_classes=1000, width=1.0, **options):

@@ -1,11 +1,13 @@
 """What torchvision's names and shapes tell of the net that weights belong to.
 
-They tell the model, the stem of a ResNet but for its pool, and batch norm and head of a
-VGG. They do not tell how images were normalised: that is assumed, and said.
+They tell the model, the stem of a ResNet or DenseNet but for its pool, and batch norm
+and head of a VGG. They do not tell the stem of a RepVGG, nor how images were
+normalised: that is assumed, and said.
 """
 
 import collections
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpz_jax.models import resnet, vgg
+from gpz_jax.models import densenet, repvgg, resnet, vgg
 from gpz_jax.types import InputError
 
 StateDict = Mapping[str, np.ndarray]
@@ -23,6 +25,7 @@ _STEMS: dict[tuple[int, ...], tuple[str, ...]] = {
   (7, 7): ('imagenet',),
   (3, 3): ('small', 'small_pool'),
 }
+_FUSED_STEM = 'stage0.rbr_reparam.weight'  # of a RepVGG
 _CELLS = 7 * 7  # of the map that torchvision's VGG pools to
 _OPTIONS = '--model_options='
 
@@ -125,21 +128,31 @@ def _describe_normalization(assumed: str) -> str:
 def find_clues(
   model: Any, state_dict: StateDict, image_shape: ImageShape
 ) -> list[Clue]:
-  """What weights tell of the options of a VGG or a ResNet; nothing of another model."""
+  """What weights tell of the options of a model; nothing where no table is of them."""
   finders: dict[type, Callable[[StateDict, ImageShape], Iterator[Clue]]] = {
     vgg.VGG: _vgg_clues,
-    resnet.ResNet: _resnet_clues,
+    resnet.ResNet: functools.partial(_stem_clues, 'conv1.weight'),
+    repvgg.RepVGG: _repvgg_clues,
+    densenet.DenseNet: functools.partial(_stem_clues, 'features.conv0.weight'),
   }
   finder = finders.get(type(model))
   return list(finder(state_dict, image_shape)) if finder else []
 
 
-def _resnet_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
+def _stem_clues(
+  name: str, state_dict: StateDict, image_shape: ImageShape
+) -> Iterator[Clue]:
   del image_shape
-  shape = _shape(state_dict, 'conv1.weight', rank=4)
+  shape = _shape(state_dict, name, rank=4)
   if shape:
-    values = _STEMS.get(shape[2:], ())
-    yield Clue('stem', values, f'conv1.weight is {shape}')
+    yield Clue('stem', _STEMS.get(shape[2:], ()), f'{name} is {shape}')
+
+
+def _repvgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
+  del image_shape
+  for name in ('stage0.rbr_dense.conv.weight', _FUSED_STEM):
+    if shape := _shape(state_dict, name, rank=4):
+      yield Clue('stem', ('imagenet', 'small'), f'{name} is {shape}')
 
 
 def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
@@ -211,6 +224,10 @@ def suggest_cures(
   told = name_model(state_dict)
   if told and told != model_name:
     cures.append(f'these are weights of {told}: give --model={told}')
+  is_fused = _FUSED_STEM in state_dict
+  if isinstance(model, repvgg.RepVGG) and model.fused != is_fused:
+    form = 'the form for inference' if is_fused else 'a RepVGG as it was trained'
+    cures.append(f'these are weights of {form}: give {_OPTIONS}fused={is_fused}')
   for option, values, evidence, _ in find_clues(model, state_dict, image_shape):
     if values and getattr(model, option) not in values:
       cures.append(f'{evidence}: give {_OPTIONS}{option}={values[0]}')
@@ -220,7 +237,8 @@ def suggest_cures(
   if found and found[0] != model.num_classes:
     cures.append(
       f'the weights have {found[0]} classes and the data has {model.num_classes}:'
-      ' replace and train the last layer, or give the --dataset of the weights'
+      ' replace the last layer by --new_head (new_head=True in Python) and train it, or'
+      ' give the --dataset of the weights'
     )
   return cures
 
@@ -241,11 +259,11 @@ def name_model(state_dict: StateDict) -> str | None:
   Args:
     state_dict: Name -> array, without a prefix of all names.
   """
-  blocks = collections.Counter()
-  for name in state_dict:
-    if match := re.fullmatch(r'layer([1-4])\.\d+\.conv1\.weight', name):
-      blocks[int(match[1])] += 1
-  stages = tuple(blocks[stage] for stage in range(1, 5))
+  stages = _count_blocks(state_dict, r'layer([1-4])\.\d+\.conv1\.weight')
+  layer = r'features\.denseblock([1-4])\.denselayer\d+\.conv\.?1\.weight'
+  dense = _count_blocks(state_dict, layer)
+  block = r'stage([1-4])\.\d+\.rbr_(?:dense\.conv|reparam)\.weight'
+  branched = _count_blocks(state_dict, block)
   kernels = 3 if 'layer1.0.conv3.weight' in state_dict else 2
   convolutions = len(_vgg_kernels(state_dict))
   known = {
@@ -254,6 +272,20 @@ def name_model(state_dict: StateDict) -> str | None:
       and kernels == len(resnet.KERNELS[depth])
       for depth in resnet.STAGES
     },
+    **{f'densenet{depth}': dense == found for depth, found in densenet.BLOCKS.items()},
+    **{f'repvgg_{kind}': branched == found for kind, found in repvgg.STAGES.items()},
     **{f'vgg{depth}': convolutions == sum(vgg.STAGES[depth]) for depth in vgg.STAGES},
   }
   return next((name for name, fits in known.items() if fits), None)
+
+
+def _count_blocks(state_dict: StateDict, pattern: str) -> tuple[int, ...]:
+  """How many blocks each of four stages has.
+
+  Args:
+    state_dict: Name -> array.
+    pattern: Matches a name of each block; its group is the stage.
+  """
+  found = (re.fullmatch(pattern, name) for name in state_dict)
+  blocks = collections.Counter(int(match[1]) for match in found if match)
+  return tuple(blocks[stage] for stage in range(1, 5))

@@ -15,6 +15,17 @@ class Layout(NamedTuple):
   torch_shape: Callable[[Shape], Shape]
   to_linen: Callable[[np.ndarray, Shape], np.ndarray]
 
+  def to_torch(self, array: np.ndarray) -> np.ndarray:
+    """torch's form of one of linen's arrays.
+
+    A layout only moves numbers, so that `to_linen` of their places says where from.
+    """
+    shape = self.torch_shape(array.shape)
+    places = np.arange(array.size, dtype=np.int32).reshape(shape)
+    theirs = np.empty(array.size, array.dtype)
+    theirs[self.to_linen(places, array.shape).ravel()] = array.ravel()
+    return theirs.reshape(shape)
+
 
 # Any shape from [n]
 vector = Layout(lambda shape: (math.prod(shape),), np.reshape)

@@ -5,7 +5,11 @@ A table lists (torch name, our path, layout). The torch names are those of
   VGG: torchvision's vgg11_bn .. vgg19_bn and, where norm='none', vgg11 .. vgg19. The
     paper's released code has the same names and a smaller first fully connected layer:
     head='compact'.
-  ResNet: torchvision's resnet18, resnet34 and resnet50; `stem` says which `conv1`.
+  ResNet: torchvision's resnet18 .. resnet152; `stem` says which `conv1`.
+  DenseNet: torchvision's densenet121 .. densenet201; `stem` says which `conv0`. Its
+    `bottleneck` is `features.bottleneck`, which torchvision does not have.
+  RepVGG: its released code's, such as `stage1.0.rbr_dense.conv`. Where fused=True they
+    are those of its form for inference, such as `stage1.0.rbr_reparam`.
   IR: the paper's released code: face.evoLVe's backbone (`input_layer.0.weight`,
     `body.7.res_layer.1.weight`, ...), `output_layer.0`, `.3` and `.4`, and `fc_layer`.
   ViT: `patch_embed.proj`, `cls_token`, `pos_embed`, `blocks.0.norm1`,
@@ -17,7 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from gpz_jax.interop import layouts
-from gpz_jax.models import ir, resnet, vgg, vit
+from gpz_jax.models import densenet, ir, repvgg, resnet, vgg, vit
 from gpz_jax.types import InputError
 
 
@@ -52,7 +56,7 @@ def vgg_table(model: vgg.VGG, image_shape: tuple[int, int, int]) -> Table:
 
 
 def resnet_table(model: resnet.ResNet, image_shape: tuple[int, int, int]) -> Table:
-  """torchvision's resnet18, resnet34 and resnet50; `image_shape` does not matter."""
+  """torchvision's resnet18 .. resnet152; `image_shape` does not matter."""
   del image_shape
   yield from _convolution('conv1', 'stem/conv')
   yield from _batch_norm('bn1', 'stem/norm')
@@ -66,6 +70,49 @@ def resnet_table(model: resnet.ResNet, image_shape: tuple[int, int, int]) -> Tab
         yield from _convolution(f'{theirs}.downsample.0', f'{ours}/shortcut_conv')
         yield from _batch_norm(f'{theirs}.downsample.1', f'{ours}/shortcut_norm')
   yield from _linear('fc', 'logits')
+
+
+def densenet_table(
+  model: densenet.DenseNet, image_shape: tuple[int, int, int]
+) -> Table:
+  """torchvision's densenet121 .. densenet201; `image_shape` does not matter."""
+  del image_shape
+  yield from _convolution('features.conv0', 'stem/conv')
+  yield from _batch_norm('features.norm0', 'stem/norm')
+  for stage, count in enumerate(densenet.BLOCKS[model.depth], 1):
+    for i in range(1, count + 1):
+      theirs, ours = f'features.denseblock{stage}.denselayer{i}', f'layer_{i}'
+      for k in (1, 2):
+        layer = f'block_{stage}/{ours}'
+        yield from _batch_norm(f'{theirs}.norm{k}', f'{layer}/norm_{k}')
+        yield from _convolution(f'{theirs}.conv{k}', f'{layer}/conv_{k}')
+    if stage < len(densenet.BLOCKS[model.depth]):
+      theirs, ours = f'features.transition{stage}', f'transition_{stage}'
+      yield from _batch_norm(f'{theirs}.norm', f'{ours}/norm')
+      yield from _convolution(f'{theirs}.conv', f'{ours}/conv')
+  if model.bottleneck:
+    yield from _convolution('features.bottleneck', 'bottleneck')
+  yield from _batch_norm('features.norm5', 'head/norm')
+  yield from _linear('classifier', 'logits')
+
+
+def repvgg_table(model: repvgg.RepVGG, image_shape: tuple[int, int, int]) -> Table:
+  """The released RepVGG, as it is trained or fused; `image_shape` does not matter."""
+  del image_shape
+  counts = repvgg.STAGES[model.variant]
+  blocks = [(s, i) for s, count in enumerate(counts, 1) for i in range(count)]
+  names = [('stage0', 'stem')] + [(f'stage{s}.{i}', f'stage{s}_{i}') for s, i in blocks]
+  for theirs, ours in names:
+    if model.fused:
+      yield from _convolution(f'{theirs}.rbr_reparam', f'{ours}/conv_3')
+      yield _bias(f'{theirs}.rbr_reparam', f'{ours}/conv_3')
+      continue
+    for branch, k in (('rbr_dense', 3), ('rbr_1x1', 1)):
+      yield from _convolution(f'{theirs}.{branch}.conv', f'{ours}/conv_{k}')
+      yield from _batch_norm(f'{theirs}.{branch}.bn', f'{ours}/norm_{k}')
+    if '.' in theirs and not theirs.endswith('.0'):
+      yield from _batch_norm(f'{theirs}.rbr_identity', f'{ours}/norm_identity')
+  yield from _linear('linear', 'logits')
 
 
 def ir_table(model: ir.IR, image_shape: tuple[int, int, int]) -> Table:
@@ -125,6 +172,8 @@ def vit_table(model: vit.ViT, image_shape: tuple[int, int, int]) -> Table:
 TABLES: dict[type, Callable[[Any, tuple[int, int, int]], Table]] = {
   vgg.VGG: vgg_table,
   resnet.ResNet: resnet_table,
+  densenet.DenseNet: densenet_table,
+  repvgg.RepVGG: repvgg_table,
   ir.IR: ir_table,
   vit.ViT: vit_table,
 }

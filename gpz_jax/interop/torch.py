@@ -9,6 +9,7 @@ The weights must belong to the function that the model computes: its option
 `infer_options` finds the options that are.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -19,13 +20,16 @@ import numpy as np
 from flax import traverse_util
 
 from gpz_jax import models
-from gpz_jax.interop import inference, layouts, names
+from gpz_jax.interop import heads, inference, layouts, names
 from gpz_jax.interop.files import load_state_dict
 from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import calls
 from gpz_jax.types import InputError
 
 __all__ = ['Inferred', 'import_weights', 'infer_options', 'load_state_dict']
+
+# torchvision renames these when it loads its published DenseNets, and so do we.
+_OLD_DENSENET = re.compile(r'(\.denselayer\d+\.(?:norm|conv))\.(?=[12]\.)')
 
 Variables = dict[str, Any]
 
@@ -72,19 +76,22 @@ def import_weights(
   *,
   num_classes: int,
   image_shape: tuple[int, int, int] = (64, 64, 3),
+  new_head: bool = False,
   **options: Any,
 ) -> Variables:
   """The variables of a target from a torch state dict.
 
   Args:
-    model_name: A name that `models.make` knows; torch names are known for VGG, ResNet,
-      IR and ViT.
+    model_name: A name that `models.make` knows; torch names are known for those with a
+      table in `interop.names`.
     state_dict: Name -> array, in torch's layout; `interop.names` says which names are
       expected. For any model linen's own will do: 'params/block_1/conv/kernel', ...
       `num_batches_tracked`, SWA's `n_averaged`, a prefix of all names and what the
       released IR-152 puts around its backbone are ignored.
     num_classes: K.
     image_shape: (H, W, C) the model is to be used at.
+    new_head: Whether a last layer of another number of classes is replaced by a fresh
+      one, as the model initialises it. One of as many classes is kept.
     **options: the model's own fields, such as `head`.
 
   Returns:
@@ -98,7 +105,7 @@ def import_weights(
       arrays have the wrong shape, no finite numbers or negative variances.
   """
   model = models.make(model_name, num_classes=num_classes, **options)
-  wanted = _variable_shapes(model, image_shape)
+  wanted = variable_shapes(model, image_shape)
   shapes = {name: leaf.shape for name, leaf in wanted.items()}
   collections = {name.partition('/')[0] + '/' for name in shapes} | {'batch_stats/'}
   if all(name.startswith(tuple(collections)) for name in state_dict):
@@ -111,7 +118,9 @@ def import_weights(
       " does); name its weights as linen does: 'params/block_1/conv/kernel', ..."
     )
   state_dict = _fitting_names(state_dict, [entry.torch for entry in table])
-  table, state_dict = _without_removed_skips(model, table, shapes, state_dict)
+  table, state_dict = without_removed_skips(model, table, shapes, state_dict)
+  if new_head:
+    state_dict = heads.replace(model, table, shapes, state_dict, image_shape)
   if problems := _problems(table, shapes, state_dict):
     last = [entry.torch for entry in table if entry.linen == 'params/logits/kernel']
     problems += inference.suggest_cures(
@@ -130,10 +139,10 @@ def import_weights(
   return traverse_util.unflatten_dict(flat, sep='/')
 
 
-def _without_removed_skips(
+def without_removed_skips(
   model: nn.Module,
   table: list[names.Entry],
-  shapes: Mapping[str, tuple[int, ...]],
+  shapes: Collection[str],
   state_dict: Mapping[str, np.ndarray],
 ) -> tuple[list[names.Entry], Mapping[str, np.ndarray]]:
   """The table and the arrays without shortcuts that the model does not have.
@@ -169,6 +178,7 @@ def _fitting_names(
   while prefix := _shared_prefix(kept):
     kept = {name.removeprefix(prefix): array for name, array in kept.items()}
     candidates.append(_without_backbone(kept))
+  candidates.append({_OLD_DENSENET.sub(r'\1', n): a for n, a in candidates[-1].items()})
   # DataParallel around a part of the net: 'features.module.0.weight'
   parts = {name.replace('.module.', '.', 1): a for name, a in candidates[0].items()}
   if len(parts) == len(candidates[0]):
@@ -196,7 +206,7 @@ def _without_backbone(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndar
   return plain
 
 
-def _variable_shapes(
+def variable_shapes(
   model: nn.Module, image_shape: tuple[int, int, int]
 ) -> dict[str, jax.ShapeDtypeStruct]:
   """'params/feat_3/Conv_0/kernel' -> shape and dtype, for every variable."""

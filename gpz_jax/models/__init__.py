@@ -64,7 +64,8 @@ def make(
       f'--model_output={model_output} is for models of your own; {name} returns its'
       ' logits alone'
     )
-  reserved = {'name', 'parent', 'num_classes', 'depth'}  # the name says how deep
+  # The name says how deep, and which of a family.
+  reserved = {'name', 'parent', 'num_classes', 'depth', 'variant'}
   known = set(inspect.signature(factory).parameters) - reserved
   if unknown := sorted(set(options) - known):
     allowed = ', '.join(sorted(known))

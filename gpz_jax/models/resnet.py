@@ -1,4 +1,4 @@
-"""ResNet-18, -34 and -50 (He et al., 2016), by default in the form for small images.
+"""ResNet-18 to ResNet-152 (He et al., 2016), by default in the form for small images.
 
 That form has a 3x3 stem at stride 1 and no max-pool; the rest is torchvision's, whose
 names map onto it (the stride of a bottleneck sits in its 3x3 convolution). A pool has
@@ -17,8 +17,14 @@ from gpz_jax.models.skips import Factor, Skips
 from gpz_jax.types import check_known
 
 # Blocks per stage and the kernels of a block's convolutions.
-STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
-KERNELS = {18: (3, 3), 34: (3, 3), 50: (1, 3, 1)}
+STAGES = {
+  18: (2, 2, 2, 2),
+  34: (3, 4, 6, 3),
+  50: (3, 4, 6, 3),
+  101: (3, 4, 23, 3),
+  152: (3, 8, 36, 3),
+}
+KERNELS = {18: (3, 3), 34: (3, 3), **dict.fromkeys((50, 101, 152), (1, 3, 1))}
 WIDTHS = (64, 128, 256, 512)
 
 Conv = functools.partial(layers.Conv, use_bias=False, kernel_init=layers.HE)
@@ -29,14 +35,19 @@ class ResNet(nn.Module):
 
   Stems: `small` is a 3x3 convolution; `small_pool` is the same and torchvision's
   max-pool; `imagenet` is torchvision's 7x7 convolution at stride 2 and its max-pool.
+
+  `released_stage3` leaves the last fifth of stage 3 without skip connections, whatever
+  its factor, as the code released with the paper on skip connections does
+  (docs/paper.md#skip-connections).
   """
 
   num_classes: int
-  depth: Literal[18, 34, 50] = 18
+  depth: Literal[18, 34, 50, 101, 152] = 18
   width: float = 1.0
   stem: Literal['small', 'small_pool', 'imagenet'] = 'small'
   normalization: str = 'cifar10'
   skips: Skips | None = None
+  released_stage3: bool = False
 
   @property
   def num_stages(self) -> int:
@@ -56,7 +67,8 @@ class ResNet(nn.Module):
         block = Block(
           widths[stage - 1], KERNELS[self.depth], stride, name=f'layer{stage}_{i}'
         )
-        x = block(x, *factors[stage - 1], train=train)
+        keeps = not self.released_stage3 or stage != 3 or i < blocks * 4 // 5
+        x = block(x, *(factors[stage - 1] if keeps else (0.0,)), train=train)
     x = x.mean(axis=(1, 2))
     return layers.Dense(self.num_classes, name='logits')(x)
 
@@ -66,6 +78,7 @@ class Stem(nn.Module):
 
   features: int
   kind: Literal['small', 'small_pool', 'imagenet'] = 'small'
+  kernel_init: nn.initializers.Initializer = layers.HE
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -77,7 +90,12 @@ class Stem(nn.Module):
     check_known('stem', self.kind, ('small', 'small_pool', 'imagenet'))
     kernel, stride = (7, 2) if self.kind == 'imagenet' else (3, 1)
     conv = Conv(
-      self.features, (kernel, kernel), strides=stride, padding=kernel // 2, name='conv'
+      self.features,
+      (kernel, kernel),
+      strides=stride,
+      padding=kernel // 2,
+      kernel_init=self.kernel_init,
+      name='conv',
     )
     norm = layers.BatchNorm(use_running_average=not train, name='norm')
     x = nn.relu(norm(conv(x)))

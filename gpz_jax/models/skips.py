@@ -82,15 +82,27 @@ def make(model: nn.Module, given: Any) -> nn.Module:
 def carry(model: nn.Module, texts: Sequence[str]) -> nn.Module:
   """The net in which lanes with these skips are trained; the net itself if all intact.
 
+  A net whose factors change its shapes has them as constants instead, and is one for
+  each text.
+
   Args:
     model: The net.
     texts: The skips of each lane's treatment.
 
   Raises:
-    InputError: The net takes no factors, or has not as many stages.
+    InputError: The net takes no factors, or has not as many stages; or its shapes
+      depend on them and they differ.
   """
   if set(texts) <= {skip_text.INTACT}:
     return model
+  if not getattr(model, 'carries_skips', True):
+    if len(set(texts)) > 1 or _parse(model, texts[0]).intact_epochs:
+      raise InputError(
+        f"skips '{','.join(dict.fromkeys(texts))}' change the shapes of"
+        f' {type(model).__name__}; give --model_options=skip_form=mask, or one sweep'
+        ' to each text without @'
+      )
+    return make(model, texts[0])
   parsed = [_parse(model, text) for text in texts]
   stages, parts = _num_stages(model), num_parts(model)
   learns = tuple(
@@ -117,10 +129,11 @@ def lane_arrays(
 
   Raises:
     InputError: A schedule does not end before the training does, or the net does not
-      carry its factors, although some are not intact.
+      carry its factors, although some are neither intact nor those it was made with.
   """
   if not is_carrying(model):
-    if strange := [text for text in texts if text != skip_text.INTACT]:
+    known = (skip_text.INTACT, *_made_with(model))
+    if strange := [text for text in texts if text not in known]:
       raise InputError(
         f"skips '{strange[0]}' of a lane need a model that carries factors; make it by"
         ' skips.carry(model, texts)'
@@ -295,6 +308,18 @@ def final_factors(model: nn.Module, variables: Any) -> list[list[float]]:
   ]
 
 
+def _made_with(model: nn.Module) -> tuple[str, ...]:
+  """The text of a net's fixed factors; () where it has none, or lanes could carry them.
+
+  Only where factors cannot be variables do lanes with others than `intact` belong to
+  such a net.
+  """
+  fixed = getattr(model, 'skips', None)
+  if fixed is None or getattr(model, 'carries_skips', True):
+    return ()
+  return (skip_text.canonical(skip_text.format_factors(k for (k,) in fixed.factors)),)
+
+
 def _parts(model: nn.Module) -> tuple[str, ...]:
   return tuple(getattr(model, 'skip_parts', ()))
 
@@ -311,4 +336,9 @@ def _parse(model: nn.Module, text: str) -> skip_text.SkipText:
     )
   parsed = skip_text.parse(text)
   parsed.check(_num_stages(model), _parts(model), type(model).__name__)
+  if any(parsed.is_learned) and not getattr(model, 'learns_skips', True):
+    raise InputError(
+      f"skips '{text}' are learned, but those of {type(model).__name__} are numbers of"
+      ' channels, which no gradient reaches; give a factor, such as 111s/0.2'
+    )
   return parsed

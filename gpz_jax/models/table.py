@@ -13,7 +13,9 @@ import flax.linen as nn
 
 from gpz_jax import own, vocabulary
 from gpz_jax.models.cnn import CNN
+from gpz_jax.models.densenet import DenseNet
 from gpz_jax.models.ir import IR
+from gpz_jax.models.repvgg import RepVGG
 from gpz_jax.models.resnet import ResNet
 from gpz_jax.models.vgg import VGG
 from gpz_jax.models.vit import ViT
@@ -77,8 +79,16 @@ def _ir(depth: Literal[50, 100, 152], paper_splits: tuple[str, ...] = ()) -> Mod
   return ModelInfo(functools.partial(IR, depth=depth), 'ir', paper_splits, _ANY_SIDE)
 
 
-def _resnet(depth: Literal[18, 34, 50]) -> ModelInfo:
+def _resnet(depth: Literal[18, 34, 50, 101, 152]) -> ModelInfo:
   return ModelInfo(functools.partial(ResNet, depth=depth), 'ir', image=_ANY_SIDE)
+
+
+def _densenet(depth: Literal[121, 161, 169, 201]) -> ModelInfo:
+  return ModelInfo(functools.partial(DenseNet, depth=depth), image=_ANY_SIDE)
+
+
+def _repvgg(variant: Literal['a0', 'b0']) -> ModelInfo:
+  return ModelInfo(functools.partial(RepVGG, variant=variant), image=_ANY_SIDE)
 
 
 def _vit(depth: int, paper_splits: tuple[str, ...] = ()) -> ModelInfo:
@@ -101,6 +111,14 @@ MODELS: dict[str, ModelInfo] = {
   'resnet18': _resnet(18),
   'resnet34': _resnet(34),
   'resnet50': _resnet(50),
+  'resnet101': _resnet(101),
+  'resnet152': _resnet(152),
+  'densenet121': _densenet(121),
+  'densenet161': _densenet(161),
+  'densenet169': _densenet(169),
+  'densenet201': _densenet(201),
+  'repvgg_a0': _repvgg('a0'),
+  'repvgg_b0': _repvgg('b0'),
   'vit6': _vit(6, _numbered('block', range(1, 7))),
 }
 

@@ -1,5 +1,6 @@
 """What weights tell of their net, against torchvision's names and shapes."""
 
+import re
 from typing import Any
 
 import jax
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from gpz_jax import models, partition
-from gpz_jax.interop.torch import import_weights, infer_options
+from gpz_jax.interop import names
+from gpz_jax.interop.inference import name_model
+from gpz_jax.interop.torch import import_weights, infer_options, variable_shapes
 from gpz_jax.types import InputError
 
 torch_nets = pytest.importorskip('torch_nets', reason='it needs torch')
@@ -18,6 +21,8 @@ PUBLISHED = {
   'resnet18': 11_689_512,
   'resnet34': 21_797_672,
   'resnet50': 25_557_032,
+  'resnet101': 44_549_160,
+  'resnet152': 60_192_808,
   'vgg11': 132_863_336,
   'vgg11_bn': 132_868_840,
   'vgg13': 133_047_848,
@@ -187,8 +192,9 @@ def test_an_option_that_contradicts_the_weights_is_refused(net, given, message):
       'resnet18',
       'resnet18',
       {'stem': 'imagenet', 'num_classes': 10},
-      'the weights have 1000 classes and the data has 10: replace and train the last'
-      ' layer, or give the --dataset of the weights',
+      'the weights have 1000 classes and the data has 10: replace the last layer by'
+      ' --new_head (new_head=True in Python) and train it, or give the --dataset of the'
+      ' weights',
     ),
   ],
 )
@@ -196,6 +202,51 @@ def test_a_misfit_names_its_cure(net, model, changes, cure):
   state_dict = torch_nets.full_size(net)
   message = _refusal(import_weights, model, state_dict, **SIZES | changes)
   assert message.endswith(cure)
+
+
+def _names(model_name, **options):
+  """Blank arrays under torch's names."""
+  model = models.make(model_name, num_classes=1000, **options)
+  shapes = variable_shapes(model, (64, 64, 3))
+  return {
+    entry.torch: np.broadcast_to(
+      np.float32(0), entry.layout.torch_shape(shapes[entry.linen].shape)
+    )
+    for entry in names.TABLES[type(model)](model, (64, 64, 3))
+  }
+
+
+def test_a_densenet_is_known_by_its_blocks_and_its_stem():
+  arrays = _names('densenet169', stem='imagenet')
+  inferred = infer_options('densenet169', arrays, **SIZES)
+  assert inferred.options == {'stem': 'imagenet', 'normalization': 'imagenet'}
+  message = _refusal(import_weights, 'densenet121', arrays, **SIZES, stem='imagenet')
+  assert message.endswith('these are weights of densenet169: give --model=densenet169')
+
+
+def test_the_names_in_torchvisions_files_of_densenets():
+  arrays = _names('densenet121', stem='imagenet')
+  old = {
+    re.sub(r'(r\d+\.(?:norm|conv))([12])', r'\1.\2', n): a for n, a in arrays.items()
+  }
+  assert 'features.denseblock1.denselayer1.norm.1.weight' in old
+  assert name_model(old) == 'densenet121'
+  wrapped = {f'module.{name}': array for name, array in old.items()}
+  for given in (old, wrapped):
+    import_weights('densenet121', given, **SIZES, stem='imagenet')
+
+
+def test_a_repvgg_does_not_tell_its_stem_but_its_form():
+  trained, fused = _names('repvgg_a0'), _names('repvgg_a0', fused=True)
+  inferred = infer_options('repvgg_a0', trained, **SIZES)
+  assert inferred.options == {'stem': 'imagenet', 'normalization': 'imagenet'}
+  assert 'do not tell stem=imagenet from small' in inferred.notes[0]
+  message = _refusal(import_weights, 'repvgg_a0', fused, **SIZES)
+  assert message.endswith('the form for inference: give --model_options=fused=True')
+  message = _refusal(import_weights, 'repvgg_a0', trained, **SIZES, fused=True)
+  assert message.endswith('as it was trained: give --model_options=fused=False')
+  message = _refusal(import_weights, 'repvgg_b0', trained, **SIZES)
+  assert message.endswith('these are weights of repvgg_a0: give --model=repvgg_a0')
 
 
 def test_a_head_of_another_image_size_names_the_size():

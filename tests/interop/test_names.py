@@ -25,6 +25,13 @@ def test_table_names_every_variable_once(model_name):
   assert sorted(entry.linen for entry in table) == sorted(expected)
 
 
+def test_a_fused_repvgg_has_one_convolution_for_each_block():
+  model = models.make('repvgg_a0', num_classes=10, fused=True)
+  table = list(names.TABLES[type(model)](model, (64, 64, 3)))
+  assert len(table) == 2 * 22 + 2  # a stem, 21 blocks and the last layer
+  assert table[0].torch == 'stage0.rbr_reparam.weight'
+
+
 def test_a_wide_vit_has_no_torch_names():
   model = ViT(num_classes=10, heads=10, head_dim=64)
   with pytest.raises(InputError, match='10 heads of 64 do not add up to 128'):

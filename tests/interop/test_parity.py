@@ -14,6 +14,7 @@ import pytest
 
 from gpz_jax import models
 from gpz_jax.interop.torch import import_weights, infer_options
+from gpz_jax.models import repvgg
 
 torch = pytest.importorskip('torch', reason='torch is an optional extra')
 torch_nets = pytest.importorskip('torch_nets', reason='it needs torch')
@@ -220,6 +221,14 @@ def test_ir50():
 def test_ir152_at_full_width():
   module = IR((3, 8, 36, 3), 5, 1, 64)
   _check_parity(module, 'ir152', 64)
+
+
+def test_repvgg(monkeypatch):
+  stages = (2, 2, 2, 1)  # A0 with fewer blocks: quick to compile
+  monkeypatch.setitem(repvgg.STAGES, 'a0', stages)
+  module = torch_nets.RepVGG(stages, (12, 12, 24, 48, 320), 5)
+  normalized = functools.partial(standardize, mean=IMAGENET[0], std=IMAGENET[1])
+  _check_parity(module, 'repvgg_a0', 32, normalized, infer=True, width=1 / 4)
 
 
 def test_vit6():

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from gpz_jax import models, partition
-from gpz_jax.models import layers, resnet
+from gpz_jax.models import layers, resnet, skips
 from gpz_jax.types import InputError
 
 
@@ -23,6 +23,32 @@ def _count(model, image_shape=(64, 64, 3)):
 def test_parameter_counts(name, torchvision):
   model = models.make(name, num_classes=1000)
   assert _count(model) == torchvision - 64 * 3 * (49 - 9)
+
+
+# Skip connections of stage 3 that the released code has, docs/paper.md#skip-connections
+@pytest.mark.parametrize(
+  ('depth', 'kept', 'blocks'),
+  [(18, 1, 2), (34, 4, 6), (50, 4, 6), (101, 18, 23), (152, 28, 36)],
+)
+def test_the_released_stage_3_is_an_option(depth, kept, blocks, monkeypatch):
+  factors = []
+
+  def add(branch, shortcut, factor):
+    factors.append(factor)
+    return plain(branch, shortcut, factor)
+
+  def stage_3(**options):
+    model = models.make(f'resnet{depth}', num_classes=3, width=1 / 16, **options)
+    factors.clear()
+    image = jnp.zeros((1, 16, 16, 3))
+    jax.eval_shape(lambda: model.init(jax.random.key(0), image))
+    first = sum(resnet.STAGES[depth][:2])
+    return factors[first : first + blocks]
+
+  plain = skips.add
+  monkeypatch.setattr(resnet.skips, 'add', add)
+  assert stage_3() == [1] * blocks
+  assert stage_3(released_stage3=True) == [1] * kept + [0] * (blocks - kept)
 
 
 def test_splits_in_forward_order():
