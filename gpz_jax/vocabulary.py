@@ -22,6 +22,10 @@ MODELS = {
   'resnet34': 'default',
   'resnet50': 'default',
   'vit6': 'vit',
+  'vit_b_16': 'vit',
+  'efficientnet_b0': 'default',
+  'maxvit_t': 'default',
+  'inception_v3': 'default',
 }
 OWN_MODEL = 'default'  # the recipe of package.module:factory
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpz_jax.models import resnet, vgg
+from gpz_jax.interop import names_torchvision
+from gpz_jax.models import efficientnet, resnet, vgg
 from gpz_jax.types import InputError
 
 StateDict = Mapping[str, np.ndarray]
@@ -75,10 +76,14 @@ def infer(
       told[clue.option] = clue.values[0]
       notes.append(_describe(clue))
   if 'normalization' not in given and hasattr(model, 'normalization'):
-    is_torchvisions = image_shape[2] == 3 and _is_for_imagenet(clues)
-    assumed = 'imagenet' if is_torchvisions else model.normalization
+    assumed = model.normalization
+    if image_shape[2] == 3 and _is_for_imagenet(clues):
+      assumed = 'imagenet'
+    elif image_shape[2] == 3 and names_torchvision.name_model(state_dict):
+      assumed = names_torchvision.NORMALIZATIONS.get(type(model), assumed)
     told['normalization'] = assumed
-    notes.append(_describe_normalization(assumed))
+    is_theirs = assumed != model.normalization
+    notes.append(_describe_normalization(assumed, is_theirs))
   changed = {
     option: value
     for option, value in told.items()
@@ -113,8 +118,8 @@ def _is_for_imagenet(clues: list[Clue]) -> bool:
   return 'imagenet' in values.get('stem', ()) or 'torchvision' in values.get('head', ())
 
 
-def _describe_normalization(assumed: str) -> str:
-  why = ', as for weights of torchvision' if assumed == 'imagenet' else ''
+def _describe_normalization(assumed: str, is_torchvisions: bool) -> str:
+  why = ', as for weights of torchvision' if is_torchvisions else ''
   return (
     'the weights do not tell how their images were normalised:'
     f' {assumed} is assumed{why}; {_OPTIONS}normalization=... changes it'
@@ -129,6 +134,7 @@ def find_clues(
   finders: dict[type, Callable[[StateDict, ImageShape], Iterator[Clue]]] = {
     vgg.VGG: _vgg_clues,
     resnet.ResNet: _resnet_clues,
+    efficientnet.EfficientNet: _efficientnet_clues,
   }
   finder = finders.get(type(model))
   return list(finder(state_dict, image_shape)) if finder else []
@@ -140,6 +146,15 @@ def _resnet_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Cl
   if shape:
     values = _STEMS.get(shape[2:], ())
     yield Clue('stem', values, f'conv1.weight is {shape}')
+
+
+def _efficientnet_clues(
+  state_dict: StateDict, image_shape: ImageShape
+) -> Iterator[Clue]:
+  del image_shape
+  shape = _shape(state_dict, 'features.0.0.weight', rank=4)
+  if shape:  # a stride leaves no trace in weights
+    yield Clue('stem', ('imagenet', 'small'), f'features.0.0.weight is {shape}')
 
 
 def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
@@ -241,6 +256,8 @@ def name_model(state_dict: StateDict) -> str | None:
   Args:
     state_dict: Name -> array, without a prefix of all names.
   """
+  if told := names_torchvision.name_model(state_dict):
+    return told
   blocks = collections.Counter()
   for name in state_dict:
     if match := re.fullmatch(r'layer([1-4])\.\d+\.conv1\.weight', name):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import flax.linen as nn
 import jax
 
-from gpz_jax.models import depthwise, layers, mobile, skips
+from gpz_jax.models import depthwise, layers, mobile, pooling, skips
 from gpz_jax.models.skips import Factor, Skips
 from gpz_jax.types import check_known
 
@@ -42,7 +42,7 @@ Conv = functools.partial(layers.Conv, padding=0, use_bias=False, kernel_init=lay
 
 
 class EfficientNet(nn.Module):
-  """Splits: stem, block1_0, block2_0, block2_1, ... block7_0, head.
+  """Splits: stem, block1_0, block2_0, block2_1, ... block7_0, head, features.
 
   A stage holds the blocks between one stride and the next. The seventh setting has no
   skip connection, and so it forms the last stage together with the sixth.
@@ -90,8 +90,8 @@ class EfficientNet(nn.Module):
         )
         x = block(x, *factors[stage], train=train)
         index += 1
-    x = ConvNorm(4 * x.shape[-1], 1, name='head')(x, train=train).mean(axis=(1, 2))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = ConvNorm(4 * x.shape[-1], 1, name='head')(x, train=train)
+    x = pooling.Features(self.dropout, name='features')(x, train=train)
     # torchvision counts the outputs here: uniform up to 1 / sqrt(K)
     init = nn.initializers.variance_scaling(1 / 3, 'fan_out', 'uniform')
     return nn.Dense(self.num_classes, kernel_init=init, name='logits')(x)

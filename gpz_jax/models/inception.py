@@ -179,8 +179,7 @@ class Inception(nn.Module):
       x = Mixed(block, self.width, name=f'mixed_{name}')(x, train=train)
       if name == AUX_AFTER and self.aux_logits:
         Aux(self.num_classes, self.width, name='aux')(x, train=train)
-    x = Mean(name='features')(x)
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = pooling.Features(self.dropout, name='features')(x, train=train)
     return _classifier(x, self.num_classes, NORMAL, 'logits')
 
 
@@ -259,15 +258,6 @@ class Aux(nn.Module):
     conv = ConvNorm(features, (5, 5), 1, (0, 0), init, name='conv_1')
     x = conv(x, train=train).mean(axis=(1, 2))
     return _classifier(x, self.num_classes, nn.initializers.normal(0.001), 'logits')
-
-
-class Mean(nn.Module):
-  """The mean of each channel, a module so that it can be captured."""
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C] -> [B, C]."""
-    return x.mean(axis=(1, 2))
 
 
 def _conv(

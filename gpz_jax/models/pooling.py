@@ -1,4 +1,4 @@
-"""Pools over overlapping windows, by slices.
+"""Pools over overlapping windows, by slices, and over whole maps.
 
 `layers.max_pool` says why none of them is a windowed reduction.
 """
@@ -7,8 +7,23 @@ import functools
 from collections.abc import Callable
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+
+class Features(nn.Module):
+  """The mean of each channel, with dropout: what a last layer reads.
+
+  It is a module so that it can be captured.
+  """
+
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """[B, h, w, C] -> [B, C]."""
+    return nn.Dropout(self.dropout, deterministic=not train)(x.mean(axis=(1, 2)))
 
 
 def average_pool(
