@@ -6,6 +6,7 @@ VGG. They do not tell how images were normalised: that is assumed, and said.
 
 import collections
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpz_jax.interop import names_torchvision
-from gpz_jax.models import efficientnet, resnet, vgg
+from gpz_jax.models import efficientnet, maxvit, resnet, vgg
 from gpz_jax.types import InputError
 
 StateDict = Mapping[str, np.ndarray]
@@ -134,7 +135,8 @@ def find_clues(
   finders: dict[type, Callable[[StateDict, ImageShape], Iterator[Clue]]] = {
     vgg.VGG: _vgg_clues,
     resnet.ResNet: _resnet_clues,
-    efficientnet.EfficientNet: _efficientnet_clues,
+    efficientnet.EfficientNet: functools.partial(_stride_clues, 'features.0.0.weight'),
+    maxvit.MaxViT: functools.partial(_stride_clues, 'stem.0.0.weight'),
   }
   finder = finders.get(type(model))
   return list(finder(state_dict, image_shape)) if finder else []
@@ -148,13 +150,13 @@ def _resnet_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Cl
     yield Clue('stem', values, f'conv1.weight is {shape}')
 
 
-def _efficientnet_clues(
-  state_dict: StateDict, image_shape: ImageShape
+def _stride_clues(
+  name: str, state_dict: StateDict, image_shape: ImageShape
 ) -> Iterator[Clue]:
   del image_shape
-  shape = _shape(state_dict, 'features.0.0.weight', rank=4)
+  shape = _shape(state_dict, name, rank=4)
   if shape:  # a stride leaves no trace in weights
-    yield Clue('stem', ('imagenet', 'small'), f'features.0.0.weight is {shape}')
+    yield Clue('stem', ('imagenet', 'small'), f'{name} is {shape}')
 
 
 def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:

@@ -32,7 +32,7 @@ class SqueezeExcite(nn.Module):
 class StochasticDepth(nn.Module):
   """Drops the branch of a block, image by image, in training.
 
-  Source: docs/paper.md#skip-connections.
+  Source: docs/paper.md#transformers-and-efficientnet.
   """
 
   rate: float

@@ -46,7 +46,7 @@ def arrays_of(name, side=SIDE, **options):
   ('name', 'normalization', 'notes'),
   [
     ('efficientnet_b0', 'imagenet', 2),
-    ('maxvit_t', 'imagenet', 1),
+    ('maxvit_t', 'imagenet', 2),
     ('vit_b_16', 'imagenet', 1),
     ('inception_v3', 'half', 1),
   ],

@@ -45,7 +45,7 @@ def few_blocks(monkeypatch):
   """Nets that are long to compile are short here."""
   settings = efficientnet.SETTINGS[0], efficientnet.Setting(6, 3, 2, 64, 2)
   monkeypatch.setattr(efficientnet, 'SETTINGS', settings)
-  monkeypatch.setattr(maxvit, 'LAYERS', (1, 1))
+  monkeypatch.setattr(maxvit, 'LAYERS', (1,))
   short = models.ModelInfo(functools.partial(vit_b.VisionTransformer, depth=2))
   monkeypatch.setitem(models.MODELS, 'vit_b_16', short)
 
