@@ -77,11 +77,11 @@ def infer(
       told[clue.option] = clue.values[0]
       notes.append(_describe(clue))
   if 'normalization' not in given and hasattr(model, 'normalization'):
-    assumed = model.normalization
+    assumed: str = model.normalization
     if image_shape[2] == 3 and _is_for_imagenet(clues):
       assumed = 'imagenet'
     elif image_shape[2] == 3 and names_torchvision.name_model(state_dict):
-      assumed = names_torchvision.NORMALIZATIONS.get(type(model), assumed)
+      assumed = names_torchvision.NORMALIZATIONS.get(type(model)) or assumed
     told['normalization'] = assumed
     is_theirs = assumed != model.normalization
     notes.append(_describe_normalization(assumed, is_theirs))

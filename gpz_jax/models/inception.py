@@ -264,7 +264,8 @@ def _conv(
   x: jax.Array, step: Step, *, width: float, train: bool, padding: int | None = None
 ) -> jax.Array:
   """A step of a net of some width, as a module of the module that calls."""
-  kernel = step.kernel if isinstance(step.kernel, tuple) else (step.kernel,) * 2
+  size = step.kernel
+  kernel = (size, size) if isinstance(size, int) else size
   inside = (kernel[0] // 2, kernel[1] // 2) if step.stride == 1 else (0, 0)
   pads = inside if padding is None else (padding, padding)
   features = max(1, int(step.features * width))

@@ -57,11 +57,12 @@ def state_dict(model, shape, gain):
 def test_the_logits_are_those_of_torchvision(name):
   recorded = json.loads((RECORDED / f'{name}.json').read_text())
   side = recorded['side']
-  sizes = {'num_classes': recorded['num_classes'], 'image_shape': (side, side, 3)}
-  options = {'normalization': 'imagenet'}
-  model = models.make(name, num_classes=recorded['num_classes'], **options)
-  arrays = state_dict(model, sizes['image_shape'], recorded['gain'])
-  variables = import_weights(name, arrays, **sizes, **options)
+  shape, classes = (side, side, 3), recorded['num_classes']
+  model = models.make(name, num_classes=classes, normalization='imagenet')
+  arrays = state_dict(model, shape, recorded['gain'])
+  variables = import_weights(
+    name, arrays, num_classes=classes, image_shape=shape, normalization='imagenet'
+  )
   expected = np.array(recorded['logits'])
   images = jnp.asarray(formula_weights.images(len(expected), side))
   logits = jax.jit(model.apply)(variables, images)
