@@ -30,6 +30,10 @@ MODELS = {
   'repvgg_a0': 'default',
   'repvgg_b0': 'default',
   'vit6': 'vit',
+  'vit_b_16': 'vit',
+  'efficientnet_b0': 'default',
+  'maxvit_t': 'default',
+  'inception_v3': 'default',
 }
 OWN_MODEL = 'default'  # the recipe of package.module:factory
 

@@ -22,11 +22,12 @@ import torchvision
 RECORDED = pathlib.Path(__file__).parent / 'models' / 'recorded'
 CLASSES, IMAGES, SIDE = 10, 2, 64
 # What differs from SIDE, from a gain of 0.6 and from no options of the builder
-SIDES = {'inception_v3': 299, 'maxvit_t': 224, 'vit_b_16': 224}
+SIDES = {'inception_v3': 75, 'maxvit_t': 224}
 PLAIN_CHAINS = ('inception_v3', 'vgg11_bn')
 DENSENETS = ('densenet121', 'densenet161', 'densenet169', 'densenet201')
 GAINS = {**dict.fromkeys((*PLAIN_CHAINS, *DENSENETS), 1.0), 'efficientnet_b0': 1.0}
 OPTIONS = {'inception_v3': {'aux_logits': True, 'init_weights': False}}
+SMALL = {'vit_b_16': {'image_size': SIDE}}  # options of the net of side SIDE alone
 DEFAULT_GAIN = 0.6
 
 
@@ -34,7 +35,8 @@ def record(name: str) -> dict:
   """What a file holds."""
   side, gain = SIDES.get(name, SIDE), GAINS.get(name, DEFAULT_GAIN)
   options = OPTIONS.get(name, {})
-  module = torchvision.models.get_model(name, num_classes=CLASSES, **options).eval()
+  small = {**options, **SMALL.get(name, {})}
+  module = torchvision.models.get_model(name, num_classes=CLASSES, **small).eval()
   shapes = {
     key: tuple(tensor.shape)
     for key, tensor in module.state_dict().items()

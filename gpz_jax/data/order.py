@@ -70,16 +70,17 @@ def balanced_order(
     )
   rng = np.random.default_rng([seed, epoch])
   members = [rng.permutation(np.flatnonzero(labels == c)) for c in classes]
-  used = np.zeros(len(classes), int)  # how often each class was in a batch
+  used = [0] * len(classes)  # how often each class was in a batch
   index = []
   for _ in range(-(-num_examples // batch_size)):
     order = rng.permutation(len(classes))
-    chosen = order[np.argsort(used[order], kind='stable')[:in_batch]]
+    chosen = order[np.argsort([used[i] for i in order], kind='stable')[:in_batch]]
     for i in chosen:
       start = used[i] * per_class
       places = np.arange(start, start + per_class) % len(members[i])
       index.append(members[i][places])
-    used[chosen] += 1
+    for i in chosen:
+      used[i] += 1
   index = np.concatenate(index).reshape(-1, batch_size).astype(np.int32)
   return index, np.ones(index.shape, np.float32)
 

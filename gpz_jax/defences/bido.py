@@ -81,4 +81,5 @@ class BiDO(Defence):
         for kernel in (image, label, *hidden)
       )
       pairs = [((image * z).sum(), (z * label).sum()) for z in hidden]
-    return self.lx * sum(x for x, _ in pairs) - self.ly * sum(y for _, y in pairs)
+    towards, away = (sum(found) for found in zip(*pairs, strict=True))
+    return jnp.asarray(self.lx * towards - self.ly * away)

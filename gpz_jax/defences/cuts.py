@@ -91,6 +91,6 @@ def apply(
 
   def run(rngs):
     with nn.intercept_methods(change):
-      return model.apply(variables, images, train=False, rngs=rngs)
+      return jnp.asarray(model.apply(variables, images, train=False, rngs=rngs))
 
   return calls.lend_keys(run, key)

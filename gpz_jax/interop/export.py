@@ -39,7 +39,7 @@ def export_state_dict(
   Raises:
     InputError: The variables are not those of the model, or torch has no name for some.
   """
-  flat = traverse_util.flatten_dict(dict(variables), sep='/')
+  flat: dict[str, Any] = traverse_util.flatten_dict(dict(variables), sep='/')
   if isinstance(model, str):
     classes = flat['params/logits/kernel'].shape[-1]
     model = models.make(model, num_classes=classes, **options)

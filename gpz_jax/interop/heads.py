@@ -58,4 +58,5 @@ def _draw(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, jax.
     return calls.init(model, jax.random.key(0), image)['params'][HEAD]
 
   head = draw(jnp.zeros((1, *image_shape)))
-  return traverse_util.flatten_dict(head, sep='/')
+  flat: dict[str, Any] = traverse_util.flatten_dict(head, sep='/')
+  return flat

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpz_jax.models import densenet, repvgg, resnet, vgg
+from gpz_jax.interop import names_torchvision
+from gpz_jax.models import densenet, efficientnet, maxvit, repvgg, resnet, vgg
 from gpz_jax.types import InputError
 
 StateDict = Mapping[str, np.ndarray]
@@ -78,10 +79,14 @@ def infer(
       told[clue.option] = clue.values[0]
       notes.append(_describe(clue))
   if 'normalization' not in given and hasattr(model, 'normalization'):
-    is_torchvisions = image_shape[2] == 3 and _is_for_imagenet(clues)
-    assumed = 'imagenet' if is_torchvisions else model.normalization
+    assumed: str = model.normalization
+    if image_shape[2] == 3 and _is_for_imagenet(clues):
+      assumed = 'imagenet'
+    elif image_shape[2] == 3 and names_torchvision.name_model(state_dict):
+      assumed = names_torchvision.NORMALIZATIONS.get(type(model)) or assumed
     told['normalization'] = assumed
-    notes.append(_describe_normalization(assumed))
+    is_theirs = assumed != model.normalization
+    notes.append(_describe_normalization(assumed, is_theirs))
   changed = {
     option: value
     for option, value in told.items()
@@ -116,8 +121,8 @@ def _is_for_imagenet(clues: list[Clue]) -> bool:
   return 'imagenet' in values.get('stem', ()) or 'torchvision' in values.get('head', ())
 
 
-def _describe_normalization(assumed: str) -> str:
-  why = ', as for weights of torchvision' if assumed == 'imagenet' else ''
+def _describe_normalization(assumed: str, is_torchvisions: bool) -> str:
+  why = ', as for weights of torchvision' if is_torchvisions else ''
   return (
     'the weights do not tell how their images were normalised:'
     f' {assumed} is assumed{why}; {_OPTIONS}normalization=... changes it'
@@ -134,6 +139,8 @@ def find_clues(
     resnet.ResNet: functools.partial(_stem_clues, 'conv1.weight'),
     repvgg.RepVGG: _repvgg_clues,
     densenet.DenseNet: functools.partial(_stem_clues, 'features.conv0.weight'),
+    efficientnet.EfficientNet: functools.partial(_stride_clues, 'features.0.0.weight'),
+    maxvit.MaxViT: functools.partial(_stride_clues, 'stem.0.0.weight'),
   }
   finder = finders.get(type(model))
   return list(finder(state_dict, image_shape)) if finder else []
@@ -153,6 +160,15 @@ def _repvgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Cl
   for name in ('stage0.rbr_dense.conv.weight', _FUSED_STEM):
     if shape := _shape(state_dict, name, rank=4):
       yield Clue('stem', ('imagenet', 'small'), f'{name} is {shape}')
+
+
+def _stride_clues(
+  name: str, state_dict: StateDict, image_shape: ImageShape
+) -> Iterator[Clue]:
+  del image_shape
+  shape = _shape(state_dict, name, rank=4)
+  if shape:  # a stride leaves no trace in weights
+    yield Clue('stem', ('imagenet', 'small'), f'{name} is {shape}')
 
 
 def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
@@ -259,6 +275,8 @@ def name_model(state_dict: StateDict) -> str | None:
   Args:
     state_dict: Name -> array, without a prefix of all names.
   """
+  if told := names_torchvision.name_model(state_dict):
+    return told
   stages = _count_blocks(state_dict, r'layer([1-4])\.\d+\.conv1\.weight')
   layer = r'features\.denseblock([1-4])\.denselayer\d+\.conv\.?1\.weight'
   dense = _count_blocks(state_dict, layer)

@@ -39,6 +39,12 @@ convolution = Layout(
   lambda array, shape: array.transpose(2, 3, 1, 0),
 )
 
+# [H, W, C] from [C, 1, H, W], of a depthwise convolution
+depthwise = Layout(
+  lambda shape: (shape[2], 1, shape[0], shape[1]),
+  lambda array, shape: array[:, 0].transpose(1, 2, 0),
+)
+
 
 # [I, O] from [O, I]
 linear = Layout(lambda shape: shape[::-1], lambda array, shape: array.T)

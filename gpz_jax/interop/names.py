@@ -15,25 +15,22 @@ A table lists (torch name, our path, layout). The torch names are those of
   ViT: `patch_embed.proj`, `cls_token`, `pos_embed`, `blocks.0.norm1`,
     `blocks.0.attn.in_proj_weight` (nn.MultiheadAttention), `blocks.0.mlp.fc1`, ...,
     `norm`, `head`, as in the released code.
+  `names_torchvision` has further nets of torchvision.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-from gpz_jax.interop import layouts
+from gpz_jax.interop import layouts, names_torchvision
+from gpz_jax.interop.entries import Entry, Table
+from gpz_jax.interop.entries import batch_norm as _batch_norm
+from gpz_jax.interop.entries import bias as _bias
+from gpz_jax.interop.entries import convolution as _convolution
+from gpz_jax.interop.entries import layer_norm as _layer_norm
+from gpz_jax.interop.entries import linear as _linear
+from gpz_jax.interop.entries import slope as _slope
 from gpz_jax.models import densenet, ir, repvgg, resnet, vgg, vit
 from gpz_jax.types import InputError
-
-
-class Entry(NamedTuple):
-  """One array under its two names."""
-
-  torch: str  # 'features.0.weight'
-  linen: str  # 'params/feat_3/Conv_0/kernel'
-  layout: layouts.Layout
-
-
-Table = Iterator[Entry]
 
 
 def vgg_table(model: vgg.VGG, image_shape: tuple[int, int, int]) -> Table:
@@ -176,32 +173,5 @@ TABLES: dict[type, Callable[[Any, tuple[int, int, int]], Table]] = {
   repvgg.RepVGG: repvgg_table,
   ir.IR: ir_table,
   vit.ViT: vit_table,
+  **names_torchvision.TABLES,
 }
-
-
-def _bias(theirs: str, ours: str) -> Entry:
-  return Entry(f'{theirs}.bias', f'params/{ours}/bias', layouts.vector)
-
-
-def _slope(theirs: str, ours: str) -> Entry:
-  return Entry(f'{theirs}.weight', f'params/{ours}/slope', layouts.vector)
-
-
-def _convolution(theirs: str, ours: str) -> Table:
-  yield Entry(f'{theirs}.weight', f'params/{ours}/kernel', layouts.convolution)
-
-
-def _linear(theirs: str, ours: str, layout: layouts.Layout = layouts.linear) -> Table:
-  yield Entry(f'{theirs}.weight', f'params/{ours}/kernel', layout)
-  yield _bias(theirs, ours)
-
-
-def _layer_norm(theirs: str, ours: str) -> Table:
-  yield Entry(f'{theirs}.weight', f'params/{ours}/scale', layouts.vector)
-  yield _bias(theirs, ours)
-
-
-def _batch_norm(theirs: str, ours: str) -> Table:
-  yield from _layer_norm(theirs, ours)
-  yield Entry(f'{theirs}.running_mean', f'batch_stats/{ours}/mean', layouts.vector)
-  yield Entry(f'{theirs}.running_var', f'batch_stats/{ours}/var', layouts.vector)

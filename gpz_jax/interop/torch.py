@@ -20,7 +20,7 @@ import numpy as np
 from flax import traverse_util
 
 from gpz_jax import models
-from gpz_jax.interop import heads, inference, layouts, names
+from gpz_jax.interop import heads, inference, layouts, names, names_torchvision
 from gpz_jax.interop.files import load_state_dict
 from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import calls
@@ -148,7 +148,14 @@ def without_removed_skips(
   """The table and the arrays without shortcuts that the model does not have.
 
   Code that removes a skip connection may still hold the parameters of its projection.
+  Nor do the arrays hold what torchvision saves beside those of the model's table.
   """
+  known = {entry.torch for entry in table}
+  state_dict = {
+    name: array
+    for name, array in state_dict.items()
+    if name in known or not names_torchvision.is_unused(model, name)
+  }
   if getattr(model, 'skips', None) is None:
     return table, state_dict
   removed = {entry.torch for entry in table if entry.linen not in shapes}

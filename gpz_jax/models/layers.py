@@ -66,21 +66,23 @@ class Conv(nn.Module):
     features: Number of channels of the output.
     kernel_size: Height and width of the kernel.
     strides: Step between outputs, in pixels, on both axes.
-    padding: Number of zeros at each side.
+    padding: Number of zeros at each side, or (above and below, left and right).
     use_bias: Whether a bias is added.
     transposed: Whether torch's layer is a transposed convolution of stride 1. It is the
       same function with the kernel flipped, but torch counts its fan-in over the output
       channels.
     kernel_init: Initialiser of the kernel, if it is not torch's default.
+    bias_init: Initialiser of the bias, if it is not torch's default.
   """
 
   features: int
   kernel_size: tuple[int, int]
   strides: int = 1
-  padding: int = 1
+  padding: int | tuple[int, int] = 1
   use_bias: bool = True
   transposed: bool = False
   kernel_init: nn.initializers.Initializer | None = None
+  bias_init: nn.initializers.Initializer | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -90,14 +92,17 @@ class Conv(nn.Module):
     shape = (*self.kernel_size, x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init or init, shape)
     x, kernel = promote_dtype(x, kernel, dtype=None)
+    rows, columns = (
+      (self.padding,) * 2 if isinstance(self.padding, int) else self.padding
+    )
     x = convolutions.conv_general_dilated(
       x,
       kernel,
       window_strides=(self.strides, self.strides),
-      padding=((self.padding, self.padding),) * 2,
+      padding=((rows, rows), (columns, columns)),
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
-    return _add_bias(self, init, x) if self.use_bias else x
+    return _add_bias(self, self.bias_init or init, x) if self.use_bias else x
 
 
 def _add_bias(

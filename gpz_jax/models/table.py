@@ -14,11 +14,15 @@ import flax.linen as nn
 from gpz_jax import own, vocabulary
 from gpz_jax.models.cnn import CNN
 from gpz_jax.models.densenet import DenseNet
+from gpz_jax.models.efficientnet import EfficientNet
+from gpz_jax.models.inception import Inception
 from gpz_jax.models.ir import IR
+from gpz_jax.models.maxvit import MaxViT
 from gpz_jax.models.repvgg import RepVGG
 from gpz_jax.models.resnet import ResNet
 from gpz_jax.models.vgg import VGG
 from gpz_jax.models.vit import ViT
+from gpz_jax.models.vit_b import VisionTransformer
 from gpz_jax.types import InputError, check_known
 
 
@@ -30,11 +34,14 @@ class ImageForm:
     least_side: Smallest height and width, in pixels.
     multiple_of: Number that height and width are multiples of, or the name of the
       model's option that holds this number.
+    cells: How many times this number height and width are multiples of. It may depend
+      on the model's stem: the name of the stem and the number of times.
     channels: Numbers of channels that the model takes; None accepts any number.
   """
 
   least_side: int = 1
   multiple_of: int | str = 1
+  cells: int | Mapping[str, int] = 1
   channels: tuple[int, ...] | None = None
 
 
@@ -66,6 +73,12 @@ _VGG_IMAGE = ImageForm(least_side=32, channels=_COLOUR_OR_GREY)
 # Strided convolutions round up, so that one pixel stays one pixel.
 _ANY_SIDE = ImageForm(channels=_COLOUR_OR_GREY)
 _VIT_IMAGE = ImageForm(multiple_of='patch', channels=_COLOUR_OR_GREY)
+# Four stages halve the sides of MaxViT, and so does the larger stem.
+_MAXVIT_CELLS = {'imagenet': 32, 'small': 16}
+_MAXVIT_IMAGE = ImageForm(
+  multiple_of='window', cells=_MAXVIT_CELLS, channels=_COLOUR_OR_GREY
+)
+_INCEPTION_IMAGE = ImageForm(least_side=75, channels=_COLOUR_OR_GREY)
 
 
 def _vgg(
@@ -120,6 +133,10 @@ MODELS: dict[str, ModelInfo] = {
   'repvgg_a0': _repvgg('a0'),
   'repvgg_b0': _repvgg('b0'),
   'vit6': _vit(6, _numbered('block', range(1, 7))),
+  'vit_b_16': ModelInfo(VisionTransformer, 'vit', image=_VIT_IMAGE),
+  'efficientnet_b0': ModelInfo(EfficientNet, image=_ANY_SIDE),
+  'maxvit_t': ModelInfo(MaxViT, image=_MAXVIT_IMAGE),
+  'inception_v3': ModelInfo(Inception, image=_INCEPTION_IMAGE),
 }
 
 
@@ -174,6 +191,10 @@ def check_image(
   multiple = form.multiple_of
   if isinstance(multiple, str):
     multiple = _option(known, multiple, options or {})
+  cells = form.cells
+  if not isinstance(cells, int):
+    cells = cells.get((options or {}).get('stem', 'imagenet'), 1)
+  multiple *= cells
   if height % multiple or width % multiple:
     sides = [-(-side // multiple) * multiple for side in (height, width)]
     size = sides[0] if sides[0] == sides[1] else f'{sides[0]}x{sides[1]}'

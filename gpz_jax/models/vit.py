@@ -7,6 +7,9 @@ states 10 heads, its released code uses 8 heads of 16; `heads` and `head_dim` ta
 either reading (docs/paper.md#disagreements).
 """
 
+import functools
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -59,6 +62,8 @@ class Tokens(nn.Module):
 
   features: int
   patch: int
+  dropout: float = DROPOUT
+  patch_layer: Callable[..., nn.Module] = layers.Dense
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -77,13 +82,13 @@ class Tokens(nn.Module):
     # A strided convolution without overlap is one matrix product over the patches.
     x = x.reshape(batch, height // size, size, width // size, size, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, size * size * channels)
-    x = layers.Dense(self.features, name='patches')(x)
+    x = self.patch_layer(self.features, name='patches')(x)
     cls = self.param('cls', nn.initializers.zeros, (1, 1, self.features))
     x = jnp.concatenate([jnp.broadcast_to(cls, (batch, 1, self.features)), x], axis=1)
     # torch's trunc_normal_ cuts at +-2, a hundred deviations away: a plain normal
     init = nn.initializers.normal(0.02)
     x = x + self.param('positions', init, (1, *x.shape[1:]))
-    return nn.Dropout(DROPOUT, deterministic=not train)(x)
+    return nn.Dropout(self.dropout, deterministic=not train)(x)
 
 
 class Block(nn.Module):
@@ -91,6 +96,9 @@ class Block(nn.Module):
 
   heads: int
   head_dim: int
+  dropout: float = DROPOUT
+  epsilon: float = 1e-5
+  mlp_layer: Callable[..., nn.Module] = layers.Dense
 
   @nn.compact
   def __call__(
@@ -103,14 +111,14 @@ class Block(nn.Module):
   ) -> jax.Array:
     """[B, tokens, features], same shape out; each skip counts as often as is given."""
     features = x.shape[-1]
-    attention = Attention(self.heads, self.head_dim, name='attention')
-    y = attention(nn.LayerNorm(epsilon=1e-5, name='norm_1')(x), train=train)
-    x = _add(y, x, attention_skip)
-    y = nn.LayerNorm(epsilon=1e-5, name='norm_2')(x)
-    y = layers.Dense(4 * features, name='mlp_1')(y)
-    y = nn.Dropout(DROPOUT, deterministic=not train)(nn.gelu(y, approximate=False))
-    y = layers.Dense(features, name='mlp_2')(y)
-    return _add(nn.Dropout(DROPOUT, deterministic=not train)(y), x, mlp_skip)
+    norm = functools.partial(nn.LayerNorm, epsilon=self.epsilon)
+    drop = functools.partial(nn.Dropout, self.dropout, deterministic=not train)
+    attention = Attention(self.heads, self.head_dim, self.dropout, name='attention')
+    x = _add(attention(norm(name='norm_1')(x), train=train), x, attention_skip)
+    y = self.mlp_layer(4 * features, name='mlp_1')(norm(name='norm_2')(x))
+    y = drop()(nn.gelu(y, approximate=False))
+    y = self.mlp_layer(features, name='mlp_2')(y)
+    return _add(drop()(y), x, mlp_skip)
 
 
 def _add(branch: jax.Array, x: jax.Array, factor: Factor) -> jax.Array:
@@ -127,6 +135,7 @@ class Attention(nn.Module):
 
   heads: int
   head_dim: int
+  dropout: float = DROPOUT
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -142,9 +151,9 @@ class Attention(nn.Module):
       qkv[:, :, 0],
       qkv[:, :, 1],
       qkv[:, :, 2],
-      dropout_rate=DROPOUT,
+      dropout_rate=self.dropout,
       broadcast_dropout=False,
-      dropout_rng=self.make_rng('dropout') if train else None,
+      dropout_rng=self.make_rng('dropout') if train and self.dropout else None,
       deterministic=not train,
     )
     init = layers.torch_uniform(self.heads * self.head_dim)

@@ -111,12 +111,16 @@ def make_plan(config: SweepConfig) -> Plan:
     shapes=splits.shapes,
     attacked=attacked,
     dropped=splits.dropped,
-    costs={text: _costs(study, text, chosen) for text in config.skips},
+    costs={
+      text: _costs(study, text, chosen, config.payload_bits) for text in config.skips
+    },
     modules=partition.list_modules(study.model, task.image_shape, chosen),
   )
 
 
-def _costs(study: StudyPlan, text: str, splits: tuple[str, ...]):
+def _costs(
+  study: StudyPlan, text: str, splits: tuple[str, ...], payload_bits: int
+) -> dict[str, dict[str, float]]:
   """What each split costs a target whose skips are written as `text`.
 
   A shortcut that is removed costs nothing, so the factors are constants here.
@@ -129,7 +133,7 @@ def _costs(study: StudyPlan, text: str, splits: tuple[str, ...]):
     task.image_shape,
     task.num_classes,
     splits,
-    payload_bits=study.config.payload_bits,
+    payload_bits=payload_bits,
   )
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gpz_jax.attacks.activation import attention, depthwise
+from gpz_jax.attacks.activation import attention
+from gpz_jax.models import depthwise
 from gpz_jax.types import InputError
 
 

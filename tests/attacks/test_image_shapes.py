@@ -62,9 +62,17 @@ def test_a_turned_image_has_as_large_a_decoder(shape, turned):
   assert _count(shape, (48, 32, 1)) == _count(turned, (32, 48, 1))
 
 
-@pytest.mark.parametrize('name', sorted(models.MODELS))
+# Inception-v3 pads no maps: they do not double up to an image, whatever its size.
+ATTACKED = sorted(set(models.MODELS) - {'inception_v3'})
+MULTIPLES = {'vit_b_16': 16, 'maxvit_t': 32 * 7}
+
+
+@pytest.mark.parametrize('name', ATTACKED)
 @pytest.mark.parametrize('shape', [(48, 32, 1), (36, 52, 3)])
 def test_each_split_of_a_model_has_a_decoder(name, shape):
+  multiple = MULTIPLES.get(name, 1)
+  height, width = (-(-side // multiple) * multiple for side in shape[:2])
+  shape = (height, width, shape[2])
   models.check_image(name, shape)
   model = models.make(name, num_classes=10, width=0.125)
   sent = {each.shape for each in partition.list_splits(model, shape).values()}

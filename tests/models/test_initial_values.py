@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from gpz_jax import models
-from gpz_jax.attacks.activation import decoders, depthwise
-from gpz_jax.models import ir, layers, resnet, vit
+from gpz_jax.attacks.activation import decoders
+from gpz_jax.models import depthwise, ir, layers, resnet, vit
 
 
 class Weights(NamedTuple):

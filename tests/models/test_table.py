@@ -42,6 +42,14 @@ def test_the_papers_splits_are_in_the_model(name):
     ('vit6', (48, 30, 1), {}, 'multiples of 4, got 48x30x1; set image_size to 48x32'),
     ('vit6', (36, 36, 3), {'patch': 8}, 'multiples of 8, .* set image_size to 40'),
     ('vit6', (32, 32, 3), {'patch': 0}, 'patch 0 is not a whole number'),
+    ('vit_b_16', (64, 72, 3), {}, 'multiples of 16, .* set image_size to 64x80'),
+    ('maxvit_t', (64, 64, 3), {}, 'multiples of 224, .* set image_size to 224'),
+    ('maxvit_t', (48, 64, 3), {'window': 2}, 'multiples of 64, .* to 64'),
+    (
+      *('maxvit_t', (40, 64, 3), {'window': 2, 'stem': 'small'}),
+      'multiples of 32, .* to 64',
+    ),
+    ('inception_v3', (64, 80, 3), {}, 'at least 75x75 pixels, got 64x80x3'),
     ('ir50', (64, 64, 4), {}, 'needs images of 3 or 1 channels, got 64x64x4'),
     ('vgg12', (64, 64, 3), {}, "model 'vgg12' is not known; did you mean"),
   ],
@@ -57,7 +65,8 @@ def test_an_image_that_does_not_fit_is_refused_in_one_line(
 @pytest.mark.parametrize('name', sorted(models.MODELS))
 def test_the_smallest_image_of_the_table_gives_logits(name):
   form = models.info(name).image
-  side = max(form.least_side, 4 if form.multiple_of == 'patch' else 1)
+  multiples = {'vit6': 4, 'vit_b_16': 16, 'maxvit_t': 32 * 7}
+  side = max(form.least_side, multiples.get(name, 1))
   shape = (side, side, 1)
   models.check_image(name, shape)
   model = models.make(name, num_classes=10, width=0.125)

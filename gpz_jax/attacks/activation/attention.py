@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gpz_jax.attacks.activation.depthwise import Depthwise
 from gpz_jax.models import layers
+from gpz_jax.models.depthwise import Depthwise
 from gpz_jax.types import InputError, hint
 
 MAX_SCORES = 2**26  # attention weights held at once: 256 MB in float32

@@ -1,4 +1,4 @@
-"""Depthwise convolutions, which the wide kernels of attention blocks are made of.
+"""Depthwise convolutions: those of mobile blocks and the wide ones of attention blocks.
 
 XLA has an operation for them, but on CPU it is slow inside a compiled loop. Here they
 are sums of shifted products.
@@ -84,20 +84,59 @@ def _depthwise_backward(dilation, residuals, dy):
 depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 
 
+def strided_depthwise(x: jax.Array, w: jax.Array, strides: int) -> jax.Array:
+  """Convolves each channel with its own kernel and divides the sides by the stride.
+
+  Args:
+    x: [B, h, w, C].
+    w: The kernels [kh, kw, C], whose height and width are odd.
+    strides: Step between outputs, in pixels, on both axes.
+
+  Returns:
+    [B, ceil(h / strides), ceil(w / strides), C].
+
+  Raises:
+    AssertionError: An array does not have the shape that is said above.
+  """
+  chex.assert_rank(x, 4, custom_message='x [B, h, w, C]')
+  expected = (None, None, x.shape[-1])
+  chex.assert_shape(w, expected, custom_message='w [kh, kw, C] of x [B, h, w, C]')
+  batch, height, width, channels = x.shape
+  rows, columns = -(-height // strides), -(-width // strides)
+  pads = [((size - 1) // 2,) * 2 for size in w.shape[:2]]
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  y = jnp.zeros((batch, rows, columns, channels), x.dtype)
+  for i in range(w.shape[0]):
+    for j in range(w.shape[1]):
+      stop = (i + strides * (rows - 1) + 1, j + strides * (columns - 1) + 1)
+      tap = x[:, i : stop[0] : strides, j : stop[1] : strides]
+      y = y + tap * w[i, j].reshape(1, 1, 1, -1)
+  return y
+
+
 class Depthwise(nn.Module):
-  """A depthwise convolution that keeps the size."""
+  """A depthwise convolution; without a stride it keeps the size.
+
+  A dilation goes with no stride.
+  """
 
   kernel: tuple[int, int]
   dilation: int = 1
   use_bias: bool = True
+  strides: int = 1
+  kernel_init: nn.initializers.Initializer | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, h, w, C] -> [B, h, w, C]."""
+    """[B, h, w, C] -> [B, ceil(h / strides), ceil(w / strides), C]."""
     features = x.shape[-1]
     shape = (*self.kernel, features)
     init = layers.torch_uniform(math.prod(self.kernel))  # one channel's taps
-    x = depthwise(x, self.param('kernel', init, shape), self.dilation)
+    kernel = self.param('kernel', self.kernel_init or init, shape)
+    if self.strides > 1:
+      x = strided_depthwise(x, kernel, self.strides)
+    else:
+      x = depthwise(x, kernel, self.dilation)
     if not self.use_bias:
       return x
     bias = self.param('bias', init, (features,))
