@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from gpz_jax.defences import dependence
 from gpz_jax.defences.protocol import Defence, Step, list_stages, select

@@ -8,6 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from gpz_jax.defences import specs
 from gpz_jax.defences.protocol import Defence, bind, select

@@ -1,6 +1,7 @@
 """A fresh last layer in place of an imported one that has other classes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
