@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from gpz_jax.defences import dependence
 from gpz_jax.defences.protocol import Defence, Step, list_stages, select
@@ -81,4 +82,6 @@ class BiDO(Defence):
         for kernel in (image, label, *hidden)
       )
       pairs = [((image * z).sum(), (z * label).sum()) for z in hidden]
-    return self.lx * sum(x for x, _ in pairs) - self.ly * sum(y for _, y in pairs)
+    on_image = sum((x for x, _ in pairs), jnp.zeros(()))
+    on_label = sum((y for _, y in pairs), jnp.zeros(()))
+    return self.lx * on_image - self.ly * on_label

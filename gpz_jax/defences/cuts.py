@@ -8,6 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from gpz_jax.defences import specs
 from gpz_jax.defences.protocol import Defence, bind, select
@@ -91,6 +92,6 @@ def apply(
 
   def run(rngs):
     with nn.intercept_methods(change):
-      return model.apply(variables, images, train=False, rngs=rngs)
+      return jnp.asarray(model.apply(variables, images, train=False, rngs=rngs))
 
   return calls.lend_keys(run, key)
