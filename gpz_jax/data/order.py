@@ -76,7 +76,7 @@ def balanced_order(
     order = rng.permutation(len(classes))
     chosen = order[np.argsort([used[i] for i in order], kind='stable')[:in_batch]]
     for i in chosen:
-      start = used[i] * per_class
+      start = int(used[i]) * per_class
       places = np.arange(start, start + per_class) % len(members[i])
       index.append(members[i][places])
     for i in chosen:

@@ -82,5 +82,6 @@ class BiDO(Defence):
         for kernel in (image, label, *hidden)
       )
       pairs = [((image * z).sum(), (z * label).sum()) for z in hidden]
-    towards, away = (sum(found) for found in zip(*pairs, strict=True))
-    return jnp.asarray(self.lx * towards - self.ly * away)
+    on_image = sum((x for x, _ in pairs), jnp.zeros(()))
+    on_label = sum((y for _, y in pairs), jnp.zeros(()))
+    return self.lx * on_image - self.ly * on_label

@@ -17,13 +17,14 @@ from gpz_jax.types import InputError
 # By hand, field by field: what a change of it changes.
 TARGETS = {
   *('dataset', 'image_size', 'train_limit', 'val_limit', 'data_seed', 'model'),
-  *('channels', 'test_share', 'model_output'),
+  *('channels', 'test_share', 'model_output', 'batches', 'bn_refresh'),
   *('model_options', 'target_weights', 'smoothing', 'target_recipe', 'target_epochs'),
   *('target_batch_size', 'target_learning_rate', 'flip', 'jitter', 'precision'),
 }
 ROWS = {
   *('aux_dataset', 'aux_exclude', 'aux_limit', 'test_limit', 'alphas', 'seeds'),
   *('splits', 'split_where', 'attack', 'decoder_epochs', 'decoder_batch_size'),
+  *('skips', 'defence'),
   *(
     'decoder_learning_rate',
     'amsgrad',
@@ -56,6 +57,9 @@ OTHER = {
   'payload_bits': 8,
   'alphas': (0.7,),
   'seeds': (5,),
+  'skips': ('1110',),
+  'defence': ('bido',),
+  'batches': '4x4',
   'strategy': 'vmap',
   'conv': 'lax',
   'cache': 'disk',
