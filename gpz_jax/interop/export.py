@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -39,7 +39,9 @@ def export_state_dict(
   Raises:
     InputError: The variables are not those of the model, or torch has no name for some.
   """
-  flat = traverse_util.flatten_dict(dict(variables), sep='/')
+  flat = cast(
+    dict[str, jax.Array], traverse_util.flatten_dict(dict(variables), sep='/')
+  )
   if isinstance(model, str):
     classes = flat['params/logits/kernel'].shape[-1]
     model = models.make(model, num_classes=classes, **options)

@@ -1,6 +1,7 @@
 """A fresh last layer in place of an imported one that has other classes."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import flax.linen as nn
 import jax
@@ -58,4 +59,4 @@ def _draw(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, jax.
     return calls.init(model, jax.random.key(0), image)['params'][HEAD]
 
   head = draw(jnp.zeros((1, *image_shape)))
-  return traverse_util.flatten_dict(head, sep='/')
+  return cast(dict[str, jax.Array], traverse_util.flatten_dict(head, sep='/'))
