@@ -118,7 +118,8 @@ class RepVGGBlock(nn.Module):
 
   def forward(self, x):
     branches = (self.rbr_dense, self.rbr_1x1)
-    y = sum(branch['bn'](branch['conv'](x)) for branch in branches)
+    y, also = (branch['bn'](branch['conv'](x)) for branch in branches)
+    y = y + also
     return functional.relu(y + self.rbr_identity(x) if self.rbr_identity else y)
 
 

@@ -175,6 +175,8 @@ def compare_gradients(
 ) -> jax.Array:
   """How far the gradients of both forms point the same way: a cosine [B], 1 if equal.
 
+  It is NaN where a gradient is zero, as it is for a class that the net is certain of.
+
   They are those of the cross-entropy with respect to the image, in evaluation, which is
   all that an attack through the model makes use of. Nothing is compiled as a whole,
   which takes longer than one gradient of each form.

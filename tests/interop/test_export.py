@@ -1,5 +1,7 @@
 """Targets as torch state dicts, and back."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -26,6 +28,10 @@ NARROW = {
   'repvgg_a0': {'width': 1 / 16},
 }
 SHAPE = (32, 32, 3)
+
+
+def flatten(tree) -> dict[Any, Any]:
+  return traverse_util.flatten_dict(tree)
 
 
 def variables_of(name, **options):
@@ -100,7 +106,7 @@ def test_a_new_head_is_drawn_only_where_it_is_asked_for(name):
   with pytest.raises(InputError, match=r'--new_head \(new_head=True in Python\)'):
     import_weights(name, arrays, num_classes=5, **sizes)
   found = import_weights(name, arrays, num_classes=5, new_head=True, **sizes)
-  theirs, ours = (traverse_util.flatten_dict(tree) for tree in (variables, found))
+  theirs, ours = flatten(variables), flatten(found)
   assert ours['params', 'logits', 'kernel'].shape[-1] == 5
   assert 0 < jnp.abs(ours['params', 'logits', 'kernel']).max() < 1
   for path, leaf in ours.items():

@@ -5,6 +5,7 @@
 
 import json
 import pathlib
+from typing import Any
 
 import formula_weights
 import jax
@@ -19,7 +20,7 @@ from gpz_jax.interop.torch import import_weights, infer_options, variable_shapes
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'models' / 'recorded'
 # torchvision's name, which is ours as well, -> the options that make it the same net
-OURS = {
+OURS: dict[str, dict[str, Any]] = {
   **{f'resnet{depth}': {'stem': 'imagenet'} for depth in (18, 34, 50, 101, 152)},
   **{f'densenet{depth}': {'stem': 'imagenet'} for depth in (121, 161, 169, 201)},
 }
@@ -58,7 +59,7 @@ def test_the_logits_of_torchvision(name):
   model = models.make(name, num_classes=classes, **OURS[name])
   state_dict = formula_state_dict(model, (side, side, 3), recorded['gain'])
   assert name_model(state_dict) == name
-  options = dict(infer_options(name, state_dict, **sizes).options)
+  options: dict[str, Any] = dict(infer_options(name, state_dict, **sizes).options)
   assert options == {'stem': 'imagenet', 'normalization': 'imagenet'}
   variables = import_weights(name, state_dict, **sizes, **options)
   model = models.make(name, num_classes=classes, **options)

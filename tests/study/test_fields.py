@@ -24,7 +24,7 @@ TARGETS = {
 ROWS = {
   *('aux_dataset', 'aux_exclude', 'aux_limit', 'test_limit', 'alphas', 'seeds'),
   *('splits', 'split_where', 'attack', 'decoder_epochs', 'decoder_batch_size'),
-  *('skips', 'defence'),
+  *('skips', 'defence', 'at_accuracy'),
   *(
     'decoder_learning_rate',
     'amsgrad',
@@ -39,7 +39,7 @@ SPEED = {
 }
 REPORT = {
   *('theory', 'theory_limit', 'theory_every', 'note', 'max_edge_params'),
-  'expect_accuracy',
+  *('expect_accuracy', 'keep_checkpoints'),
   *('max_edge_flops', 'max_payload_bytes', 'min_accuracy'),
 }
 # Another value for each field, where the type alone does not give one.
