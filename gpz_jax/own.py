@@ -46,12 +46,12 @@ def _is_module(name: str) -> bool:
   """Whether a module of this name could be imported, without importing its parents."""
   first, *rest = name.split('.')
   try:
-    spec, path = importlib.util.find_spec(first), first
+    found, path = importlib.util.find_spec(first), first
     for part in rest:
-      if spec is None or spec.submodule_search_locations is None:
+      if found is None or found.submodule_search_locations is None:
         return False
-      places, path = list(spec.submodule_search_locations), f'{path}.{part}'
-      spec = importlib.machinery.PathFinder.find_spec(path, places)
+      places, path = list(found.submodule_search_locations), f'{path}.{part}'
+      found = importlib.machinery.PathFinder.find_spec(path, places)
   except (ImportError, ValueError, KeyError, OSError):  # no name of a module, or broken
     return False
-  return spec is not None
+  return found is not None

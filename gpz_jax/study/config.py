@@ -108,6 +108,12 @@ class StudyConfig:
     'File with the weights of a target to attack; no target is trained then.',
     'targets',
   )
+  new_head: bool = field(
+    False,
+    'Draw the last layer anew where imported weights have another number of classes.'
+    ' It is not trained, so that the accuracy means nothing.',
+    'targets',
+  )
   expect_accuracy: float | None = field(
     None,
     'Accuracy that the imported target has elsewhere. The study is refused if its'
@@ -303,6 +309,8 @@ class StudyConfig:
       )
     if self.at_accuracy is not None and self.target_weights:
       fields.refuse('at_accuracy', self.at_accuracy, 'that or --target_weights')
+    if self.new_head and not self.target_weights:
+      fields.refuse('new_head', self.new_head, 'it together with --target_weights')
     if self.target_weights and self.targets_from:
       fields.refuse(
         'targets_from', self.targets_from, 'that or --target_weights, not both'

@@ -36,7 +36,11 @@ class Weights:
     if config.skips != (skip_text.INTACT,):
       options['skips'] = config.skips[0]
     return interop.import_weights(
-      config.model, self.state_dict, **_sizes(task), **options
+      config.model,
+      self.state_dict,
+      new_head=config.new_head,
+      **_sizes(task),
+      **options,
     )
 
 

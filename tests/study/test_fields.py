@@ -17,7 +17,7 @@ from gpz_jax.types import InputError
 # By hand, field by field: what a change of it changes.
 TARGETS = {
   *('dataset', 'image_size', 'train_limit', 'val_limit', 'data_seed', 'model'),
-  *('channels', 'test_share', 'model_output', 'batches', 'bn_refresh'),
+  *('channels', 'test_share', 'model_output', 'batches', 'bn_refresh', 'new_head'),
   *('model_options', 'target_weights', 'smoothing', 'target_recipe', 'target_epochs'),
   *('target_batch_size', 'target_learning_rate', 'flip', 'jitter', 'precision'),
 }
@@ -58,6 +58,8 @@ OTHER = {
   'alphas': (0.7,),
   'seeds': (5,),
   'skips': ('1110',),
+  'flip': True,
+  'at_accuracy': 0.5,
   'defence': ('bido',),
   'batches': '4x4',
   'strategy': 'vmap',
@@ -68,6 +70,10 @@ OTHER = {
   'channels': 1,
   'test_share': 0.2,
 }
+
+
+# What a field is allowed beside alone. `new_head` needs a field that is looked at first.
+NEEDS = {'at_accuracy': {'keep_checkpoints': 8}}
 
 
 def other(name: str):
@@ -113,9 +119,11 @@ def begun(tmp_path_factory):
   return workdir
 
 
-@pytest.mark.parametrize('name', sorted(TARGETS | ROWS))
+@pytest.mark.parametrize('name', sorted((TARGETS | ROWS) - {'new_head'}))
 def test_a_workdir_belongs_to_one_choice_of_targets_and_rows(begun, name):
-  config = SweepConfig(**{'workdir': str(begun), name: other(name)})
+  config = SweepConfig(
+    **{'workdir': str(begun), **NEEDS.get(name, {}), name: other(name)}
+  )
   with pytest.raises(InputError, match=f'holds another sweep: {name} is '):
     begun.check(config)
 
@@ -127,7 +135,7 @@ def test_what_touches_speed_or_report_may_differ_in_a_workdir(begun, name):
   begun.check(SweepConfig(**{'workdir': str(begun), name: other(name)}))
 
 
-@pytest.mark.parametrize('name', sorted(TARGETS - {'target_weights'}))
+@pytest.mark.parametrize('name', sorted(TARGETS - {'target_weights', 'new_head'}))
 def test_targets_are_not_borrowed_from_where_they_differ(begun, tmp_path, name):
   given = {'workdir': str(tmp_path), 'targets_from': str(begun), name: other(name)}
   with pytest.raises(InputError, match=f'has other targets: {name} is '):
