@@ -147,6 +147,12 @@ class StudyConfig:
     'rows',
     is_set=True,
   )
+  one_at_a_time: bool = field(
+    False,
+    'Change one of alphas, skips and defence at a time, and leave the others at their'
+    ' first value, instead of crossing all of them.',
+    'rows',
+  )
   seeds: tuple[int, ...] = field(
     (0,),
     'Seeds of the targets and of the attacks on them.',
@@ -355,12 +361,18 @@ class StudyConfig:
 
   def list_lanes(self) -> tuple[Lane, ...]:
     """The lanes of the targets: every treatment with every seed."""
-    treatments = itertools.starmap(
-      Treatment, itertools.product(self.alphas, self.skips, self.defence)
-    )
+    kinds = (self.alphas, self.skips, self.defence)
+    chosen = list(itertools.product(*kinds))
+    if self.one_at_a_time:
+      first = chosen[0]
+      chosen = [
+        values
+        for values in chosen
+        if sum(a != b for a, b in zip(values, first, strict=True)) <= 1
+      ]
     return tuple(
-      Lane(self.model, self.dataset, treatment, seed)
-      for treatment, seed in itertools.product(treatments, self.seeds)
+      Lane(self.model, self.dataset, Treatment(*values), seed)
+      for values, seed in itertools.product(chosen, self.seeds)
     )
 
   def parse_model_options(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ TARGETS = {
 ROWS = {
   *('aux_dataset', 'aux_exclude', 'aux_limit', 'test_limit', 'alphas', 'seeds'),
   *('splits', 'split_where', 'attack', 'decoder_epochs', 'decoder_batch_size'),
-  *('skips', 'defence', 'at_accuracy'),
+  *('skips', 'defence', 'one_at_a_time', 'at_accuracy'),
   *(
     'decoder_learning_rate',
     'amsgrad',
@@ -72,7 +72,7 @@ OTHER = {
 }
 
 
-# What a field is allowed beside alone. `new_head` needs a field that is looked at first.
+# What a field is allowed beside alone; `new_head` needs one that is looked at first.
 NEEDS = {'at_accuracy': {'keep_checkpoints': 8}}
 
 

@@ -151,3 +151,20 @@ def test_values_of_another_type_are_refused(changes, message):
   with pytest.raises(InputError, match=message) as caught:
     dataclasses.replace(SweepConfig(), **changes)
   assert len(str(caught.value)) < 500
+
+
+def test_treatments_can_be_changed_one_at_a_time():
+  given = {'alphas': (0, 0.3), 'skips': ('1111', '1110'), 'defence': ('none', 'bido')}
+  crossed = SweepConfig(**given, seeds=(0, 1)).list_lanes()
+  assert len(crossed) == 16
+  few = SweepConfig(**given, seeds=(0, 1), one_at_a_time=True).list_lanes()
+  told = [str(lane.treatment) for lane in few if lane.seed == 1]
+  bido = few[2].treatment.defence
+  assert bido.startswith('bido')
+  assert told == [
+    'alpha 0',
+    f'alpha 0, defence {bido}',
+    'alpha 0, skips 1110',
+    'alpha 0.3',
+  ]
+  assert set(few) < set(crossed)

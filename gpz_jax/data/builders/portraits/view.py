@@ -99,6 +99,7 @@ class View:
     # The chin goes with the turn, the back of the head against it.
     u = u - 0.16 * yaw * low * low + 0.1 * yaw * high * high
     half = (person.width + grow) * (1.0 - person.taper * low * low)
+    half = np.where(half == 0, np.float32(1e-6), half)  # far below the chin
     a, b = (u / half) * (u / half), low * low + high * high
     square = np.where(v > 0, np.float32(person.square**2), np.float32(0.16))
     level = 1.0 - a - b + square * a * b
