@@ -14,7 +14,7 @@ import optax
 from gpz_jax import defences, partition, skip_text
 from gpz_jax.data import epoch_order
 from gpz_jax.means import Mean
-from gpz_jax.models import calls, skips
+from gpz_jax.models import calls, skip_lanes, skips
 from gpz_jax.training import augment, batch_norm
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -144,7 +144,7 @@ def train(
   )
   states, history = trainer.fit(
     stack_lanes(lanes)
-    | skips.lane_arrays(model, texts, recipe.epochs)
+    | skip_lanes.lane_arrays(model, texts, recipe.epochs)
     | defended.lane_arrays(names),
     shared,
     num_examples=len(task.train),
@@ -186,7 +186,7 @@ def is_eligible(treatment: Treatment, epoch: int, epochs: int) -> bool:
 def _is_eligible(lane: LaneArrays, progress: jax.Array) -> jax.Array:
   """Whether an epoch trained by what the lane is in the end."""
   has_ramped = (lane['alpha'] >= 0) | (progress >= NEGATIVE_ALPHA_RAMP[1])
-  return has_ramped & skips.are_final(lane, progress)
+  return has_ramped & skip_lanes.are_final(lane, progress)
 
 
 def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
@@ -268,7 +268,7 @@ def _make_loss(
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
   ):
-    variables = skips.apply_schedule(variables, lane, info.progress)
+    variables = skip_lanes.apply_schedule(variables, lane, info.progress)
     images, labels = shared['train']
     augment_key, dropout_key = jax.random.split(info.key)
     image = augment.augment(

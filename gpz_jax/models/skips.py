@@ -24,7 +24,6 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax import skip_text
-from gpz_jax.models import calls
 from gpz_jax.types import InputError
 
 COLLECTION = 'skips'
@@ -67,13 +66,13 @@ def make(model: nn.Module, given: Any) -> nn.Module:
   Raises:
     InputError: The net takes no factors, or has not as many stages.
   """
-  parsed = _parse(model, skip_text.format_factors(given))
+  parsed = parse_for(model, skip_text.format_factors(given))
   if parsed.intact_epochs:
     raise InputError(
       f"skips '{given}' change during the training; give them to the treatment of a"
       ' lane (--skips), not to a model'
     )
-  factors = parsed.table(num_parts(model), _parts(model))
+  factors = parsed.table(num_parts(model), part_names(model))
   if not any(parsed.is_learned) and all(k == 1 for row in factors for k in row):
     return model.clone(skips=None)  # a plain net, however it was spelled
   return model.clone(skips=Skips(factors, parsed.is_learned))
@@ -96,118 +95,20 @@ def carry(model: nn.Module, texts: Sequence[str]) -> nn.Module:
   if set(texts) <= {skip_text.INTACT}:
     return model
   if not getattr(model, 'carries_skips', True):
-    if len(set(texts)) > 1 or _parse(model, texts[0]).intact_epochs:
+    if len(set(texts)) > 1 or parse_for(model, texts[0]).intact_epochs:
       raise InputError(
         f"skips '{','.join(dict.fromkeys(texts))}' change the shapes of"
         f' {type(model).__name__}; give --model_options=skip_form=mask, or one sweep'
         ' to each text without @'
       )
     return make(model, texts[0])
-  parsed = [_parse(model, text) for text in texts]
-  stages, parts = _num_stages(model), num_parts(model)
+  parsed = [parse_for(model, text) for text in texts]
+  stages, parts = model.num_stages, num_parts(model)
   learns = tuple(
     any(one.is_learned[s] for one in parsed if one.is_learned) for s in range(stages)
   )
   ones = ((1.0,) * parts,) * stages
   return model.clone(skips=Skips(ones, learns, is_carried=True))
-
-
-def lane_arrays(
-  model: nn.Module, texts: Sequence[str], epochs: int
-) -> dict[str, jax.Array]:
-  """The arrays of lanes for a net that carries its factors; {} for any other.
-
-  Args:
-    model: What `carry` gave.
-    texts: The skips of each of L lanes.
-    epochs: How many epochs the lanes are trained for.
-
-  Returns:
-    `skips` [L, stages, parts], the factors; `skips_learned` [L, stages] bool; and
-    `skips_from` [L], the progress from which on the factors hold. All skips are intact
-    before.
-
-  Raises:
-    InputError: A schedule does not end before the training does, or the net does not
-      carry its factors, although some are neither intact nor those it was made with.
-  """
-  if not is_carrying(model):
-    known = (skip_text.INTACT, *_made_with(model))
-    if strange := [text for text in texts if text not in known]:
-      raise InputError(
-        f"skips '{strange[0]}' of a lane need a model that carries factors; make it by"
-        ' skips.carry(model, texts)'
-      )
-    return {}
-  parsed = [_parse(model, text) for text in texts]
-  for text, one in zip(texts, parsed, strict=True):
-    if one.intact_epochs >= epochs:
-      raise InputError(
-        f"skips '{text}' hold from epoch {one.intact_epochs} on, but the training"
-        f' has {epochs} epochs; give a smaller number behind @, or more epochs'
-      )
-  parts = num_parts(model)
-  stages = _num_stages(model)
-  nothing = (False,) * stages
-  # Half an epoch of slack: progress is a rounded share of the epochs.
-  begins = [(s.intact_epochs + 0.5) / epochs if s.intact_epochs else 0 for s in parsed]
-  return {
-    'skips': jnp.array([one.table(parts, _parts(model), stages) for one in parsed]),
-    'skips_learned': jnp.array([one.is_learned or nothing for one in parsed]),
-    'skips_from': jnp.array(begins, jnp.float32),
-  }
-
-
-def apply_schedule(
-  variables: dict[str, Any], lane: dict[str, Any], progress: jax.Array
-) -> dict[str, Any]:
-  """The variables of one lane with the factors that hold at a time of its training.
-
-  Args:
-    variables: The lane's variables.
-    lane: The lane's arrays; where `lane_arrays` gave none, nothing changes.
-    progress: [], the share of the training done when the epoch ends.
-  """
-  if 'skips' not in lane:
-    return variables
-  holds = progress >= lane['skips_from']
-  carried = {'factors': jnp.where(holds, lane['skips'], 1.0)}
-  if 'is_learned' in variables[COLLECTION]:
-    carried['is_learned'] = lane['skips_learned'] & holds
-  return {**variables, COLLECTION: carried}
-
-
-def are_final(lane: dict[str, Any], progress: jax.Array) -> jax.Array:
-  """Whether [] an epoch that ends at `progress` trained with the factors of the end."""
-  if 'skips' not in lane:
-    return jnp.ones((), bool)
-  return progress >= lane['skips_from']
-
-
-def adopt(model: nn.Module, targets: Any) -> Any:
-  """Targets for `model`, which were trained beside others whose skips it has not.
-
-  Args:
-    model: The net that carries what these targets need, or is plain.
-    targets: Targets [L] of a net that may carry more, see `targets.Targets`.
-  """
-  if not has_skips(model):
-    return targets
-  fields = getattr(model, 'skips', None)
-  learns = fields is not None and any(fields.is_learned)
-
-  def drop(variables):
-    if not is_carrying(model):
-      variables.pop(COLLECTION, None)
-    if not learns:
-      variables['params'].pop('skip_logits', None)
-      variables.get(COLLECTION, {}).pop('is_learned', None)
-    return variables
-
-  best = targets.best
-  kept = drop(jax.tree.map(lambda leaf: leaf, best.variables))
-  packed = calls.pack(kept)
-  return targets._replace(best=best.replace(params=kept['params'], batch_stats=packed))
 
 
 def is_carrying(model: nn.Module) -> bool:
@@ -236,7 +137,7 @@ def read(module: nn.Module) -> list[list[Factor]]:
     module: The net, with the fields and properties named above.
   """
   skips = getattr(module, 'skips', None)
-  stages, parts = _num_stages(module), num_parts(module)
+  stages, parts = module.num_stages, num_parts(module)
   if skips is None:
     return [[1.0] * parts for _ in range(stages)]
   factors: list[list[Factor]] = [list(row) for row in skips.factors]
@@ -308,34 +209,24 @@ def final_factors(model: nn.Module, variables: Any) -> list[list[float]]:
   ]
 
 
-def _made_with(model: nn.Module) -> tuple[str, ...]:
-  """The text of a net's fixed factors; () where it has none, or lanes could carry them.
-
-  Only where factors cannot be variables do lanes with others than `intact` belong to
-  such a net.
-  """
-  fixed = getattr(model, 'skips', None)
-  if fixed is None or getattr(model, 'carries_skips', True):
-    return ()
-  return (skip_text.canonical(skip_text.format_factors(k for (k,) in fixed.factors)),)
-
-
-def _parts(model: nn.Module) -> tuple[str, ...]:
+def part_names(model: nn.Module) -> tuple[str, ...]:
+  """The kinds of skips that a stage has; () where it has one."""
   return tuple(getattr(model, 'skip_parts', ()))
 
 
-def _num_stages(model: Any) -> int:
-  return model.num_stages
+def parse_for(model: nn.Module, text: str) -> skip_text.SkipText:
+  """What a text says of the skips of a net.
 
-
-def _parse(model: nn.Module, text: str) -> skip_text.SkipText:
+  Raises:
+    InputError: The net takes no factors, has not as many stages, or cannot learn them.
+  """
   if not has_skips(model):
     raise InputError(
       f"skips '{text}' need a model with skip connections that have a factor, such as"
       f' resnet18; {type(model).__name__} has none'
     )
   parsed = skip_text.parse(text)
-  parsed.check(_num_stages(model), _parts(model), type(model).__name__)
+  parsed.check(model.num_stages, part_names(model), type(model).__name__)
   if any(parsed.is_learned) and not getattr(model, 'learns_skips', True):
     raise InputError(
       f"skips '{text}' are learned, but those of {type(model).__name__} are numbers of"

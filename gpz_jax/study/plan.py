@@ -13,7 +13,7 @@ import numpy as np
 
 from gpz_jax import checkpoints, data, models, results, skip_text
 from gpz_jax.interop.inference import Inferred
-from gpz_jax.models import calls, own_models, skips
+from gpz_jax.models import calls, own_models, skip_lanes, skips
 from gpz_jax.study import defended, fields, weights
 from gpz_jax.study.config import LEAST_SIZE, StudyConfig
 from gpz_jax.study.serialization import first_difference
@@ -144,7 +144,7 @@ def treat(model: nn.Module, config: StudyConfig, *, is_imported: bool) -> nn.Mod
     return model if text == skip_text.INTACT else skips.make(model, text)
   treated = skips.carry(model, config.skips)
   epochs = config.make_target_recipe().epochs
-  skips.lane_arrays(treated, config.skips, epochs)
+  skip_lanes.lane_arrays(treated, config.skips, epochs)
   return treated
 
 

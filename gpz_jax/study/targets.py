@@ -12,7 +12,7 @@ import numpy as np
 import gpz_jax
 from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
-from gpz_jax.models import skips
+from gpz_jax.models import skip_lanes, skips
 from gpz_jax.study import conditions, defended, kept_epochs
 from gpz_jax.study.plan import StudyPlan, has_targets
 from gpz_jax.study.progress import format_seconds, name_run
@@ -120,7 +120,7 @@ def _borrow(session: Session) -> Targets:
       f'warning: the targets of {source} were trained by gpz_jax {theirs}, and this is'
       f' {gpz_jax.__version__}; compare their accuracy with the one noted there'
     )
-  return skips.adopt(plan.model, lanes_lib.take(targets, plan.borrowed))
+  return skip_lanes.adopt(plan.model, lanes_lib.take(targets, plan.borrowed))
 
 
 def _train(

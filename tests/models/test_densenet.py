@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from gpz_jax import models, partition, targets
-from gpz_jax.models import densenet, skips
+from gpz_jax.models import densenet, skip_lanes, skips
 from gpz_jax.study.plan import treat
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import Recipe
@@ -239,10 +239,10 @@ def test_lanes_of_a_cut_net_have_the_same_skips(make):
   assert skips.carry(plain, ['intact']) == plain
   cut = skips.carry(plain, ['1110', '1110'])
   assert cut == make(skips='1110')
-  assert skips.lane_arrays(cut, ['1110'], 3) == {}
+  assert skip_lanes.lane_arrays(cut, ['1110'], 3) == {}
   for text in ('1101', '1111/0.2'):
     with pytest.raises(InputError, match='need a model that carries'):
-      skips.lane_arrays(cut, [text], 3)
+      skip_lanes.lane_arrays(cut, [text], 3)
   for texts in (['1110', 'intact'], ['1110', '1101'], ['1110@2']):
     with pytest.raises(InputError, match='give --model_options=skip_form=mask, or one'):
       skips.carry(plain, texts)

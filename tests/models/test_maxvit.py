@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpz_jax import models, partition
-from gpz_jax.models import skips, windows
+from gpz_jax.models import skip_lanes, skips, windows
 from gpz_jax.types import InputError
 
 SHAPE = (32, 32, 3)
@@ -64,7 +64,7 @@ def test_the_factor_of_a_mobile_block_is_on_the_shortcut_unless_asked():
 
 
 def test_parts():
-  lanes = skips.lane_arrays(
+  lanes = skip_lanes.lane_arrays(
     skips.carry(make(), ['0111:attention']), ['0111:attention'], 2
   )
   expected = np.ones((1, 4, 3))

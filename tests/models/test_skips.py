@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from gpz_jax import models, partition, skip_text, targets
-from gpz_jax.models import efficientnet, maxvit, skips, vit_b
+from gpz_jax.models import efficientnet, maxvit, skip_lanes, skips, vit_b
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.types import InputError, Lane, Treatment
@@ -140,7 +140,7 @@ def names(tree):
 def test_a_transformer_has_a_factor_for_each_part():
   plain = make('vit6')
   some = skips.carry(plain, ['000000:mlp'])
-  arrays = skips.lane_arrays(some, ['000000:mlp', 'intact', '011111'], 3)
+  arrays = skip_lanes.lane_arrays(some, ['000000:mlp', 'intact', '011111'], 3)
   assert arrays['skips'].shape == (3, 6, 2)
   np.testing.assert_array_equal(arrays['skips'][0], [[1, 0]] * 6)
   np.testing.assert_array_equal(arrays['skips'][2], [[0, 0]] + [[1, 1]] * 5)
@@ -240,7 +240,7 @@ def test_all_treatments_are_one_program(together):
 def test_a_lane_is_the_same_alone_and_beside_others(trained, plain):
   ours = jax.tree.map(lambda leaf: leaf[0], trained)
   theirs = jax.tree.map(lambda leaf: leaf[0], plain)
-  adopted = skips.adopt(make('resnet18'), ours)
+  adopted = skip_lanes.adopt(make('resnet18'), ours)
   chex.assert_trees_all_equal(adopted, theirs)
   index = SKIPS.index('1111/0.2')
   alone, _ = train(['1111/0.2'])
@@ -274,7 +274,7 @@ def test_learned_factors_move_only_where_they_are_learned(plain):
   assert learned[3] != 0.5
   assert (removed, intact) == ([1, 1, 1, 0], [1, 1, 1, 1])
   assert lanes[1].params['skip_logits'].tolist() == [0, 0, 0, 0]
-  adopted = skips.adopt(make('resnet18'), found)
+  adopted = skip_lanes.adopt(make('resnet18'), found)
   chex.assert_trees_all_equal(
     jax.tree.map(lambda leaf: leaf[2], adopted),
     jax.tree.map(lambda leaf: leaf[0], plain),
