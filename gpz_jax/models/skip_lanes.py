@@ -55,9 +55,7 @@ def lane_arrays(
   # Half an epoch of slack: progress is a rounded share of the epochs.
   begins = [(s.intact_epochs + 0.5) / epochs if s.intact_epochs else 0 for s in parsed]
   return {
-    'skips': jnp.array(
-      [one.table(parts, skips.part_names(model), stages) for one in parsed]
-    ),
+    'skips': jnp.array([one.table(parts, names, stages) for one in parsed]),
     'skips_learned': jnp.array([one.is_learned or nothing for one in parsed]),
     'skips_from': jnp.array(begins, jnp.float32),
   }

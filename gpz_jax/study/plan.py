@@ -15,8 +15,9 @@ from gpz_jax import checkpoints, data, models, results, skip_text
 from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import calls, own_models, skip_lanes, skips
 from gpz_jax.study import defended, fields, weights
-from gpz_jax.study.config import LEAST_SIZE, StudyConfig
+from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.serialization import first_difference
+from gpz_jax.study.target_config import LEAST_SIZE
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Lane, Task, first_line
 

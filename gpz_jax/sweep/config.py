@@ -4,8 +4,9 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from gpz_jax import vocabulary
-from gpz_jax.study.config import BATCH, LEARNING_RATE, StudyConfig
+from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.fields import AMOUNT, COUNT, SHARE, Range, field
+from gpz_jax.study.target_config import BATCH, LEARNING_RATE
 from gpz_jax.training.recipe import DECODER, Recipe
 
 

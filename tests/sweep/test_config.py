@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpz_jax.commands.sweep import parse_config
-from gpz_jax.study.config import parse_model_options
+from gpz_jax.study.model_options import parse_model_options
 from gpz_jax.study.serialization import from_json, to_flags, to_json
 from gpz_jax.sweep import SweepConfig, make_plan
 from gpz_jax.types import InputError
