@@ -140,12 +140,18 @@ def _take_zone_start(
   doubtful = tuple(dict.fromkeys(itertools.chain(*(its.doubts for its in found))))
   if doubtful:
     return _withhold(doubtful, fitting)
+  late = [one for one in fitting if _zone_of(zone, one).split == one.split]
+  why = 'no split stands out as the start of a golden zone'
+  if late:
+    why = (
+      f'the golden zone starts at {late[0].split} alone, where the whole model is on the'
+      ' device'
+    )
   return Recommendation(
     None,
     None,
-    'no split stands out as the start of a golden zone, so the cut is a matter of what'
-    ' it may cost; bound that by --max_edge_params, --max_edge_flops or'
-    ' --max_payload_bytes',
+    f'{why}, so the cut is a matter of what it may cost; bound that by'
+    ' --max_edge_params, --max_edge_flops or --max_payload_bytes',
     pareto_front(fitting),
   )
 

@@ -223,3 +223,11 @@ def test_the_prediction_is_no_place_to_cut():
   assert (only.split, only.alternatives) == (None, ())
   assert 'only the prediction was attacked' in only.sentence()
   assert zone.vote(rows[2:]).treatments[0].votes == ()
+
+
+def test_a_zone_of_the_whole_model_alone_is_called_so():
+  rows = make_rows([0.01, 0.012, 0.05])  # jumps at the last
+  rows[-1]['edge_flops_share'] = 0.999
+  found = zone.recommend(rows)
+  assert found.split is None
+  assert 'the golden zone starts at c alone, where the whole model is on' in found.reason
