@@ -144,8 +144,8 @@ def _take_zone_start(
   why = 'no split stands out as the start of a golden zone'
   if late:
     why = (
-      f'the golden zone starts at {late[0].split} alone, where the whole model is on the'
-      ' device'
+      f'the golden zone starts at {late[0].split} alone, where the whole model is on'
+      ' the device'
     )
   return Recommendation(
     None,

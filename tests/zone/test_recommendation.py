@@ -230,4 +230,4 @@ def test_a_zone_of_the_whole_model_alone_is_called_so():
   rows[-1]['edge_flops_share'] = 0.999
   found = zone.recommend(rows)
   assert found.split is None
-  assert 'the golden zone starts at c alone, where the whole model is on' in found.reason
+  assert 'zone starts at c alone, where the whole model is on' in found.reason
