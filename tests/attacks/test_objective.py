@@ -55,7 +55,9 @@ def test_constants_of_the_lane_replace_the_statistics_of_the_decoder():
   found, updated = compute_loss(Batch(jnp.arange(EXAMPLES), jnp.ones(EXAMPLES)))
   np.testing.assert_allclose(found, errors_by_hand().mean(), rtol=1e-5)
   for name, constant in (('mean', MEAN), ('scale', SCALE)):
-    np.testing.assert_allclose(updated['normalize'][name], constant, rtol=1e-6)
+    np.testing.assert_allclose(
+      updated['batch_stats']['normalize'][name], constant, rtol=1e-6
+    )
 
 
 def test_examples_that_fill_the_last_batch_do_not_count():

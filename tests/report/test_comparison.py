@@ -5,6 +5,7 @@ import pytest
 from gpz_jax import results
 from gpz_jax.report import comparison
 from gpz_jax.report.comparison import Cell, Claim, Number
+from gpz_jax.types import Treatment
 
 NUMBERS = """artefact,run,row,alpha,split,attack,column,value,tolerance
 table9,run_a,first,0,unit_50,inversion,test_mse_paper,0.10,0.1
@@ -24,7 +25,8 @@ table9,absent,run_b|0|unit_50|inversion|test_mse_paper,<,2,0.5
 
 def row(alpha, seed, attack, mse):
   values = {c.name: {str: 'x', int: 1, float: 0.5}[c.type] for c in results.COLUMNS}
-  values |= {'alpha': alpha, 'seed': seed, 'split': 'unit_24', 'attack': attack}
+  values |= Treatment(alpha).columns
+  values |= {'seed': seed, 'split': 'unit_24', 'attack': attack}
   return values | {'test_mse_paper': mse, 'status': 'done'}
 
 

@@ -29,7 +29,8 @@ def make_rows():
         mse = 0.002 * (1 + index) * (4 if index > 2 else 1) * rng.uniform(0.9, 1.1)
         row = {c.name: {str: 'x', int: 7, float: 0.5}[c.type] for c in results.COLUMNS}
         row |= {'model': 'vgg<b>11', 'dataset': 'a & b', 'aux_dataset': 'a & b'}
-        row |= {'alpha': alpha, 'seed': seed, 'split': split, 'split_index': index}
+        row |= Treatment(alpha).columns
+        row |= {'seed': seed, 'split': split, 'split_index': index}
         row |= {'test_mse': mse, 'test_mse_paper': 3 * mse, 'status': 'done'}
         row |= {'guess_mse': 0.06, 'chance_accuracy': 0.0, 'loss_fall': 0.01}
         row |= {'edge_flops_share': 0.2, 'doubt': ''}
