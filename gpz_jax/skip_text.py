@@ -41,17 +41,16 @@ class SkipText:
   intact_epochs: int = 0
 
   def table(
-    self, num_parts: int, parts: tuple[str, ...], num_stages: int | None = None
+    self, parts: tuple[str, ...], num_stages: int | None = None
   ) -> tuple[tuple[float, ...], ...]:
     """k of each stage and part.
 
     Args:
-      num_parts: The number of parts; 1 for a net whose stages have none.
-      parts: Their names.
+      parts: The names of the parts; () for a net whose stages have none.
       num_stages: The number of stages, for a text that names none.
     """
     factors = self.factors or (1.0,) * (num_stages or 0)
-    names = parts or ('',) * num_parts
+    names = parts or ('',)
     return tuple(
       tuple(k if self.part in ('', name) else 1.0 for name in names) for k in factors
     )

@@ -289,7 +289,7 @@ def _make_loss(
     alpha = effective_alpha(lane['alpha'], info.progress)
     soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
-    changed = {name: variables[name] for name in (skips.COLLECTION,) if name in lane}
+    changed = skip_lanes.list_carried(variables)
     updated = dict(updated)
     value = defended.add_penalty(
       Mean.of(losses, batch.mask).compute(),

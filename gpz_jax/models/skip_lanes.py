@@ -49,13 +49,12 @@ def lane_arrays(
         f"skips '{text}' hold from epoch {one.intact_epochs} on, but the training"
         f' has {epochs} epochs; give a smaller number behind @, or more epochs'
       )
-  parts = skips.num_parts(model)
   names, stages = skips.part_names(model), model.num_stages
   nothing = (False,) * stages
   # Half an epoch of slack: progress is a rounded share of the epochs.
   begins = [(s.intact_epochs + 0.5) / epochs if s.intact_epochs else 0 for s in parsed]
   return {
-    'skips': jnp.array([one.table(parts, names, stages) for one in parsed]),
+    'skips': jnp.array([one.table(names, stages) for one in parsed]),
     'skips_learned': jnp.array([one.is_learned or nothing for one in parsed]),
     'skips_from': jnp.array(begins, jnp.float32),
   }
@@ -85,6 +84,11 @@ def are_final(lane: dict[str, Any], progress: jax.Array) -> jax.Array:
   if 'skips' not in lane:
     return jnp.ones((), bool)
   return progress >= lane['skips_from']
+
+
+def list_carried(variables: dict[str, Any]) -> dict[str, Any]:
+  """The collection of carried factors; {} where the variables of a net have none."""
+  return {name: variables[name] for name in (skips.COLLECTION,) if name in variables}
 
 
 def adopt(model: nn.Module, targets: Any) -> Any:

@@ -72,7 +72,7 @@ def make(model: nn.Module, given: Any) -> nn.Module:
       f"skips '{given}' change during the training; give them to the treatment of a"
       ' lane (--skips), not to a model'
     )
-  factors = parsed.table(num_parts(model), part_names(model))
+  factors = parsed.table(part_names(model))
   if not any(parsed.is_learned) and all(k == 1 for row in factors for k in row):
     return model.clone(skips=None)  # a plain net, however it was spelled
   return model.clone(skips=Skips(factors, parsed.is_learned))

@@ -59,6 +59,7 @@ class Keeper:
     self._folder, self._lanes = folder, lanes
     self._count, self._epochs = count, epochs
     self._errors = np.full(len(lanes), np.nan)
+    self._kept: dict[str, list[Kept]] = {}  # by lane id; read from disk once
 
   def watch(self, values: Values) -> None:
     """Takes the values of an epoch, which come before its states."""
@@ -81,7 +82,9 @@ class Keeper:
 
   def _keep_lane(self, i: int, lane: Lane, epoch: int, states: FitState) -> None:
     accuracy = 1 - float(self._errors[i])
-    before = list_kept(self._folder, lane)
+    if lane.lane_id not in self._kept:
+      self._kept[lane.lane_id] = list_kept(self._folder, lane)
+    before = self._kept[lane.lane_id]
     for later in [kept for kept in before if kept.epoch >= epoch]:
       shutil.rmtree(later.folder)  # of a training that went on from an earlier epoch
       before.remove(later)
@@ -94,8 +97,10 @@ class Keeper:
     )
     path = self._folder / f'{lane.lane_id}-{epoch:05d}'
     checkpoints.save(path, best, {'accuracy': accuracy, 'epoch': epoch})
-    for worst in before[: len(before) + 1 - self._count]:
+    before.append(Kept(accuracy, epoch, path))
+    for worst in before[: -self._count]:
       shutil.rmtree(worst.folder)
+    del before[: -self._count]
 
 
 def select(

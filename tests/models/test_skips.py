@@ -94,7 +94,7 @@ def test_a_removed_stage_is_not_there(name):
   carried = skips.carry(plain, [removed])
   variables = tiny.random_variables(plain, IMAGES)
   one = skip_text.parse(removed)
-  table = jnp.array(one.table(skips.num_parts(plain), getattr(plain, 'skip_parts', ())))
+  table = jnp.array(one.table(getattr(plain, 'skip_parts', ())))
   theirs = {**variables, skips.COLLECTION: {'factors': table}}
   kept = shapes(fixed)
   ours = {kind: keep(variables[kind], kept[kind]) for kind in variables if kind in kept}

@@ -43,6 +43,13 @@ def test_the_best_few_are_kept_half_a_point_apart(tmp_path, states):
   assert epochs(tmp_path, LANES[1]) == [5, 7]
 
 
+def test_none_is_dropped_before_there_are_too_many(tmp_path, states):
+  keep(tmp_path, states, [[e, 0.9] for e in (0.9, 0.8, 0.7, 0.6)], count=5)
+  assert epochs(tmp_path) == [1, 2, 3, 4]
+  keep(tmp_path, states, [[e, 0.9] for e in (0.5, 0.4)], count=5, begin=5)
+  assert epochs(tmp_path) == [2, 3, 4, 5, 6]
+
+
 def test_epochs_before_a_schedule_ends_are_not_kept(tmp_path, states):
   keep(tmp_path, states, [[0.5, 0.5], [0.4, 0.4], [0.45, 0.45]], count=5)
   assert epochs(tmp_path) == [1, 2]

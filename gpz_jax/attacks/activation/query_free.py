@@ -22,7 +22,7 @@ from gpz_jax import partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.optimisation import by_split
 from gpz_jax.means import Mean
-from gpz_jax.models import calls, skips
+from gpz_jax.models import calls, skip_lanes
 from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
@@ -193,18 +193,13 @@ def _shadow_edge(model, variables, images, split: str, key):
   return activations[0], moved
 
 
-def _known_constants(lane: LaneArrays) -> dict[str, Any]:
-  """The factors of the target's skip connections: whoever knows the net knows them."""
-  target = lane['target']
-  return {name: target[name] for name in (skips.COLLECTION,) if name in target}
-
-
 def _make_loss(model: nn.Module, split: str, engine: Engine):
   @engine.traced
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
   ):
-    constants = _known_constants(lane)
+    # Whoever knows the net knows the factors of its skip connections.
+    constants = skip_lanes.list_carried(lane['target'])
     variables = {**variables, **constants}
     images, labels = shared['train']
     activation, batch_stats = _shadow_edge(
