@@ -1,0 +1,114 @@
+"""What a model-inversion attack is: it searches for what a class looks like.
+
+A kind of attack is a subclass of `Attack` in a file of its own and a line in
+`specs.ATTACKS`. Users name an attack of their own by package.module:factory
+(docs/extending.md).
+
+Letters beyond those of `gpz_jax.types`: T attacked classes, M candidates of a class,
+F final ones.
+"""
+
+import abc
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import flax.linen as nn
+import numpy as np
+
+from gpz_jax.generators import Generator
+from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.loop import OnProgress
+from gpz_jax.types import Dataset, Lane
+
+
+class Store(Protocol):
+  """Where the finished pieces of an attack are kept, safe from the process's death."""
+
+  def load(self, name: str) -> Any | None:
+    """The arrays of a piece that is finished and intact; None if there is none."""
+    ...
+
+  def save(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+    """Keeps the arrays of a finished piece."""
+    ...
+
+
+@contextlib.contextmanager
+def _unwatched(name: str) -> Iterator[OnProgress]:
+  del name
+  yield lambda done, total, values: None
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+  """What an attack is handed: who is attacked, and what the attacker has.
+
+  Attributes:
+    model: Architecture of the targets.
+    targets: Variables of all targets, stacked [L].
+    lanes: The L lanes of the targets, whose ids name random keys.
+    generator: The attacker's prior.
+    prior: Its variables, which all lanes share.
+    classes: The T classes to attack, as labels [T].
+    image_shape: (H, W, C) of what the targets take.
+    public: The attacker's images, where an attack learns from them; their labels mean
+      nothing to the targets.
+    engine: How lanes are computed.
+    seed: Seed of what the attacker draws, which all lanes share.
+    phase: Function that shows the progress of a named phase in a `with` statement.
+    store: Where finished pieces are kept; None keeps none.
+  """
+
+  model: nn.Module
+  targets: Any
+  lanes: Sequence[Lane]
+  generator: Generator
+  prior: Any
+  classes: np.ndarray
+  image_shape: tuple[int, int, int]
+  public: Dataset | None = None
+  engine: Engine = AUTO
+  seed: int = 0
+  phase: Callable[[str], contextlib.AbstractContextManager[OnProgress]] = _unwatched
+  store: Store | None = None
+
+
+class Outcome(NamedTuple):
+  """What an attack on L targets found.
+
+  Candidates are sorted: the best one of each class comes first, as the attacker sees
+  it, who has the target and no evaluator. The first `num_final` are the attack's
+  answer; the others are kept so that both can be scored.
+  """
+
+  images: np.ndarray  # [L, T, M, H, W, C] uint8, as the generator makes them
+  scores: np.ndarray  # [L, T, M] what they were sorted by, higher is better
+  num_final: int  # F <= M, how many the attacker answers with
+  latents: np.ndarray | None = None  # [L, T, M, *latent_shape]
+  history: dict[str, np.ndarray] | None = None  # name -> [L, T, steps]
+  seconds: float = 0.0  # that the search took
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack(abc.ABC):
+  """One way to search for what a class looks like. It is hashable and has no state.
+
+  Attributes:
+    text: The text that named it, which the rows of its results carry.
+  """
+
+  text: str = ''
+
+  def check(self, scenario: Scenario) -> None:
+    """Raises InputError if the attack cannot be used in a scenario."""
+    del scenario
+
+  @abc.abstractmethod
+  def run(self, scenario: Scenario) -> Outcome:
+    """Attacks all classes of all targets.
+
+    Raises:
+      Interrupted: A signal came; what was finished is in `scenario.store`.
+    """
