@@ -3,22 +3,14 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
 
 from gpz_jax import metrics, report, results
 from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
-from gpz_jax.study import notes, tuning
+from gpz_jax.study import notes, opening, tuning
 from gpz_jax.study import targets as study_targets
-from gpz_jax.study.progress import Events, count, peak_gigabytes
-from gpz_jax.study.session import (
-  Session,
-  check_interrupted,
-  kept_by_jax,
-  watched,
-)
-from gpz_jax.study.undoing import undone_where_it_fails
-from gpz_jax.study.workdir import Workdir
+from gpz_jax.study.progress import count, peak_gigabytes
+from gpz_jax.study.session import Session
 from gpz_jax.sweep import cut_quality, memory, pictures, theory
 from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES
@@ -75,40 +67,26 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
   return Results(results.read_parquet(workdir.table()), zone, workdir.path, page)
 
 
-@contextlib.contextmanager
-def opened(config: SweepConfig, *, quiet: bool) -> Iterator[Session[Plan]]:
+def opened(
+  config: SweepConfig, *, quiet: bool
+) -> contextlib.AbstractContextManager[Session[Plan]]:
   """A sweep that is planned, and whose workdir is this process's alone to write.
 
   Raises:
     InputError: As of `run`.
     Interrupted: A signal came.
   """
-  with contextlib.ExitStack() as stack:
-    progress = stack.enter_context(watched(config, quiet=quiet))
-    progress.say(f'loading {config.dataset}')
-    plan = make_plan(config)
-    for line in plan.task.notes:
-      progress.say(line)
-    for name, reason in plan.dropped.items():
-      progress.say(f'left out {name}: {reason}')
-    listed = plan.shapes if config.split_where == '*' else ()
-    for line in (
-      *notes.describe_model(plan, listed),
-      *plan.inferred.notes,
-      *memory.notes(plan),
-    ):
-      progress.say(line)
-    check_interrupted()
-    workdir = Workdir(config.workdir)
-    is_ours = not workdir.path.exists()
-    stack.enter_context(workdir.locked(progress.say))
-    made = workdir.list_kept(config)
-    stack.enter_context(undone_where_it_fails(workdir, is_ours=is_ours, made=made))
-    workdir.check(config)  # until now another process may have written it
-    workdir.write_identity(config)
-    stack.enter_context(kept_by_jax(config, inside=True))
-    events = Events(workdir.events)
-    yield Session(plan, config.make_engine(), workdir, progress, events)
+  return opening.opened(config, make_plan, _describe, quiet=quiet)
+
+
+def _describe(plan: Plan) -> list[str]:
+  """What is said of a sweep before it begins."""
+  listed = plan.shapes if plan.config.split_where == '*' else ()
+  return [
+    *(f'left out {name}: {reason}' for name, reason in plan.dropped.items()),
+    *notes.describe_model(plan, listed),
+    *memory.notes(plan),
+  ]
 
 
 def tuned(session: Session[Plan]) -> Session[Plan]:

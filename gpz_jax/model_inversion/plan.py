@@ -1,0 +1,125 @@
+"""A study of model inversion worked out: what is known before anything is trained."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+
+from gpz_jax import models, results
+from gpz_jax.attacks.model import specs
+from gpz_jax.attacks.model.protocol import Attack
+from gpz_jax.generators import Generator
+from gpz_jax.generators import files as generator_files
+from gpz_jax.model_inversion.config import ModelInversionConfig
+from gpz_jax.study.plan import StudyPlan, plan_study
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError, Lane, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan(StudyPlan):
+  """What a study of model inversion does.
+
+  Attributes:
+    attacks: The attacks, in the order of the config.
+    classes: The T classes that are attacked, as labels.
+    evaluator: Architecture of the evaluator.
+    given: The generator of the user's own and its variables; None trains one.
+  """
+
+  config: ModelInversionConfig
+  attacks: tuple[Attack, ...]
+  classes: np.ndarray
+  evaluator: nn.Module
+  given: tuple[Generator, Any] | None
+
+  @property
+  def evaluator_lane(self) -> Lane:
+    """The evaluator as a lane: it is trained as a target is."""
+    return Lane(
+      self.config.evaluator, self.config.dataset, seed=self.config.evaluator_seed
+    )
+
+  @property
+  def total(self) -> int:
+    """Rows of the finished study."""
+    return len(self.lanes) * len(self.attacks)
+
+  def missing(self, done: list[results.Row]) -> dict[Attack, list[int]]:
+    """The lanes without a row in `done`, by attack, as indices."""
+    have = {(row['lane_id'], row['attack']) for row in done}
+    wanted = {
+      attack: [
+        i
+        for i, lane in enumerate(self.lanes)
+        if (lane.lane_id, attack.text) not in have
+      ]
+      for attack in self.attacks
+    }
+    return {attack: lanes for attack, lanes in wanted.items() if lanes}
+
+
+def make_plan(config: ModelInversionConfig) -> Plan:
+  """Checks everything that a study needs; writes nothing but decoded images.
+
+  Raises:
+    InputError: The data, a model, an attack, the generator or the workdir is not
+      usable.
+  """
+  Workdir(config.workdir).check(config)
+  attacks = tuple(specs.parse(text) for text in config.attack)
+  study = plan_study(
+    config, aux_dataset=config.public_dataset, aux_limit=config.public_limit
+  )
+  evaluator = models.make(
+    config.evaluator,
+    num_classes=study.task.num_classes,
+    **config.parse_evaluator_options(),
+  )
+  models.check_image(
+    config.evaluator,
+    evaluator_shape(config, study.task),
+    config.parse_evaluator_options(),
+  )
+  common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
+  return Plan(
+    **common,
+    attacks=attacks,
+    classes=_choose_classes(config, study.task),
+    evaluator=evaluator,
+    given=_load_generator(config, study.task),
+  )
+
+
+def evaluator_shape(config: ModelInversionConfig, task: Task) -> tuple[int, int, int]:
+  """(H, W, C) of the images that the evaluator is given."""
+  height, width, channels = task.image_shape
+  size = config.evaluator_size
+  return (height, width, channels) if size is None else (size, size, channels)
+
+
+def _choose_classes(config: ModelInversionConfig, task: Task) -> np.ndarray:
+  """The first classes that have private images to compare with."""
+  known = np.unique(task.train.label)
+  wanted = config.classes or len(known)
+  if wanted > len(known):
+    raise InputError(
+      f'--classes={wanted} is more than the {len(known)} classes of {task.name}; give'
+      ' fewer, or 0 for all'
+    )
+  return known[:wanted]
+
+
+def _load_generator(config: ModelInversionConfig, task: Task):
+  if config.generator is None:
+    return None
+  generator, variables = generator_files.load(pathlib.Path(config.generator))
+  channels = generator.image_shape[-1]
+  if channels != task.image_shape[-1]:
+    raise InputError(
+      f'--generator={config.generator} makes images of {channels} channels, and'
+      f' {task.name} has {task.image_shape[-1]}; set --channels={channels}'
+    )
+  return generator, variables

@@ -1,0 +1,170 @@
+"""From images to the answer: targets, evaluator, prior, attacks, rows, report."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpz_jax import report, results
+from gpz_jax.attacks.model import Attack, Outcome, Scenario
+from gpz_jax.attacks.model.store import FolderStore
+from gpz_jax.filenames import safe
+from gpz_jax.model_inversion import evaluating, priors, scoring
+from gpz_jax.model_inversion.config import ModelInversionConfig
+from gpz_jax.model_inversion.plan import Plan, make_plan
+from gpz_jax.model_inversion.priors import Prior
+from gpz_jax.results import CLASSES, INVERSIONS
+from gpz_jax.study import notes, opening
+from gpz_jax.study import targets as study_targets
+from gpz_jax.study.progress import count, format_seconds, peak_gigabytes
+from gpz_jax.study.session import Session
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.types import stable_hash
+
+MOST_BYTES = 2**31  # of the reconstructions that are held at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+  """What a study of model inversion found."""
+
+  rows: list[results.Row]  # one for each lane and attack
+  classes: list[results.Row]  # one for each lane, attack and class
+  workdir: pathlib.Path
+  report: pathlib.Path  # index.html
+
+
+def run(config: ModelInversionConfig, *, quiet: bool = False) -> Results:
+  """Runs a study of model inversion, or what is missing of it; writes its workdir.
+
+  Args:
+    config: What to attack. A workdir that holds the same config is continued.
+    quiet: Print nothing.
+
+  Raises:
+    InputError: As of `make_plan`, and nothing is written then; or another process is
+      writing the workdir.
+    Interrupted: A signal came; the same call continues where it ended.
+  """
+  with opening.opened(config, make_plan, _describe, quiet=quiet) as session:
+    plan, workdir = session.plan, session.workdir
+    done = workdir.read_rows(INVERSIONS)
+    missing = plan.missing(done)
+    session.say(
+      f'{count(len(plan.lanes), "target")}, {count(len(plan.attacks), "attack")} on'
+      f' {count(len(plan.classes), "class")}; {len(done)} of {plan.total} rows are'
+      ' there already'
+    )
+    if missing:
+      _fill_in(session, missing)
+    rows = workdir.read_rows(INVERSIONS)
+    classes = finished_classes(workdir, rows)
+    results.write_parquet(workdir.table(INVERSIONS), rows, INVERSIONS)
+    results.write_parquet(workdir.table(CLASSES), classes, CLASSES)
+    page = report.build(workdir.path)
+    workdir.tidy()
+    session.say(f'done; peak memory {peak_gigabytes():.1f} GiB')
+  return Results(rows, classes, workdir.path, page)
+
+
+def finished_classes(
+  workdir: Workdir, rows: Sequence[results.Row]
+) -> list[results.Row]:
+  """The rows of classes whose lane and attack have a row, each once.
+
+  They are written before that row, so that a kill in between leaves some too many.
+  """
+  finished = {results.inversion_key(row) for row in rows}
+  last = {results.class_key(row): row for row in workdir.read_rows(CLASSES)}
+  return [row for row in last.values() if results.inversion_key(row) in finished]
+
+
+def _describe(plan: Plan) -> list[str]:
+  """What is said of a study before it begins."""
+  return notes.describe_model(plan, ())
+
+
+def _fill_in(session: Session[Plan], missing: dict[Attack, list[int]]) -> None:
+  """Trains and attacks what the missing rows need; appends them attack by attack."""
+  plan, workdir = session.plan, session.workdir
+  targets, session = study_targets.obtain(session)
+  quality = study_targets.measure_quality(session, targets)
+  study_targets.check_quality(session, quality)
+  judge = evaluating.obtain(session)
+  prior = priors.obtain(session, judge)
+  for schema in (INVERSIONS, CLASSES):
+    workdir.table(schema).unlink(missing_ok=True)  # it no longer holds all there is
+  scoring.save_privates(session)
+  for attack, lanes in missing.items():
+    for part in _divide(plan, lanes):
+      rows, classes = _attack(session, attack, part, targets, quality, judge, prior)
+      workdir.append_rows(classes, CLASSES)
+      workdir.append_rows(rows, INVERSIONS)
+
+
+def _divide(plan: Plan, lanes: Sequence[int]) -> list[list[int]]:
+  """Lanes in groups whose reconstructions fit the memory together."""
+  height, width, channels = plan.task.image_shape
+  # An attack keeps some hundred candidates of a class at most.
+  of_lane = len(plan.classes) * 64 * height * width * channels
+  size = max(1, MOST_BYTES // of_lane)
+  return [list(lanes[i : i + size]) for i in range(0, len(lanes), size)]
+
+
+def _attack(
+  session: Session[Plan],
+  attack: Attack,
+  index: list[int],
+  targets,
+  quality: dict[str, np.ndarray],
+  judge: evaluating.Judge,
+  prior: Prior,
+) -> tuple[list[results.Row], list[results.Row]]:
+  """Runs one attack on some lanes; the rows of the lanes and of their classes."""
+  began = time.monotonic()
+  scenario = make_scenario(session, attack, index, targets, prior)
+  attack.check(scenario)
+  outcome = attack.run(scenario)
+  seconds = time.monotonic() - began
+  found = scoring.score(session, scenario, outcome, judge)
+  scoring.save_pictures(session, attack, scenario, outcome)
+  shares = ' '.join(f'{share:.2f}' for share in found.lanes['att_acc1'])
+  session.say(
+    f'{attack.text}: {count(len(index), "target")} in {format_seconds(seconds)};'
+    f' AttAcc@1 {shares}'
+  )
+  return scoring.make_rows(
+    session, attack, index, quality, found, judge, prior, seconds / len(index), outcome
+  )
+
+
+def make_scenario(
+  session: Session[Plan], attack: Attack, index: list[int], targets, prior: Prior
+) -> Scenario:
+  """What an attack on some of the lanes is handed."""
+  plan = session.plan
+  name = safe(f'{stable_hash(attack.text):08x}-{plan.lanes[index[0]].lane_id}')
+  return Scenario(
+    model=plan.model,
+    targets=lanes_lib.take(targets.best.variables, np.array(index)),
+    lanes=[plan.lanes[i] for i in index],
+    generator=prior.generator,
+    prior=prior.variables,
+    classes=plan.classes,
+    image_shape=plan.task.image_shape,
+    public=plan.task.aux,
+    engine=session.engine,
+    seed=plan.config.data_seed,
+    phase=lambda title: session.progress.phase(f'{attack.text}: {title}'),
+    store=FolderStore(session.workdir.running / name, session.say),
+  )
+
+
+def status(outcome: Outcome, quality: dict[str, Any], lane: int, target: int) -> str:
+  """Whether a lane's numbers are what they should be."""
+  is_finite = np.isfinite(outcome.scores[lane]).all() and quality['is_finite'][target]
+  return 'done' if is_finite else 'diverged'
