@@ -6,16 +6,18 @@ from typing import Any
 
 import flax.linen as nn
 import numpy as np
+from gpz_jax.evaluators import Evaluator
 
-from gpz_jax import models, results
+from gpz_jax import data, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.generators import Generator
 from gpz_jax.generators import files as generator_files
+from gpz_jax.interop import torch as interop
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.study.plan import StudyPlan, plan_study
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.types import InputError, Lane, Task
+from gpz_jax.types import InputError, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Plan(StudyPlan):
     attacks: The attacks, in the order of the config.
     classes: The T classes that are attacked, as labels.
     evaluator: Architecture of the evaluator.
+    evaluator_task: The private data at the size that the evaluator takes.
+    imported: The evaluator of the user's own; None trains one.
     given: The generator of the user's own and its variables; None trains one.
   """
 
@@ -33,14 +37,9 @@ class Plan(StudyPlan):
   attacks: tuple[Attack, ...]
   classes: np.ndarray
   evaluator: nn.Module
+  evaluator_task: Task
+  imported: Evaluator | None
   given: tuple[Generator, Any] | None
-
-  @property
-  def evaluator_lane(self) -> Lane:
-    """The evaluator as a lane: it is trained as a target is."""
-    return Lane(
-      self.config.evaluator, self.config.dataset, seed=self.config.evaluator_seed
-    )
 
   @property
   def total(self) -> int:
@@ -73,31 +72,63 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   study = plan_study(
     config, aux_dataset=config.public_dataset, aux_limit=config.public_limit
   )
-  evaluator = models.make(
-    config.evaluator,
-    num_classes=study.task.num_classes,
-    **config.parse_evaluator_options(),
-  )
-  models.check_image(
-    config.evaluator,
-    evaluator_shape(config, study.task),
-    config.parse_evaluator_options(),
-  )
+  _check_public(config, study.task)
+  task = _load_evaluator_task(config, study.task)
+  options = config.parse_evaluator_options()
+  models.check_image(config.evaluator, task.image_shape, options)
+  imported = _import_evaluator(config, study.task)
   common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
   return Plan(
     **common,
     attacks=attacks,
     classes=_choose_classes(config, study.task),
-    evaluator=evaluator,
+    evaluator=models.make(config.evaluator, num_classes=task.num_classes, **options),
+    evaluator_task=task,
+    imported=imported,
     given=_load_generator(config, study.task),
   )
 
 
-def evaluator_shape(config: ModelInversionConfig, task: Task) -> tuple[int, int, int]:
-  """(H, W, C) of the images that the evaluator is given."""
-  height, width, channels = task.image_shape
-  size = config.evaluator_size
-  return (height, width, channels) if size is None else (size, size, channels)
+def _check_public(config: ModelInversionConfig, task: Task) -> None:
+  """Refuses public images that show whom the targets were trained on."""
+  if task.aux_name == task.name:
+    raise InputError(
+      f'--public_dataset={config.public_dataset} is the private dataset; name one that'
+      ' shows nobody of it'
+    )
+
+
+def _load_evaluator_task(config: ModelInversionConfig, task: Task) -> Task:
+  """The private data at the size of the evaluator."""
+  if config.evaluator_size in (None, *task.image_shape[:1]):
+    return task
+  return data.load(
+    config.dataset,
+    data_dir=config.data_dir,
+    image_size=config.evaluator_size,
+    channels=config.channels,
+    test_share=config.test_share,
+    train_limit=config.train_limit,
+    val_limit=config.val_limit,
+    test_limit=config.test_limit,
+    data_seed=config.data_seed,
+    aux_dataset=config.public_dataset,
+    aux_limit=config.public_limit,
+  )
+
+
+def _import_evaluator(config: ModelInversionConfig, task: Task) -> Evaluator | None:
+  """The evaluator whose weights are given; None where it is to be trained."""
+  if config.evaluator_weights is None:
+    return None
+  return evaluators.from_weights(
+    config.evaluator,
+    interop.load_state_dict(config.evaluator_weights),
+    task.test,
+    num_classes=task.num_classes,
+    side=config.evaluator_size,
+    **config.parse_evaluator_options(),
+  )
 
 
 def _choose_classes(config: ModelInversionConfig, task: Task) -> np.ndarray:

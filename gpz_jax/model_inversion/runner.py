@@ -4,18 +4,18 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from gpz_jax.attacks.model.store import FileStore
+from gpz_jax.evaluators import Evaluator
+from gpz_jax.model_inversion.priors import Prior
 
 from gpz_jax import report, results
-from gpz_jax.attacks.model import Attack, Outcome, Scenario
-from gpz_jax.attacks.model.store import FolderStore
+from gpz_jax.attacks.model import Attack, Scenario
 from gpz_jax.filenames import safe
 from gpz_jax.model_inversion import evaluating, priors, scoring
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import Plan, make_plan
-from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.results import CLASSES, INVERSIONS
 from gpz_jax.study import notes, opening
 from gpz_jax.study import targets as study_targets
@@ -121,7 +121,7 @@ def _attack(
   index: list[int],
   targets,
   quality: dict[str, np.ndarray],
-  judge: evaluating.Judge,
+  judge: Evaluator,
   prior: Prior,
 ) -> tuple[list[results.Row], list[results.Row]]:
   """Runs one attack on some lanes; the rows of the lanes and of their classes."""
@@ -130,15 +130,17 @@ def _attack(
   attack.check(scenario)
   outcome = attack.run(scenario)
   seconds = time.monotonic() - began
-  found = scoring.score(session, scenario, outcome, judge)
+  found = scoring.score(session, scenario, outcome, judge, seconds)
   scoring.save_pictures(session, attack, scenario, outcome)
-  shares = ' '.join(f'{share:.2f}' for share in found.lanes['att_acc1'])
+  shares = ' '.join(
+    f'{share:.2f}' for share in found.scores.by_class['att_acc_1'].mean(1)
+  )
   session.say(
     f'{attack.text}: {count(len(index), "target")} in {format_seconds(seconds)};'
     f' AttAcc@1 {shares}'
   )
   return scoring.make_rows(
-    session, attack, index, quality, found, judge, prior, seconds / len(index), outcome
+    session, attack, index, quality, outcome, found, judge, prior
   )
 
 
@@ -160,11 +162,5 @@ def make_scenario(
     engine=session.engine,
     seed=plan.config.data_seed,
     phase=lambda title: session.progress.phase(f'{attack.text}: {title}'),
-    store=FolderStore(session.workdir.running / name, session.say),
+    store=FileStore(session.workdir.running / name, session.say),
   )
-
-
-def status(outcome: Outcome, quality: dict[str, Any], lane: int, target: int) -> str:
-  """Whether a lane's numbers are what they should be."""
-  is_finite = np.isfinite(outcome.scores[lane]).all() and quality['is_finite'][target]
-  return 'done' if is_finite else 'diverged'

@@ -1,0 +1,86 @@
+"""The evaluator of a study: taken from its workdir, imported, or trained."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from gpz_jax.evaluators import Evaluator, Preset
+
+from gpz_jax import checkpoints, evaluators, metrics
+from gpz_jax.model_inversion.plan import Plan
+from gpz_jax.models import calls
+from gpz_jax.study.session import Session
+
+
+def obtain(session: Session[Plan]) -> Evaluator:
+  """The evaluator of a study, with its accuracy on the private test images.
+
+  Raises:
+    InputError: Its training diverged.
+    Interrupted: A signal came; the training goes on from its snapshot.
+  """
+  found = session.plan.imported or _restore(session) or _make(session)
+  accuracy, config = found.accuracy or 0.0, session.plan.config
+  session.say(f'evaluator {config.evaluator}: accuracy {accuracy:.3f} on test')
+  chance = metrics.chance_accuracy(session.plan.task.test.label)
+  if accuracy <= chance:
+    session.say(
+      f'WARNING: the evaluator is within reach of guessing ({accuracy:.3f}, where'
+      f' guessing may reach {chance:.3f}): no AttAcc of this study means anything'
+    )
+  return found
+
+
+def make_preset(plan: Plan) -> Preset:
+  """What the config says of the evaluator."""
+  config = plan.config
+  recipe = config.make_evaluator_recipe()
+  return Preset(config.evaluator, config.parse_evaluator_options(), recipe)
+
+
+def _make(session: Session[Plan]) -> Evaluator:
+  plan, preset = session.plan, make_preset(session.plan)
+  session.say(f'the evaluator trains by {preset.recipe.sentence()}')
+  snapshots = session.snapshots('evaluator', evaluator=_identity(plan))
+  with session.progress.phase('evaluator') as phase:
+    found = evaluators.train(
+      plan.evaluator_task,
+      preset,
+      seed=plan.config.evaluator_seed,
+      engine=session.engine,
+      bn_refresh=plan.config.bn_refresh,
+      snapshots=snapshots,
+      on_progress=phase,
+    )
+  meta = {'evaluator': _identity(plan), 'accuracy': found.accuracy}
+  checkpoints.save(session.workdir.evaluator, found.variables, meta)
+  snapshots.drop()
+  return found
+
+
+def _restore(session: Session[Plan]) -> Evaluator | None:
+  """The evaluator that was trained before; None where there is none that is intact."""
+  plan, folder = session.plan, session.workdir.evaluator
+  meta = checkpoints.read_meta(folder)
+  if meta is None or meta['evaluator'] != _identity(plan):
+    return None
+  shape = plan.evaluator_task.image_shape
+  like = jax.eval_shape(
+    lambda: calls.init(plan.evaluator, jax.random.key(0), jnp.zeros((1, *shape)))
+  )
+  found = checkpoints.restore(folder, like, say=session.say)
+  if found is None:
+    return None
+  session.say('the evaluator is there already')
+  variables: Any = jax.device_put(found[0])
+  name, accuracy = plan.config.evaluator, meta['accuracy']
+  return Evaluator(
+    name, plan.evaluator, variables, shape, accuracy, engine=session.engine
+  )
+
+
+def _identity(plan: Plan) -> list[str]:
+  """What tells one evaluator from another in the same workdir."""
+  preset = make_preset(plan)
+  options = sorted(f'{name}={value}' for name, value in preset.options.items())
+  return [preset.model, *options, str(preset.recipe), str(plan.config.evaluator_seed)]
