@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from gpz_jax.attacks.model.store import FileStore
 from gpz_jax.evaluators import Evaluator
-from gpz_jax.model_inversion.priors import Prior
 
 from gpz_jax import report, results
 from gpz_jax.attacks.model import Attack, Scenario
@@ -16,6 +15,7 @@ from gpz_jax.filenames import safe
 from gpz_jax.model_inversion import evaluating, priors, scoring
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import Plan, make_plan
+from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.results import CLASSES, INVERSIONS
 from gpz_jax.study import notes, opening
 from gpz_jax.study import targets as study_targets

@@ -4,39 +4,37 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from gpz_jax.attacks.model.confidence import measure_confidence
 from gpz_jax.evaluators import Evaluator, Scores
-from gpz_jax.model_inversion.priors import Prior
 
 import gpz_jax
 from gpz_jax import evaluators, intervals, metrics, results
 from gpz_jax.attacks.model import Attack, Outcome, Scenario
 from gpz_jax.model_inversion.plan import Plan
+from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.study import conditions
 from gpz_jax.study.session import Session
+from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.zone import inversion as doubts
 
 NUM_CLASSES, NUM_IMAGES = 10, 3  # that the report shows of each target
 _INTERVALS = ('att_acc1', 'att_acc5', 'delta_eval')
-# Column of the rows of classes -> the name of its score.
-_OF_CLASS = {
-  'att_acc1': 'att_acc_1',
-  'att_acc5': 'att_acc_5',
-  'att_acc1_all': 'att_acc_1_all',
-  'confidence': 'confidence',
-  'false_positives': 'false_positives',
-  'delta_eval': 'delta_eval',
-  'coverage': 'coverage',
-}
-# Column of the rows of lanes -> the name of its score.
-_OF_LANE = {
-  **_OF_CLASS,
-  'att_acc5_all': 'att_acc_5_all',
-  'delta_face': 'delta_face',
-  'precision': 'precision',
-  'recall': 'recall',
-  'density': 'density',
-}
+_OF_CLASS = (
+  'att_acc1',
+  'att_acc5',
+  'att_acc1_all',
+  'confidence',
+  'false_positives',
+  'delta_eval',
+  'coverage',
+)
+_OF_LANE = (
+  *_OF_CLASS,
+  'att_acc5_all',
+  'delta_face',
+  'precision',
+  'recall',
+  'density',
+)
 
 
 class Found(NamedTuple):
@@ -61,7 +59,7 @@ def score(
     judge,
     plan.task.train,
     plan.classes,
-    confidence=measure_confidence(scenario, outcome.images),
+    confidence=measure_confidence(scenario, outcome),
     sure=config.sure,
   )
   kes = np.full(len(scenario.lanes), math.nan)
@@ -75,6 +73,20 @@ def score(
         on_progress=phase,
       ).accuracy
   return Found(scores, kes, seconds / len(scenario.lanes))
+
+
+def measure_confidence(scenario: Scenario, outcome: Outcome) -> np.ndarray:
+  """The probability [L, T, M] that each target gives the attacked class."""
+  found = []
+  for i, images in enumerate(outcome.images):
+    variables = lanes_lib.take(scenario.targets, i)
+    target = Evaluator('target', scenario.model, variables, scenario.image_shape)
+    logits = target.logits(images.reshape(-1, *images.shape[2:]))
+    probability = np.asarray(jax.nn.softmax(logits)).reshape(*images.shape[:2], -1)
+    found.append(
+      np.take_along_axis(probability, scenario.classes[:, None, None], axis=2)[..., 0]
+    )
+  return np.stack(found)
 
 
 def make_rows(
@@ -187,9 +199,7 @@ def _quality(quality: dict[str, np.ndarray], target: int) -> results.Row:
 
 def _lane_scores(found: Found, lane: int) -> results.Row:
   """The scores of one lane as means over classes, some with intervals."""
-  by_class = {
-    column: found.scores.by_class[name][lane] for column, name in _OF_LANE.items()
-  }
+  by_class = {name: found.scores.by_class[name][lane] for name in _OF_LANE}
   row: dict[str, Any] = {name: _mean(values) for name, values in by_class.items()}
   for name in _INTERVALS:
     low, high = intervals.bootstrap(by_class[name])
@@ -208,10 +218,7 @@ def _class_scores(plan: Plan, found: Found, lane: int) -> list[results.Row]:
     {
       'label': int(label),
       'class_name': plan.task.class_names[label],
-      **{
-        column: float(found.scores.by_class[name][lane, i])
-        for column, name in _OF_CLASS.items()
-      },
+      **{name: float(found.scores.by_class[name][lane, i]) for name in _OF_CLASS},
     }
     for i, label in enumerate(plan.classes)
   ]

@@ -1,0 +1,119 @@
+"""The attacker's prior of a study: given, taken from its workdir, or trained."""
+
+import dataclasses
+import math
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from gpz_jax.evaluators import Evaluator
+
+from gpz_jax import generators, metrics
+from gpz_jax.generators import Generator, PriorConfig
+from gpz_jax.generators import files as generator_files
+from gpz_jax.model_inversion.plan import Plan
+from gpz_jax.study.session import Session
+
+NUM_SAMPLES = 2048  # that the quality of a prior is measured on
+PIECE = 128
+SHEET = 64  # samples that are kept as a picture
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prior:
+  """A generator with what is to be known of it.
+
+  Attributes:
+    generator: The generator.
+    variables: Its variables.
+    name: How it was made, for rows.
+    fid: The Frechet distance of its samples to public images, in the features of the
+      evaluator; NaN where it means nothing.
+  """
+
+  generator: Generator
+  variables: Any
+  name: str
+  fid: float = math.nan
+
+
+def obtain(session: Session[Plan], judge: Evaluator) -> Prior:
+  """The prior of a study; its samples are kept as a sheet.
+
+  Raises:
+    InputError: The training diverged.
+    Interrupted: A signal came; the training goes on from its snapshot.
+  """
+  prior = _given(session) or _restored(session) or _trained(session)
+  samples = sample(prior, NUM_SAMPLES, session.plan.config.data_seed)
+  session.workdir.save_samples_of_prior(samples[:SHEET])
+  public = session.plan.task.aux.image[:NUM_SAMPLES]
+  found = metrics.frechet_distance(judge.features(samples), judge.features(public))
+  value = math.nan if found.value is None else found.value
+  reason = f' ({found.reason})' if found.reason else ''
+  session.say(f'generator {prior.name}: FID {value:.3g} in evaluator features{reason}')
+  return dataclasses.replace(prior, fid=value)
+
+
+def sample(prior: Prior, count: int, seed: int) -> np.ndarray:
+  """Images [count, H, W, C] uint8 that a prior draws."""
+  generator = prior.generator
+
+  @jax.jit
+  def draw(variables, key):
+    return generator.images(variables, generator.sample(variables, key, PIECE))
+
+  keys = jax.random.split(jax.random.key(seed), -(-count // PIECE))
+  drawn = [np.asarray(draw(prior.variables, key)) for key in keys]
+  pixels = np.clip(np.concatenate(drawn)[:count], 0, 1)
+  return np.round(255 * pixels).astype(np.uint8)
+
+
+def make_config(plan: Plan) -> PriorConfig:
+  """What the config says of a prior that is trained."""
+  config = plan.config
+  height, _, channels = plan.task.image_shape
+  given = {'steps': config.prior_steps}
+  return dataclasses.replace(
+    PriorConfig(image_size=height, channels=channels, width=config.prior_width),
+    **{name: value for name, value in given.items() if value is not None},
+  )
+
+
+def _given(session: Session[Plan]) -> Prior | None:
+  plan = session.plan
+  if plan.given is None or plan.config.generator is None:
+    return None
+  return Prior(*plan.given, pathlib.Path(plan.config.generator).name)
+
+
+def _restored(session: Session[Plan]) -> Prior | None:
+  path = session.workdir.generator
+  if not path.is_file():
+    return None
+  session.say('the generator is there already')
+  return Prior(*generator_files.load(path), _name(session.plan))
+
+
+def _trained(session: Session[Plan]) -> Prior:
+  plan = session.plan
+  wanted = make_config(plan)
+  snapshots = session.snapshots('generator', generator=str(wanted))
+  with session.progress.phase('generator') as phase:
+    generator, variables, history = generators.train_prior(
+      plan.task.aux,
+      wanted,
+      engine=session.engine,
+      on_progress=phase,
+      snapshots=snapshots,
+    )
+  generator_files.save(session.workdir.generator, generator, variables)
+  snapshots.drop()
+  return Prior(generator, variables, _name(plan))
+
+
+def _name(plan: Plan) -> str:
+  """How a prior was made, in short."""
+  wanted = make_config(plan)
+  return f'{wanted.kind}:width={wanted.width:g}:steps={wanted.steps}'
