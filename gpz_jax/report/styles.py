@@ -12,6 +12,8 @@ INK, MUTED, GRID, GOLD = '#1d2733', '#5c6773', '#e4e8ec', '#f5c542'
 NEGATIVE = ('#d55e00', '#cc79a7', '#e69f00')
 POSITIVE = ('#0072b2', '#009e73', '#56b4e9')
 ZERO = (INK, '#8a939c', '#a0522d')
+# For treatments that differ in more than alpha, whose colours have no order.
+MIXED = (INK, *NEGATIVE, *POSITIVE, *ZERO[1:])
 MARKERS = 'osD^vP*X'
 # Inches of a panel of the page: its text is legible in a window of 360 pixels.
 PANEL_WIDTH, PANEL_HEIGHT = 4.9, 4.2
@@ -35,7 +37,12 @@ STYLE: Any = {
 
 
 def treatment_colours(treatments: Sequence[Treatment]) -> dict[Treatment, str]:
-  """A colour for each treatment: warm below alpha 0, dark at 0, cold above."""
+  """A colour for each treatment: warm below alpha 0, dark at 0, cold above.
+
+  Treatments that differ in skip connections or defences have the colours of MIXED.
+  """
+  if any(treatment != Treatment(treatment.alpha) for treatment in treatments):
+    return {each: MIXED[i % len(MIXED)] for i, each in enumerate(treatments)}
   below = [t for t in treatments if t.alpha < 0]
   zero = [t for t in treatments if t.alpha == 0]
   above = [t for t in treatments if t.alpha > 0]
