@@ -1,7 +1,7 @@
 """ModelInversionConfig: what a study of model inversion can be told."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpz_jax import vocabulary
 from gpz_jax.study import fields
@@ -10,6 +10,9 @@ from gpz_jax.study.fields import COUNT, SEED, Range, field
 from gpz_jax.study.model_options import parse_model_options
 from gpz_jax.study.target_config import BATCH, LEARNING_RATE
 from gpz_jax.training.recipe import TARGET_RECIPES, Recipe
+
+if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
+  from gpz_jax.generators import PriorConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +76,11 @@ class ModelInversionConfig(StudyConfig):
     'rows',
     range=COUNT,
   )
-  prior_width: float = field(
-    1.0,
-    'Width of the generator that is trained, as a share of its usual one.',
+  prior_width: int | None = field(
+    None,
+    'Width of the generator, where one is trained.',
     'rows',
-    range=Range(0.0, 16.0, excludes_least=True),
+    range=Range(1, 1025),
   )
 
   evaluator: str = field(
@@ -150,6 +153,15 @@ class ModelInversionConfig(StudyConfig):
     if name == 'auto':
       name = vocabulary.MODELS.get(self.evaluator, vocabulary.OWN_MODEL)
     return self.override_recipe(TARGET_RECIPES[name], 'evaluator')
+
+  def make_prior_config(self) -> 'PriorConfig':
+    """The settings of a generator that is trained."""
+    from gpz_jax.generators import PriorConfig
+
+    given = {'steps': self.prior_steps, 'width': self.prior_width}
+    return PriorConfig(
+      **{name: value for name, value in given.items() if value is not None}
+    )
 
   def parse_evaluator_options(self) -> dict[str, Any]:
     """The options of the evaluator as values."""

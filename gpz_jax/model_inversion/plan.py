@@ -143,8 +143,12 @@ def _choose_classes(config: ModelInversionConfig, task: Task) -> np.ndarray:
   return known[:wanted]
 
 
-def _load_generator(config: ModelInversionConfig, task: Task):
+def _load_generator(
+  config: ModelInversionConfig, task: Task
+) -> tuple[Generator, Any] | None:
+  """The generator whose file is given; refuses a training that cannot begin."""
   if config.generator is None:
+    config.make_prior_config().make_generator(task.image_shape)
     return None
   generator, variables = generator_files.load(pathlib.Path(config.generator))
   channels = generator.image_shape[-1]

@@ -10,7 +10,7 @@ import numpy as np
 from gpz_jax.evaluators import Evaluator
 
 from gpz_jax import generators, metrics
-from gpz_jax.generators import Generator, PriorConfig
+from gpz_jax.generators import Generator
 from gpz_jax.generators import files as generator_files
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.study.session import Session
@@ -70,17 +70,6 @@ def sample(prior: Prior, count: int, seed: int) -> np.ndarray:
   return np.round(255 * pixels).astype(np.uint8)
 
 
-def make_config(plan: Plan) -> PriorConfig:
-  """What the config says of a prior that is trained."""
-  config = plan.config
-  height, _, channels = plan.task.image_shape
-  given = {'steps': config.prior_steps}
-  return dataclasses.replace(
-    PriorConfig(image_size=height, channels=channels, width=config.prior_width),
-    **{name: value for name, value in given.items() if value is not None},
-  )
-
-
 def _given(session: Session[Plan]) -> Prior | None:
   plan = session.plan
   if plan.given is None or plan.config.generator is None:
@@ -98,10 +87,10 @@ def _restored(session: Session[Plan]) -> Prior | None:
 
 def _trained(session: Session[Plan]) -> Prior:
   plan = session.plan
-  wanted = make_config(plan)
+  wanted = plan.config.make_prior_config()
   snapshots = session.snapshots('generator', generator=str(wanted))
   with session.progress.phase('generator') as phase:
-    generator, variables, history = generators.train_prior(
+    generator, variables, _ = generators.train_prior(
       plan.task.aux,
       wanted,
       engine=session.engine,
@@ -115,5 +104,5 @@ def _trained(session: Session[Plan]) -> Prior:
 
 def _name(plan: Plan) -> str:
   """How a prior was made, in short."""
-  wanted = make_config(plan)
-  return f'{wanted.kind}:width={wanted.width:g}:steps={wanted.steps}'
+  wanted = plan.config.make_prior_config()
+  return f'{wanted.kind}:width={wanted.width}:steps={wanted.steps}'

@@ -7,14 +7,13 @@ import numpy as np
 from gpz_jax.evaluators import Evaluator, Scores
 
 import gpz_jax
-from gpz_jax import evaluators, intervals, metrics, results
+from gpz_jax import evaluators, intervals, metrics, results, tradeoff
 from gpz_jax.attacks.model import Attack, Outcome, Scenario
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.model_inversion.priors import Prior
-from gpz_jax.study import conditions
+from gpz_jax.study import conditions, histories, pictures
 from gpz_jax.study.session import Session
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.zone import inversion as doubts
 
 NUM_CLASSES, NUM_IMAGES = 10, 3  # that the report shows of each target
 _INTERVALS = ('att_acc1', 'att_acc5', 'delta_eval')
@@ -114,7 +113,7 @@ def make_rows(
       | _lane_scores(found, lane)
       | _gradients(outcome, lane)
     )
-    rows.append(row | {'doubt': doubts.describe_row(row)})
+    rows.append(row | {'doubt': tradeoff.describe_row(row)})
     classes += [who | each for each in _class_scores(session.plan, found, lane)]
   return rows, classes
 
@@ -130,22 +129,22 @@ def save_privates(session: Session[Plan]) -> None:
   filled = [
     images[np.minimum(np.arange(NUM_IMAGES), len(images) - 1)] for images in shown
   ]
-  session.workdir.save_privates(np.stack(filled))
+  pictures.write(session.workdir.privates, np.stack(filled))
 
 
 def save_pictures(
   session: Session[Plan], attack: Attack, scenario: Scenario, outcome: Outcome
 ) -> None:
   """Writes the best reconstructions of each lane, and how its search went."""
+  workdir = session.workdir
   shown = outcome.images[:, :NUM_CLASSES, : min(NUM_IMAGES, outcome.num_final)]
-  for lane, images in zip(scenario.lanes, shown, strict=True):
-    session.workdir.save_reconstructions(lane.lane_id, attack.text, images)
   for i, lane in enumerate(scenario.lanes):
-    history = {
+    pictures.write(workdir.reconstruction(lane.lane_id, attack.text), shown[i])
+    curves = {
       name: np.asarray(values[i], np.float64).mean(axis=0)
       for name, values in (outcome.history or {}).items()
     }
-    session.workdir.save_history(lane.lane_id, attack.text, history)
+    histories.write(workdir.history(lane.lane_id, attack.text), curves)
 
 
 def _target(plan: Plan, attack: Attack, target: int) -> results.Row:

@@ -1,0 +1,45 @@
+"""Trains targets, attacks them by model inversion, and says what a defence is worth.
+
+  gpz-model-inversion --preset=mi_small
+  python -m experiments.model_inversion --flagfile=experiments/flagfiles/mi_small.cfg
+
+The first line works in every folder, and the second one in a checkout.
+
+It writes inversions.jsonl, classes.jsonl, their parquet files, report/index.html and
+checkpoints into --workdir. The same command continues an interrupted study. The exit
+status is 0 if all is done, 2 for bad input and 3 if a lane diverged. It is 74 if the
+machine failed (disk, memory), and 75 if the study was interrupted and can be continued.
+"""
+
+from absl import flags
+
+from gpz_jax import model_inversion
+from gpz_jax.commands import command, config_flags, layout
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+  """One flag for each field of ModelInversionConfig."""
+  config_flags.define(model_inversion.ModelInversionConfig, values)
+
+
+def main(argv: list[str]) -> int:
+  """Runs the study and prints its table, the answer and the path of the report."""
+  from gpz_jax import tradeoff
+
+  del argv
+  config = config_flags.read(model_inversion.ModelInversionConfig, flags.FLAGS)
+  found = model_inversion.run(config)
+  print(f'\n{tradeoff.format_table(found.rows)}\n')
+  answer = tradeoff.conclude(found.rows, found.classes)
+  print(f'{". ".join((answer.headline, *answer.reasons))}.')
+  print(f'report: {found.report}')
+  return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
+
+
+def start() -> None:
+  """What gpz-model-inversion runs."""
+  command.run('model-inversion', main, define_flags, layout.MODEL_INVERSION)
+
+
+if __name__ == '__main__':
+  start()

@@ -1,0 +1,89 @@
+"""The table that a study of model inversion ends with."""
+
+import math
+from collections.abc import Sequence
+
+from gpz_jax import results
+from gpz_jax.results import Row
+from gpz_jax.results.formats import align
+from gpz_jax.tradeoff.comparison import compare
+from gpz_jax.tradeoff.estimates import Estimate
+from gpz_jax.tradeoff.points import Point, list_points, select
+
+_HEADER = (
+  'treatment',
+  'attack',
+  'seeds',
+  'accuracy',
+  'AttAcc@1',
+  '@5',
+  'all @1',
+  'confidence',
+  'false pos.',
+  'distance',
+  'Delta',
+)
+
+
+def format_table(rows: Sequence[Row]) -> str:
+  """A line for each treatment and attack, with means over seeds.
+
+  Args:
+    rows: Rows of `results.INVERSIONS`, in any order, complete or not.
+
+  Returns:
+    Lines of plain text. Shares are in percent, and the interval of AttAcc@1 is over
+    seeds where there are several, else over classes.
+  """
+  points = list_points(rows)
+  if not points:
+    return 'no attack has finished'
+  treatments = [point.treatment for point in points]
+  nearest = results.nearest_untreated(treatments)
+  table = [list(_HEADER)]
+  for point in points:
+    for attack in results.list_attacks(rows):
+      those = tuple(select(rows, point.treatment, attack))
+      base = tuple(select(rows, nearest, attack))
+      if those:
+        baseline = Point(nearest, attack, base) if base else None
+        table.append(_line(Point(point.treatment, attack, those), baseline))
+  return '\n'.join([*align(table), *_list_doubts(rows)])
+
+
+def _line(point: Point, baseline: Point | None) -> list[str]:
+  delta = math.nan
+  if baseline is not None and baseline.treatment != point.treatment:
+    delta = compare(point, baseline).delta
+  return [
+    str(point.treatment),
+    point.attack,
+    str(len(point.seeds)),
+    _percent(point.accuracy.mean),
+    _with_interval(point.att_acc),
+    _percent(point.mean('att_acc5')),
+    _percent(point.mean('att_acc1_all')),
+    _percent(point.mean('confidence')),
+    _percent(point.mean('false_positives')),
+    _number(point.mean('delta_eval')),
+    _number(delta),
+  ]
+
+
+def _list_doubts(rows: Sequence[Row]) -> list[str]:
+  """A line for each kind of doubt that rows have."""
+  return [f'doubtful: {each}' for each in sorted({row['doubt'] for row in rows} - {''})]
+
+
+def _percent(share: float) -> str:
+  return f'{100 * share:.1f}' if math.isfinite(share) else '-'
+
+
+def _with_interval(found: Estimate) -> str:
+  if not found.has_interval:
+    return _percent(found.mean)
+  return f'{_percent(found.mean)} ({_percent(found.low)} to {_percent(found.high)})'
+
+
+def _number(value: float) -> str:
+  return f'{value:.3g}' if math.isfinite(value) else '-'
