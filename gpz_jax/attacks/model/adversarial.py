@@ -8,18 +8,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import serialization, traverse_util
 from jax import lax
 
 from gpz_jax import interruption
+from gpz_jax.attacks.model import pieces
 from gpz_jax.attacks.model.protocol import Store
-from gpz_jax.models import calls
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import OnProgress
@@ -27,6 +25,7 @@ from gpz_jax.training.segments import Segmenter
 from gpz_jax.training.step import LaneArrays, Shared
 
 Variables = dict[str, Any]
+STEP = 'step'  # the entry of a piece that says how far it came
 # (variables of generator and critic, lane, shared, key) -> loss [], and the batch_stats
 # of the player whose loss it is
 PlayerLoss = Callable[
@@ -39,8 +38,6 @@ class Game:
   """What the two play for, written for one lane.
 
   Attributes:
-    generator: The module that makes images.
-    critic: The module that judges them.
     init: Makes the variables of both from a key.
     generator_loss: What the generator descends on.
     critic_loss: What the critic descends on.
@@ -51,8 +48,6 @@ class Game:
     b2: Decay of Adam's second moment.
   """
 
-  generator: nn.Module
-  critic: nn.Module
   init: Callable[[jax.Array], tuple[Variables, Variables]]
   generator_loss: PlayerLoss
   critic_loss: PlayerLoss
@@ -67,7 +62,7 @@ class Player(flax.struct.PyTreeNode):
   """One of the two."""
 
   params: Any
-  batch_stats: Any
+  batch_stats: Any  # {} without batch norm
   moments: Any  # of Adam
 
   @property
@@ -118,7 +113,7 @@ def train(
   if begun is None:
     done, match = 0, lanes_lib.stack([create(key) for key in lanes['key']])
   else:
-    done, match = int(begun['step']), _restore(shapes, begun)
+    done, match = int(begun[STEP]), pieces.restore(shapes, begun)
   step = _make_step(game, tx)
 
   @jax.jit
@@ -135,7 +130,7 @@ def train(
     match = jax.block_until_ready(segment(match, lanes, shared, bounds))
     done = int(bounds[1])
     if store is not None and (interruption.requested() or done == game.steps):
-      store.save(name, _flatten(match, done))
+      store.save(name, pieces.flatten(match) | {STEP: np.asarray(done)})
     on_progress(done, game.steps, {})
     interruption.check()
   return match.generator.variables, match.critic.variables
@@ -192,45 +187,11 @@ def _make_step(game: Game, tx: optax.GradientTransformation):
   return step
 
 
-def _flatten(match: Match, step: int) -> dict[str, np.ndarray]:
-  tree = serialization.to_state_dict(jax.device_get(match))
-  leaves = traverse_util.flatten_dict(tree, sep='/')
-  return {name: np.asarray(leaf) for name, leaf in leaves.items()} | {
-    'step': np.asarray(step)
-  }
-
-
-def _restore(shapes: Match, arrays: Any) -> Match:
-  leaves = {name: leaf for name, leaf in arrays.items() if name != 'step'}
-  tree = serialization.to_state_dict(shapes)
-  # Dictionaries that hold nothing, such as the batch_stats of a net without any, leave
-  # no array behind.
-  tree = traverse_util.flatten_dict(tree, sep='/', keep_empty_nodes=True)
-  tree = {name: leaves.get(name, leaf) for name, leaf in tree.items()}
-  restored = serialization.from_state_dict(
-    shapes, traverse_util.unflatten_dict(tree, sep='/')
-  )
-  return jax.tree.map(jnp.asarray, restored)
-
-
 def apply(
-  engine: Engine, module: nn.Module, variables: Variables, *arguments: jax.Array
-) -> tuple[Any, Any]:
+  module: Any, variables: Variables, *arguments: jax.Array
+) -> tuple[Any, Variables]:
   """What a player returns in training mode, and its batch_stats afterwards."""
-  with_stats = {name: tree for name, tree in variables.items() if tree or name == 'params'}
-  del engine
   result, changed = module.apply(
-    with_stats, *arguments, train=True, mutable=['batch_stats']
+    variables, *arguments, train=True, mutable=['batch_stats']
   )
-  return result, changed.get('batch_stats', variables['batch_stats'])
-
-
-def target_logits(
-  engine: Engine, model: nn.Module, target: Variables, images: jax.Array, key: jax.Array
-) -> jax.Array:
-  """The logits [B, K] of a target, which draws from `key` where it draws."""
-
-  def call(rngs):
-    return engine.apply(model, target, images, train=False, rngs=rngs)
-
-  return calls.lend_keys(call, key)
+  return result, dict(changed).get('batch_stats', variables['batch_stats'])

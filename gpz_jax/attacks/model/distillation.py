@@ -28,7 +28,13 @@ from gpz_jax.types import Dataset, Lane
 EVAL_BATCH = 128
 # Source: docs/paper.md#further-attacks.
 RECIPE = Recipe(
-  20, optimizer='sgd', learning_rate=0.01, momentum=0.9, plateau_patience=20
+  20,
+  batch_size=64,
+  optimizer='sgd',
+  learning_rate=0.01,
+  momentum=0.9,
+  weight_decay=1e-4,
+  plateau_patience=20,  # the rate is the same in all epochs
 )
 
 
