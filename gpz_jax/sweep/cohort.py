@@ -20,6 +20,7 @@ from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import cut_quality, memory
 from gpz_jax.sweep.ahead import Ahead, Job
 from gpz_jax.sweep.plan import Plan, Shape
+from gpz_jax.training import programs
 from gpz_jax.training.snapshots import History
 from gpz_jax.zone import doubts
 
@@ -64,7 +65,9 @@ class Cohort:
       try:
         yield from self._attack_chunk(chunk, wanted, targets, quality)
       except (memory.TooLargeError, jax.errors.JaxRuntimeError) as error:
-        is_large = isinstance(error, memory.TooLargeError) or memory.is_exhausted(error)
+        is_large = isinstance(error, memory.TooLargeError) or programs.is_exhausted(
+          error
+        )
         if not is_large or len(chunk) == 1:
           raise
         half = len(chunk) // 2

@@ -20,11 +20,6 @@ class TooLargeError(Exception):
   """So many lanes do not fit the device; says what they take."""
 
 
-def is_exhausted(error: Exception) -> bool:
-  """Whether the device ran out of memory."""
-  return 'RESOURCE_EXHAUSTED' in str(error)
-
-
 def budget_bytes(plan: Plan) -> float:
   """Most of the device's memory for activations at a time."""
   return plan.config.cache_budget_gb * 2**30

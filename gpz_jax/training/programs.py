@@ -36,3 +36,8 @@ def device_bytes() -> int:
 def host_bytes() -> int:
   """Bytes of physical memory of this machine."""
   return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+
+
+def is_exhausted(error: Exception) -> bool:
+  """Whether the device ran out of memory."""
+  return 'RESOURCE_EXHAUSTED' in str(error)
