@@ -1,4 +1,4 @@
-"""A critic, and a run of an attack on the toy scenario, for further attacks on models."""
+"""What the tests of further attacks on models share, beside the toy scenario."""
 
 import dataclasses
 
@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import toy_model_attack
-from toy_model_attack import IMAGE
+from toy_model_attack import IMAGE, LATENT
 
 from gpz_jax.attacks.model.store import FileStore
+from gpz_jax.generators import Generator
 from gpz_jax.types import Dataset
 
 
@@ -19,11 +20,57 @@ def make_scenario(*, lanes=2, classes=(0, 1, 3), **changes):
   return dataclasses.replace(scenario, **changes)
 
 
+@dataclasses.dataclass(frozen=True)
+class Layered(Generator):
+  """Three layers, each of which reads the latents too."""
+
+  @property
+  def image_shape(self):
+    return IMAGE
+
+  @property
+  def latent_shape(self):
+    return (LATENT,)
+
+  def sample(self, variables, key, count):
+    del variables
+    return jax.random.normal(key, (count, LATENT))
+
+  def images(self, variables, latents):
+    return self.images_from(variables, latents, 'first', latents)
+
+  def list_layers(self):
+    return ('first', 'second', 'third')
+
+  def features(self, variables, latents, layer):
+    return self.features_from(variables, latents, 'first', latents, layer)
+
+  def features_from(self, variables, latents, layer, features, wanted):
+    layers = self.list_layers()
+    for name in layers[layers.index(layer) : layers.index(wanted)]:
+      x = features @ variables[name]
+      features = jnp.tanh(x + 0.1 * latents.sum(-1, keepdims=True))
+    return features
+
+  def images_from(self, variables, latents, layer, features):
+    x = self.features_from(variables, latents, layer, features, 'third')
+    return 0.5 + (x @ variables['third']).reshape(-1, *IMAGE)
+
+
+def make_layered():
+  """The fields of a scenario with a generator of layers."""
+  rng = np.random.default_rng(2)
+  sizes = {'first': (LATENT, 6), 'second': (6, 8), 'third': (8, 36)}
+  drawn = {name: 0.4 * rng.normal(size=size) for name, size in sizes.items()}
+  prior = {name: jnp.asarray(x, jnp.float32) for name, x in drawn.items()}
+  return {'generator': Layered(), 'prior': prior}
+
+
 class Critic(nn.Module):
   """A linear score of an image."""
 
   @nn.compact
-  def __call__(self, x, *, train=False):
+  def __call__(self, x):
     return nn.Dense(1, name='score')(x.reshape(len(x), -1))[:, 0]
 
 

@@ -5,6 +5,7 @@ import pytest
 from inversion_toys import check_attack, make_critic, make_scenario
 
 from gpz_jax.attacks.model import chunks, gmi
+from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError
 
 SHORT = gmi.GMI(text='gmi', candidates=3, steps=30, averaged_over=1, learning_rate=2e-3)
@@ -38,7 +39,7 @@ def test_the_first_loss_is_that_of_a_plain_sum():
     key = chunks.item_key(scenario.lanes[row], label, 0)
     z = jax.random.normal(jax.random.fold_in(key, 0), (3, 5))
     images = scenario.generator.images(scenario.prior, z)
-    target = jax.tree.map(lambda leaf: leaf[row], scenario.targets)
+    target = lanes_lib.take(scenario.targets, row)
     logits = scenario.model.apply(target, images)
     cross_entropy = jax.nn.logsumexp(logits, axis=-1) - logits[:, label]
     score = scenario.critic.apply(scenario.critic_variables, images)
@@ -51,7 +52,10 @@ def test_the_first_loss_is_that_of_a_plain_sum():
 
 def test_confidence_rises_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(SHORT, tmp_path, **make_critic())
-  begun, ended = found.history['confidence'][..., 0], found.history['confidence'][..., -1]
+  begun, ended = (
+    found.history['confidence'][..., 0],
+    found.history['confidence'][..., -1],
+  )
   assert found.history['confidence'].shape == (2, 3, 30)
   assert (ended > begun).all()
   assert (ended - begun).mean() > 0.1
@@ -69,7 +73,7 @@ def test_the_published_rate_is_that_of_a_mean_over_a_batch():
 
 
 def test_a_run_without_a_critic_is_refused_unless_it_is_not_asked():
-  with pytest.raises(InputError, match="asks the generator's critic.*prior_weight=0"):
+  with pytest.raises(InputError, match=r"asks the generator's critic.*prior_weight=0"):
     SHORT.run(make_scenario())
   without = gmi.GMI(candidates=1, steps=1, prior_weight=0.0)
   assert without.run(make_scenario()).scores.shape == (2, 3, 1)

@@ -9,7 +9,6 @@ from toy_model_attack import Target
 from gpz_jax.attacks.model import adversarial_nets, kedmi, kedmi_generator
 from gpz_jax.types import Dataset, InputError
 
-# 'scores' of the toy target need images of its own shape, so that shape is changed.
 SHAPE = (8, 8, 1)
 SHORT = kedmi.KEDMI(
   text='kedmi',
@@ -76,7 +75,6 @@ def test_confidence_rises_and_nothing_depends_on_chunks_or_deaths(tmp_path):
 
 
 def test_targets_have_generators_of_their_own_that_die_and_go_on(tmp_path):
-  """A death in the middle of the training is in `check_attack` one at its end."""
   changes = make_changes()
   scenario = make_scenario(**changes)
   nets = (
@@ -101,5 +99,5 @@ def test_images_that_cannot_be_generated_are_refused():
 
 
 def test_a_run_without_public_images_is_refused():
-  with pytest.raises(InputError, match='learns from public images.*has none'):
+  with pytest.raises(InputError, match=r'learns from public images.*has none'):
     SHORT.run(make_scenario())

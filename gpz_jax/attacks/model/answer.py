@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax.attacks.model import chunks, losses, views
-from gpz_jax.attacks.model.lomma import classify
+from gpz_jax.attacks.model.classifiers import classify
 from gpz_jax.attacks.model.protocol import Outcome
 from gpz_jax.attacks.model.search import Shared
 from gpz_jax.training.engine import Engine

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax.attacks.model import answer, chunks, views
-from gpz_jax.attacks.model.lomma import Identity, IdentityAttack
+from gpz_jax.attacks.model.lomma import IdentityAttack
 from gpz_jax.attacks.model.protocol import Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.training.engine import Engine
@@ -53,8 +53,8 @@ class GMI(IdentityAttack):
     super().check(scenario)
     if self.prior_weight and scenario.critic is None:
       raise InputError(
-        f"attack '{self.text}' asks the generator's critic, and this run has none; train"
-        ' the generator here, which keeps its critic, or give prior_weight=0'
+        f"attack '{self.text}' asks the generator's critic, and this run has none;"
+        ' train the generator here, which keeps its critic, or give prior_weight=0'
       )
 
   def run(self, scenario: Scenario) -> Outcome:
@@ -147,11 +147,10 @@ def _make_prior(scenario: Scenario, weight: float, engine: Engine) -> Prior:
     return lambda shared, images: jnp.zeros(len(images))
 
   def prior(shared: Shared, images: jax.Array) -> jax.Array:
-    scores = engine.apply(critic, shared['critic'], images, train=False)
-    return -weight * scores.reshape(len(images))
+    scores = engine.apply(critic, shared['critic'], images)
+    return -weight * scores.reshape(len(images), -1).mean(axis=-1)
 
   return prior
 
 
 SMALL = {'candidates': 2, 'steps': 100}
-

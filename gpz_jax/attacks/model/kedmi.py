@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from gpz_jax.attacks.model import adversarial_nets, answer, chunks, kedmi_generator
-from gpz_jax.attacks.model.lomma import IdentityAttack, check_public, num_classes
+from gpz_jax.attacks.model.classifiers import num_classes
+from gpz_jax.attacks.model.lomma import IdentityAttack, check_public
 from gpz_jax.attacks.model.protocol import Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.training.engine import Engine
@@ -34,7 +35,8 @@ class KEDMI(IdentityAttack):
   target's answers, see `kedmi_generator`. The scenario's own generator is not read.
 
   Attributes:
-    candidates: How many latents are drawn for each class in the end; all are the answer.
+    candidates: How many latents are drawn for each class in the end, all of which are
+      the answer.
     steps: How many steps are taken.
     learning_rate: Learning rate of Adam.
     clip: The largest absolute value of a latent's numbers.

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from gpz_jax import models
 from gpz_jax.attacks.model import chunks, distillation, losses, penultimate, pieces
+from gpz_jax.attacks.model.classifiers import classify, num_classes
 from gpz_jax.attacks.model.protocol import Attack, Scenario
 from gpz_jax.attacks.model.search import Shared
 from gpz_jax.models import calls
@@ -120,7 +121,7 @@ class IdentityAttack(Attack):
     return models.make(self.students[index], num_classes=classes, **options)
 
   def _train_student(self, scenario: Scenario, index: int) -> Any:
-    """The variables [L] of one student of each target, from the store if it has them."""
+    """The variables [L] of a student of each target, from the store if it is there."""
     name = f'student {index + 1} {self.students[index]}'
     student = self._make_student(scenario, index)
     settings = (self.student_epochs, self.student_width, len_public(scenario))
@@ -151,29 +152,6 @@ class IdentityAttack(Attack):
     if scenario.store is not None:
       scenario.store.save(piece, pieces.flatten(variables))
     return variables
-
-
-def classify(model: Any, variables: Any, images: jax.Array, engine: Engine):
-  """The logits [B, K] of a classifier for images [B, H, W, C] in [0, 1]."""
-
-  def apply(rngs):
-    return engine.apply(model, variables, images, train=False, rngs=rngs)
-
-  return calls.lend_keys(apply)
-
-
-def num_classes(scenario: Scenario) -> int:
-  """K, the number of logits of the targets."""
-  image = jax.ShapeDtypeStruct((1, *scenario.image_shape), jnp.float32)
-  engine = scenario.engine.resolve()
-  logits = jax.eval_shape(
-    lambda targets, x: jax.vmap(lambda v: classify(scenario.model, v, x, engine))(
-      targets
-    ),
-    scenario.targets,
-    image,
-  )
-  return logits.shape[-1]
 
 
 def mean_features(scenario: Scenario, limit: int, engine: Engine) -> jax.Array:

@@ -52,8 +52,8 @@ class Scenario:
     generator: The attacker's prior.
     prior: Its variables, which all lanes share.
     critic: What was trained beside the generator to tell its images from public ones,
-      where an attack asks it. It is called as `critic(images, train=False)` with images
-      [n, H, W, C] of the generator, and returns scores [n], higher for real ones.
+      where an attack asks it. It is called as `critic(images)` with images [n, H, W, C]
+      of the generator, and returns scores [n] or [n, 1], higher for real ones.
     critic_variables: Its variables, which all lanes share.
     classes: The T classes to attack, as labels [T].
     image_shape: (H, W, C) of what the targets take.
