@@ -32,6 +32,14 @@ class Generator(abc.ABC):
   def latent_shape(self) -> tuple[int, ...]:
     """The shape of one latent that an attack searches, such as (w_dim,)."""
 
+  @property
+  def centre_crop(self) -> float:
+    """The share of each side that holds what targets were trained on, in (0, 1].
+
+    An attack cuts images to it before a target is given them.
+    """
+    return 1.0
+
   @abc.abstractmethod
   def sample(self, variables: Any, key: jax.Array, count: int) -> jax.Array:
     """Draws latents [count, *latent_shape] as the generator was trained with.

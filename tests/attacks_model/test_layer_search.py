@@ -7,8 +7,8 @@ from inversion_toys import Layered, make_layered, make_scenario
 from toy_model_attack import Linear
 
 from gpz_jax.attacks.model import chunks, layer_search, losses
-from gpz_jax.attacks.model.classifiers import classify
 from gpz_jax.attacks.model.search import Search
+from gpz_jax.attacks.model.sight import Sight
 from gpz_jax.generators import Generator
 from gpz_jax.types import InputError
 
@@ -17,16 +17,15 @@ STEPS = (6, 4, 4)
 
 def search(scenario, steps=STEPS, radii=(0.0, 0.0, 0.0), rate=0.05):
   """A layer search of the cross-entropy, run for all classes."""
-  engine = scenario.engine.resolve()
+  looks = Sight.of(scenario.model, scenario.engine.resolve(), scenario.image_shape)
 
-  def see(shared, images, item, key):
-    del key
-    logits = classify(scenario.model, shared['target'], images, engine)
-    labels = jnp.broadcast_to(item.label, (len(images),))
-    return losses.cross_entropy(logits, labels), logits
+  def pull(shared, render, where, item, key):
+    return looks.pull(
+      shared['target'], render, where, item.label, key, loss=losses.cross_entropy
+    )
 
   layers = layer_search.LayerSearch(
-    scenario.generator, see, steps, radii, optax.adam(rate, 0.1, 0.1)
+    scenario.generator, pull, steps, radii, optax.adam(rate, 0.1, 0.1)
   )
   phases = layers.phases(lambda item, shared: item.given)
   one = Search(
@@ -93,17 +92,24 @@ def test_a_step_is_adams_and_then_the_projection():
   np.testing.assert_allclose(found, [[2, 0], [1, 1.5]], atol=1e-6)
 
 
+def test_a_candidate_with_a_broken_gradient_is_not_moved():
+  gradient = (jnp.array([[1.0], [2.0]]), jnp.array([[[jnp.nan]], [[3.0]]]))
+  found = layer_search.without_broken(gradient)
+  np.testing.assert_array_equal(found[0], [[0], [2]])
+  np.testing.assert_array_equal(found[1], [[[0]], [[3]]])
+
+
 def test_generators_that_cannot_be_gone_through_are_refused():
-  with pytest.raises(InputError, match='but Linear has 0'):
-    layer_search.check_layers(Linear(), (50, 10), 'IF-GMI')
+  with pytest.raises(InputError, match='between its layers, but it lists 0'):
+    layer_search.check_layers(Linear(), 2, 'IF-GMI')
 
   class Deaf(Layered):
     features_from = Generator.features_from
 
   with pytest.raises(InputError, match='Deaf has no features_from'):
-    layer_search.check_layers(Deaf(), (50, 10, 10), 'IF-GMI')
-  layer_search.check_layers(Deaf(), (50, 10), 'IF-GMI')
-  layer_search.check_layers(Layered(), (50, 10, 10), 'IF-GMI')
+    layer_search.check_layers(Deaf(), 3, 'IF-GMI')
+  layer_search.check_layers(Deaf(), 2, 'IF-GMI')
+  layer_search.check_layers(Layered(), 3, 'IF-GMI')
 
 
 def test_the_default_hands_features_on_to_the_layer_itself_only():

@@ -1,6 +1,7 @@
 """What searches in latent space measure on the way and answer with in the end."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from gpz_jax.attacks.model import chunks, losses, views
 from gpz_jax.attacks.model.classifiers import classify
-from gpz_jax.attacks.model.protocol import Outcome
+from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Shared
 from gpz_jax.training.engine import Engine
 
@@ -30,19 +31,11 @@ def timed() -> Iterator[Clock]:
   clock.seconds = time.perf_counter() - began
 
 
-def metrics(
-  values: jax.Array, logits: jax.Array, labels: jax.Array
-) -> dict[str, jax.Array]:
-  """The mean loss and the mean confidence of the candidates, before a step."""
-  sure = losses.confidence(logits, labels)
-  return {'loss': values.mean(), 'confidence': sure.mean()}
-
-
 def finish(
   make: Callable[[Shared, jax.Array], jax.Array],
   model: Any,
   engine: Engine,
-  image_shape: tuple[int, int, int],
+  prepare: Callable[[jax.Array], jax.Array],
   shared: Shared,
   label: jax.Array,
   latents: jax.Array,
@@ -53,7 +46,7 @@ def finish(
     make: Makes images of latents.
     model: Architecture of the target.
     engine: How it is computed.
-    image_shape: (H, W, C) of what the target takes.
+    prepare: Makes what the target is given of the generator's images.
     shared: What the search reads; the target's variables are its 'target' there.
     label: [], the class.
     latents: [M, ...].
@@ -62,7 +55,7 @@ def finish(
     'images' [M, h, w, C] uint8, 'scores' [M] and 'latents' [M, ...].
   """
   images = jnp.clip(make(shared, latents), 0, 1)
-  seen = views.prepare(images, image_shape)
+  seen = prepare(images)
   logits = classify(model, shared['target']['target'], seen, engine)
   sure = losses.confidence(logits, jnp.broadcast_to(label, (len(latents),)))
   order = jnp.argsort(-sure)
@@ -84,3 +77,14 @@ def outcome(found: dict[str, np.ndarray], num_final: int, seconds: float) -> Out
     history=history,
     seconds=seconds,
   )
+
+
+def piece_name(kind: str, attack: Attack, scenario: Scenario) -> str:
+  """The name of an attack's pieces; how it was written does not change a result."""
+  return chunks.piece_name(kind, dataclasses.replace(attack, text=''), scenario)
+
+
+def make_prepare(scenario: Scenario) -> Callable[[jax.Array], jax.Array]:
+  """Makes the function that gives what targets are given of the generator's images."""
+  crop = scenario.generator.centre_crop
+  return lambda images: views.prepare(images, scenario.image_shape, crop=crop)

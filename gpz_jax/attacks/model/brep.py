@@ -5,7 +5,7 @@ repulsion, CVPR 2022 (docs/paper.md#further-attacks).
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +61,11 @@ class BREP(Attack):
   clip: float = 1.5
   draws: int = 4096
 
+  PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+    'paper': {},
+    'small': {'candidates': 2, 'steps': 300, 'draws': 1024},
+  }
+
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""
     engine = scenario.engine.resolve()
@@ -69,19 +74,19 @@ class BREP(Attack):
       found = chunks.run(
         self._make_search(scenario, engine),
         scenario,
-        chunks.piece_name('brep', self, scenario),
+        answer.piece_name('brep', self, scenario),
         at_once=chunks.fitting(self.candidates * self.points),
         on_progress=on_progress,
       )
     return answer.outcome(found, self.candidates, clock.seconds)
 
   def _make_search(self, scenario: Scenario, engine: Engine) -> Search:
-    generator = scenario.generator
+    generator, prepare = scenario.generator, answer.make_prepare(scenario)
 
     def is_class(shared: Shared, latents: jax.Array, label: jax.Array) -> jax.Array:
       """Whether the target gives the class to the images of latents [n, D]: [n]."""
       images = generator.images(shared['prior'], latents)
-      seen = views.prepare(jnp.clip(images, 0, 1), scenario.image_shape)
+      seen = prepare(jnp.clip(images, 0, 1))
       logits = classify(scenario.model, shared['target'], seen, engine)
       return jnp.argmax(logits, axis=-1) == label
 
@@ -158,6 +163,3 @@ def repulsion(ways: jax.Array, hits: jax.Array) -> jax.Array:
   """The mean over all points of the ways [n, D] to those outside, by hits [n] bool."""
   outside = 1.0 - hits.astype(ways.dtype)
   return jnp.tensordot(outside, ways, axes=1) / len(ways)
-
-
-SMALL = {'candidates': 2, 'steps': 300, 'draws': 1024}

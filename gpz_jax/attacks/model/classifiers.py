@@ -12,7 +12,11 @@ from gpz_jax.training.engine import Engine
 
 
 def classify(
-  model: nn.Module, variables: Any, images: jax.Array, engine: Engine
+  model: nn.Module,
+  variables: Any,
+  images: jax.Array,
+  engine: Engine,
+  key: jax.Array | None = None,
 ) -> jax.Array:
   """The logits [B, K] of a classifier for images [B, H, W, C] in [0, 1].
 
@@ -21,12 +25,14 @@ def classify(
     variables: Its variables.
     images: The images.
     engine: How it is computed; it must be resolved.
+    key: The key of what it draws, if it draws in evaluation; by default the same in
+      each call.
   """
 
   def apply(rngs):
     return engine.apply(model, variables, images, train=False, rngs=rngs)
 
-  return calls.lend_keys(apply)
+  return calls.lend_keys(apply, key)
 
 
 def num_classes(scenario: Scenario) -> int:

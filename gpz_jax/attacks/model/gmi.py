@@ -6,19 +6,18 @@ Source: Zhang, Jia, Pei, Wang, Li, Song, The secret revealer, CVPR 2020
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.attacks.model import answer, chunks, views
-from gpz_jax.attacks.model.lomma import IdentityAttack
+from gpz_jax.attacks.model import answer, chunks, pull
+from gpz_jax.attacks.model.lomma import SMALL, STUDENTS, IdentityAttack, Loss
 from gpz_jax.attacks.model.protocol import Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
 
-# (shared, latents [M, ...]) -> images [M, h, w, C]
-Maker = Callable[[Shared, jax.Array], jax.Array]
 # (shared, images [M, h, w, C]) -> losses [M]
 Prior = Callable[[Shared, jax.Array], jax.Array]
 
@@ -48,6 +47,11 @@ class GMI(IdentityAttack):
   identity_weight: float = 100.0
   prior_weight: float = 1.0
 
+  PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+    'paper': {},
+    'small': {'candidates': 2, 'steps': 100},
+  }
+
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if there is no critic, or the loss cannot be computed."""
     super().check(scenario)
@@ -68,7 +72,7 @@ class GMI(IdentityAttack):
         found = chunks.run(
           search,
           scenario,
-          chunks.piece_name('gmi', self, scenario),
+          answer.piece_name('gmi', self, scenario),
           extra={'critic': scenario.critic_variables},
           at_once=chunks.fitting(self.candidates),
           on_progress=on_progress,
@@ -77,7 +81,7 @@ class GMI(IdentityAttack):
 
   def _make_search(self, scenario: Scenario, engine: Engine) -> Search:
     generator = scenario.generator
-    shape = scenario.image_shape
+    prepare = answer.make_prepare(scenario)
     identity = self.make_identity(scenario, engine)
     prior = _make_prior(scenario, self.prior_weight, engine)
 
@@ -90,29 +94,43 @@ class GMI(IdentityAttack):
       return latents, jnp.zeros_like(latents)
 
     def step(state, item: Item, shared: Shared, number: jax.Array):
-      del number
       latents, velocity = state
-
-      def loss(latents):
-        images = make(shared, latents)
-        labels = jnp.broadcast_to(item.label, (len(latents),))
-        identities, logits = identity(shared, views.prepare(images, shape), labels)
-        losses = self.identity_weight * identities + prior(shared, images)
-        # Each candidate's gradient comes from its own terms of the sum only.
-        return losses.sum() / self.averaged_over, (losses, logits, labels)
-
-      gradient, seen = jax.grad(loss, has_aux=True)(latents)
-      latents, velocity = ahead(
-        latents, velocity, gradient, self.learning_rate, self.momentum
+      labels = jnp.broadcast_to(item.label, (len(latents),))
+      gradient, metrics = pull.pull(
+        lambda latents: make(shared, latents),
+        latents,
+        item.label,
+        jax.random.fold_in(jax.random.fold_in(item.key, 1), number),
+        prepare=prepare,
+        identity=lambda images, key: identity(shared, images, labels, key),
+        weight=self.identity_weight,
+        prior=lambda images: prior(shared, images),
+        adaptive=self.averaging,
       )
-      return (jnp.clip(latents, -self.clip, self.clip), velocity), answer.metrics(*seen)
+      rate = self.learning_rate / self.averaged_over
+      latents, velocity = ahead(latents, velocity, gradient, rate, self.momentum)
+      return (jnp.clip(latents, -self.clip, self.clip), velocity), metrics
 
     def finish(state, item: Item, shared: Shared):
       return answer.finish(
-        make, scenario.model, engine, shape, shared, item.label, state[0]
+        make, scenario.model, engine, prepare, shared, item.label, state[0]
       )
 
     return Search((Phase(self.steps, step, enter),), finish)
+
+
+@dataclasses.dataclass(frozen=True)
+class LommaGMI(GMI):
+  """GMI with the loss of LOMMA, see `lomma`."""
+
+  loss: Loss = 'identity'
+  feature_weight: float = 1.0
+  students: tuple[str, ...] = STUDENTS
+
+  PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+    'paper': {},
+    'small': {**GMI.PRESETS['small'], **SMALL},
+  }
 
 
 def ahead(
@@ -151,6 +169,3 @@ def _make_prior(scenario: Scenario, weight: float, engine: Engine) -> Prior:
     return -weight * scores.reshape(len(images), -1).mean(axis=-1)
 
   return prior
-
-
-SMALL = {'candidates': 2, 'steps': 100}

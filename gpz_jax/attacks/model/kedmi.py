@@ -5,15 +5,27 @@ ICCV 2021 (docs/paper.md#further-attacks).
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from gpz_jax.attacks.model import adversarial_nets, answer, chunks, kedmi_generator
+from gpz_jax.attacks.model import (
+  adversarial_nets,
+  answer,
+  chunks,
+  kedmi_generator,
+  pull,
+)
 from gpz_jax.attacks.model.classifiers import num_classes
-from gpz_jax.attacks.model.lomma import IdentityAttack, check_public
+from gpz_jax.attacks.model.lomma import (
+  SMALL,
+  STUDENTS,
+  IdentityAttack,
+  Loss,
+  check_public,
+)
 from gpz_jax.attacks.model.protocol import Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.training.engine import Engine
@@ -57,6 +69,17 @@ class KEDMI(IdentityAttack):
   batch_size: int = 64
   width: int = 64
 
+  PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+    'paper': {},
+    'small': {
+      'steps': 150,
+      'generator_steps': 300,
+      'batch_size': 32,
+      'width': 8,
+      'z_dim': 16,
+    },
+  }
+
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if no generator can be trained, or the loss not be computed."""
     super().check(scenario)
@@ -69,7 +92,7 @@ class KEDMI(IdentityAttack):
     engine = scenario.engine.resolve()
     maker = adversarial_nets.ImageMaker(scenario.image_shape, self.width)
     critic = adversarial_nets.ClassCritic(num_classes(scenario), self.width)
-    name = chunks.piece_name('kedmi', self, scenario)
+    name = answer.piece_name('kedmi', self, scenario)
     with answer.timed() as clock:
       made_by, judged_by = kedmi_generator.train(
         scenario,
@@ -114,36 +137,49 @@ class KEDMI(IdentityAttack):
 
     def step(state: _State, item: Item, shared: Shared, number: jax.Array):
       key = jax.random.fold_in(item.key, number)
-
-      def loss(distribution):
-        images = make(shared, draw(*distribution, key, 1))
-        labels = item.label[None]
-        identities, logits = identity(shared, images, labels)
-        judged, _ = engine.apply(critic, shared['target']['critic'], images)
-        losses = kedmi_generator.realness(judged) + self.identity_weight * identities
-        return losses.sum(), (losses, logits, labels)
-
       before = state.mean, state.log_variance
-      gradient, seen = jax.grad(loss, has_aux=True)(before)
+      gradient, metrics = pull.pull(
+        lambda distribution: make(shared, draw(*distribution, key, 1)),
+        before,
+        item.label,
+        jax.random.fold_in(key, 1),
+        prepare=lambda images: images,
+        identity=lambda images, key: identity(shared, images, item.label[None], key),
+        weight=self.identity_weight,
+        prior=lambda images: kedmi_generator.realness(
+          engine.apply(critic, shared['target']['critic'], images)[0]
+        ),
+        adaptive=self.averaging,
+      )
       updates, moments = adam.update(gradient, state.moments)
       after = optax.apply_updates(before, updates)
-      return _State(*after, moments), answer.metrics(*seen)
+      return _State(*after, moments), metrics
 
     def finish(state: _State, item: Item, shared: Shared):
       key = jax.random.fold_in(item.key, self.steps)
       latents = draw(state.mean, state.log_variance, key, self.candidates)
-      shape = scenario.image_shape
       return answer.finish(
-        make, scenario.model, engine, shape, shared, item.label, latents
+        make,
+        scenario.model,
+        engine,
+        lambda images: images,
+        shared,
+        item.label,
+        latents,
       ) | {'mean': state.mean, 'log_variance': state.log_variance}
 
     return Search((Phase(self.steps, step, enter),), finish)
 
 
-SMALL = {
-  'steps': 150,
-  'generator_steps': 300,
-  'batch_size': 32,
-  'width': 8,
-  'z_dim': 16,
-}
+@dataclasses.dataclass(frozen=True)
+class LommaKEDMI(KEDMI):
+  """KEDMI with the loss of LOMMA, see `lomma`."""
+
+  loss: Loss = 'identity'
+  feature_weight: float = 1.0
+  students: tuple[str, ...] = STUDENTS
+
+  PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+    'paper': {},
+    'small': {**KEDMI.PRESETS['small'], **SMALL},
+  }

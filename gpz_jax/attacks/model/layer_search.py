@@ -8,20 +8,22 @@ Source: docs/paper.md#further-attacks.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from gpz_jax.attacks.model import answer, l1_ball
+from gpz_jax.attacks.model import l1_ball, sight
 from gpz_jax.attacks.model.search import Item, Phase, Shared
+from gpz_jax.attacks.model.sight import Pulled
 from gpz_jax.generators import Generator
 from gpz_jax.types import InputError
 
-# (shared, images [M, h, w, C], item, key of the step) -> losses [M], logits [M, K]
-See = Callable[[Shared, jax.Array, Item, jax.Array], tuple[jax.Array, jax.Array]]
+# (shared, rendering of where the search is, where it is, item, key of the step) -> what
+# comes back from the target
+Pull = Callable[[Shared, Callable[[Any], jax.Array], Any, Item, jax.Array], Pulled]
 
 
 class LayerState(NamedTuple):
@@ -32,7 +34,7 @@ class LayerState(NamedTuple):
   moments: Any  # of Adam
 
 
-class _Running(NamedTuple):
+class Running(NamedTuple):
   """A phase under way: where it is and where it began."""
 
   at: LayerState
@@ -46,7 +48,8 @@ class LayerSearch:
 
   Attributes:
     generator: The generator, which must hand features from layer to layer.
-    see: The loss of each image.
+    pull: Gives the gradient of each candidate's loss. It is given a function that makes
+      images [M, h, w, C] of latents and features.
     steps: Steps of each phase.
     radii: Radius of the L1 balls of each phase, of latents and of each array of
       features; 0 for none.
@@ -54,7 +57,7 @@ class LayerSearch:
   """
 
   generator: Generator
-  see: See
+  pull: Pull
   steps: tuple[int, ...]
   radii: tuple[float, ...]
   tx: optax.GradientTransformation
@@ -66,13 +69,13 @@ class LayerSearch:
       enter: Gives the latents [M, ...] that the search begins with.
     """
 
-    def begin(_, item: Item, shared: Shared) -> _Running:
+    def begin(_, item: Item, shared: Shared) -> Running:
       return self._begin(enter(item, shared), None)
 
     first = Phase(self.steps[0], self._make_step(0), begin)
     return (first, *(self._make_phase(i) for i in range(1, len(self.steps))))
 
-  def images(self, state: _Running, shared: Shared) -> jax.Array:
+  def images(self, state: Running, shared: Shared) -> jax.Array:
     """The images [M, h, w, C] of the state that the last phase leaves."""
     last = len(self.steps) - 1
     return self._render(last, shared, state.at.latents, state.at.features)
@@ -81,14 +84,14 @@ class LayerSearch:
   def _layers(self) -> tuple[str, ...]:
     return self.generator.list_layers()
 
-  def _begin(self, latents: jax.Array, features: Any) -> _Running:
+  def _begin(self, latents: jax.Array, features: Any) -> Running:
     moments = self.tx.init((latents, features))
-    return _Running(LayerState(latents, features, moments), latents, features)
+    return Running(LayerState(latents, features, moments), latents, features)
 
   def _make_phase(self, index: int) -> Phase:
     """The phase that moves what the layer of an index is given."""
 
-    def enter(state: _Running, item: Item, shared: Shared) -> _Running:
+    def enter(state: Running, item: Item, shared: Shared) -> Running:
       del item
       prior, latents, wanted = shared['prior'], state.at.latents, self._layers[index]
       if index == 1:
@@ -112,18 +115,14 @@ class LayerSearch:
   def _make_step(self, index: int):
     radius = self.radii[index]
 
-    def step(state: _Running, item: Item, shared: Shared, number: jax.Array):
+    def step(state: Running, item: Item, shared: Shared, number: jax.Array):
       key = jax.random.fold_in(jax.random.fold_in(item.key, 1 + index), number)
       before = state.at.latents, state.at.features
 
-      def loss(where):
-        images = self._render(index, shared, *where)
-        losses, logits = self.see(shared, images, item, key)
-        labels = jnp.broadcast_to(item.label, losses.shape)
-        # Each candidate's gradient comes from its own terms of the sum only.
-        return losses.sum(), answer.metrics(losses, logits, labels)
-
-      gradient, metrics = jax.grad(loss, has_aux=True)(before)
+      pulled = self.pull(
+        shared, lambda where: self._render(index, shared, *where), before, item, key
+      )
+      gradient = without_broken(pulled.gradient)
       updates, moments = self.tx.update(gradient, state.at.moments)
       moved = optax.apply_updates(before, updates)
       if radius > 0:
@@ -132,9 +131,22 @@ class LayerSearch:
           lambda new, old: stay_near(new, old, radius), moved, origin
         )
       latents, features = moved
-      return state._replace(at=LayerState(latents, features, moments)), metrics
+      at = LayerState(latents, features, moments)
+      return state._replace(at=at), sight.metrics(pulled)
 
     return step
+
+
+def without_broken(gradient: Any) -> Any:
+  """The gradient [M, ...], 0 for each candidate whose own is not finite."""
+  leaves = jax.tree.leaves(gradient)
+  flat = [jnp.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in leaves]
+  are_finite = jnp.stack(flat).all(axis=0)
+
+  def keep(leaf):
+    return jnp.where(are_finite.reshape((-1,) + (1,) * (leaf.ndim - 1)), leaf, 0.0)
+
+  return jax.tree.map(keep, gradient)
 
 
 def stay_near(moved: jax.Array, origin: jax.Array, radius: float) -> jax.Array:
@@ -144,18 +156,26 @@ def stay_near(moved: jax.Array, origin: jax.Array, radius: float) -> jax.Array:
   )
 
 
-def check_layers(generator: Generator, steps: Sequence[int], what: str) -> None:
-  """Raises InputError if a generator has too few layers, or hands no features on."""
-  layers = generator.list_layers()
+def check_layers(generator: Generator, num_phases: int, what: str) -> None:
+  """Refuses a generator without layers, or one that hands no features on.
+
+  Args:
+    generator: The generator.
+    num_phases: How many phases there are, the first for latents alone.
+    what: The attack, for messages.
+
+  Raises:
+    InputError: The generator cannot be gone through.
+  """
   name = type(generator).__name__
-  if len(layers) < len(steps):
+  if num_phases > 1 and len(generator.list_layers()) < num_phases:
     raise InputError(
-      f'{what} searches {len(steps) - 1} layers behind the first, but {name} has'
-      f' {max(0, len(layers) - 1)}; give {len(layers)} entries of steps at most'
+      f'{what} enters {name} between its layers, but it lists'
+      f' {len(generator.list_layers())}; take another generator, or fewer layers'
     )
   hands_on = type(generator).features_from is not Generator.features_from
-  if len(steps) > 2 and not hands_on:
+  if num_phases > 2 and not hands_on:
     raise InputError(
       f'{what} goes through several layers, but {name} has no features_from; write it,'
-      ' or give two entries of steps'
+      ' or give layers=1'
     )

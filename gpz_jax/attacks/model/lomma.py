@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from gpz_jax import models
 from gpz_jax.attacks.model import chunks, distillation, losses, penultimate, pieces
+from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.classifiers import classify, num_classes
 from gpz_jax.attacks.model.protocol import Attack, Scenario
 from gpz_jax.attacks.model.search import Shared
@@ -24,14 +25,15 @@ from gpz_jax.models import calls
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, check_known
 
-# (shared, images [M, H, W, C] as the target takes them, labels [M]) -> losses [M] and
-# the target's logits [M, K]
-Identity = Callable[[Shared, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-LOMMA = {
-  'loss': 'identity',
-  'feature_weight': 1.0,
-  'students': ('efficientnet_b0',) * 3,
-}
+# (shared, images [M, H, W, C] as the target takes them, labels [M], key) -> losses [M]
+# and the target's logits [M, K]
+Identity = Callable[
+  [Shared, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]
+]
+# The published students are EfficientNet-B0, B1 and B2; of these we have the first.
+STUDENTS = ('efficientnet_b0',) * 3
+SMALL = {'students': ('cnn',), 'student_width': 0.25, 'student_epochs': 10}
+Loss = Literal['cross_entropy', 'identity', 'margin', 'poincare']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,18 +49,28 @@ class IdentityAttack(Attack):
       them.
     student_epochs: How many epochs students are trained for.
     student_width: Width of the students, for architectures that have one.
+    adaptive: How the gradient at the image is averaged, see `adaptive.Adaptive`.
+    adaptive_views: How many views it is averaged over.
   """
 
-  loss: Literal['cross_entropy', 'identity', 'margin', 'poincare'] = 'cross_entropy'
+  loss: Loss = 'cross_entropy'
   feature_weight: float = 0.0
   feature_images: int = 5000
   students: tuple[str, ...] = ()
   student_epochs: int = 20
   student_width: float = 1.0
+  adaptive: Kind = 'none'
+  adaptive_views: int = 20
+
+  @property
+  def averaging(self) -> Adaptive:
+    """How the gradient at the image is averaged."""
+    return Adaptive(self.adaptive, self.adaptive_views)
 
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if the loss cannot be computed in a scenario."""
     check_known('loss', self.loss, losses.LOSSES)
+    _ = self.averaging
     for name in self.students:
       check_known('student', name, models.MODELS)
       models.check_image(name, scenario.image_shape, {})
@@ -95,17 +107,17 @@ class IdentityAttack(Attack):
     one = losses.LOSSES[self.loss]
     students = [self._make_student(scenario, i) for i in range(len(self.students))]
 
-    def identity(shared: Shared, images: jax.Array, labels: jax.Array):
+    def identity(shared: Shared, images: jax.Array, labels: jax.Array, key: jax.Array):
       known = shared['target']
       regulariser = jnp.zeros(len(images))
       if self.feature_weight:
         logits, features = penultimate.apply(
-          scenario.model, known['target'], images, engine
+          scenario.model, known['target'], images, engine, key
         )
         apart = jnp.square(features - known['features'][None])
         regulariser = self.feature_weight * jnp.mean(apart, axis=-1)
       else:
-        logits = classify(scenario.model, known['target'], images, engine)
+        logits = classify(scenario.model, known['target'], images, engine, key)
       answers = [logits] + [
         classify(student, variables, images, engine)
         for student, variables in zip(students, known['students'], strict=True)

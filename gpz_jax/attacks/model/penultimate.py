@@ -11,7 +11,11 @@ from gpz_jax.types import InputError
 
 
 def apply(
-  model: nn.Module, variables: Any, images: jax.Array, engine: Engine
+  model: nn.Module,
+  variables: Any,
+  images: jax.Array,
+  engine: Engine,
+  key: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
   """The logits and what the last layer is given.
 
@@ -23,6 +27,7 @@ def apply(
     variables: Its variables.
     images: [B, H, W, C] float32 in [0, 1].
     engine: How it is computed.
+    key: The key of what it draws, see `classifiers.classify`.
 
   Returns:
     Logits [B, K] and features [B, D], both float32.
@@ -44,7 +49,7 @@ def apply(
     with nn.intercept_methods(note):
       return engine.apply(model, variables, images, train=False, rngs=rngs)
 
-  logits = calls.lend_keys(call)
+  logits = calls.lend_keys(call, key)
   last = [
     given
     for given, shape in found

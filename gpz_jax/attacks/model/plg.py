@@ -4,6 +4,7 @@ Source: Yuan et al., AAAI 2023 (docs/paper.md#further-attacks).
 """
 
 import dataclasses
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,9 @@ from gpz_jax.attacks.model import (
   losses,
   plg_generator,
   plg_views,
+  pull,
 )
+from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.classifiers import classify, num_classes
 from gpz_jax.attacks.model.lomma import check_public
 from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
@@ -42,6 +45,8 @@ class PLGMI(Attack):
     per_class: How many public images stand for each class.
     generator_identity_weight: Weight of the target's loss in that training.
     width: Width of the generator and its critic.
+    adaptive: How the gradient at the image is averaged beside, see `adaptive.Adaptive`.
+    adaptive_views: How many views it is averaged over.
   """
 
   candidates: int = 5
@@ -54,6 +59,19 @@ class PLGMI(Attack):
   per_class: int = 30
   generator_identity_weight: float = 0.2
   width: int = 64
+  adaptive: Kind = 'none'
+  adaptive_views: int = 20
+
+  PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+    'paper': {},
+    'small': {
+      'steps': 100,
+      'generator_steps': 300,
+      'batch_size': 32,
+      'width': 8,
+      'z_dim': 16,
+    },
+  }
 
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if no generator can be trained."""
@@ -67,7 +85,7 @@ class PLGMI(Attack):
     classes = num_classes(scenario)
     maker = adversarial_nets.ImageMaker(scenario.image_shape, self.width, classes)
     critic = adversarial_nets.ProjectionCritic(classes, self.width)
-    name = chunks.piece_name('plg', self, scenario)
+    name = answer.piece_name('plg', self, scenario)
     with answer.timed() as clock:
       made_by = plg_generator.train(
         scenario,
@@ -113,18 +131,23 @@ class PLGMI(Attack):
       labels = jnp.broadcast_to(item.label, (self.candidates,))
       key = jax.random.fold_in(jax.random.fold_in(item.key, 1), number)
 
-      def loss(latents):
-        images = make(shared, latents, labels)
+      def identity(images: jax.Array, key: jax.Array):
         keys = jax.random.split(key, (self.views, self.candidates))
         seen = jnp.concatenate([plg_views.augment(k, images) for k in keys])
-        logits = classify(scenario.model, shared['target']['target'], seen, engine)
-        repeated = jnp.tile(labels, self.views)
-        each = losses.margin(logits, repeated)
-        found = each.reshape(self.views, self.candidates).sum(axis=0)
-        metrics = answer.metrics(each, logits, repeated) | {'loss': found.mean()}
-        return found.sum(), metrics
+        logits = classify(scenario.model, shared['target']['target'], seen, engine, key)
+        logits = logits.reshape(self.views, self.candidates, -1)
+        each = jax.vmap(losses.margin, in_axes=(0, None))(logits, labels)
+        return each.sum(axis=0), logits[0]
 
-      gradient, metrics = jax.grad(loss, has_aux=True)(latents)
+      gradient, metrics = pull.pull(
+        lambda latents: make(shared, latents, labels),
+        latents,
+        item.label,
+        key,
+        prepare=lambda images: images,
+        identity=identity,
+        adaptive=Adaptive(self.adaptive, self.adaptive_views),
+      )
       updates, moments = adam.update(gradient, moments)
       return (optax.apply_updates(latents, updates), moments), metrics
 
@@ -134,19 +157,10 @@ class PLGMI(Attack):
         lambda shared, latents: make(shared, latents, labels),
         scenario.model,
         engine,
-        scenario.image_shape,
+        lambda images: images,
         shared,
         item.label,
         state[0],
       )
 
     return Search((Phase(self.steps, step, enter),), finish)
-
-
-SMALL = {
-  'steps': 100,
-  'generator_steps': 300,
-  'batch_size': 32,
-  'width': 8,
-  'z_dim': 16,
-}

@@ -1,10 +1,8 @@
 """The random views of PLG-MI: cropped, jittered, mirrored and turned a little."""
 
 import jax
-import jax.numpy as jnp
-from jax.scipy import ndimage
 
-from gpz_jax.attacks.model import views
+from gpz_jax.attacks.model import adaptive, views
 from gpz_jax.training import augment as training_augment
 
 CROP = (0.8, 1.0)  # share of the area
@@ -23,31 +21,7 @@ def augment(keys: jax.Array, images: jax.Array) -> jax.Array:
   images = views.random_resized_crop(crop, images, CROP)
   images = jax.vmap(_jitter)(jitter, images)
   images = views.random_flip(flip, images)
-  angles = jax.vmap(
-    lambda key: jax.random.uniform(key, (), minval=-DEGREES, maxval=DEGREES)
-  )(turn)
-  return jax.vmap(rotate)(images, angles)
-
-
-def rotate(image: jax.Array, degrees: jax.Array | float) -> jax.Array:
-  """Turns an image [H, W, C] about its centre, bilinearly; zeros come in."""
-  height, width, _ = image.shape
-  rows, columns = jnp.meshgrid(
-    jnp.arange(height) - (height - 1) / 2,
-    jnp.arange(width) - (width - 1) / 2,
-    indexing='ij',
-  )
-  angle = jnp.deg2rad(degrees)
-  cos, sin = jnp.cos(angle), jnp.sin(angle)
-  places = [
-    cos * rows - sin * columns + (height - 1) / 2,
-    sin * rows + cos * columns + (width - 1) / 2,
-  ]
-  return jax.vmap(
-    lambda channel: ndimage.map_coordinates(channel, places, order=1),
-    in_axes=-1,
-    out_axes=-1,
-  )(image)
+  return adaptive.turn(turn, images, DEGREES)
 
 
 def _jitter(key: jax.Array, image: jax.Array) -> jax.Array:
