@@ -13,12 +13,26 @@ import dataclasses
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 from gpz_jax import option_text
+from gpz_jax.attacks.model.brep import BREP
+from gpz_jax.attacks.model.gmi import GMI, LommaGMI
+from gpz_jax.attacks.model.ifgmi import IfGmi
+from gpz_jax.attacks.model.kedmi import KEDMI, LommaKEDMI
+from gpz_jax.attacks.model.plg import PLGMI
 from gpz_jax.attacks.model.ppa import Ppa
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.types import InputError, check_known
 
 # name -> its class. PRESETS of a class are values that `preset=` sets before others.
-ATTACKS: dict[str, type[Attack]] = {'ppa': Ppa}
+ATTACKS: dict[str, type[Attack]] = {
+  'ppa': Ppa,
+  'ifgmi': IfGmi,
+  'gmi': GMI,
+  'kedmi': KEDMI,
+  'lomma_gmi': LommaGMI,
+  'lomma_kedmi': LommaKEDMI,
+  'plg': PLGMI,
+  'brep': BREP,
+}
 _WHERE = 'gpz_jax.attacks.model.Attack'
 
 
