@@ -67,7 +67,7 @@ def test_the_settings_are_the_published_ones():
   'text',
   [
     'ifgmi:preset=small:layers=2:radii=10|20',
-    'gmi:preset=small:adaptive=taa:adaptive_views=4',
+    'gmi:preset=small:adaptive=taa:views=4',
     'lomma_gmi:students=cnn|resnet18',
     'kedmi:preset=small',
     'lomma_kedmi:preset=small:feature_weight=0.4',

@@ -5,6 +5,7 @@ target has its own. All targets are lanes of one program.
 """
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ from gpz_jax.training.segments import Segmenter
 from gpz_jax.training.step import LaneArrays, Shared
 
 Variables = dict[str, Any]
+_log = logging.getLogger(__name__)
 STEP = 'step'  # the entry of a piece that says how far it came
 # (variables of generator and critic, lane, shared, key) -> loss [], and the batch_stats
 # of the player whose loss it is
@@ -133,6 +135,9 @@ def train(
       store.save(name, pieces.flatten(match) | {STEP: np.asarray(done)})
     on_progress(done, game.steps, {})
     interruption.check()
+  broken = np.flatnonzero(~np.isfinite(np.asarray(match.losses)).all(axis=1))
+  if len(broken):
+    _log.warning('%s diverged for the targets %s', name, broken.tolist())
   return match.generator.variables, match.critic.variables
 
 

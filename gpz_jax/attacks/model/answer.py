@@ -58,7 +58,8 @@ def finish(
   seen = prepare(images)
   logits = classify(model, shared['target']['target'], seen, engine)
   sure = losses.confidence(logits, jnp.broadcast_to(label, (len(latents),)))
-  order = jnp.argsort(-sure)
+  sure = jnp.nan_to_num(sure, nan=0.0)
+  order = jnp.argsort(-sure, stable=True)
   return {
     'images': views.to_uint8(images)[order],
     'scores': sure[order],

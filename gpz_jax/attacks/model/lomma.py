@@ -50,7 +50,7 @@ class IdentityAttack(Attack):
     student_epochs: How many epochs students are trained for.
     student_width: Width of the students, for architectures that have one.
     adaptive: How the gradient at the image is averaged, see `adaptive.Adaptive`.
-    adaptive_views: How many views it is averaged over.
+    views: How many views it is averaged over.
   """
 
   loss: Loss = 'cross_entropy'
@@ -60,12 +60,12 @@ class IdentityAttack(Attack):
   student_epochs: int = 20
   student_width: float = 1.0
   adaptive: Kind = 'none'
-  adaptive_views: int = 20
+  views: int = 20
 
   @property
   def averaging(self) -> Adaptive:
     """How the gradient at the image is averaged."""
-    return Adaptive(self.adaptive, self.adaptive_views)
+    return Adaptive(self.adaptive, self.views)
 
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if the loss cannot be computed in a scenario."""

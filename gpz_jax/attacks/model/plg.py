@@ -38,7 +38,7 @@ class PLGMI(Attack):
     candidates: How many latents are searched for each class; all are the answer.
     steps: How many steps are taken.
     learning_rate: Learning rate of Adam.
-    views: How many views of each image a step sums over.
+    own_views: How many views of each image a step sums over.
     z_dim: Length of a latent.
     generator_steps: How many steps the generator is trained for.
     batch_size: Images in a step of that training.
@@ -46,13 +46,13 @@ class PLGMI(Attack):
     generator_identity_weight: Weight of the target's loss in that training.
     width: Width of the generator and its critic.
     adaptive: How the gradient at the image is averaged beside, see `adaptive.Adaptive`.
-    adaptive_views: How many views it is averaged over.
+    views: How many views it is averaged over.
   """
 
   candidates: int = 5
   steps: int = 600
   learning_rate: float = 0.1
-  views: int = 2
+  own_views: int = 2
   z_dim: int = 128
   generator_steps: int = 30_000
   batch_size: int = 64
@@ -60,7 +60,7 @@ class PLGMI(Attack):
   generator_identity_weight: float = 0.2
   width: int = 64
   adaptive: Kind = 'none'
-  adaptive_views: int = 20
+  views: int = 20
 
   PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
     'paper': {},
@@ -132,10 +132,10 @@ class PLGMI(Attack):
       key = jax.random.fold_in(jax.random.fold_in(item.key, 1), number)
 
       def identity(images: jax.Array, key: jax.Array):
-        keys = jax.random.split(key, (self.views, self.candidates))
+        keys = jax.random.split(key, (self.own_views, self.candidates))
         seen = jnp.concatenate([plg_views.augment(k, images) for k in keys])
         logits = classify(scenario.model, shared['target']['target'], seen, engine, key)
-        logits = logits.reshape(self.views, self.candidates, -1)
+        logits = logits.reshape(self.own_views, self.candidates, -1)
         each = jax.vmap(losses.margin, in_axes=(0, None))(logits, labels)
         return each.sum(axis=0), logits[0]
 
@@ -146,7 +146,7 @@ class PLGMI(Attack):
         key,
         prepare=lambda images: images,
         identity=identity,
-        adaptive=Adaptive(self.adaptive, self.adaptive_views),
+        adaptive=Adaptive(self.adaptive, self.views),
       )
       updates, moments = adam.update(gradient, moments)
       return (optax.apply_updates(latents, updates), moments), metrics

@@ -6,6 +6,9 @@ An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=
   ppa:preset=small:steps=70           another preset, with a change
   ppa:preset=small:adaptive=taa:views=8
                                       an attacker who averages gradients over views
+  ifgmi:preset=small:layers=3         PPA that goes on through the generator's layers
+  gmi  kedmi  lomma_gmi:students=cnn  searches that ask a critic of the generator too
+  plg  brep                           by a generator of classes; by labels alone
   package.module:factory:strength=2   one of the user's own, see `protocol.Attack`
 """
 
