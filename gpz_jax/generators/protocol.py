@@ -81,3 +81,20 @@ class Generator(abc.ABC):
       InputError: The generator has no such layer.
     """
     raise InputError(f"{type(self).__name__} has no layer '{layer}' to enter at")
+
+  def features_from(
+    self, variables: Any, latents: jax.Array, layer: str, features: Any, wanted: str
+  ) -> Any:
+    """The features [n, ...] that `wanted` is given if `layer` is given `features`.
+
+    The layers between the two go on with `latents`. A search that goes through the
+    layers one after the other needs this; any other does not.
+
+    Raises:
+      InputError: The generator has no such layers, or `wanted` comes before `layer`.
+    """
+    if layer == wanted in self.list_layers():
+      return features
+    raise InputError(
+      f"{type(self).__name__} does not hand features from '{layer}' on to '{wanted}'"
+    )

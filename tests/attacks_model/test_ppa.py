@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy_model_attack import CLASSES, IMAGE, make_scenario
 
-from gpz_jax.attacks.model import chunks, initial, losses, parse, ppa, views
+from gpz_jax.attacks.model import chunks, initial, losses, parse, views
 from gpz_jax.attacks.model.ppa import Ppa
 from gpz_jax.attacks.model.sight import Sight
 from gpz_jax.attacks.model.store import FileStore
@@ -106,9 +106,11 @@ def test_outcomes_are_sorted_and_of_the_protocol(attacked):
   assert outcome.num_final == 2
   images = scenario.generator.images(scenario.prior, outcome.latents[1, 0])
   np.testing.assert_array_equal(outcome.images[1, 0], views.to_uint8(images))
-  names = {'loss', 'confidence', 'grad_mean', 'grad_std', 'grad_norm/hidden'}
-  assert outcome.history.keys() == names
-  assert all(array.shape == (2, 3, 6) for array in outcome.history.values())
+  assert {
+    name: array.shape for name, array in outcome.history.items()
+  } == dict.fromkeys(
+    ('loss', 'confidence', 'grad_mean', 'grad_std', 'grad_norm/hidden'), (2, 3, 6)
+  )
   assert (outcome.history['grad_norm/hidden'] > 0).all()
 
 
@@ -167,6 +169,8 @@ def test_it_resumes_bit_for_bit(tmp_path, attacked):
 
 
 def test_a_candidate_without_a_gradient_stays():
+  from gpz_jax.attacks.model import ppa
+
   latents = jnp.ones((2, 3))
   tx = TINY._tx
   state = ppa.Optimised(latents, tx.init(latents))

@@ -51,6 +51,10 @@ class Scenario:
     lanes: The L lanes of the targets, whose ids name random keys.
     generator: The attacker's prior.
     prior: Its variables, which all lanes share.
+    critic: What was trained beside the generator to tell its images from public ones,
+      where an attack asks it. It is called as `critic(images)` with images [n, H, W, C]
+      of the generator, and returns scores [n] or [n, 1], higher for real ones.
+    critic_variables: Its variables, which all lanes share.
     classes: The T classes to attack, as labels [T].
     image_shape: (H, W, C) of what the targets take.
     public: The attacker's images, where an attack learns from them; their labels mean
@@ -68,6 +72,8 @@ class Scenario:
   prior: Any
   classes: np.ndarray
   image_shape: tuple[int, int, int]
+  critic: nn.Module | None = None
+  critic_variables: Any = None
   public: Dataset | None = None
   engine: Engine = AUTO
   seed: int = 0

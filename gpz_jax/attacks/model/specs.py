@@ -6,6 +6,9 @@ An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=
   ppa:preset=small:steps=70           another preset, with a change
   ppa:preset=small:adaptive=taa:views=8
                                       an attacker who averages gradients over views
+  ifgmi:preset=small:layers=3         PPA that goes on through the generator's layers
+  gmi  kedmi  lomma_gmi:students=cnn  searches that ask a critic of the generator too
+  plg  brep                           by a generator of classes; by labels alone
   package.module:factory:strength=2   one of the user's own, see `protocol.Attack`
 """
 
@@ -13,12 +16,26 @@ import dataclasses
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 from gpz_jax import option_text
+from gpz_jax.attacks.model.brep import BREP
+from gpz_jax.attacks.model.gmi import GMI, LommaGMI
+from gpz_jax.attacks.model.ifgmi import IfGmi
+from gpz_jax.attacks.model.kedmi import KEDMI, LommaKEDMI
+from gpz_jax.attacks.model.plg import PLGMI
 from gpz_jax.attacks.model.ppa import Ppa
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.types import InputError, check_known
 
 # name -> its class. PRESETS of a class are values that `preset=` sets before others.
-ATTACKS: dict[str, type[Attack]] = {'ppa': Ppa}
+ATTACKS: dict[str, type[Attack]] = {
+  'ppa': Ppa,
+  'ifgmi': IfGmi,
+  'gmi': GMI,
+  'kedmi': KEDMI,
+  'lomma_gmi': LommaGMI,
+  'lomma_kedmi': LommaKEDMI,
+  'plg': PLGMI,
+  'brep': BREP,
+}
 _WHERE = 'gpz_jax.attacks.model.Attack'
 
 

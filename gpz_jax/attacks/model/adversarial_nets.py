@@ -1,0 +1,148 @@
+"""The small nets of generators that are trained against one target.
+
+The generator is a DCGAN, with or without classes. The critics share their trunk.
+"""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpz_jax.models import layers
+from gpz_jax.types import InputError
+
+SMALLEST = 4  # pixels of a side of the first map
+LEAK = 0.2
+
+
+def num_doublings(image_shape: tuple[int, int, int]) -> int:
+  """How often the first map of 4x4 is doubled to give an image.
+
+  Raises:
+    InputError: The image is no square of 8, 16, 32, ... pixels.
+  """
+  height, width = image_shape[:2]
+  doublings = math.log2(height / SMALLEST) if height >= 2 * SMALLEST else 0.5
+  if height != width or doublings != int(doublings):
+    raise InputError(
+      f'a generator for images of {height}x{width} pixels cannot be trained; resize'
+      ' them to a square of 8, 16, 32, 64, ... pixels'
+    )
+  return int(doublings)
+
+
+class ImageMaker(nn.Module):
+  """A DCGAN: a linear layer to 4x4, then transposed convolutions to the image.
+
+  Where it has classes, a learned vector of the class stands beside the latent.
+
+  Attributes:
+    image_shape: (H, W, C) of what it makes.
+    width: Channels of the last map before the image; earlier maps have up to 8 times
+      as many.
+    num_classes: Number of classes; 0 for a generator without.
+    class_dim: Length of the vector of a class.
+  """
+
+  image_shape: tuple[int, int, int]
+  width: int = 64
+  num_classes: int = 0
+  class_dim: int = 32
+
+  @nn.compact
+  def __call__(
+    self, z: jax.Array, labels: jax.Array | None = None, *, train: bool = False
+  ) -> jax.Array:
+    """Images [B, H, W, C] in (0, 1) of latents [B, D] and labels [B]."""
+    if self.num_classes:
+      embed = nn.Embed(self.num_classes, self.class_dim, name='classes')
+      z = jnp.concatenate([z, embed(labels)], axis=-1)
+    doublings = num_doublings(self.image_shape)
+    widths = [self.width * min(8, 2**i) for i in reversed(range(doublings))]
+    x = nn.Dense(SMALLEST**2 * widths[0], use_bias=False, name='first')(z)
+    x = x.reshape(len(z), SMALLEST, SMALLEST, widths[0])
+    x = nn.relu(layers.BatchNorm(use_running_average=not train, name='norm')(x))
+    for i, features in enumerate(widths[1:], 1):
+      x = layers.Upsample(features, lambda: nn.relu, name=f'up_{i}')(x, train=train)
+    x = layers.UpsampleConv(self.image_shape[-1], name='image')(x)
+    return nn.sigmoid(x)
+
+
+class Trunk(nn.Module):
+  """Strided convolutions to 4x4, with norms over each image: [B, H, W, C] -> [B, D]."""
+
+  width: int = 64
+
+  @nn.compact
+  def __call__(self, images: jax.Array) -> jax.Array:
+    """The features of images in [0, 1]."""
+    x = 2 * images - 1
+    for i in range(num_doublings(images.shape[1:])):
+      features = self.width * min(4, 2**i)
+      x = layers.Conv(features, (4, 4), 2, 1, name=f'conv_{i}')(x)
+      x = nn.GroupNorm(num_groups=1, name=f'norm_{i}')(x) if i else x
+      x = nn.leaky_relu(x, LEAK)
+    return x.reshape(len(x), -1)
+
+
+class ClassCritic(nn.Module):
+  """K logits and the features below; what is real has a large log-sum-exp.
+
+  Features of minibatch discrimination are appended: how near each image is to the
+  others of its batch.
+
+  Attributes:
+    num_classes: K.
+    width: Channels of the first map.
+    kernels: How many of these features; 0 for none.
+    kernel_dim: The dimension in which each of them measures distances.
+  """
+
+  num_classes: int
+  width: int = 64
+  kernels: int = 64
+  kernel_dim: int = 50
+
+  @nn.compact
+  def __call__(
+    self, images: jax.Array, *, train: bool = False
+  ) -> tuple[jax.Array, jax.Array]:
+    """Logits [B, K] and features [B, D] of images [B, H, W, C]."""
+    del train
+    features = Trunk(self.width, name='trunk')(images)
+    if self.kernels:
+      init: Any = nn.initializers.normal(1 / math.sqrt(features.shape[-1]))
+      shape = (features.shape[-1], self.kernels * self.kernel_dim)
+      places = features @ self.param('places', init, shape)
+      near = minibatch_nearness(places.reshape(-1, self.kernels, self.kernel_dim))
+      features = jnp.concatenate([features, near], axis=-1)
+    return nn.Dense(self.num_classes, name='logits')(features), features
+
+
+class ProjectionCritic(nn.Module):
+  """How real an image looks as one of its class: a linear part and a projection."""
+
+  num_classes: int
+  width: int = 64
+
+  @nn.compact
+  def __call__(
+    self, images: jax.Array, labels: jax.Array, *, train: bool = False
+  ) -> jax.Array:
+    """Scores [B] of images [B, H, W, C] with labels [B]."""
+    del train
+    features = Trunk(self.width, name='trunk')(images)
+    embed = nn.Embed(self.num_classes, features.shape[-1], name='classes')
+    projected = jnp.mean(embed(labels) * features, axis=-1)
+    return nn.Dense(1, name='score')(features)[:, 0] + projected
+
+
+def minibatch_nearness(places: jax.Array) -> jax.Array:
+  """The sum over the other images of exp(-L1 distance): [B, A, D] -> [B, A].
+
+  Source: Salimans et al., Improved techniques for training GANs, NeurIPS 2016.
+  """
+  distances = jnp.abs(places[:, None] - places[None]).sum(axis=-1)
+  return jnp.exp(-distances).sum(axis=1) - 1

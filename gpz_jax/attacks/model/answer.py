@@ -1,0 +1,91 @@
+"""What searches in latent space measure on the way and answer with in the end."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpz_jax.attacks.model import chunks, losses, views
+from gpz_jax.attacks.model.classifiers import classify
+from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
+from gpz_jax.attacks.model.search import Shared
+from gpz_jax.training.engine import Engine
+
+
+class Clock:
+  """The seconds of what ran within `timed`."""
+
+  seconds: float = 0.0
+
+
+@contextlib.contextmanager
+def timed() -> Iterator[Clock]:
+  """Measures how long what is done within takes."""
+  clock, began = Clock(), time.perf_counter()
+  yield clock
+  clock.seconds = time.perf_counter() - began
+
+
+def finish(
+  make: Callable[[Shared, jax.Array], jax.Array],
+  model: Any,
+  engine: Engine,
+  prepare: Callable[[jax.Array], jax.Array],
+  shared: Shared,
+  label: jax.Array,
+  latents: jax.Array,
+) -> dict[str, jax.Array]:
+  """The candidates of a class, the one of which the target is surest first.
+
+  Args:
+    make: Makes images of latents.
+    model: Architecture of the target.
+    engine: How it is computed.
+    prepare: Makes what the target is given of the generator's images.
+    shared: What the search reads; the target's variables are its 'target' there.
+    label: [], the class.
+    latents: [M, ...].
+
+  Returns:
+    'images' [M, h, w, C] uint8, 'scores' [M] and 'latents' [M, ...].
+  """
+  images = jnp.clip(make(shared, latents), 0, 1)
+  seen = prepare(images)
+  logits = classify(model, shared['target']['target'], seen, engine)
+  sure = losses.confidence(logits, jnp.broadcast_to(label, (len(latents),)))
+  sure = jnp.nan_to_num(sure, nan=0.0)
+  order = jnp.argsort(-sure, stable=True)
+  return {
+    'images': views.to_uint8(images)[order],
+    'scores': sure[order],
+    'latents': latents[order],
+  }
+
+
+def outcome(found: dict[str, np.ndarray], num_final: int, seconds: float) -> Outcome:
+  """The outcome of what `chunks.run` gave for searches that end with `finish`."""
+  arrays, history = chunks.split_history(found)
+  return Outcome(
+    images=arrays['images'],
+    scores=arrays['scores'],
+    num_final=num_final,
+    latents=arrays['latents'],
+    history=history,
+    seconds=seconds,
+  )
+
+
+def piece_name(kind: str, attack: Attack, scenario: Scenario) -> str:
+  """The name of an attack's pieces; how it was written does not change a result."""
+  return chunks.piece_name(kind, dataclasses.replace(attack, text=''), scenario)
+
+
+def make_prepare(scenario: Scenario) -> Callable[[jax.Array], jax.Array]:
+  """Makes the function that gives what targets are given of the generator's images."""
+  crop = scenario.generator.centre_crop
+  return lambda images: views.prepare(images, scenario.image_shape, crop=crop)

@@ -1,0 +1,166 @@
+"""PLG-MI: a search in the latents of a generator of classes.
+
+Source: Yuan et al., AAAI 2023 (docs/paper.md#further-attacks).
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gpz_jax.attacks.model import (
+  adversarial_nets,
+  answer,
+  chunks,
+  losses,
+  plg_generator,
+  plg_views,
+  pull,
+)
+from gpz_jax.attacks.model.adaptive import Adaptive, Kind
+from gpz_jax.attacks.model.classifiers import classify, num_classes
+from gpz_jax.attacks.model.lomma import check_public
+from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
+from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
+from gpz_jax.training.engine import Engine
+
+
+@dataclasses.dataclass(frozen=True)
+class PLGMI(Attack):
+  """Descends on the max-margin loss of several random views of each image.
+
+  The generator of classes is trained for each target on public images that the target
+  labels, see `plg_generator`. The scenario's own generator is not read.
+
+  Attributes:
+    candidates: How many latents are searched for each class; all are the answer.
+    steps: How many steps are taken.
+    learning_rate: Learning rate of Adam.
+    own_views: How many views of each image a step sums over.
+    z_dim: Length of a latent.
+    generator_steps: How many steps the generator is trained for.
+    batch_size: Images in a step of that training.
+    per_class: How many public images stand for each class.
+    generator_identity_weight: Weight of the target's loss in that training.
+    width: Width of the generator and its critic.
+    adaptive: How the gradient at the image is averaged beside, see `adaptive.Adaptive`.
+    views: How many views it is averaged over.
+  """
+
+  candidates: int = 5
+  steps: int = 600
+  learning_rate: float = 0.1
+  own_views: int = 2
+  z_dim: int = 128
+  generator_steps: int = 30_000
+  batch_size: int = 64
+  per_class: int = 30
+  generator_identity_weight: float = 0.2
+  width: int = 64
+  adaptive: Kind = 'none'
+  views: int = 20
+
+  PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+    'paper': {},
+    'small': {
+      'steps': 100,
+      'generator_steps': 300,
+      'batch_size': 32,
+      'width': 8,
+      'z_dim': 16,
+    },
+  }
+
+  def check(self, scenario: Scenario) -> None:
+    """Raises InputError if no generator can be trained."""
+    check_public(self, scenario)
+    adversarial_nets.num_doublings(scenario.image_shape)
+
+  def run(self, scenario: Scenario) -> Outcome:
+    """Attacks all classes of all targets, see `Attack.run`."""
+    self.check(scenario)
+    engine = scenario.engine.resolve()
+    classes = num_classes(scenario)
+    maker = adversarial_nets.ImageMaker(scenario.image_shape, self.width, classes)
+    critic = adversarial_nets.ProjectionCritic(classes, self.width)
+    name = answer.piece_name('plg', self, scenario)
+    with answer.timed() as clock:
+      made_by = plg_generator.train(
+        scenario,
+        (maker, critic),
+        engine,
+        z_dim=self.z_dim,
+        steps=self.generator_steps,
+        batch_size=self.batch_size,
+        per_class=self.per_class,
+        identity_weight=self.generator_identity_weight,
+        name=f'{name}-generator',
+      )
+      targets = {'target': scenario.targets, 'generator': made_by}
+      known = dataclasses.replace(scenario, targets=targets)
+      search = self._make_search(known, maker, engine)
+      with scenario.phase(self.text or 'plg') as on_progress:
+        found = chunks.run(
+          search,
+          known,
+          name,
+          at_once=chunks.fitting(self.candidates),
+          on_progress=on_progress,
+        )
+    return answer.outcome(found, self.candidates, clock.seconds)
+
+  def _make_search(
+    self, scenario: Scenario, maker: adversarial_nets.ImageMaker, engine: Engine
+  ) -> Search:
+    adam = optax.adam(self.learning_rate)
+
+    def make(shared: Shared, latents: jax.Array, labels: jax.Array) -> jax.Array:
+      made_by = shared['target']['generator']
+      return engine.apply(maker, made_by, latents, labels=labels, train=False)
+
+    def enter(_, item: Item, shared: Shared):
+      del shared
+      key = jax.random.fold_in(item.key, 0)
+      latents = jax.random.normal(key, (self.candidates, self.z_dim))
+      return latents, adam.init(latents)
+
+    def step(state, item: Item, shared: Shared, number: jax.Array):
+      latents, moments = state
+      labels = jnp.broadcast_to(item.label, (self.candidates,))
+      key = jax.random.fold_in(jax.random.fold_in(item.key, 1), number)
+
+      def identity(images: jax.Array, key: jax.Array):
+        keys = jax.random.split(key, (self.own_views, self.candidates))
+        seen = jnp.concatenate([plg_views.augment(k, images) for k in keys])
+        logits = classify(scenario.model, shared['target']['target'], seen, engine, key)
+        logits = logits.reshape(self.own_views, self.candidates, -1)
+        each = jax.vmap(losses.margin, in_axes=(0, None))(logits, labels)
+        return each.sum(axis=0), logits[0]
+
+      gradient, metrics = pull.pull(
+        lambda latents: make(shared, latents, labels),
+        latents,
+        item.label,
+        key,
+        prepare=lambda images: images,
+        identity=identity,
+        adaptive=Adaptive(self.adaptive, self.views),
+      )
+      updates, moments = adam.update(gradient, moments)
+      return (optax.apply_updates(latents, updates), moments), metrics
+
+    def finish(state, item: Item, shared: Shared):
+      labels = jnp.broadcast_to(item.label, (self.candidates,))
+      return answer.finish(
+        lambda shared, latents: make(shared, latents, labels),
+        scenario.model,
+        engine,
+        lambda images: images,
+        shared,
+        item.label,
+        state[0],
+      )
+
+    return Search((Phase(self.steps, step, enter),), finish)

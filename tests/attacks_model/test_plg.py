@@ -1,0 +1,75 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from inversion_toys import check_attack, make_scenario
+from toy_model_attack import Target
+
+from gpz_jax.attacks.model import plg, plg_generator, plg_views
+from gpz_jax.types import Dataset, InputError
+
+SHAPE = (8, 8, 1)
+SHORT = plg.PLGMI(
+  text='plg',
+  candidates=2,
+  steps=25,
+  learning_rate=0.1,
+  z_dim=4,
+  generator_steps=5,
+  batch_size=8,
+  per_class=5,
+  width=2,
+)
+
+
+def make_changes():
+  """The fields of a scenario whose targets take images that can be generated."""
+  model = Target()
+  targets = jax.vmap(lambda key: model.init(key, jnp.zeros((1, *SHAPE))))(
+    jax.random.split(jax.random.key(0), 2)
+  )
+  images = tiny.dataset(0, 20, size=8).image[..., :1]
+  public = Dataset(images, np.zeros(20, np.int32))
+  return {'targets': targets, 'image_shape': SHAPE, 'public': public}
+
+
+def test_pseudo_labels_by_hand():
+  answer = jnp.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+  found = plg_generator.most_confident(answer, 2)
+  np.testing.assert_array_equal(found, [[0, 2], [1, 2]])
+  assert plg_generator.most_confident(answer, 30).shape == (2, 3)
+
+
+def test_hinge_by_hand():
+  # real: (1 - 2, 1 - 0) -> (0, 1); made: (1 - 2, 1 + 1) -> (0, 2)
+  found = plg_generator.hinge(jnp.array([2.0, 0.0]), jnp.array([-2.0, 1.0]))
+  np.testing.assert_allclose(found, 0.5 + 1.0)
+
+
+def test_views_differ_and_stay_images():
+  images = jnp.broadcast_to(jnp.linspace(0, 1, 64).reshape(8, 8, 1), (3, 8, 8, 1))
+  found = plg_views.augment(jax.random.split(jax.random.key(0), 3), images)
+  assert found.shape == images.shape
+  assert not np.allclose(found[0], found[1])
+  assert (found >= -1e-6).all()
+  assert (found <= 1 + 1e-6).all()
+  slopes = jax.grad(
+    lambda x: plg_views.augment(jax.random.split(jax.random.key(0), 3), x).sum()
+  )(images)
+  assert np.isfinite(slopes).all()
+  assert (slopes != 0).any()
+
+
+def test_the_loss_falls_and_nothing_depends_on_chunks_or_deaths(tmp_path):
+  found = check_attack(SHORT, tmp_path, saves=3, **make_changes())
+  loss = found.history['loss']
+  assert loss.shape == (2, 3, 25)
+  assert (loss[..., -5:].mean(-1) < loss[..., :5].mean(-1)).all()
+  assert found.images.shape == (2, 3, 2, *SHAPE)
+
+
+def test_images_that_cannot_be_generated_are_refused():
+  public = Dataset(np.zeros((4, 6, 6, 1), np.uint8), np.zeros(4, np.int32))
+  with pytest.raises(InputError, match='6x6 pixels cannot be trained'):
+    SHORT.run(make_scenario(public=public))
