@@ -2,6 +2,7 @@
 
 Generator              what a generator is, for one of the user's own
 DCGAN                  the generator of GMI
+StyleGAN2              published face priors, whose weights `stylegan2_weights` reads
 Critic                 tells public images from generated ones
 PriorConfig            the settings of a training of one's own
 train_prior            trains a generator on public images
@@ -13,6 +14,7 @@ from gpz_jax.generators.discriminators import Critic
 from gpz_jax.generators.files import load, save
 from gpz_jax.generators.prior_config import PriorConfig
 from gpz_jax.generators.protocol import Generator
+from gpz_jax.generators.stylegan2 import StyleGAN2
 from gpz_jax.generators.training import train_prior
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
   'Critic',
   'Generator',
   'PriorConfig',
+  'StyleGAN2',
   'load',
   'save',
   'train_prior',

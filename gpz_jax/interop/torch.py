@@ -121,7 +121,7 @@ def import_weights(
   table, state_dict = without_removed_skips(model, table, shapes, state_dict)
   if new_head:
     state_dict = heads.replace(model, table, shapes, state_dict, image_shape)
-  if problems := _problems(table, shapes, state_dict):
+  if problems := find_problems(table, shapes, state_dict):
     last = [entry.torch for entry in table if entry.linen == 'params/logits/kernel']
     problems += inference.suggest_cures(
       model_name, model, state_dict, image_shape, *last
@@ -226,12 +226,21 @@ def variable_shapes(
   }
 
 
-def _problems(
-  table: list[names.Entry],
+def find_problems(
+  table: Collection[names.Entry],
   shapes: Mapping[str, tuple[int, ...]],
   state_dict: Mapping[str, np.ndarray],
 ) -> list[str]:
-  """What keeps the state dict from fitting, a phrase for each kind, with examples."""
+  """What keeps arrays from fitting a table, a phrase for each kind, with examples.
+
+  Args:
+    table: Their name, ours, and the layout of every array that is wanted.
+    shapes: Our name -> our shape.
+    state_dict: Their name -> array, in their layout.
+
+  Returns:
+    Nothing where they fit; else phrases such as `2 missing (a, b)`.
+  """
   expected = {
     entry.torch: entry.layout.torch_shape(shapes[entry.linen]) for entry in table
   }
