@@ -221,6 +221,18 @@ class _Step(nn.Module):
     return call()
 
 
+def first_argument(module: nn.Module, args: tuple[Any, ...]) -> Any:
+  """What a module is given first; what the child is given that is called within it.
+
+  Args:
+    module: A linen module.
+    args: The arguments of its call, without the module.
+  """
+  if isinstance(module, _Step):
+    args = args[0].args[1:]  # `observe` hands over a call of the child
+  return args[0] if args else None
+
+
 @functools.cache
 def _step_class(name: str) -> type[_Step]:
   """A class of the name of the child's: costs and reports name modules by it."""

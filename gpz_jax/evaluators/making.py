@@ -1,0 +1,142 @@
+"""Where evaluators come from: trained on private images, or imported."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gpz_jax import models, targets
+from gpz_jax.evaluators.evaluator import Evaluator
+from gpz_jax.interop import torch as interop
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.loop import OnProgress
+from gpz_jax.training.recipe import SKIPS, Recipe
+from gpz_jax.types import Dataset, InputError, Lane, Task, Treatment
+
+INCEPTION_SIDE = 299
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+  """An evaluator's architecture and how it is trained.
+
+  Attributes:
+    model: A name that `models.make` knows.
+    options: The model's own options.
+    recipe: How it is trained.
+    side: Height and width of its images; None takes those of the data.
+  """
+
+  model: str
+  options: Mapping[str, Any]
+  recipe: Recipe
+  side: int | None = None
+
+
+# Source: docs/paper.md#metrics-of-model-inversion.
+PAPER = Preset(
+  'inception_v3',
+  {'normalization': 'half'},
+  dataclasses.replace(SKIPS, milestones=(0.8,)),
+  INCEPTION_SIDE,
+)
+
+
+def train(
+  task: Task,
+  preset: Preset,
+  *,
+  seed: int = 0,
+  engine: Engine = AUTO,
+  on_progress: OnProgress = lambda done, total, values: None,
+) -> Evaluator:
+  """Trains an evaluator on `task.train`; the epoch is chosen on `task.val`.
+
+  Args:
+    task: The private data, at the size that the evaluator takes.
+    preset: What is trained and how.
+    seed: Seed of its initial values and of the order of examples.
+    engine: How it is computed.
+    on_progress: Called after each segment, see `Trainer.fit`.
+
+  Returns:
+    The evaluator, with its accuracy on `task.test`.
+
+  Raises:
+    InputError: The model does not take the task's images, they have another size than
+      the preset's, or the training diverged.
+    Interrupted: A signal came.
+  """
+  shape = task.image_shape
+  if preset.side not in (None, *shape[:1]):
+    raise InputError(
+      f"an evaluator '{preset.model}' is trained at {preset.side} pixels, got"
+      f' {shape[0]}x{shape[1]}; load the data with image_size={preset.side}'
+    )
+  models.check_image(preset.model, shape, preset.options)
+  model = models.make(preset.model, num_classes=task.num_classes, **preset.options)
+  # No target has this name, so that no evaluator is drawn as a target was.
+  lane = Lane(f'evaluator {preset.model}', task.name, Treatment(), seed)
+  found, _ = targets.train(
+    model,
+    task,
+    [lane],
+    preset.recipe,
+    engine=engine,
+    order_seed=seed,
+    on_progress=on_progress,
+  )
+  if not bool(found.is_finite[0]):
+    raise InputError(
+      f"the training of evaluator '{preset.model}' diverged; lower the recipe's"
+      f' learning_rate {preset.recipe.learning_rate:g}'
+    )
+  variables = lanes_lib.take(found.best.variables, 0)
+  return _measured(Evaluator(preset.model, model, variables, shape, None), task.test)
+
+
+def from_weights(
+  name: str,
+  state_dict: Mapping[str, np.ndarray],
+  test: Dataset,
+  *,
+  num_classes: int,
+  side: int | None = None,
+  **options: Any,
+) -> Evaluator:
+  """An evaluator that was trained elsewhere.
+
+  Args:
+    name: A name that `models.make` knows.
+    state_dict: Its weights, see `interop.torch.import_weights`.
+    test: Private test images that it was not trained on, for its accuracy. They may
+      have any size.
+    num_classes: K, in the order of the targets' classes.
+    side: Height and width of its images; None takes 299 for Inception-v3 and the size
+      of the test images for others.
+    **options: The model's own options; what weights tell need not be given.
+
+  Raises:
+    InputError: The weights do not fit the model, or an option is wrong.
+  """
+  height, width, channels = test.image.shape[1:]
+  if side is None and name == 'inception_v3':
+    side = INCEPTION_SIDE
+  shape = (side or height, side or width, channels)
+  models.check_image(name, shape, options)
+  sizes = {'num_classes': num_classes, 'image_shape': shape}
+  told = interop.infer_options(name, state_dict, **sizes, **options)
+  options = {**options, **told.options}
+  variables = interop.import_weights(name, state_dict, **sizes, **options)
+  model = models.make(name, num_classes=num_classes, **options)
+  return _measured(Evaluator(name, model, variables, shape), test)
+
+
+def _measured(evaluator: Evaluator, test: Dataset) -> Evaluator:
+  """The evaluator with its accuracy on test images."""
+  device = jax.device_put(evaluator.variables)
+  evaluator = dataclasses.replace(evaluator, variables=device)
+  return dataclasses.replace(evaluator, accuracy=evaluator.measure_accuracy(test))

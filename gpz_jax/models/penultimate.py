@@ -1,0 +1,119 @@
+"""The features of a classifier: what its last fully connected layer is given."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpz_jax.models import calls, nnx_models, own_models
+from gpz_jax.types import InputError
+
+
+class _Call(NamedTuple):
+  """A call of a module that may be the last layer."""
+
+  path: tuple[str, ...]
+  given: jax.Array
+  shape: tuple[int, ...]
+
+
+def apply(
+  model: nn.Module,
+  variables: Any,
+  images: jax.Array,
+  call: Callable[..., jax.Array] | None = None,
+) -> tuple[jax.Array, jax.Array]:
+  """The logits, and what the last layer is given.
+
+  The last layer is the module that is called last among those that have parameters
+  themselves and make an array of the logits' shape of features [B, d].
+
+  Args:
+    model: The classifier, in evaluation.
+    variables: Its variables.
+    images: [B, H, W, C] float32 in [0, 1].
+    call: Computes what `model.apply` does, such as a method of an engine; it is called
+      as `call(model, variables, images, train=False, rngs=rngs)`.
+
+  Returns:
+    Logits [B, K] and features [B, d].
+
+  Raises:
+    InputError: No module of the model is such a layer.
+  """
+  noted: list[_Call] = []
+
+  def note(function, args, kwargs, context):
+    result = function(*args, **kwargs)
+    path = context.module.path
+    given = nnx_models.first_argument(context.module, args)
+    is_call = context.method_name == '__call__' and path
+    if is_call and getattr(given, 'ndim', 0) == 2 and hasattr(result, 'shape'):
+      noted.append(_Call(path, given, result.shape))
+    return result
+
+  def run(rngs):
+    noted.clear()
+    with nn.intercept_methods(note):
+      if call is None:
+        return model.apply(variables, images, train=False, rngs=rngs)
+      return call(model, variables, images, train=False, rngs=rngs)
+
+  logits = jnp.asarray(calls.lend_keys(run))
+  layer = _find_layer(variables, [each for each in noted if each.shape == logits.shape])
+  if layer is None:
+    raise _no_layer(model)
+  return logits, layer.given
+
+
+def _find_layer(variables: Any, noted: list[_Call]) -> _Call | None:
+  """The call of the last layer; None where nothing but what holds it was noted."""
+  found = [each for each in noted if _count_own(variables, each.path) is not None]
+  if not found:
+    return None
+  depth = len(found[-1].path)  # what is called last may hold the layer
+  inside = [each for each in found if each.path[:depth] == found[-1].path]
+  layers = [each for each in inside if _count_own(variables, each.path)]
+  return layers[-1] if layers else None
+
+
+def check(model: nn.Module, variables: Any, image_shape: tuple[int, int, int]) -> int:
+  """The number of features of a model; computes nothing.
+
+  Args:
+    model: The classifier.
+    variables: Its variables, or their shapes.
+    image_shape: (H, W, C) of its images.
+
+  Raises:
+    InputError: The model has no layer that is given the features, or it lies in a
+      transform that hides it.
+  """
+  blank = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  try:
+    _, found = jax.eval_shape(lambda v, x: apply(model, v, x), variables, blank)
+  except jax.errors.UnexpectedTracerError as error:
+    raise _no_layer(model) from error
+  return found.shape[1]
+
+
+def _count_own(variables: Any, path: tuple[str, ...]) -> int | None:
+  """How many parameters a module has beside those of its modules; None without any."""
+  node = variables.get('params', {})
+  for name in path:
+    if not isinstance(node, Mapping) or name not in node:
+      return None
+    node = node[name]
+  if not isinstance(node, Mapping):
+    return None
+  return sum(hasattr(leaf, 'shape') for leaf in node.values())
+
+
+def _no_layer(model: nn.Module) -> InputError:
+  return InputError(
+    f'{own_models.class_name(model)} has no features: its logits are not those of a'
+    ' module with parameters that is given [B, d]; let its last layer be a module, such'
+    ' as nn.Dense, outside any transform'
+  )
