@@ -35,6 +35,7 @@ FLOORS = (
   'checkpoints',
   'results',
   'zone',
+  'tradeoff',
   'study',
   'report',
   'sweep',

@@ -1,20 +1,12 @@
 """The page a sweep ends with."""
 
-import base64
-import hashlib
-import io
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 
-import jinja2
-import markupsafe
-import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from gpz_jax import atomic, results
-from gpz_jax.report import figures, svg
+from gpz_jax.report import figures, shell, svg
 from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.theory import Theory, read_theory, section
 from gpz_jax.report.workdir import Findings, read_workdir
@@ -97,28 +89,10 @@ def render(
     theory: What was measured of the theory, if anything.
     drawn: The figures of the theory, see `section.draw`.
   """
-  environment = jinja2.Environment(
-    loader=jinja2.PackageLoader('gpz_jax', 'report'),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  environment.filters |= {
-    'bytes': formats.format_bytes,
-    'count': formats.format_count,
-    'error': formats.format_error,
-    'fixed': formats.format_fixed,
-    'headings': list_headings,
-    'setting': formats.format_setting,
-    'share': formats.format_share,
-    'strip': encode_strip,
-    'treatment': formats.format_treatment,
-  }
   of_treatment = Treatment.list_telling(findings.treatments)
   compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
-  script = (pathlib.Path(__file__).parent / 'page.js').read_text()
-  return environment.get_template('page.html').render(
+  return shell.render(
+    'page.html',
     f=findings,
     first=findings.rows[0],
     headline=make_headline(findings),
@@ -131,8 +105,6 @@ def render(
     rows=sorted(findings.rows, key=_sort_key),
     compared=compared and svg.embed(compared, ABOVE),
     curves=svg.embed(curves, ABOVE),
-    script=markupsafe.Markup(script),
-    script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     selections=sorted({row['selection'] for row in findings.rows}),
     diverged=sum(row['status'] == 'diverged' for row in findings.rows),
     seeds=sorted({row['seed'] for row in findings.rows}),
@@ -177,16 +149,3 @@ def _name(treatments: list[Treatment]) -> str:
 def _sort_key(row: Row) -> tuple[int, Treatment, int, str]:
   """The order of the table with every row."""
   return row['split_index'], Treatment.of(row), row['seed'], row['attack']
-
-
-def list_headings(body: str) -> list[tuple[str, markupsafe.Markup]]:
-  """The id and title of each section of the page."""
-  found = re.findall(r'<h2 id="(\w+)">(.*?)</h2>', body)
-  return [(name, markupsafe.Markup(title)) for name, title in found]
-
-
-def encode_strip(images: np.ndarray) -> str:
-  """Images side by side as a PNG data URI."""
-  buffer = io.BytesIO()
-  Image.fromarray(figures.join_images(images)).save(buffer, 'png', optimize=True)
-  return f'data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'

@@ -64,6 +64,26 @@ def treatment_styles(
   }
 
 
+def compared_styles(
+  treatments: Sequence[Treatment], baseline: Treatment
+) -> dict[Treatment, dict[str, Any]]:
+  """Colour and marker of treatments of any kind beside the one they are compared with.
+
+  `treatment_styles` is for treatments that differ in alpha.
+  """
+  palette = (POSITIVE[0], NEGATIVE[0], *POSITIVE[1:], *NEGATIVE[1:], *ZERO[1:])
+  others = [treatment for treatment in treatments if treatment != baseline]
+  styles = {
+    treatment: {
+      'color': palette[i % len(palette)],
+      'marker': MARKERS[1 + i % (len(MARKERS) - 1)],
+    }
+    for i, treatment in enumerate(others)
+  }
+  untreated = {baseline: {'color': INK, 'marker': MARKERS[0]}}
+  return untreated | styles
+
+
 def legend_handles(treatments: Sequence[Treatment]) -> list[Line2D]:
   """Entries of a legend, one for each treatment."""
   styles = treatment_styles(treatments)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from gpz_jax import results
+from gpz_jax.report import pictures
 from gpz_jax.results import Row
-from gpz_jax.study import pictures
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import LIMITS, Recommendation, Zone, golden_zone, recommend
+
+MADE_AGAIN = 'the command of the sweep makes those again whose decoder is there'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +93,8 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
   config = results.read_object(folder.config)
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
   strongest = results.strongest(rows)
-  left_out, remark = _examine_pictures(folder, rows)
+  shown = folder.list_pictures(rows)[folder.samples]
+  left_out, remark = pictures.examine(folder.samples, shown, MADE_AGAIN)
   return Findings(
     rows=rows,
     strongest=strongest,
@@ -104,32 +107,11 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     ladder=results.read_ladder(folder.ladder),
     config=config,
     env=results.read_object(folder.environment),
-    originals=_read_images(folder.originals, left_out),
+    originals=pictures.read_images(folder.originals, left_out),
     comparison=_read_text(folder.comparison),
     samples=_read_samples(folder, strongest, left_out),
     remark=remark,
   )
-
-
-def _examine_pictures(
-  workdir: Workdir, rows: list[Row]
-) -> tuple[set[pathlib.Path], str]:
-  """The pictures that must not be shown, and what to say of them and of the others."""
-  paths = workdir.list_pictures(rows)[workdir.samples]
-  try:
-    checksums = pictures.read_checksums(workdir.samples)
-  except InputError as error:
-    return set(paths), f'No picture is shown: {error}.'
-  states = {path: pictures.find_state(path, checksums) for path in paths}
-  damaged = {path for path, state in states.items() if state == 'damaged'}
-  gone = sum(state == 'gone' for state in states.values()) if checksums else 0
-  if damaged or gone:
-    return damaged, (
-      f'{len(damaged)} pictures are damaged and {gone} are gone. They are left out;'
-      ' the command of the sweep makes those again whose decoder is there.'
-    )
-  unknown = sum(state == 'not checksummed' for state in states.values())
-  return damaged, f'{unknown} pictures are not checksummed.' if unknown else ''
 
 
 def _read_samples(
@@ -141,29 +123,10 @@ def _read_samples(
     key = (Treatment.of(row), row['split'])
     if key not in samples:
       path = workdir.sample(row['lane_id'], row['split'], row['attack'])
-      images = _read_images(path, left_out)
+      images = pictures.read_images(path, left_out)
       if images is not None:
         samples[key] = images
   return samples
-
-
-def _read_images(path: pathlib.Path, left_out: set[pathlib.Path]) -> np.ndarray | None:
-  if path in left_out or not path.exists():
-    return None
-  try:
-    with path.open('rb') as file:
-      images = np.lib.format.read_array(file, allow_pickle=False)
-  except (OSError, ValueError, EOFError, MemoryError, OverflowError) as error:
-    raise InputError(
-      f'cannot read images {str(path)!r} ({error}); remove the file'
-    ) from error
-  is_strip = images.ndim == 4 and images.shape[-1] in (1, 3) and images.size > 0
-  if images.dtype != np.uint8 or not is_strip:
-    raise InputError(
-      f'{str(path)!r} must hold uint8 images [n, H, W, 1 or 3], got {images.dtype} '
-      f'{images.shape}; remove the file'
-    )
-  return images
 
 
 def _read_text(path: pathlib.Path) -> str:

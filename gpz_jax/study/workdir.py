@@ -41,6 +41,8 @@ class Workdir:
     activations: Folder for activations that fit no memory.
     samples: Folder of images and their reconstructions, for the report.
     originals: The images that reconstructions are shown of.
+    privates: Private images of the first attacked classes, [T', n, H, W, C].
+    histories: Folder of the course of each attack on a model.
     embeddings: Folder of embedded activations, for the report.
     events: Folder of the curves for TensorBoard.
     ladder: What simple guesses score.
@@ -62,6 +64,8 @@ class Workdir:
     self.activations = self.path / 'activations'
     self.samples = self.path / 'samples'
     self.originals = self.samples / 'originals.npy'
+    self.privates = self.samples / 'privates.npy'
+    self.histories = self.path / 'history'
     self.embeddings = self.path / 'theory'
     self.events = self.path / 'tb'
     self.ladder = self.path / 'ladder.json'
@@ -84,6 +88,15 @@ class Workdir:
     name = filenames.safe(f'{lane_id}-{split}-{stable_hash(attack):08x}')
     return self.samples / f'{name}.npy'
 
+  def reconstruction(self, lane_id: str, attack: str) -> pathlib.Path:
+    """What an attack on a lane's model found, [T', n, H, W, C], beside `privates`."""
+    name = filenames.safe(f'{lane_id}-{stable_hash(attack):08x}')
+    return self.samples / f'{name}.npy'
+
+  def history(self, lane_id: str, attack: str) -> pathlib.Path:
+    """The course of an attack on a lane's model, step by step."""
+    return self.histories / f'{self.reconstruction(lane_id, attack).stem}.json'
+
   def embedding(self, lane_id: str, split: str) -> pathlib.Path:
     """The embedded activations of one lane at one split, with their classes [n, 3]."""
     return self.embeddings / f'{filenames.safe(f"{lane_id}-{split}")}.npy'
@@ -95,6 +108,11 @@ class Workdir:
     made = [self.sample(row['lane_id'], row['split'], row['attack']) for row in rows]
     embedded = sorted(self.embeddings.glob('*.npy'))
     return {self.samples: [self.originals, *made], self.embeddings: embedded}
+
+  def list_sheets(self, rows: list[results.Row]) -> list[pathlib.Path]:
+    """The files of private images and what was found; rows are of model inversion."""
+    found = [self.reconstruction(row['lane_id'], row['attack']) for row in rows]
+    return [self.privates, *found]
 
   def list_kept(self, config: StudyConfig) -> list[pathlib.Path]:
     """The folders in this one where JAX keeps programs or a trace, as named."""

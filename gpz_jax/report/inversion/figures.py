@@ -1,0 +1,247 @@
+"""Figures of a study of model inversion, each as wide as a phone."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from gpz_jax.report.inversion.findings import Findings
+from gpz_jax.report.styles import (
+  GOLD,
+  GRID,
+  INK,
+  MUTED,
+  PANEL_HEIGHT,
+  PANEL_WIDTH,
+  STYLE,
+  compared_styles,
+)
+from gpz_jax.results.formats import shorten
+from gpz_jax.tradeoff import Estimate, Point
+from gpz_jax.types import Treatment
+
+MOST_CLASSES = 100  # that a figure shows a dot for, of each treatment
+LEGEND_LINE = 0.25  # inches
+CURVES = {  # of histories: the title and the label of the axis
+  'gradient_mean': ('Gradient: mean over entries', 'mean of $|dL/dw|$'),
+  'gradient_std': ('Gradient: spread over entries', 'deviation of $|dL/dw|$'),
+  'loss': ('Loss of the search', 'loss'),
+}
+
+
+def draw(findings: Findings) -> dict[str, list[Figure]]:
+  """The panels that there is something to show in, by the name of their section."""
+  if not findings.points:
+    return {}
+  figures = {
+    'trade': [draw_trade(findings)],
+    'stages': draw_stages(findings) if findings.stages else [],
+    'positives': [draw_false_positives(findings)],
+    'gradients': draw_curves(findings),
+  }
+  return {name: panels for name, panels in figures.items() if panels}
+
+
+def draw_trade(findings: Findings) -> Figure:
+  """Accuracy against AttAcc@1: a point and its intervals for each treatment."""
+  figure, axes = _begin(len(findings.points), wide=True)
+  with mpl.rc_context(STYLE):
+    path = [(p.accuracy.mean, p.att_acc.mean) for p in findings.front]
+    if len(path) > 1:
+      axes.plot(*np.transpose(path), color=MUTED, linestyle='--', linewidth=1.2)
+    best = findings.answer.best
+    if best is not None:
+      place = (best.point.accuracy.mean, best.point.att_acc.mean)
+      axes.plot(*place, 'o', markersize=19, color=GOLD, alpha=0.7, zorder=1)
+    styles = compared_styles(findings.treatments, findings.baseline)
+    for point in findings.points:
+      _draw_point(axes, point, findings, styles[point.treatment])
+    chance = findings.points[0].mean('chance_att_acc')
+    if np.isfinite(chance):
+      axes.axhline(chance, color=MUTED, linestyle=':', linewidth=1)
+      axes.annotate(
+        'chance',
+        (0.995, chance),
+        xycoords=('axes fraction', 'data'),
+        ha='right',
+        va='bottom',
+        color=MUTED,
+        fontsize=10,
+      )
+    axes.set_title('Lower right is the better trade')
+    axes.set_xlabel('accuracy of the target')
+    axes.set_ylabel('AttAcc@1')
+    for axis in (axes.xaxis, axes.yaxis):
+      axis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.grid(color=GRID, linewidth=0.8)
+    _add_legend(figure, axes)
+  return figure
+
+
+def draw_stages(findings: Findings) -> list[Figure]:
+  """AttAcc@1 and accuracy where the skips of one stage are removed, beside intact."""
+  panels = []
+  for name, title in (
+    ('att_acc', 'AttAcc@1: lower is more private'),
+    ('accuracy', 'Accuracy: higher is more useful'),
+  ):
+    figure, axes = _begin()
+    with mpl.rc_context(STYLE):
+      _draw_bars(axes, findings, [getattr(p, name) for p in findings.stages.values()])
+      axes.set_title(title)
+      axes.set_ylabel('AttAcc@1' if name == 'att_acc' else 'accuracy of the target')
+    panels.append(figure)
+  return panels
+
+
+def draw_false_positives(findings: Findings) -> Figure:
+  """What the target believes of reconstructions against how often that is wrong.
+
+  A small dot for each class, where there are not too many, and a large one for the
+  mean.
+  """
+  figure, axes = _begin(len(findings.points), wide=True)
+  with mpl.rc_context(STYLE):
+    styles = compared_styles(findings.treatments, findings.baseline)
+    for point in findings.points:
+      style = styles[point.treatment]
+      known = {
+        name: list(findings.of_classes(point, name).items())[:MOST_CLASSES]
+        for name in ('confidence', 'false_positives')
+      }
+      both = dict(known['confidence']).keys() & dict(known['false_positives']).keys()
+      dots = [[dict(known[name])[label] for label in sorted(both)] for name in known]
+      axes.plot(*dots, linestyle='none', markersize=3.5, alpha=0.45, **style)
+      means = (point.mean('confidence'), point.mean('false_positives'))
+      axes.plot(
+        *means,
+        linestyle='none',
+        markersize=10,
+        markeredgecolor='white',
+        zorder=3,
+        label=_name(findings, point.treatment),
+        **style,
+      )
+    axes.set_title('Sure and wrong: upper right')
+    axes.set_xlabel("target's confidence in the attacked class")
+    axes.set_ylabel('false positives')
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+    for axis in (axes.xaxis, axes.yaxis):
+      axis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    _add_legend(figure, axes)
+  return figure
+
+
+def draw_curves(findings: Findings) -> list[Figure]:
+  """The course of the attack, a panel for each curve that was kept."""
+  panels = []
+  styles = compared_styles(findings.treatments, findings.baseline)
+  for name, (title, label) in CURVES.items():
+    known = {
+      treatment: curves[name]
+      for treatment, curves in findings.curves.items()
+      if name in curves and np.isfinite(curves[name]).any()
+    }
+    if not known:
+      continue
+    figure, axes = _begin(len(known))
+    with mpl.rc_context(STYLE):
+      for treatment, values in known.items():
+        axes.plot(
+          np.arange(1, len(values) + 1),
+          values,
+          linewidth=1.8,
+          markersize=5,
+          markevery=max(1, len(values) // 8),
+          label=_name(findings, treatment),
+          **styles[treatment],
+        )
+      if name != 'loss' and all(
+        (np.nan_to_num(v, nan=1) > 0).all() for v in known.values()
+      ):
+        axes.set_yscale('log')
+      axes.set_title(title)
+      axes.set_xlabel('step of the attack')
+      axes.set_ylabel(label)
+      axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+      axes.grid(color=GRID, linewidth=0.8)
+      _add_legend(figure, axes)
+    panels.append(figure)
+  return panels
+
+
+def _begin(legend_lines: int = 0, *, wide: bool = False) -> tuple[Figure, Axes]:
+  """An empty panel with room for a legend below."""
+  width = 1.25 * PANEL_WIDTH if wide else PANEL_WIDTH
+  height = PANEL_HEIGHT + LEGEND_LINE * legend_lines
+  with mpl.rc_context(STYLE):
+    figure = Figure(figsize=(width, height), layout='constrained')
+    return figure, figure.subplots()
+
+
+def _draw_point(axes: Axes, point: Point, findings: Findings, style: dict) -> None:
+  axes.errorbar(
+    point.accuracy.mean,
+    point.att_acc.mean,
+    xerr=_reach([point.accuracy]),
+    yerr=_reach([point.att_acc]),
+    markersize=8,
+    linestyle='none',
+    elinewidth=1.2,
+    capsize=3,
+    zorder=3,
+    label=_name(findings, point.treatment),
+    **style,
+  )
+
+
+def _draw_bars(axes: Axes, findings: Findings, heights: Sequence[Estimate]) -> None:
+  names = ['intact' if stage == 0 else str(stage) for stage in findings.stages]
+  places = np.arange(len(names))
+  colours = [MUTED, *['#56b4e9'] * (len(names) - 1)]
+  axes.bar(places, [each.mean for each in heights], width=0.66, color=colours)
+  axes.errorbar(
+    places,
+    [each.mean for each in heights],
+    _reach(heights),
+    linestyle='none',
+    color=INK,
+    elinewidth=1.3,
+    capsize=4,
+  )
+  axes.set_xticks(places, names)
+  axes.set_xlabel('stage whose skips are removed')
+  axes.set_ylim(0, 1)
+  axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+  axes.grid(axis='y', color=GRID, linewidth=0.8)
+  axes.set_axisbelow(True)
+
+
+def _reach(estimates: Sequence[Estimate]) -> np.ndarray | None:
+  """How far intervals reach below and above their means [2, n]; None without any."""
+  if not any(each.has_interval for each in estimates):
+    return None
+  ends = [
+    (each.mean - each.low, each.high - each.mean) if each.has_interval else (0.0, 0.0)
+    for each in estimates
+  ]
+  return np.maximum(np.transpose(ends), 0)
+
+
+def _name(findings: Findings, treatment: Treatment) -> str:
+  return shorten(findings.label(treatment), 44)
+
+
+def _add_legend(figure: Figure, axes: Axes) -> None:
+  handles, labels = axes.get_legend_handles_labels()
+  legend = figure.legend(handles, labels, frameon=False, loc='outside lower left')  # pyright: ignore[reportArgumentType] its stubs lack it
+  for text in legend.get_texts():
+    text.set_parse_math(False)

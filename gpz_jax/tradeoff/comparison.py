@@ -1,0 +1,106 @@
+"""A treatment beside the untreated targets: what it costs, what it gains, and Delta.
+
+Source: docs/paper.md#trade-off.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from gpz_jax.results import Row, mean
+from gpz_jax.tradeoff.estimates import Estimate, of_values
+from gpz_jax.tradeoff.points import Point
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+  """What a treatment changes. Every number is a share, not in points.
+
+  Attributes:
+    point: The treatment.
+    baseline: The untreated targets.
+    cost: Accuracy lost, over seeds.
+    fall: AttAcc@1 lost, over seeds.
+    fall_of_classes: AttAcc@1 lost, over classes; its mean is over the same seeds.
+  """
+
+  point: Point
+  baseline: Point
+  cost: Estimate
+  fall: Estimate
+  fall_of_classes: Estimate
+
+  @property
+  def delta(self) -> float:
+    """AttAcc@1 lost for each point of accuracy lost; NaN where accuracy did not fall.
+
+    Source: docs/paper.md#trade-off.
+    """
+    return self.fall.mean / self.cost.mean if self.cost.mean > 0 else math.nan
+
+  @property
+  def is_cost_clear(self) -> bool:
+    """Whether the seeds agree that accuracy falls, without which Delta means little."""
+    return self.cost.is_above_0 is True
+
+  @property
+  def is_fall_clear(self) -> bool:
+    """Whether every interval there is lies above 0, and there is one at least."""
+    found = [self.fall.is_above_0, self.fall_of_classes.is_above_0]
+    if found == [None, None]:  # no class was kept: do the intervals of the two overlap?
+      ours, theirs = self.point.att_acc, self.baseline.att_acc
+      return ours.has_interval and theirs.has_interval and ours.high < theirs.low
+    return False not in found
+
+  @property
+  def net(self) -> float:
+    """Points of AttAcc@1 lost less points of accuracy lost: what trades are ranked by.
+
+    Unlike Delta it is defined everywhere, and a cost near 0 does not blow it up.
+    """
+    return self.fall.mean - self.cost.mean
+
+
+def compare(point: Point, baseline: Point, classes: Sequence[Row] = ()) -> Comparison:
+  """Compares a treatment with the untreated targets, seed by seed where they share any.
+
+  Args:
+    point: The treatment.
+    baseline: The untreated targets.
+    classes: The rows of all classes.
+  """
+  return Comparison(
+    point=point,
+    baseline=baseline,
+    cost=_difference(baseline, point, 'target_accuracy'),
+    fall=_difference(baseline, point, 'att_acc1'),
+    fall_of_classes=_difference_of_classes(baseline, point, classes),
+  )
+
+
+def _difference(baseline: Point, point: Point, column: str) -> Estimate:
+  """How much lower a column is at `point`."""
+  before, after = ({r['seed']: r[column] for r in p.rows} for p in (baseline, point))
+  both = sorted(before.keys() & after.keys())
+  if not both:
+    return Estimate(baseline.mean(column) - point.mean(column))
+  return of_values([before[seed] - after[seed] for seed in both], 'seeds')
+
+
+def _difference_of_classes(
+  baseline: Point, point: Point, classes: Sequence[Row]
+) -> Estimate:
+  before, after = (of_classes(p, classes, 'att_acc1') for p in (baseline, point))
+  both = sorted(before.keys() & after.keys())
+  return of_values([before[label] - after[label] for label in both], 'classes')
+
+
+def of_classes(point: Point, classes: Sequence[Row], column: str) -> dict[int, float]:
+  """label -> the mean of a column over the seeds of a point, finite ones only."""
+  lanes = {row['lane_id'] for row in point.rows}
+  values: dict[int, list[float]] = {}
+  for row in classes:
+    is_ours = row['lane_id'] in lanes and row['attack'] == point.attack
+    if is_ours and row['status'] == 'done' and math.isfinite(row[column]):
+      values.setdefault(row['label'], []).append(row[column])
+  return {label: mean(each) for label, each in sorted(values.items())}

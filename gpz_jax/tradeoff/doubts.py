@@ -1,0 +1,74 @@
+"""Whether the rows of a study of model inversion can carry a conclusion.
+
+An attack that never worked cannot be defended against, an evaluator that errs says
+nothing of whom a picture shows, and a target that guesses has nothing to hide. Each is
+a doubt, and says what to raise.
+
+Source: docs/paper.md#trade-off; the rules are ours.
+"""
+
+import math
+
+from gpz_jax.tradeoff.points import Point
+from gpz_jax.zone.doubts import is_guessing
+
+# The least accuracy of an evaluator whose verdict is taken: of what it gives to another
+# class, at most a fifth is then its own error on real images.
+LEAST_EVALUATOR_ACCURACY = 0.8
+# Without an interval, an attack has worked where it is right this often, in units of
+# what it would be by chance.
+TIMES_CHANCE = 2.0
+
+
+def of_study(baseline: Point) -> tuple[str, ...]:
+  """What is doubtful of everything that is compared with the untreated targets.
+
+  Returns:
+    Sentences without a full stop, the gravest first.
+  """
+  found = (_doubt_target(baseline), _doubt_evaluator(baseline), _doubt_attack(baseline))
+  return tuple(filter(None, found))
+
+
+def of_point(point: Point) -> tuple[str, ...]:
+  """What is doubtful of one treatment, in the same form."""
+  return tuple(filter(None, (_doubt_target(point),)))
+
+
+def _doubt_target(point: Point) -> str | None:
+  accuracy, chance = point.accuracy.mean, point.mean('chance_accuracy')
+  if not is_guessing(accuracy, chance):
+    return None
+  return (
+    f'the accuracy of {accuracy:.1%} of the targets with {point.treatment} is within'
+    f' reach of guessing (up to {chance:.1%}), so an attack has nothing to find; train'
+    ' them longer or on more images (--target_epochs, --train_limit)'
+  )
+
+
+def _doubt_evaluator(point: Point) -> str | None:
+  accuracy = point.mean('evaluator_accuracy')
+  if not accuracy < LEAST_EVALUATOR_ACCURACY:
+    return None
+  return (
+    f'the evaluator names {accuracy:.1%} of private test images rightly, and'
+    f' {LEAST_EVALUATOR_ACCURACY:.0%} are needed before its verdict on a reconstruction'
+    ' counts; train it longer (--evaluator_epochs), or give a better one'
+    ' (--evaluator, --evaluator_weights)'
+  )
+
+
+def _doubt_attack(point: Point) -> str | None:
+  """Whether the attack on untreated targets is no better than chance."""
+  found, chance = point.att_acc, point.mean('chance_att_acc')
+  if math.isnan(chance):
+    return None
+  least = found.low if found.has_interval else found.mean / TIMES_CHANCE
+  if least > chance:
+    return None
+  reach = f' ({found.low:.1%} to {found.high:.1%})' if found.has_interval else ''
+  return (
+    f'no attack on {point.treatment} was clearly better than chance (AttAcc@1'
+    f' {found.mean:.1%}{reach}, by chance {chance:.1%}); give the attack more steps or'
+    ' candidates (--attack), or the generator more training (--prior_steps)'
+  )

@@ -1,0 +1,55 @@
+"""A number with its 95% interval, and what the interval is over."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gpz_jax import intervals
+
+
+class Estimate(NamedTuple):
+  """A mean, and the interval in which it lies.
+
+  Attributes:
+    mean: The number; NaN where nothing is known.
+    low: The lower end of its 95% interval; NaN where there is none.
+    high: The upper end.
+    over: What was resampled or repeated, as '3 seeds' or '20 classes'; '' without an
+      interval.
+  """
+
+  mean: float = math.nan
+  low: float = math.nan
+  high: float = math.nan
+  over: str = ''
+
+  @property
+  def has_interval(self) -> bool:
+    """Whether both ends are known."""
+    return math.isfinite(self.low) and math.isfinite(self.high)
+
+  @property
+  def is_above_0(self) -> bool | None:
+    """Whether the interval lies above 0; None where there is none."""
+    return self.low > 0 if self.has_interval else None
+
+  def clipped(self, low: float = 0.0, high: float = 1.0) -> 'Estimate':
+    """The estimate with an interval that does not leave the possible numbers."""
+    return self._replace(low=max(self.low, low), high=min(self.high, high))
+
+
+def of_values(values: Sequence[float], unit: str) -> Estimate:
+  """The mean of values with Student's interval; without one where there is one value.
+
+  Args:
+    values: Independent values; those that are not finite are left out.
+    unit: What they are values of, in the plural, such as 'seeds'.
+  """
+  finite = [value for value in values if math.isfinite(value)]
+  if not finite:
+    return Estimate()
+  mean = sum(finite) / len(finite)
+  if len(finite) == 1:
+    return Estimate(mean)
+  low, high = intervals.mean_interval(finite)
+  return Estimate(mean, low, high, f'{len(finite)} {unit}')
