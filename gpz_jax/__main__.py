@@ -7,6 +7,7 @@ from gpz_jax.types import InputError, check_known
 
 COMMANDS = {
   'sweep': 'trains and attacks targets at every split, and says where to cut',
+  'model-inversion': 'searches for what the classes of trained models look like',
   'recommend': 'says where to cut under limits, from what a sweep has written',
   'report': "writes a sweep's page again",
   'verify': 'checks that a workdir is sound',
@@ -22,7 +23,7 @@ def main() -> None:
   """Runs the command that the first argument names."""
   if len(sys.argv) < 2 or sys.argv[1] in HELP:
     print('python -m gpz_jax COMMAND [--help], where COMMAND is one of:\n')
-    print('\n'.join(f'  {name:14}{what}' for name, what in COMMANDS.items()))
+    print('\n'.join(f'  {name:16}{what}' for name, what in COMMANDS.items()))
     sys.exit(0 if len(sys.argv) > 1 else 2)
   name = sys.argv.pop(1).replace('_', '-')
   try:

@@ -40,6 +40,18 @@ OWN_MODEL = 'default'  # the recipe of package.module:factory
 # attacks.activation.specs
 ATTACKS = ('inversion', 'rmle', 'query_free')
 
+# attacks.model.specs
+MODEL_ATTACKS = (
+  'ppa',
+  'ifgmi',
+  'gmi',
+  'kedmi',
+  'lomma_gmi',
+  'lomma_kedmi',
+  'plg',
+  'brep',
+)
+
 # defences.specs
 DEFENCES = ('none', 'bido', 'vib', 'tl', 'noise', 'dropout')
 

@@ -130,7 +130,7 @@ def add_files(folder, rows, shape=(4, 3, 16, 16, 3)):
 def _draw_faces(rng, shape):
   """Blots of two colours that differ from class to class."""
   classes, count, height, width, channels = shape
-  y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+  y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
   centre = 0.5 + 0.1 * rng.normal(size=(2, classes, count, 1, 1))
   blot = np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / 0.05)[..., None]
   colours = rng.uniform(0, 255, (2, classes, 1, 1, 1, channels))

@@ -39,6 +39,7 @@ FLOORS = (
   'study',
   'report',
   'sweep',
+  'model_inversion',
   'commands',
   '__main__',
 )

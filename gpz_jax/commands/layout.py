@@ -1,4 +1,4 @@
-"""How --help shows the flags of a sweep: the first decisions first, recipes by name."""
+"""How --help shows the flags of a study: the first decisions first, recipes by name."""
 
 from absl import flags
 
@@ -82,14 +82,51 @@ def _name_values(kind: str, recipe: Recipe, source: str) -> dict[str, str]:
   }
 
 
-LAYOUT = help_lib.Layout(
-  GROUPS,
-  find_origins,
-  {
-    'preset': 'Name of settings that come with gpz_jax: quickstart and cifar10_small to'
-    ' begin with, and those of the tables and figures of the paper, such as'
-    f' table2_vgg19_small. There are {len(presets.list_names())}. Flags that follow'
-    ' override them.',
-    'flagfile': 'File with a flag in each line. Flags that follow override it.',
-  },
-)
+_STARTS = {
+  'preset': 'Name of settings that come with gpz_jax: quickstart and cifar10_small to'
+  ' begin with, mi_small for model inversion, and those of the tables and figures of'
+  f' the papers, such as table2_vgg19_small. There are {len(presets.list_names())}.'
+  ' Flags that follow override them.',
+  'flagfile': 'File with a flag in each line. Flags that follow override it.',
+}
+LAYOUT = help_lib.Layout(GROUPS, find_origins, _STARTS)
+
+_SHARED = ('Settings to start from', 'What to attack: data, model, weights')
+# The same for a study of model inversion.
+INVERSION_GROUPS = {
+  **{name: GROUPS[name] for name in _SHARED},
+  'The treatments that are compared': ('skips', 'alphas', 'defence', 'seeds'),
+  'The attack': (
+    'attack',
+    'classes',
+    'public_dataset',
+    'generator',
+    'prior_steps',
+  ),
+  'The evaluator': (
+    'evaluator',
+    'evaluator_options',
+    'evaluator_weights',
+    'evaluator_size',
+    'evaluator_epochs',
+  ),
+  'How targets are trained': (
+    'target_recipe',
+    'target_epochs',
+    'target_batch_size',
+    'target_learning_rate',
+    'train_limit',
+    'test_limit',
+  ),
+  'Speed': GROUPS['Speed'],
+  'Output': GROUPS['Output'],
+}
+
+
+def find_inversion_origins(values: flags.FlagValues) -> dict[str, str]:
+  """As `find_origins`, for a study of model inversion."""
+  found = find_origins(values)
+  return {name: text for name, text in found.items() if name.startswith('target')}
+
+
+MODEL_INVERSION = help_lib.Layout(INVERSION_GROUPS, find_inversion_origins, _STARTS)

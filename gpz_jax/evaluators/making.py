@@ -14,6 +14,7 @@ from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress
 from gpz_jax.training.recipe import SKIPS, Recipe
+from gpz_jax.training.snapshots import Snapshots
 from gpz_jax.types import Dataset, InputError, Lane, Task, Treatment
 
 INCEPTION_SIDE = 299
@@ -51,7 +52,9 @@ def train(
   *,
   seed: int = 0,
   engine: Engine = AUTO,
+  bn_refresh: bool = False,
   on_progress: OnProgress = lambda done, total, values: None,
+  snapshots: Snapshots | None = None,
 ) -> Evaluator:
   """Trains an evaluator on `task.train`; the epoch is chosen on `task.val`.
 
@@ -60,7 +63,9 @@ def train(
     preset: What is trained and how.
     seed: Seed of its initial values and of the order of examples.
     engine: How it is computed.
+    bn_refresh: Whether batch-norm averages are measured anew in the end.
     on_progress: Called after each segment, see `Trainer.fit`.
+    snapshots: Where snapshots are kept, see `Trainer.fit`.
 
   Returns:
     The evaluator, with its accuracy on `task.test`.
@@ -87,7 +92,9 @@ def train(
     preset.recipe,
     engine=engine,
     order_seed=seed,
+    bn_refresh=bn_refresh,
     on_progress=on_progress,
+    snapshots=snapshots,
   )
   if not bool(found.is_finite[0]):
     raise InputError(

@@ -17,10 +17,10 @@ from gpz_jax.types import Dataset, InputError
 SURE = 0.9  # the probability from which a target counts as sure
 # The scores of each target and class. Those of final images, where nothing else is said
 SCORES = {
-  'att_acc_1': 'share that the evaluator gives to the class',
-  'att_acc_5': 'share for which the class is among its first five',
-  'att_acc_1_all': 'att_acc_1 of all candidates',
-  'att_acc_5_all': 'att_acc_5 of all candidates',
+  'att_acc1': 'share that the evaluator gives to the class',
+  'att_acc5': 'share for which the class is among its first five',
+  'att_acc1_all': 'att_acc1 of all candidates',
+  'att_acc5_all': 'att_acc5 of all candidates',
   'confidence': 'mean probability that the target gives the class',
   'false_positives': 'share of which the target is sure and the evaluator disagrees',
   'delta_eval': 'mean squared distance to the nearest private training image',
@@ -123,8 +123,8 @@ def _accuracies(rank: np.ndarray, num_classes: int, num_final: int) -> _Part:
   for k in (1, 5):
     hits = np.where(num_classes > k, rank < k, np.nan)
     found = {
-      f'att_acc_{k}': hits[:, :, :num_final].mean(axis=2),
-      f'att_acc_{k}_all': hits.mean(axis=2),
+      f'att_acc{k}': hits[:, :, :num_final].mean(axis=2),
+      f'att_acc{k}_all': hits.mean(axis=2),
     }
     values |= found
     if num_classes <= k:

@@ -23,11 +23,12 @@ from flax import traverse_util
 from gpz_jax import atomic
 from gpz_jax.generators.dcgan import DCGAN
 from gpz_jax.generators.protocol import Generator
+from gpz_jax.generators.stylegan2 import StyleGAN2
 from gpz_jax.types import InputError, check_known, first_line, hint
 
 _FORMAT = 'gpz_jax.generator.1'
 # The kinds that a file can hold: dataclasses of plain values with `init(key)`.
-KINDS: dict[str, Any] = {'dcgan': DCGAN}
+KINDS: dict[str, Any] = {'dcgan': DCGAN, 'stylegan2': StyleGAN2}
 _SEPARATOR = '/'
 
 
@@ -101,6 +102,15 @@ def load(path: str | os.PathLike) -> tuple[Generator, dict[str, Any]]:
       f"generator '{path}' is damaged: its checksum differs; copy or train it again"
     )
   return generator, traverse_util.unflatten_dict(arrays, sep=_SEPARATOR)
+
+
+def is_ours(path: str | os.PathLike) -> bool:
+  """Whether a file was written by `save`, as far as its first bytes tell."""
+  try:
+    with safetensors.safe_open(pathlib.Path(path), 'numpy') as file:
+      return (file.metadata() or {}).get('format') == _FORMAT
+  except Exception:  # whatever is no safetensors file
+    return False
 
 
 def _generator(path: pathlib.Path, metadata: Mapping[str, str]) -> Generator:

@@ -159,8 +159,9 @@ class ModelInversionConfig(StudyConfig):
     from gpz_jax.generators import PriorConfig
 
     given = {'steps': self.prior_steps, 'width': self.prior_width}
-    return PriorConfig(
-      **{name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(
+      PriorConfig(),
+      **{name: value for name, value in given.items() if value is not None},
     )
 
   def parse_evaluator_options(self) -> dict[str, Any]:

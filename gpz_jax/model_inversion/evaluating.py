@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from gpz_jax.evaluators import Evaluator, Preset
 
 from gpz_jax import checkpoints, evaluators, metrics
+from gpz_jax.evaluators import Evaluator, Preset
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.models import calls
 from gpz_jax.study.session import Session

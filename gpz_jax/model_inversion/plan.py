@@ -6,18 +6,21 @@ from typing import Any
 
 import flax.linen as nn
 import numpy as np
-from gpz_jax.evaluators import Evaluator
 
 from gpz_jax import data, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
-from gpz_jax.generators import Generator
+from gpz_jax.evaluators import Evaluator
+from gpz_jax.generators import Generator, stylegan2_weights
 from gpz_jax.generators import files as generator_files
 from gpz_jax.interop import torch as interop
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.study.plan import StudyPlan, plan_study
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Task
+
+# How latents of a published StyleGAN2 are drawn. Source: docs/paper.md#stylegan2.
+PSI, CUTOFF = 0.5, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +153,11 @@ def _load_generator(
   if config.generator is None:
     config.make_prior_config().make_generator(task.image_shape)
     return None
-  generator, variables = generator_files.load(pathlib.Path(config.generator))
+  path = pathlib.Path(config.generator)
+  if generator_files.is_ours(path):
+    generator, variables = generator_files.load(path)
+  else:  # the layout of NVIDIA or of flaxmodels
+    generator, variables = stylegan2_weights.load(path, psi=PSI, cutoff=CUTOFF)
   channels = generator.image_shape[-1]
   if channels != task.image_shape[-1]:
     raise InputError(

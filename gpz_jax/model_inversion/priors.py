@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from gpz_jax.evaluators import Evaluator
 
 from gpz_jax import generators, metrics
+from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import Generator
 from gpz_jax.generators import files as generator_files
 from gpz_jax.model_inversion.plan import Plan
+from gpz_jax.study import pictures
 from gpz_jax.study.session import Session
 
 NUM_SAMPLES = 2048  # that the quality of a prior is measured on
@@ -47,7 +48,7 @@ def obtain(session: Session[Plan], judge: Evaluator) -> Prior:
   """
   prior = _given(session) or _restored(session) or _trained(session)
   samples = sample(prior, NUM_SAMPLES, session.plan.config.data_seed)
-  session.workdir.save_samples_of_prior(samples[:SHEET])
+  pictures.write(session.workdir.samples / 'prior.npy', samples[:SHEET])
   public = session.plan.task.aux.image[:NUM_SAMPLES]
   found = metrics.frechet_distance(judge.features(samples), judge.features(public))
   value = math.nan if found.value is None else found.value

@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from gpz_jax.attacks.model.store import FileStore
-from gpz_jax.evaluators import Evaluator
 
 from gpz_jax import report, results
 from gpz_jax.attacks.model import Attack, Scenario
+from gpz_jax.attacks.model.store import FileStore
+from gpz_jax.evaluators import Evaluator
 from gpz_jax.filenames import safe
 from gpz_jax.model_inversion import evaluating, priors, scoring
 from gpz_jax.model_inversion.config import ModelInversionConfig
@@ -133,7 +133,7 @@ def _attack(
   found = scoring.score(session, scenario, outcome, judge, seconds)
   scoring.save_pictures(session, attack, scenario, outcome)
   shares = ' '.join(
-    f'{share:.2f}' for share in found.scores.by_class['att_acc_1'].mean(1)
+    f'{share:.2f}' for share in found.scores.by_class['att_acc1'].mean(1)
   )
   session.say(
     f'{attack.text}: {count(len(index), "target")} in {format_seconds(seconds)};'

@@ -3,12 +3,13 @@
 import math
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-from gpz_jax.evaluators import Evaluator, Scores
 
 import gpz_jax
 from gpz_jax import evaluators, intervals, metrics, results, tradeoff
 from gpz_jax.attacks.model import Attack, Outcome, Scenario
+from gpz_jax.evaluators import Evaluator, Scores
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.study import conditions, histories, pictures

@@ -17,6 +17,7 @@ from gpz_jax.results.files import (
   write_parquet,
 )
 from gpz_jax.results.formats import align, format_bytes
+from gpz_jax.results.inversions import CLASSES, INVERSIONS, class_key, inversion_key
 from gpz_jax.results.provenance import count_processors, provenance
 from gpz_jax.results.schema import Column, Row, Schema
 from gpz_jax.results.summary import (
@@ -34,7 +35,9 @@ from gpz_jax.results.tables import format_table
 from gpz_jax.results.theory import THEORY, theory_key
 
 __all__ = [
+  'CLASSES',
   'COLUMNS',
+  'INVERSIONS',
   'RESULTS',
   'THEORY',
   'Column',
@@ -42,9 +45,11 @@ __all__ = [
   'Schema',
   'align',
   'append_rows',
+  'class_key',
   'count_processors',
   'format_bytes',
   'format_table',
+  'inversion_key',
   'list_attacks',
   'list_splits',
   'list_treatments',

@@ -35,6 +35,8 @@ class Workdir:
     lock: Held by the one process that writes the folder.
     tuned: The implementations of convolutions that --tune found.
     targets: Checkpoint of the trained targets.
+    evaluator: Checkpoint of the evaluator of a study of model inversion.
+    generator: File of the generator that such a study trained.
     epochs: Folder with a checkpoint for each epoch of a target that was kept.
     decoders: Folder with a checkpoint for each set of decoders.
     running: Folder with the snapshots of what is being trained.
@@ -58,6 +60,8 @@ class Workdir:
     self.lock = self.path / 'lock'
     self.tuned = self.path / 'tuned.json'
     self.targets = self.path / 'targets'
+    self.evaluator = self.path / 'evaluator'
+    self.generator = self.path / 'generator.safetensors'
     self.epochs = self.path / 'epochs'
     self.decoders = self.path / 'decoders'
     self.running = self.path / 'running'
@@ -121,7 +125,7 @@ class Workdir:
 
   def list_checkpoints(self) -> list[pathlib.Path]:
     """The folders that hold a finished step of a checkpoint."""
-    folders = [self.targets]
+    folders = [self.targets, self.evaluator]
     for parent in (self.epochs, self.decoders, self.running):
       folders += sorted(parent.glob('*'))
     return [folder for folder in folders if checkpoints.has_step(folder)]

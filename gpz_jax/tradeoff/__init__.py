@@ -5,6 +5,7 @@ Pure functions on the rows of a study of model inversion.
 
 from gpz_jax.tradeoff.answer import RANKED, Answer, conclude
 from gpz_jax.tradeoff.comparison import Comparison, compare, of_classes
+from gpz_jax.tradeoff.doubts import describe_row
 from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.points import (
   Point,
@@ -13,6 +14,7 @@ from gpz_jax.tradeoff.points import (
   removed_stage,
   strongest_attack,
 )
+from gpz_jax.tradeoff.tables import format_table
 from gpz_jax.tradeoff.words import label, phrase
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
   'Point',
   'compare',
   'conclude',
+  'describe_row',
+  'format_table',
   'front',
   'label',
   'list_points',

@@ -9,6 +9,7 @@ Source: docs/paper.md#trade-off; the rules are ours.
 
 import math
 
+from gpz_jax.results import Row
 from gpz_jax.tradeoff.points import Point
 from gpz_jax.zone.doubts import is_guessing
 
@@ -33,6 +34,16 @@ def of_study(baseline: Point) -> tuple[str, ...]:
 def of_point(point: Point) -> tuple[str, ...]:
   """What is doubtful of one treatment, in the same form."""
   return tuple(filter(None, (_doubt_target(point),)))
+
+
+def describe_row(row: Row) -> str:
+  """Why a row of `results.INVERSIONS` may mean nothing, in short; '' if it may not."""
+  found = []
+  if is_guessing(row['target_accuracy'], row['chance_accuracy']):
+    found.append('the target is within reach of guessing')
+  if row['evaluator_accuracy'] < LEAST_EVALUATOR_ACCURACY:
+    found.append('the evaluator errs too often')
+  return '; '.join(found)
 
 
 def _doubt_target(point: Point) -> str | None:

@@ -10,7 +10,7 @@ from gpz_jax.tradeoff.comparison import compare
 from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.points import Point, list_points, select
 
-_HEADER = (
+_HEADER: tuple[str, ...] = (
   'treatment',
   'attack',
   'seeds',

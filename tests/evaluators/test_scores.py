@@ -32,7 +32,7 @@ def test_images_of_the_class_itself_are_all_right():
   values = found.by_class
   assert set(values) == set(evaluators.SCORES)
   assert all(value.shape == (1, 8) for value in values.values())
-  for name in ('att_acc_1', 'att_acc_5', 'precision', 'recall', 'coverage'):
+  for name in ('att_acc1', 'att_acc5', 'precision', 'recall', 'coverage'):
     assert (values[name] == 1).all(), name
   np.testing.assert_allclose(values['delta_eval'], 0, atol=1e-10)
   assert found.fid[0].value == pytest.approx(0, abs=1e-8)
@@ -43,10 +43,10 @@ def test_shuffled_labels_are_right_as_often_as_chance():
   drawn = rng.integers(0, 8, (4, 8, 100))
   values = score(colours.CORNERS[drawn]).by_class
   # 3,200 independent images of a chance of 1/8: three deviations are 0.0175
-  assert values['att_acc_1'].mean() == pytest.approx(1 / 8, abs=0.0175)
+  assert values['att_acc1'].mean() == pytest.approx(1 / 8, abs=0.0175)
   # The nearest class is itself: what is drawn is found out, class by class
   hits = (drawn == CLASSES[None, :, None]).mean(axis=2)
-  np.testing.assert_allclose(values['att_acc_1'], hits)
+  np.testing.assert_allclose(values['att_acc1'], hits)
 
 
 def test_final_images_and_all_candidates_by_hand():
@@ -54,13 +54,13 @@ def test_final_images_and_all_candidates_by_hand():
   white, black = [1, 1, 1], [0, 0, 0]
   shown = [[[white, black, white, black]]]
   values = score(shown, num_final=1, classes=np.array([7])).by_class
-  assert values['att_acc_1'].item() == 1
-  assert values['att_acc_1_all'].item() == 0.5
+  assert values['att_acc1'].item() == 1
+  assert values['att_acc1_all'].item() == 0.5
   # By hand: all other corners are nearer to black than white is
-  assert values['att_acc_5_all'].item() == 0.5
+  assert values['att_acc5_all'].item() == 0.5
   # A colour that is nearest to three corners before white's: @1 fails and @5 does not
   near = score([[[[0.4, 0.4, 1]]]], classes=np.array([7])).by_class
-  assert (near['att_acc_1'].item(), near['att_acc_5'].item()) == (0, 1)
+  assert (near['att_acc1'].item(), near['att_acc5'].item()) == (0, 1)
 
 
 def test_ranks_by_hand():
@@ -150,9 +150,9 @@ def test_what_is_missing_is_said():
   judge = colours.evaluator(colours.CORNERS[:4])
   found = outcome(colours.CORNERS[None, :4, None])
   scores = evaluators.score(found, judge, colours.private(), np.arange(4))
-  assert np.isnan(scores.by_class['att_acc_5']).all()
-  assert scores.reasons['att_acc_5'] == 'of 4 classes, any would be right'
-  assert (scores.by_class['att_acc_1'] == 1).all()
+  assert np.isnan(scores.by_class['att_acc5']).all()
+  assert scores.reasons['att_acc5'] == 'of 4 classes, any would be right'
+  assert (scores.by_class['att_acc1'] == 1).all()
 
 
 def test_what_does_not_fit_is_refused():

@@ -71,6 +71,6 @@ def test_a_summary_by_hand():
 
 def test_a_treatment_is_summarised_by_its_own_lanes():
   values = np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]])
-  scores = Scores({'att_acc_1': values}, (), {})
-  assert summarise(scores, [1, 2])['att_acc_1'].mean == 0.75
-  assert summarise(scores)['att_acc_1'].mean == 0.5
+  scores = Scores({'att_acc1': values}, (), {})
+  assert summarise(scores, [1, 2])['att_acc1'].mean == 0.75
+  assert summarise(scores)['att_acc1'].mean == 0.5
