@@ -31,7 +31,8 @@ def main(argv: list[str]) -> int:
   found = model_inversion.run(config)
   print(f'\n{tradeoff.format_table(found.rows)}\n')
   answer = tradeoff.conclude(found.rows, found.classes)
-  print(f'{". ".join((answer.headline, *answer.reasons))}.')
+  for sentence in (answer.headline, *answer.reasons):
+    print(f'{sentence[0].upper()}{sentence[1:]}.')
   print(f'report: {found.report}')
   return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
 

@@ -56,7 +56,7 @@ def run(config: ModelInversionConfig, *, quiet: bool = False) -> Results:
     missing = plan.missing(done)
     session.say(
       f'{count(len(plan.lanes), "target")}, {count(len(plan.attacks), "attack")} on'
-      f' {count(len(plan.classes), "class")}; {len(done)} of {plan.total} rows are'
+      f' {len(plan.classes)} of {plan.task.num_classes} classes; {len(done)} of {plan.total} rows are'
       ' there already'
     )
     if missing:
