@@ -174,6 +174,14 @@ def test_it_resumes_bit_for_bit(tmp_path, attacked):
     np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
+def test_another_choice_of_classes_starts_from_its_own_latents(tmp_path):
+  store = FileStore(tmp_path)
+  TINY.run(make_scenario(store=store, classes=(0, 1)))
+  found = TINY.run(make_scenario(store=store, classes=(3, 1)))
+  expected = TINY.run(make_scenario(classes=(3, 1)))
+  np.testing.assert_array_equal(found.latents, expected.latents)
+
+
 def test_many_candidates_are_searched_in_groups(tmp_path):
   store = FileStore(tmp_path)
   attack = dataclasses.replace(TINY, candidates=11, latents=30, steps=2, draws=1)

@@ -159,7 +159,7 @@ class Ppa(Attack):
         scenario,
         self._sight(scenario),
         lambda images: self._prepare(scenario, images),
-        name=f'{name}-initial',
+        name=name,
         count=self.latents,
         per_class=self.candidates,
         on_progress=on_progress,
