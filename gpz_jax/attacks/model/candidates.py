@@ -38,9 +38,6 @@ def join(
     seconds: How long it took.
   """
   arrays, history = chunks.split_history(found)
-  if arrays['scores'].ndim == 3:  # of one group each
-    arrays = {name: array[:, :, None] for name, array in arrays.items()}
-    history = {name: array[:, :, None] for name, array in history.items()}
   merged = {
     name: array.reshape(*array.shape[:2], -1, *array.shape[4:])[:, :, :count]
     for name, array in arrays.items()

@@ -37,7 +37,7 @@ def run(
   *,
   extra: Shared | None = None,
   at_once: int,
-  groups: int = 1,
+  groups: int | None = None,
   on_progress: OnProgress = lambda done, total, values: None,
 ) -> dict[str, np.ndarray]:
   """Searches for all classes of all targets.
@@ -52,8 +52,8 @@ def run(
     extra: Entries that `Shared` has beside 'target' and 'prior'.
     at_once: The most classes, or groups, in a chunk; `fitting` gives a number for most
       searches. Chunks that do not fit the device are halved.
-    groups: G, how many searches there are for each class, each with a key of its own.
-      An attack with many candidates that know nothing of each other divides them, so
+    groups: G, how many searches there are for each class, each with a key of its own;
+      without it there is one, and no axis for it. An attack with many candidates that know nothing of each other divides them, so
       that no device has to hold all at a time.
     on_progress: Receives the steps done and the steps in all, counted over chunks.
 
@@ -65,7 +65,7 @@ def run(
     Interrupted: A signal came; what was finished is in the store.
   """
   runner = _Runner(search, scenario, name, given, extra or {}, groups, on_progress)
-  size = max(1, min(at_once, len(scenario.classes) * groups))
+  size = max(1, min(at_once, len(scenario.classes) * (groups or 1)))
   while True:
     try:
       return runner.run(size)
@@ -119,7 +119,7 @@ class _Runner:
     name: str,
     given: Any,
     extra: Shared,
-    groups: int,
+    groups: int | None,
     on_progress: OnProgress,
   ):
     self._search = search
@@ -127,9 +127,9 @@ class _Runner:
     self._name = name
     self._groups = groups
     # A column is a group of a class; most searches have one for each.
-    self._columns = [(int(c), g) for c in scenario.classes for g in range(groups)]
+    self._columns = [(int(c), g) for c in scenario.classes for g in range(groups or 1)]
     count = len(self._columns)
-    if groups > 1:
+    if groups is not None:
       given = jax.tree.map(
         lambda leaf: leaf.reshape(len(leaf), count, *leaf.shape[3:]), given
       )
@@ -199,7 +199,7 @@ class _Runner:
 
   def _piece(self, row: int, column: int) -> str:
     lane, (label, group) = self._scenario.lanes[row], self._columns[column]
-    end = f'-{group}' if self._groups > 1 else ''
+    end = '' if self._groups is None else f'-{group}'
     return f'{self._name}-{lane.lane_id}-{label}{end}'
 
   def _arguments(self, row: int, chunk: Sequence[int]) -> tuple[Item, Shared]:
@@ -216,7 +216,7 @@ class _Runner:
   def _joined(self) -> dict[str, np.ndarray]:
     shape = len(self._scenario.lanes), len(self._columns)
     pieces = [self._kept[index] for index in np.ndindex(shape)]
-    if self._groups > 1:
+    if self._groups is not None:
       shape = (shape[0], len(self._scenario.classes), self._groups)
     return {
       name: np.stack([piece[name] for piece in pieces]).reshape(
