@@ -53,8 +53,9 @@ def run(
     at_once: The most classes, or groups, in a chunk; `fitting` gives a number for most
       searches. Chunks that do not fit the device are halved.
     groups: G, how many searches there are for each class, each with a key of its own;
-      without it there is one, and no axis for it. An attack with many candidates that know nothing of each other divides them, so
-      that no device has to hold all at a time.
+      without it there is one, and no axis for it. An attack with many candidates that
+      know nothing of each other divides them, so that no device has to hold all at a
+      time.
     on_progress: Receives the steps done and the steps in all, counted over chunks.
 
   Returns:
