@@ -1,7 +1,7 @@
 """A training in the middle, so that it can go on in another process."""
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,8 +17,8 @@ History = dict[str, np.ndarray]  # name -> [epochs, L]
 class Snapshot(NamedTuple):
   """A training between two segments, with all that it takes to go on."""
 
-  states: FitState  # [L]
-  loss: Mean  # [L], of the epoch so far
+  states: Any  # what is trained: a FitState [L], or the state of a prior
+  loss: Any  # of the epoch so far: a Mean [L], or several by name
   epoch: int  # epochs finished
   step: int  # steps taken of the next one
   history: History  # of the epochs finished
@@ -27,7 +27,7 @@ class Snapshot(NamedTuple):
 class Snapshots(Protocol):
   """Where the snapshots of one training are kept, safe from the process's death."""
 
-  def load(self, like: tuple[FitState, Mean]) -> Snapshot | None:
+  def load(self, like: tuple[Any, Any]) -> Snapshot | None:
     """Loads the newest snapshot, if any; `like` has the shapes of its arrays."""
     ...
 

@@ -1,0 +1,175 @@
+"""A generator in one file, its architecture beside its variables.
+
+A prior that was trained once can so be kept in a workdir and handed to other studies.
+The file is safetensors, which runs no code. Its metadata holds the kind of generator,
+its fields as JSON, and a checksum of the arrays.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax import traverse_util
+
+from gpz_jax import atomic
+from gpz_jax.generators.dcgan import DCGAN
+from gpz_jax.generators.protocol import Generator
+from gpz_jax.types import InputError, check_known, first_line, hint
+
+_FORMAT = 'gpz_jax.generator.1'
+# The kinds that a file can hold: dataclasses of plain values with `init(key)`.
+KINDS: dict[str, Any] = {'dcgan': DCGAN}
+_SEPARATOR = '/'
+
+
+def save(
+  path: str | os.PathLike, generator: Generator, variables: Mapping[str, Any]
+) -> None:
+  """Writes a generator and its variables, whole or not at all.
+
+  Args:
+    path: The file; its folder must exist.
+    generator: One of the kinds that are known here.
+    variables: Its variables.
+
+  Raises:
+    InputError: The kind is not known, or the variables are not the generator's.
+  """
+  names = {kind: name for name, kind in KINDS.items()}
+  name = names.get(type(generator))
+  if name is None:
+    raise InputError(
+      f'{type(generator).__name__} cannot be kept in a file; the kinds that can are'
+      f' {", ".join(KINDS)}'
+    )
+  path = pathlib.Path(path)
+  if not path.parent.is_dir():
+    raise InputError(f"generator '{path}': there is no folder '{path.parent}'; make it")
+  arrays = _flatten(jax.device_get(variables))
+  _check_arrays(path, generator, {n: (a.shape, a.dtype) for n, a in arrays.items()})
+  fields = {f.name: getattr(generator, f.name) for f in dataclasses.fields(generator)}
+  metadata = {
+    'format': _FORMAT,
+    'kind': name,
+    'fields': json.dumps(fields, sort_keys=True),
+    'checksum': _checksum(arrays),
+  }
+  with atomic.replacing(path) as partial:
+    safetensors.numpy.save_file(arrays, partial, metadata)
+
+
+def load(path: str | os.PathLike) -> tuple[Generator, dict[str, Any]]:
+  """Reads what `save` wrote.
+
+  Args:
+    path: The file.
+
+  Returns:
+    The generator and its variables.
+
+  Raises:
+    InputError: There is no such file, it is damaged, it was not written by `save`, or
+      its arrays are not those of its generator.
+  """
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise InputError(f"generator '{path}': no such file; give the path of one")
+  try:
+    with safetensors.safe_open(path, 'numpy') as file:
+      metadata = file.metadata() or {}
+      generator = _generator(path, metadata)
+      arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+  except InputError:
+    raise
+  except Exception as error:  # a damaged file fails in many ways
+    raise InputError(
+      f"generator '{path}' cannot be read ({first_line(error)[:200]}); give a file that"
+      ' generators.files.save wrote'
+    ) from None
+  _check_arrays(path, generator, {n: (a.shape, a.dtype) for n, a in arrays.items()})
+  if _checksum(arrays) != metadata.get('checksum'):
+    raise InputError(
+      f"generator '{path}' is damaged: its checksum differs; copy or train it again"
+    )
+  return generator, traverse_util.unflatten_dict(arrays, sep=_SEPARATOR)
+
+
+def _generator(path: pathlib.Path, metadata: Mapping[str, str]) -> Generator:
+  """The generator that the metadata describe."""
+  if metadata.get('format') != _FORMAT:
+    raise InputError(
+      f"generator '{path}' is no file of a generator: its format is"
+      f" '{metadata.get('format', 'unnamed')[:60]}' and not '{_FORMAT}'; give one that"
+      ' generators.files.save wrote'
+    )
+  kind = metadata.get('kind', '')
+  check_known(f"generator '{path}': its kind", kind[:60], KINDS)
+  cls = KINDS[kind]
+  fields = json.loads(metadata.get('fields', ''))
+  types = typing.get_type_hints(cls)
+  known = [field.name for field in dataclasses.fields(cls)]
+  if not isinstance(fields, dict):
+    raise InputError(f"generator '{path}': its fields must be a JSON object")
+  for name, value in fields.items():
+    if name not in known:
+      raise InputError(
+        f"generator '{path}': {cls.__name__} has no field '{name[:60]}'"
+        f'{hint(name, known)}'
+      )
+    if not _fits(value, types[name]):
+      raise InputError(
+        f"generator '{path}': {name} of {cls.__name__} cannot be {value!r:.60}"
+      )
+  return cls(**fields)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+  """Whether a JSON value is of a field's type; True and False are no numbers."""
+  kinds = typing.get_args(annotation) or (annotation,)
+  return type(value) in kinds
+
+
+def _check_arrays(path: pathlib.Path, generator: Generator, found: dict) -> None:
+  """Refuses names, shapes and dtypes that are not those of the generator.
+
+  Args:
+    path: The file, for the error.
+    generator: The generator.
+    found: Name -> (shape, dtype).
+  """
+  init = getattr(generator, 'init')  # noqa: B009 not part of the protocol
+  shapes = _flatten(jax.eval_shape(init, jax.random.key(0)))
+  expected = {name: (leaf.shape, leaf.dtype) for name, leaf in shapes.items()}
+  for name in [*expected, *found]:
+    has, needs = (
+      f'{pair[1]} {list(pair[0])}' if pair else 'absent'
+      for pair in (found.get(name), expected.get(name))
+    )
+    if has != needs:
+      raise InputError(
+        f"generator '{path}': {name[:80]} is {has} and should be {needs} for"
+        f' {str(generator)[:200]}; give the variables of this generator'
+      )
+
+
+def _flatten(variables: Any) -> dict[str, Any]:
+  """Path -> leaf."""
+  return traverse_util.flatten_dict(variables, sep=_SEPARATOR)
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+  """A checksum of all names and bytes."""
+  digest = hashlib.blake2b(digest_size=16)
+  for name in sorted(arrays):
+    digest.update(name.encode())
+    digest.update(np.ascontiguousarray(arrays[name]).view(np.uint8).data)
+  return digest.hexdigest()
