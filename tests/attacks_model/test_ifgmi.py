@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from inversion_toys import check_attack, make_layered, make_scenario
 
 from gpz_jax.attacks.model import ifgmi, ppa, specs
+from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
 
 SETTINGS = {
@@ -14,6 +17,7 @@ SETTINGS = {
   'learning_rate': 0.05,
   'draws': 4,
   'antialias': 'no',
+  'least_view': 1.0,
 }
 SHORT = ifgmi.IfGmi(**SETTINGS, layers=2, layer_steps=5)
 
@@ -36,6 +40,13 @@ def test_its_first_phase_is_ppas():
   )
   # What the layers add lowers the loss below that of the latents alone.
   assert (found.history['loss'][..., -1] < plain.history['loss'][..., -1]).mean() > 0.8
+
+
+def test_vmap_agrees_with_map():
+  scenario = make_scenario(lanes=1, **make_layered())
+  found = SHORT.run(dataclasses.replace(scenario, engine=Engine('vmap')))
+  expected = SHORT.run(scenario)
+  np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-3)
 
 
 def test_tight_balls_keep_candidates_where_they_began():

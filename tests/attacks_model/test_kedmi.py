@@ -89,7 +89,7 @@ def test_targets_have_generators_of_their_own_that_die_and_go_on(tmp_path):
   for leaf in jax.tree.leaves((made_by, judged_by)):
     assert leaf.shape[0] == 2
     assert np.isfinite(leaf).all()
-  kernel = made_by['params']['first']['kernel']
+  kernel = made_by['params']['net']['project']['dense']['kernel']
   assert not np.allclose(kernel[0], kernel[1])
 
 

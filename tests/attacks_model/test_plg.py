@@ -13,13 +13,13 @@ SHAPE = (8, 8, 1)
 SHORT = plg.PLGMI(
   text='plg',
   candidates=2,
-  steps=25,
-  learning_rate=0.1,
+  steps=40,
+  learning_rate=0.3,
   z_dim=4,
   generator_steps=5,
   batch_size=8,
   per_class=5,
-  width=2,
+  width=4,
 )
 
 
@@ -64,8 +64,8 @@ def test_views_differ_and_stay_images():
 def test_the_loss_falls_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(SHORT, tmp_path, saves=3, **make_changes())
   loss = found.history['loss']
-  assert loss.shape == (2, 3, 25)
-  assert (loss[..., -5:].mean(-1) < loss[..., :5].mean(-1)).all()
+  assert loss.shape == (2, 3, 40)
+  assert (loss[..., -8:].mean(-1) < loss[..., :8].mean(-1)).all()
   assert found.images.shape == (2, 3, 2, *SHAPE)
 
 

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax.generators.dcgan import SIZES, DCGANNet
 from gpz_jax.models import layers
 from gpz_jax.types import InputError
 
@@ -21,27 +22,24 @@ def num_doublings(image_shape: tuple[int, int, int]) -> int:
   """How often the first map of 4x4 is doubled to give an image.
 
   Raises:
-    InputError: The image is no square of 8, 16, 32, ... pixels.
+    InputError: The image is no square whose side a DCGAN can make.
   """
   height, width = image_shape[:2]
-  doublings = math.log2(height / SMALLEST) if height >= 2 * SMALLEST else 0.5
-  if height != width or doublings != int(doublings):
+  if height != width or height not in SIZES:
+    sizes = ', '.join(map(str, SIZES))
     raise InputError(
       f'a generator for images of {height}x{width} pixels cannot be trained; resize'
-      ' them to a square of 8, 16, 32, 64, ... pixels'
+      f' them to a square of one of these sides: {sizes}'
     )
-  return int(doublings)
+  return round(math.log2(height / SMALLEST))
 
 
 class ImageMaker(nn.Module):
-  """A DCGAN: a linear layer to 4x4, then transposed convolutions to the image.
-
-  Where it has classes, a learned vector of the class stands beside the latent.
+  """GMI's DCGAN, which is given a learned vector of the class beside the latent.
 
   Attributes:
     image_shape: (H, W, C) of what it makes.
-    width: Channels of the last map before the image; earlier maps have up to 8 times
-      as many.
+    width: Channels of the last map before the image; each map before has twice as many.
     num_classes: Number of classes; 0 for a generator without.
     class_dim: Length of the vector of a class.
   """
@@ -59,15 +57,8 @@ class ImageMaker(nn.Module):
     if self.num_classes:
       embed = nn.Embed(self.num_classes, self.class_dim, name='classes')
       z = jnp.concatenate([z, embed(labels)], axis=-1)
-    doublings = num_doublings(self.image_shape)
-    widths = [self.width * min(8, 2**i) for i in reversed(range(doublings))]
-    x = nn.Dense(SMALLEST**2 * widths[0], use_bias=False, name='first')(z)
-    x = x.reshape(len(z), SMALLEST, SMALLEST, widths[0])
-    x = nn.relu(layers.BatchNorm(use_running_average=not train, name='norm')(x))
-    for i, features in enumerate(widths[1:], 1):
-      x = layers.Upsample(features, lambda: nn.relu, name=f'up_{i}')(x, train=train)
-    x = layers.UpsampleConv(self.image_shape[-1], name='image')(x)
-    return nn.sigmoid(x)
+    size, _, channels = self.image_shape
+    return DCGANNet(size, self.width, channels, name='net')(z, train=train)
 
 
 class Trunk(nn.Module):

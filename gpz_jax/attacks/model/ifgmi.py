@@ -18,8 +18,6 @@ from gpz_jax.attacks.model.protocol import Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.types import InputError
 
-_OPTIMISE = 0  # what the keys of the steps are folded in with
-
 
 class _Judged(NamedTuple):
   """The candidates of one class while the final ones are selected."""
@@ -132,7 +130,7 @@ class IfGmi(Ppa):
         lambda where: self._prepare(scenario, render(where)),
         where,
         item.label,
-        jax.random.fold_in(key, _OPTIMISE),
+        key,
         loss=losses.LOSSES[self.loss],
         see=see,
         adaptive=self.averaging,

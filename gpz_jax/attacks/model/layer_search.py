@@ -85,8 +85,10 @@ class LayerSearch:
     return self.generator.list_layers()
 
   def _begin(self, latents: jax.Array, features: Any) -> Running:
-    moments = self.tx.init((latents, features))
-    return Running(LayerState(latents, features, moments), latents, features)
+    # A state is overwritten by the next one, so that no array may be in it twice.
+    begun = jax.tree.map(jnp.copy, (latents, features))
+    origin = jax.tree.map(jnp.copy, (latents, features))
+    return Running(LayerState(*begun, self.tx.init(begun)), *origin)
 
   def _make_phase(self, index: int) -> Phase:
     """The phase that moves what the layer of an index is given."""
@@ -114,9 +116,11 @@ class LayerSearch:
 
   def _make_step(self, index: int):
     radius = self.radii[index]
+    # PPA draws by 0 when it optimises, as the first phase does, and by 1 when it judges.
+    draw = index and 1 + index
 
     def step(state: Running, item: Item, shared: Shared, number: jax.Array):
-      key = jax.random.fold_in(jax.random.fold_in(item.key, 1 + index), number)
+      key = jax.random.fold_in(jax.random.fold_in(item.key, draw), number)
       before = state.at.latents, state.at.features
 
       pulled = self.pull(

@@ -101,11 +101,12 @@ class IdentityAttack(Attack):
     """Makes the loss; it reads a target that `add_knowledge` gave.
 
     Args:
-      scenario: Who is attacked.
+      scenario: What `add_knowledge` gave.
       engine: How it is computed; it must be resolved.
     """
     one = losses.LOSSES[self.loss]
-    students = [self._make_student(scenario, i) for i in range(len(self.students))]
+    plain = dataclasses.replace(scenario, targets=scenario.targets['target'])
+    students = [self._make_student(plain, i) for i in range(len(self.students))]
 
     def identity(shared: Shared, images: jax.Array, labels: jax.Array, key: jax.Array):
       known = shared['target']
