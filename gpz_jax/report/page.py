@@ -26,6 +26,11 @@ from gpz_jax.zone.golden_zone import MEANING
 from gpz_jax.zone.worth import RUNGS
 
 ABOVE = 'The table below holds the same numbers.'
+# Columns of the table with every row that are shown where they hold anything.
+OF_TARGET = (
+  ('skips_final', 'skips in the end'),
+  ('finetuned_from', 'fine-tuned from'),
+)
 # Columns of the table with every row, behind those of the treatment, and their titles.
 PER_ROW = (
   ('seed', 'seed'),
@@ -116,6 +121,7 @@ def render(
     'treatment': formats.format_treatment,
   }
   of_treatment = Treatment.list_telling(findings.treatments)
+  told = [(n, t) for n, t in OF_TARGET if any(row[n] for row in findings.rows)]
   compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
   script = (pathlib.Path(__file__).parent / 'page.js').read_text()
   return environment.get_template('page.html').render(
@@ -127,7 +133,7 @@ def render(
     meaning=MEANING,
     guessing=_list_guessing(findings),
     of_treatment=of_treatment,
-    per_row=(*((name, name) for name in of_treatment), *PER_ROW),
+    per_row=(*((name, name) for name in of_treatment), *told, *PER_ROW),
     rows=sorted(findings.rows, key=_sort_key),
     compared=compared and svg.embed(compared, ABOVE),
     curves=svg.embed(curves, ABOVE),
