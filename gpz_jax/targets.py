@@ -302,7 +302,8 @@ def _make_loss(
         model, variables, image, train=True, rngs=rngs, **defended.options
       )
 
-    logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
+    with defended.sending(lane, dropout_key) as computed:
+      logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
     alpha = effective_alpha(lane['alpha'], info.progress)
     soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
@@ -312,6 +313,7 @@ def _make_loss(
       Mean.of(losses, batch.mask).compute(),
       lane,
       updated,
+      computed,
       images=image,
       labels=labels[batch.index],
       mask=batch.mask,

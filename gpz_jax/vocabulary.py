@@ -41,7 +41,7 @@ OWN_MODEL = 'default'  # the recipe of package.module:factory
 ATTACKS = ('inversion', 'rmle', 'query_free')
 
 # defences.specs
-DEFENCES = ('none', 'bido', 'vib', 'tl', 'noise', 'dropout')
+DEFENCES = ('none', 'bido', 'vib', 'tl', 'cem', 'noise', 'dropout')
 
 # targets: conventions of smoothed labels
 Convention = Literal['standard', 'code', 'table1']
