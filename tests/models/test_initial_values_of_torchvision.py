@@ -9,7 +9,7 @@ The fans are counted by hand.
 import math
 
 import numpy as np
-from test_initial_values import (
+from initial_values import (
   ATTENTION,
   Weights,
   check,
