@@ -113,6 +113,7 @@ def render(
     'bytes': formats.format_bytes,
     'count': formats.format_count,
     'error': formats.format_error,
+    'final_skips': findings.describe_final_skips,
     'fixed': formats.format_fixed,
     'headings': list_headings,
     'setting': formats.format_setting,

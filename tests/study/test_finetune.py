@@ -64,7 +64,7 @@ def test_a_head_of_as_many_classes_is_kept(config):
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({}, 'have 7 classes and the data has 10: '),
+    ({}, 'have 7 classes and the data has 10: replace the last layer by --new_head'),
     ({'target_weights': None}, 'finetune=True'),
     ({'new_head': True, 'expect_accuracy': 0.9}, 'without --finetune'),
     ({'new_head': True, 'defence': ('vib',)}, 'adds layers to the model'),
