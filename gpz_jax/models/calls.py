@@ -87,10 +87,10 @@ def overlay(variables: Any, given: Any) -> Any:
 
   def replace(own, other, path):
     if not isinstance(own, dict):
-      if jnp.shape(own) != jnp.shape(other):
+      if own.shape != other.shape:
         raise InputError(
-          f'weights of {path} are {jnp.shape(other)}, but the model has'
-          f' {jnp.shape(own)} there'
+          f'weights of {path[:-1]} are {other.shape}, but the model has {own.shape}'
+          ' there'
         )
       return other
     if strange := sorted(other.keys() - own.keys()):
