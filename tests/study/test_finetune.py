@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 from flax import traverse_util
+from safetensors.numpy import save_file
 
 from gpz_jax import models, sweep, targets
 from gpz_jax.models import calls
@@ -24,9 +25,10 @@ def config(tmp_path):
   def make(num_classes=7, **changes):
     model = models.make('cnn', num_classes=num_classes, width=0.0625)
     variables = tiny.random_variables(model, jnp.zeros((1, *IMAGE)))
-    flat = traverse_util.flatten_dict(variables, sep='/')
-    np.savez(tmp_path / 'trunk.npz', **flat)
-    given = {'target_weights': str(tmp_path / 'trunk.npz'), 'finetune': True}
+    flat = traverse_util.flatten_dict(jax.device_get(variables), sep='/')
+    path = tmp_path / 'trunk.safetensors'
+    save_file(flat, path)
+    given = {'target_weights': str(path), 'finetune': True}
     return tiny.sweep_config(tmp_path / 'run', **given | changes)
 
   return make
@@ -37,7 +39,7 @@ def test_frozen_stages_are_those_of_the_file_and_the_head_is_trained(config):
     new_head=True, defence=('none', 'tl:frozen=1'), seeds=(0, 1), target_epochs=2
   )
   found = sweep.run(settings, quiet=True)
-  assert {row['finetuned_from'] for row in found.rows} == {'trunk.npz'}
+  assert {row['finetuned_from'] for row in found.rows} == {'trunk.safetensors'}
   assert 'fine-tuned from</th>' in found.report.read_text()
   plan = sweep.make_plan(settings)
   assert plan.weights is None
