@@ -96,6 +96,8 @@ def train(
   snapshots: Snapshots | None = None,
   each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
   make_order: MakeOrder = epoch_order,
+  initial: dict[str, Any] | None = None,
+  is_paired: bool = False,
 ) -> tuple[Targets, History]:
   """Trains one target per lane on `task.train`; the epoch is chosen on `task.val`.
 
@@ -115,6 +117,9 @@ def train(
     snapshots: Where snapshots are kept, see `Trainer.fit`.
     each_epoch: Called after each epoch, see `Trainer.fit`.
     make_order: Makes the batches of an epoch, see `Trainer.fit`.
+    initial: Variables that all lanes begin with instead of those drawn, as of a net
+      that was trained elsewhere. What it lacks is drawn.
+    is_paired: Whether lanes of one seed draw alike, see `stack_lanes`.
 
   Returns:
     The targets [L] and the history of loss, nll and error. Each target is that of its
@@ -135,7 +140,7 @@ def train(
     eligible=_is_eligible,
     restrict=defended.freeze if defended.freezes else None,
   )
-  trainer = Trainer(objective, recipe, engine)
+  trainer = Trainer(objective, recipe, engine, initial=initial)
   shared = jax.device_put(
     {
       'train': (task.train.image, task.train.label),
@@ -143,7 +148,7 @@ def train(
     }
   )
   states, history = trainer.fit(
-    stack_lanes(lanes)
+    stack_lanes(lanes, is_paired=is_paired)
     | skip_lanes.lane_arrays(model, texts, recipe.epochs)
     | defended.lane_arrays(names),
     shared,
@@ -189,10 +194,22 @@ def _is_eligible(lane: LaneArrays, progress: jax.Array) -> jax.Array:
   return has_ramped & skip_lanes.are_final(lane, progress)
 
 
-def stack_lanes(lanes: Sequence[Lane]) -> dict[str, jax.Array]:
-  """The arrays of target lanes: 'key' [L] and 'alpha' [L]."""
+def stack_lanes(
+  lanes: Sequence[Lane], *, is_paired: bool = False
+) -> dict[str, jax.Array]:
+  """The arrays of target lanes: 'key' [L] and 'alpha' [L].
+
+  Args:
+    lanes: The L lanes.
+    is_paired: Whether each has the key of the untreated lane of its seed. Lanes of one
+      seed then begin with the same values, and draw the same augmentation.
+  """
+  keyed = [
+    dataclasses.replace(lane, treatment=Treatment()) if is_paired else lane
+    for lane in lanes
+  ]
   return {
-    'key': jnp.stack([lane.key() for lane in lanes]),
+    'key': jnp.stack([lane.key() for lane in keyed]),
     'alpha': jnp.array([lane.treatment.alpha for lane in lanes], jnp.float32),
   }
 
@@ -285,7 +302,8 @@ def _make_loss(
         model, variables, image, train=True, rngs=rngs, **defended.options
       )
 
-    logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
+    with defended.sending(lane, dropout_key) as computed:
+      logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
     alpha = effective_alpha(lane['alpha'], info.progress)
     soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
     losses = optax.losses.softmax_cross_entropy(logits, soft)
@@ -295,6 +313,7 @@ def _make_loss(
       Mean.of(losses, batch.mask).compute(),
       lane,
       updated,
+      computed,
       images=image,
       labels=labels[batch.index],
       mask=batch.mask,

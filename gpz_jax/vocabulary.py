@@ -53,7 +53,7 @@ MODEL_ATTACKS = (
 )
 
 # defences.specs
-DEFENCES = ('none', 'bido', 'vib', 'tl', 'noise', 'dropout')
+DEFENCES = ('none', 'bido', 'vib', 'tl', 'cem', 'noise', 'dropout')
 
 # targets: conventions of smoothed labels
 Convention = Literal['standard', 'code', 'table1']

@@ -18,7 +18,10 @@ SPLITS = ('a', 'b', 'c', 'd', 'e', 'f')
 def make_row(schema=results.RESULTS, **changes):
   """A row with something in every column."""
   filler = {str: 'x', int: 1, float: 0.5}
-  row = {column.name: filler[column.type] for column in schema.columns}
+  row = {
+    column.name: filler[column.type] if column.default is None else column.default
+    for column in schema.columns
+  }
   return row | Treatment().columns | changes
 
 

@@ -20,6 +20,8 @@ GROUPS = {
     'model_options',
     'model_output',
     'target_weights',
+    'finetune',
+    'new_head',
     'expect_accuracy',
   ),
   'The attack': (

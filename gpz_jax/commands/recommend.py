@@ -80,14 +80,17 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> bool:
   if not is_final:
     print(f'The sweep is not finished: {len(rows)} rows so far.')
   print(found.sentence())
-  if found.alternatives:
+  if found.doubts:
+    print('\nThe numbers of some cuts, from which nothing can be concluded:')
+    print(zone.format_candidates(found))
+  elif found.alternatives:
     is_limited = any(bound not in (None, math.inf) for bound in bounds.values())
     of_all = found.split is None or not is_limited
     among = 'all cuts' if of_all else 'the cuts within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
     print(zone.format_candidates(found))
   ladder = results.read_ladder(Workdir(workdir).ladder)
-  print('\n'.join(_describe_zone(rows, theory_rows, ladder)))
+  print('\n'.join(_describe_zone(found, rows, theory_rows, ladder)))
   return found.split is not None
 
 
@@ -111,18 +114,20 @@ def _with_those_of(
   }
 
 
-def _describe_zone(rows, theory_rows, ladder) -> list[str]:
+def _describe_zone(advice, rows, theory_rows, ladder) -> list[str]:
   """The zone by the attack, the votes with their agreement, and the probe's record."""
   from gpz_jax import zone
   from gpz_jax.zone.golden_zone import MEANING
 
   votes = zone.vote(rows, theory_rows, ladder=ladder)
   attacks = {cast.treatment: cast.by('attack') for cast in votes.treatments}
-  lines = ['', f'{MEANING}.']
-  for found in zone.golden_zone(rows).treatments:
-    attack = attacks[found.treatment]
-    worth = f' The attack there is {attack.note}.' if attack and attack.note else ''
-    lines.append(found.sentence() + worth)
+  found, lines = zone.golden_zone(rows), []
+  if not advice.tells_all_of(found):
+    lines += ['', f'{MEANING}.']
+    for finding in found.list_findings():
+      attack = attacks[finding.zones[0].treatment]
+      worth = f' The attack there is {attack.note}.' if attack and attack.note else ''
+      lines.append(finding.text + worth)
   if any(cast.votes for cast in votes.treatments):
     has_shares = any(vote.shares for cast in votes.treatments for vote in cast.votes)
     sure = ' (in % of resamples over seeds and intervals)' if has_shares else ''

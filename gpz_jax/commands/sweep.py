@@ -53,8 +53,10 @@ def main(argv: list[str]) -> int:
   del argv
   found = sweep.run(config_from_flags())
   print(f'\n{results.format_table(found.rows)}\n')
-  print(found.zone.sentence())
-  print(zone.recommend(found.rows, **_limits()).sentence())
+  advice = zone.recommend(found.rows, **_limits())
+  if not advice.tells_all_of(found.zone):
+    print(found.zone.sentence())
+  print(advice.sentence())
   print(f'report: {found.report}')
   return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
 

@@ -1,7 +1,8 @@
 """TL: the first stages are not trained.
 
 Source: docs/paper.md#defences (Ho et al., CVPR 2024). They freeze what was trained on
-public images; targets here start from random values, so that what is frozen is random.
+public images. Targets here start from random values, so that what is frozen is random,
+unless they are fine-tuned (`--finetune`): the stages are then frozen as imported.
 """
 
 import dataclasses

@@ -4,8 +4,9 @@ The program holds the union of what the lanes need. Where a lane has no part in 
 defence its switch is off, and its loss and its updates are what they are without.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax import splits
-from gpz_jax.defences import specs
+from gpz_jax.defences import cuts, specs
 from gpz_jax.defences.protocol import Defence, Step, bind, select
 from gpz_jax.models import calls
 from gpz_jax.types import InputError
@@ -30,6 +31,7 @@ class _Part:
   defaults: Any  # ((name, number), ...) for the lanes of other forms
   reads: tuple[str, ...]
   groups: tuple[tuple[str, ...], ...]
+  sends: tuple[str, ...]  # the splits where the training goes on from what is sent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +75,57 @@ class Training:
       entry.append((jnp.array(of), values))
     return {ENTRY: tuple(entry)} if entry else {}
 
+  @contextlib.contextmanager
+  def sending(
+    self, lane: dict[str, Any], key: jax.Array
+  ) -> Iterator[dict[str, jax.Array]]:
+    """A context in which the model goes on from what one lane sends in training.
+
+    Args:
+      lane: The lane's arrays.
+      key: The key of the step.
+
+    Yields:
+      What the model computes at those splits, by name, once it was called.
+    """
+    computed: dict[str, jax.Array] = {}
+    acting = [
+      (part, *entry)
+      for part, entry in zip(self.parts, lane.get(ENTRY, ()), strict=True)
+      if part.sends
+    ]
+    if not acting:
+      yield computed
+      return
+
+    def change(call, args, kwargs, context):
+      result = call(*args, **kwargs)
+      split = '/'.join(context.module.path)
+      here = [(one, *rest) for one, *rest in acting if split in one.sends]
+      if context.method_name != '__call__' or not here:
+        return result
+      computed[split] = result
+      for part, is_on, values in here:
+        result = jax.lax.cond(
+          is_on,
+          lambda z, form=part.form, values=values: cuts.send(
+            form, values, z, split, key
+          ).astype(z.dtype),
+          lambda z: z,
+          result,
+        )
+      return result
+
+    with nn.intercept_methods(change):
+      yield computed
+
   def add_penalty(
-    self, loss: jax.Array, lane: dict[str, Any], state: dict[str, Any], **step: Any
+    self,
+    loss: jax.Array,
+    lane: dict[str, Any],
+    state: dict[str, Any],
+    computed: dict[str, jax.Array] | None = None,
+    **step: Any,
   ) -> jax.Array:
     """The loss [] of one lane with the penalty of its defence.
 
@@ -82,6 +133,7 @@ class Training:
       loss: [], the loss without.
       lane: The lane's arrays.
       state: The collections that `model.apply` changed; what was captured is taken out.
+      computed: What `sending` noted, which is read instead of what was captured.
       **step: The fields of `Step` but for the activations.
     """
     captured = {'intermediates': state.pop('intermediates', {})}
@@ -90,6 +142,7 @@ class Training:
       if not part.form.overrides('penalty'):
         continue
       found = {name: splits.find_sown(captured, name)[0] for name in part.reads}
+      found |= {n: own for n, own in (computed or {}).items() if n in part.sends}
       defence = bind(part.form, values)
       # What is not computed costs nothing where lanes run one by one.
       loss = loss + jax.lax.cond(
@@ -143,7 +196,8 @@ def prepare(
     reads = defence.list_reads(model, image_shape)
     _check_reads(defence, reads, model, image_shape)
     groups = defence.list_frozen(model, image_shape)
-    part = _Part(defence.form, tuple(defence.numbers.items()), reads, groups)
+    sends = select(defence, model, image_shape) if defence.sends_in_training else ()
+    part = _Part(defence.form, tuple(defence.numbers.items()), reads, groups, sends)
     parts.setdefault(defence.form, part)
   return Training(tuple(parts.values()))
 

@@ -42,12 +42,15 @@ class Defence:
     text: The text that named it, which the rows of its targets carry.
     at: Names and globs of splits. What they choose is for the defence to say.
     traced: The names of the fields that may differ among lanes of one program.
+    sends_in_training: Whether the training goes on from what `send` gives, too, at the
+      splits of `at`.
   """
 
   text: str = 'none'
   at: tuple[str, ...] = ()
 
   traced: ClassVar[tuple[str, ...]] = ()
+  sends_in_training: ClassVar[bool] = False
 
   def list_reads(
     self, model: nn.Module, image_shape: tuple[int, int, int]
@@ -60,15 +63,18 @@ class Defence:
     return select(self, model, image_shape) if self.at else ()
 
   def penalty(self, step: Step) -> jax.Array:
-    """What is added to the loss [] of a training step."""
+    """What is added to the loss [] of a training step.
+
+    It reads activations as the edge computes them, before `send`.
+    """
     del step
     return jnp.zeros(())
 
   def send(self, activation: jax.Array, key: jax.Array) -> jax.Array:
     """What leaves the device in place of an activation at a split.
 
-    It is so in use, and not in training: the attacker sees it, and the cloud goes on
-    from it. The model's answer is never changed.
+    It is so in use, and in training only with `sends_in_training`: the attacker sees
+    it, and the cloud goes on from it. The model's answer is never changed.
 
     Args:
       activation: [B, ...], what the edge computes.
@@ -107,7 +113,7 @@ class Defence:
   @property
   def trains(self) -> bool:
     """Whether the training of a target differs by it."""
-    return self.overrides('penalty', 'list_frozen')
+    return self.sends_in_training or self.overrides('penalty', 'list_frozen')
 
   @property
   def sends(self) -> bool:

@@ -8,6 +8,8 @@ A defence is a name, which options may follow, in the form of `option_text`:
                                         the same with COCO, at two layers
   vib:beta=0.01                         MID: a bottleneck of noise before the classifier
   tl:frozen=2                           the first two stages are not trained
+  cem:weight=16:sigma=0.025:at=layer1_1
+                                        CEM: noise that is trained with, at one split
   noise:sigma=0.1:clip=1                clipped and noisy activations are sent
   dropout:rate=0.3:at=layer1_*          a share of the activation is not sent
   package.module:factory:strength=2     one of the user's own, see `protocol.Defence`
@@ -18,6 +20,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 from gpz_jax import option_text
 from gpz_jax.defences.bido import BiDO
+from gpz_jax.defences.cem import CEM
 from gpz_jax.defences.freezing import Frozen
 from gpz_jax.defences.protocol import Defence
 from gpz_jax.defences.sent import Dropout, Noise
@@ -30,6 +33,7 @@ DEFENCES: dict[str, type[Defence]] = {
   'bido': BiDO,
   'vib': VIB,
   'tl': Frozen,
+  'cem': CEM,
   'noise': Noise,
   'dropout': Dropout,
 }

@@ -34,10 +34,10 @@ def replace(
     image_shape: (H, W, C).
   """
   entries = [entry for entry in table if entry.linen.startswith(f'params/{HEAD}/')]
-  wanted = {e.torch: e.layout.torch_shape(shapes[e.linen]) for e in entries}
-  found = {name: state_dict[name].shape for name in wanted if name in state_dict}
   replaced = dict(state_dict)
-  if not found or not all(_differ_in_classes(found[n], wanted[n]) for n in found):
+  present = [entry for entry in entries if entry.torch in state_dict]
+  differ = [_differs_in_classes(e, shapes[e.linen], state_dict) for e in present]
+  if not differ or not all(differ):
     return replaced
   fresh = _draw(model, image_shape)
   for entry in entries:
@@ -46,8 +46,16 @@ def replace(
   return replaced
 
 
-def _differ_in_classes(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-  """Whether two of torch's shapes differ in their first axis, and there alone."""
+def _differs_in_classes(
+  entry: Entry, shape: tuple[int, ...], state_dict: Mapping[str, np.ndarray]
+) -> bool:
+  """Whether an array differs in its axis of classes, and there alone.
+
+  That is torch's first axis, and the last one where arrays are named as linen does.
+  """
+  found, wanted = state_dict[entry.torch].shape, entry.layout.torch_shape(shape)
+  if entry.torch == entry.linen:
+    found, wanted = found[::-1], wanted[::-1]
   return found[:1] != wanted[:1] and found[1:] == wanted[1:]
 
 

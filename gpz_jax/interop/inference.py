@@ -250,9 +250,11 @@ def suggest_cures(
     elif option == 'head' and not values:
       cures.extend(_cure_image_size(_vgg_cells(state_dict)))
   found = _shape(state_dict, classifier, rank=2)
-  if found and found[0] != model.num_classes:
+  is_ours = classifier.startswith('params/')  # linen has the classes last
+  classes = found[-1 if is_ours else 0] if found else model.num_classes
+  if classes != model.num_classes:
     cures.append(
-      f'the weights have {found[0]} classes and the data has {model.num_classes}:'
+      f'the weights have {classes} classes and the data has {model.num_classes}:'
       ' replace the last layer by --new_head (new_head=True in Python) and train it, or'
       ' give the --dataset of the weights'
     )

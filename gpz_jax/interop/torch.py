@@ -77,6 +77,7 @@ def import_weights(
   num_classes: int,
   image_shape: tuple[int, int, int] = (64, 64, 3),
   new_head: bool = False,
+  omits_new_head: bool = False,
   **options: Any,
 ) -> Variables:
   """The variables of a target from a torch state dict.
@@ -92,6 +93,8 @@ def import_weights(
     image_shape: (H, W, C) the model is to be used at.
     new_head: Whether a last layer of another number of classes is replaced by a fresh
       one, as the model initialises it. One of as many classes is kept.
+    omits_new_head: Whether such a layer is left out of the variables instead, for a
+      training that draws one for each lane.
     **options: the model's own fields, such as `head`.
 
   Returns:
@@ -119,6 +122,7 @@ def import_weights(
     )
   state_dict = _fitting_names(state_dict, [entry.torch for entry in table])
   table, state_dict = without_removed_skips(model, table, shapes, state_dict)
+  given = state_dict
   if new_head:
     state_dict = heads.replace(model, table, shapes, state_dict, image_shape)
   if problems := find_problems(table, shapes, state_dict):
@@ -132,6 +136,8 @@ def import_weights(
     )
   flat = {}
   for entry in table:
+    if omits_new_head and state_dict[entry.torch] is not given[entry.torch]:
+      continue
     array = entry.layout.to_linen(state_dict[entry.torch], shapes[entry.linen])
     dtype = wanted[entry.linen].dtype  # a constant may be an index or a mask
     is_float = jnp.issubdtype(dtype, jnp.floating)

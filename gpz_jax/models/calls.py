@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import errors
 
+from gpz_jax.types import InputError
+
 LEARNED = ('params', 'batch_stats')  # what training moves; all else is constant
 # What tells a module whether it trains, and what it is called with in training.
 SWITCHES = {
@@ -70,6 +72,35 @@ def unpack(params: Any, packed: Variables) -> Variables:
   stats = {name: tree for name, tree in packed.items() if name[:1] != '/'}
   own = {name[1:]: tree for name, tree in packed.items() if name[:1] == '/'}
   return {'params': params, 'batch_stats': stats, **own}
+
+
+def overlay(variables: Any, given: Any) -> Any:
+  """Variables whose leaves are those that are given, and their own where none is.
+
+  Args:
+    variables: What `init` gave, or its shapes.
+    given: The same tree, which may lack branches.
+
+  Raises:
+    InputError: A leaf is given that the variables do not have, or of another shape.
+  """
+
+  def replace(own, other, path):
+    if not isinstance(own, dict):
+      if own.shape != other.shape:
+        raise InputError(
+          f'weights of {path[:-1]} are {other.shape}, but the model has {own.shape}'
+          ' there'
+        )
+      return other
+    if strange := sorted(other.keys() - own.keys()):
+      raise InputError(f'weights of {path}{strange[0]} are for no part of the model')
+    return {
+      name: replace(tree, other[name], f'{path}{name}/') if name in other else tree
+      for name, tree in own.items()
+    }
+
+  return replace(variables, given, '')
 
 
 def evaluation_key(draw: jax.Array | np.integer | int) -> jax.Array:

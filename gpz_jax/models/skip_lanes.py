@@ -86,6 +86,34 @@ def are_final(lane: dict[str, Any], progress: jax.Array) -> jax.Array:
   return progress >= lane['skips_from']
 
 
+def describe_final(model: nn.Module, variables: Any, text: str) -> str:
+  """The factors of a trained net, by stage, where any of them was learned; else ''.
+
+  Args:
+    model: The net.
+    variables: Its variables, without an axis of lanes.
+    text: The skips of its treatment, where factors that were given stand already.
+
+  Returns:
+    As '1, 1, 1, 0.83'. A stage whose parts differ has 'attention 1 mlp 0.5'.
+  """
+  if not any(skip_text.parse(text).is_learned):
+    return ''
+  names = skips.part_names(model)
+  return ', '.join(
+    f'{row[0]:.3g}'
+    if len(set(row)) == 1
+    else ' '.join(f'{name} {k:.3g}' for name, k in zip(names, row, strict=True))
+    for row in skips.final_factors(model, variables)
+  )
+
+
+def pick_learned(final: str, text: str) -> str:
+  """Of what `describe_final` gave, the stages whose factors were learned."""
+  told = zip(final.split(', '), skip_text.parse(text).is_learned, strict=True)
+  return ', '.join(factor for factor, is_learned in told if is_learned)
+
+
 def list_carried(variables: dict[str, Any]) -> dict[str, Any]:
   """The collection of carried factors; {} where the variables of a net have none."""
   return {name: variables[name] for name in (skips.COLLECTION,) if name in variables}

@@ -18,6 +18,11 @@ from gpz_jax.zone.golden_zone import MEANING
 from gpz_jax.zone.worth import RUNGS
 
 ABOVE = 'The table below holds the same numbers.'
+# Columns of the table with every row that are shown where they hold anything.
+OF_TARGET = (
+  ('skips_final', 'skips in the end'),
+  ('finetuned_from', 'fine-tuned from'),
+)
 # Columns of the table with every row, behind those of the treatment, and their titles.
 PER_ROW = (
   ('seed', 'seed'),
@@ -90,6 +95,7 @@ def render(
     drawn: The figures of the theory, see `section.draw`.
   """
   of_treatment = Treatment.list_telling(findings.treatments)
+  told = [(n, t) for n, t in OF_TARGET if any(row[n] for row in findings.rows)]
   compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
   return shell.render(
     'page.html',
@@ -101,7 +107,7 @@ def render(
     meaning=MEANING,
     guessing=_list_guessing(findings),
     of_treatment=of_treatment,
-    per_row=(*((name, name) for name in of_treatment), *PER_ROW),
+    per_row=(*((name, name) for name in of_treatment), *told, *PER_ROW),
     rows=sorted(findings.rows, key=_sort_key),
     compared=compared and svg.embed(compared, ABOVE),
     curves=svg.embed(curves, ABOVE),

@@ -72,6 +72,21 @@ class Findings:
     """
     return next(row for row in self.rows if row['split'] == split)
 
+  def describe_final_skips(self, treatment: Treatment) -> str:
+    """A sentence with the factors that skips ended at; '' where none was learned."""
+    found = {
+      row['seed']: row['skips_final']
+      for row in self.rows
+      if Treatment.of(row) == treatment and row['skips_final']
+    }
+    if not found:
+      return ''
+    ended = [
+      factors if len(found) == 1 else f'{factors} (seed {seed})'
+      for seed, factors in sorted(found.items())
+    ]
+    return f'The skip factors of {treatment} ended at {"; ".join(ended)}.'
+
   def is_in_zone(self, treatment: Treatment, split: str) -> bool:
     """Whether `split` lies in the golden zone of `treatment`."""
     found = next(z for z in self.zone.treatments if z.treatment == treatment)

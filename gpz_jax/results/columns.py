@@ -8,10 +8,22 @@ COLUMNS = (
   Column(
     'model_options', str, 'options of the model, with its normalization and its stem'
   ),
+  Column(
+    'finetuned_from',
+    str,
+    'file of weights that the target was trained on from; empty if from random values',
+    default='',
+  ),
   Column('dataset', str, 'dataset of the target'),
   Column('aux_dataset', str, "dataset of the attacker's images"),
   Column('alpha', float, 'label smoothing of the target; may be negative'),
   Column('skips', str, 'factors of the skip connections, by stage; intact: all are 1'),
+  Column(
+    'skips_final',
+    str,
+    'factors at the end of the training, by stage; empty where none was learned',
+    default='',
+  ),
   Column('defence', str, 'defence of the target, with its options; none without one'),
   Column('seed', int, 'seed of the target and of its decoders'),
   Column('split', str, 'where the target is cut; prediction: behind its last layer'),

@@ -13,11 +13,20 @@ Row = dict[str, Any]  # column name -> str, int or float
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-  """A column of a file: its name, Python type and meaning in one line."""
+  """A column of a file.
+
+  Attributes:
+    name: Its name.
+    type: The Python type of its values.
+    meaning: What it holds, in one line.
+    default: What rows hold that were written before there was such a column. None
+      refuses them.
+  """
 
   name: str
   type: type
   meaning: str
+  default: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +61,14 @@ class Schema:
   def check(self, row: Row) -> Row:
     """The row in column order, its values as plain Python ones.
 
+    A column that is younger than the row is filled with its default.
+
     Raises:
       ValueError: a column is missing, unknown or of another type, or one that rows
         are sorted by is NaN.
     """
     types = self.types
+    row = {c.name: c.default for c in self.columns if c.default is not None} | row
     if missing := [name for name in types if name not in row]:
       raise ValueError(f'row lacks columns {missing}')
     if unknown := [name for name in row if name not in types]:

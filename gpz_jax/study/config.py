@@ -111,9 +111,14 @@ class StudyConfig(TargetConfig):
       fields.refuse('batches', self.batches, 'that or --target_batch_size, not both')
     if self.tune and self.conv != 'auto':
       fields.refuse('conv', self.conv, 'auto, or --notune')
-    if self.expect_accuracy is not None and not self.target_weights:
+    if self.finetune and not self.target_weights:
+      fields.refuse('finetune', self.finetune, 'it together with --target_weights')
+    is_imported = self.target_weights is not None and not self.finetune
+    if self.expect_accuracy is not None and not is_imported:
       fields.refuse(
-        'expect_accuracy', self.expect_accuracy, 'it together with --target_weights'
+        'expect_accuracy',
+        self.expect_accuracy,
+        'it together with --target_weights, and without --finetune',
       )
     if self.at_accuracy is not None and not (
       self.keep_checkpoints or self.targets_from
@@ -124,11 +129,11 @@ class StudyConfig(TargetConfig):
         'it together with --keep_checkpoints=8, or with --targets_from=WORKDIR whose'
         ' targets were trained so',
       )
-    if self.at_accuracy is not None and self.target_weights:
+    if self.at_accuracy is not None and is_imported:
       fields.refuse('at_accuracy', self.at_accuracy, 'that or --target_weights')
     if self.new_head and not self.target_weights:
       fields.refuse('new_head', self.new_head, 'it together with --target_weights')
-    if self.target_weights and self.targets_from:
+    if is_imported and self.targets_from:
       fields.refuse(
         'targets_from', self.targets_from, 'that or --target_weights, not both'
       )

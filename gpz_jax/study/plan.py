@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
@@ -34,6 +35,8 @@ class StudyPlan:
     model: The architecture of the targets. Where their skip connections differ, it
       carries the factors.
     weights: Variables of an imported target; None where targets are trained.
+    initial: Imported variables that all targets are trained on from; None where they
+      start from random values.
     inferred: What imported weights told of the model's options.
     borrowed: Rows [L] of the targets in the study that `targets_from` names; None where
       none are borrowed.
@@ -47,6 +50,13 @@ class StudyPlan:
   inferred: Inferred
   borrowed: np.ndarray | None
   lanes: tuple[Lane, ...]
+  initial: Any = dataclasses.field(default=None, kw_only=True)
+
+  @property
+  def finetuned_from(self) -> str:
+    """The name of the file that targets are trained on from; '' without one."""
+    given = self.config.target_weights if self.config.finetune else None
+    return os.path.basename(given or '')
 
   @property
   def model_options(self) -> str:
@@ -111,14 +121,19 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
   imported = weights.read(config, task)
   options = {**given, **imported.inferred.options}
   model = models.make(config.model, **sizes, **options)
-  model = treat(model, config, is_imported=imported.state_dict is not None)
+  is_imported = imported.state_dict is not None and not config.finetune
+  model = treat(model, config, is_imported=is_imported)
   model = defended.defend(model, config, task)
   _check_model(config, model, task)
+  variables = imported.convert(config, task)
+  if config.finetune:
+    weights.check_initial(config, model, task, variables)
   return StudyPlan(
     config=config,
     task=task,
     model=model,
-    weights=imported.convert(config, task),
+    weights=None if config.finetune else variables,
+    initial=variables if config.finetune else None,
     inferred=imported.inferred,
     borrowed=locate_borrowed(config),
     lanes=config.list_lanes(),

@@ -85,13 +85,20 @@ class TargetConfig:
   )
   target_weights: str | None = field(
     None,
-    'File with the weights of a target to attack; no target is trained then.',
+    'File with the weights of a target to attack; no target is trained then, unless'
+    ' --finetune is given.',
+    'targets',
+  )
+  finetune: bool = field(
+    False,
+    'Train all targets on from --target_weights, by the recipe. With --new_head the'
+    ' last layer starts afresh.',
     'targets',
   )
   new_head: bool = field(
     False,
     'Draw the last layer anew where imported weights have another number of classes.'
-    ' It is not trained, so that the accuracy means nothing.',
+    ' Only --finetune trains it; the accuracy means nothing without.',
     'targets',
   )
   expect_accuracy: float | None = field(
@@ -141,6 +148,12 @@ class TargetConfig:
     is_set=True,
   )
 
+  paired: bool = field(
+    False,
+    'Start all targets of a seed from the same values, and let them draw alike, so that'
+    ' they differ in their treatment alone.',
+    'targets',
+  )
   smoothing: Literal['standard', 'code', 'table1'] = field(
     'standard',
     'Convention of the smoothed labels.',

@@ -133,6 +133,9 @@ def _train(
     session.workdir.epochs, plan.lanes, plan.config.keep_checkpoints, recipe.epochs
   )
   session.say(f"targets train by the recipe '{name}': {recipe.sentence()}")
+  if plan.initial is not None:
+    drawn = '' if 'logits' in plan.initial['params'] else ', with a new last layer'
+    session.say(f'all targets start from {plan.config.target_weights}{drawn}')
   for line in defended.list_notes(plan.model, plan.config, plan.task):
     session.say(line)
   with session.progress.phase('targets') as phase:
@@ -158,6 +161,8 @@ def _train(
       snapshots=snapshots,
       each_epoch=end_epoch,
       make_order=defended.choose_order(plan.config, plan.task),
+      initial=plan.initial,
+      is_paired=plan.config.paired,
     )
   jax.block_until_ready(targets)
   session.events.write('target', [name_run(lane) for lane in plan.lanes], history)
@@ -198,8 +203,8 @@ def measure_quality(session: Session, targets: Targets) -> dict[str, np.ndarray]
   """How good the targets are.
 
   Returns:
-    The accuracy [L] on `val` and `test`, and [L] bool `is_finite`, whether the training
-    went well.
+    The accuracy [L] on `val` and `test`; [L] bool `is_finite`, whether the training
+    went well; and [L] str `skips_final`, see `skip_lanes.describe_final`.
 
   Raises:
     Interrupted: A signal came.
@@ -211,7 +216,16 @@ def measure_quality(session: Session, targets: Targets) -> dict[str, np.ndarray]
     )['accuracy']
     for subset in ('val', 'test')
   }
-  return quality | {'is_finite': np.asarray(targets.is_finite)}
+  final = [
+    skip_lanes.describe_final(
+      plan.model, lanes_lib.take(targets.best.variables, i), lane.treatment.skips
+    )
+    for i, lane in enumerate(plan.lanes)
+  ]
+  return quality | {
+    'is_finite': np.asarray(targets.is_finite),
+    'skips_final': np.array(final),
+  }
 
 
 def check_quality(session: Session, quality: dict[str, np.ndarray]) -> None:
@@ -227,10 +241,12 @@ def check_quality(session: Session, quality: dict[str, np.ndarray]) -> None:
   chance = metrics.chance_accuracy(plan.task.val.label)
   for i, lane in enumerate(plan.lanes):
     val, test = float(quality['val'][i]), float(quality['test'][i])
-    diverged = '' if quality['is_finite'][i] else '; it diverged'
-    session.say(
-      f'target {lane}: accuracy {val:.3f} on val, {test:.3f} on test{diverged}'
-    )
+    ended = '' if quality['is_finite'][i] else '; it diverged'
+    if final := str(quality['skips_final'][i]):
+      ended += (
+        f'; learned factors {skip_lanes.pick_learned(final, lane.treatment.skips)}'
+      )
+    session.say(f'target {lane}: accuracy {val:.3f} on val, {test:.3f} on test{ended}')
     expected = config.expect_accuracy
     if expected is not None and val < expected - MOST_MISSED:
       raise InputError(

@@ -3,10 +3,14 @@
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import skip_text
 from gpz_jax.interop import torch as interop
+from gpz_jax.models import calls
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.types import InputError, Task
 
@@ -16,7 +20,7 @@ class Weights:
   """What a study imports.
 
   Attributes:
-    state_dict: Name -> array; None where targets are trained.
+    state_dict: Name -> array; None where targets start from random values.
     inferred: What the arrays tell of the model beyond the config; nothing where there
       are none.
   """
@@ -25,7 +29,10 @@ class Weights:
   inferred: interop.Inferred = dataclasses.field(default_factory=interop.Inferred)
 
   def convert(self, config: StudyConfig, task: Task) -> Any:
-    """The variables of the target; None where targets are trained.
+    """The variables of the target; None where targets start from random values.
+
+    Where they are the start of a training, they are those of a net with all of its
+    skips, and a last layer that is to be drawn anew is not among them.
 
     Raises:
       InputError: The arrays do not fit the model.
@@ -33,12 +40,13 @@ class Weights:
     if self.state_dict is None:
       return None
     options = {**config.parse_model_options(), **self.inferred.options}
-    if config.skips != (skip_text.INTACT,):
+    if config.skips != (skip_text.INTACT,) and not config.finetune:
       options['skips'] = config.skips[0]
     return interop.import_weights(
       config.model,
       self.state_dict,
       new_head=config.new_head,
+      omits_new_head=config.finetune,
       **_sizes(task),
       **options,
     )
@@ -53,15 +61,36 @@ def read(config: StudyConfig, task: Task) -> Weights:
   """
   if config.target_weights is None:
     return Weights()
-  if len(config.list_lanes()) != 1:
+  if len(config.list_lanes()) != 1 and not config.finetune:
     raise InputError(
       f'--target_weights={config.target_weights} is one target; give one value each for'
-      ' --alphas (what it was trained with), --skips, --defence and --seeds'
+      ' --alphas (what it was trained with), --skips, --defence and --seeds, or train'
+      ' them on from it with --finetune'
     )
   state_dict = interop.load_state_dict(config.target_weights)
   given = config.parse_model_options()
   inferred = interop.infer_options(config.model, state_dict, **_sizes(task), **given)
   return Weights(state_dict, inferred)
+
+
+def check_initial(
+  config: StudyConfig, model: nn.Module, task: Task, initial: Any
+) -> None:
+  """Checks that a training of the model can begin with imported variables.
+
+  Raises:
+    InputError: The model lacks what they have, as one does whose skips change its
+      shapes.
+  """
+  image = jax.ShapeDtypeStruct((1, *task.image_shape), jnp.float32)
+  shapes = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), image)
+  try:
+    calls.overlay(shapes, initial)
+  except InputError as error:
+    raise InputError(
+      f'--finetune: {error}; leave out --skips={",".join(config.skips)}, or give a'
+      ' model whose skips keep its shapes (--model_options=skip_form=mask)'
+    ) from None
 
 
 def _sizes(task: Task) -> dict[str, Any]:

@@ -148,6 +148,7 @@ class Cohort:
     return conditions(self.session.engine) | {
       'dataset': task.name,
       'model_options': self.plan.model_options,
+      'finetuned_from': self.plan.finetuned_from,
       'payload_bits': config.payload_bits,
       'guess_mse': self.guess_mse,
       'chance_accuracy': metrics.chance_accuracy(task.test.label),
@@ -174,6 +175,7 @@ class Cohort:
     return {
       'model': lane.model,
       **lane.treatment.columns,
+      'skips_final': str(quality['skips_final'][target]),
       'seed': lane.seed,
       'split': attack_lane.split,
       'split_index': list(self.plan.shapes).index(attack_lane.split),

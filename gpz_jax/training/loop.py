@@ -44,7 +44,15 @@ MakeOrder = Callable[[int, int, int, int], tuple[np.ndarray, np.ndarray]]
 class Trainer:
   """The compiled programs of one cohort."""
 
-  def __init__(self, objective: Objective, recipe: Recipe, engine: Engine):
+  def __init__(
+    self,
+    objective: Objective,
+    recipe: Recipe,
+    engine: Engine,
+    *,
+    initial: dict[str, Any] | None = None,
+  ):
+    self.initial = initial or {}  # what all lanes begin with instead of drawn values
     self.objective = objective
     self.recipe = recipe
     self.engine = engine
@@ -118,12 +126,12 @@ class Trainer:
     They are created one by one, because a batched program may round differently. A
     lane then starts from the same bits whatever runs beside it, by every strategy.
     """
-    return self._stack(*(self._create_one(key) for key in keys))
+    return self._stack(*(self._create_one(key, self.initial) for key in keys))
 
-  def _create(self, key: jax.Array) -> FitState:
+  def _create(self, key: jax.Array, initial: dict[str, Any] | None = None) -> FitState:
     sample = jnp.zeros((1, *self.objective.sample_shape), jnp.float32)
     key = jax.random.fold_in(key, 0)
-    return create_fit_state(key, self.objective.model, sample, self.tx)
+    return create_fit_state(key, self.objective.model, sample, self.tx, initial)
 
   def _segment(self, carry, shared, order, masks, bounds, progress):
     """Takes steps bounds[0] .. bounds[1] - 1 of an epoch, for one lane."""

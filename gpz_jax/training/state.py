@@ -113,6 +113,7 @@ def create_fit_state(
   model: nn.Module,
   sample: jax.Array,
   tx: optax.GradientTransformation,
+  initial: dict[str, Any] | None = None,
 ) -> FitState:
   """Creates a fresh lane.
 
@@ -121,8 +122,10 @@ def create_fit_state(
     model: The module; it is called as `model(sample, train=False)`.
     sample: [1, ...], a blank input.
     tx: The optimiser.
+    initial: Variables to begin with instead of those drawn; it may lack some.
   """
-  best = Best.create(jnp.full((), jnp.inf), 0, calls.init(model, key, sample))
+  variables = calls.overlay(calls.init(model, key, sample), initial or {})
+  best = Best.create(jnp.full((), jnp.inf), 0, variables)
   train = TrainState(
     step=jnp.zeros((), jnp.int32),
     params=best.params,

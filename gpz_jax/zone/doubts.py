@@ -8,11 +8,13 @@ recommendation that rests on it is withheld.
 Source: docs/paper.md#doubts; the rules are ours.
 """
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
 
 # An attack has worked where its error is below this share of what the better of the
@@ -22,6 +24,26 @@ WORKED = 0.9
 # over the last fifth of its epochs. An error that falls as a power of the epochs would
 # then fall by more than a quarter in as many epochs again.
 FALLING = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubt:
+  """Why rows carry no conclusion.
+
+  Attributes:
+    kind: The reason, equal where the same is to be done about it.
+    text: A sentence without a full stop, with what to raise.
+    of_many: The same of several treatments, of which this one has the best number.
+    merit: The number that tells the best of several doubts of a kind, the largest.
+  """
+
+  kind: str
+  text: str
+  of_many: str
+  merit: float
+
+  def __str__(self) -> str:
+    return self.text
 
 
 def describe_row(row: Row) -> str:
@@ -44,7 +66,26 @@ def is_falling(loss_fall: float) -> bool:
   return loss_fall > FALLING
 
 
-def of_treatment(rows: Sequence[Row], treatment: Treatment) -> tuple[str, ...]:
+def merge(found: Mapping[Treatment, tuple[Doubt, ...]]) -> tuple[Doubt, ...]:
+  """One doubt for each kind, with the best number of all treatments that have it.
+
+  Args:
+    found: The doubts of each treatment. Where a kind holds for some of them only, its
+      text names those.
+  """
+  merged = []
+  kinds = dict.fromkeys(doubt.kind for doubts in found.values() for doubt in doubts)
+  for kind in kinds:
+    held = {t: d for t, doubts in found.items() for d in doubts if d.kind == kind}
+    best = max(held.values(), key=lambda doubt: doubt.merit)
+    text = best.of_many if len(held) > 1 else best.text
+    if len(held) < len(found):
+      text = f'with {join_words([*map(str, held)])}, {text}'
+    merged.append(dataclasses.replace(best, text=text))
+  return tuple(merged)
+
+
+def of_treatment(rows: Sequence[Row], treatment: Treatment) -> tuple[Doubt, ...]:
   """What is doubtful of everything that is said of a treatment.
 
   Args:
@@ -52,37 +93,51 @@ def of_treatment(rows: Sequence[Row], treatment: Treatment) -> tuple[str, ...]:
     treatment: The treatment of the targets.
 
   Returns:
-    Sentences without a full stop, each with what to raise.
+    One for each reason; () where there is none.
   """
   return tuple(
     filter(None, (_doubt_target(rows, treatment), _doubt_attack(rows, treatment)))
   )
 
 
-def of_split(rows: Sequence[Row], treatment: Treatment, split: str) -> tuple[str, ...]:
+def of_split(
+  rows: Sequence[Row], treatment: Treatment, split: str
+) -> tuple[Doubt, ...]:
   """What is doubtful of the error at one split, in the same form."""
   falls = results.seed_mean(rows, 'loss_fall', treatment=treatment, split=split)
   if not is_falling(falls):
     return ()
+  end = f'{falls:.0%} in the last fifth of its epochs); raise --decoder_epochs'
   return (
-    f'the decoder at {split} was still improving (its held-out error fell by'
-    f' {falls:.0%} in the last fifth of its epochs); raise --decoder_epochs',
+    Doubt(
+      f'falling at {split}',
+      f'the decoder at {split} was still improving (its held-out error fell by {end}',
+      f'every decoder at {split} was still improving (its held-out error fell by at'
+      f' least {end}',
+      -falls,
+    ),
   )
 
 
-def _doubt_target(rows: Sequence[Row], treatment: Treatment) -> str | None:
+def _doubt_target(rows: Sequence[Row], treatment: Treatment) -> Doubt | None:
   accuracy = results.seed_mean(rows, 'target_accuracy', treatment=treatment)
   chance = results.seed_mean(rows, 'chance_accuracy', treatment=treatment)
   if not is_guessing(accuracy, chance):
     return None
-  return (
-    f"the target's accuracy of {accuracy:.1%} is within reach of guessing (up to"
-    f' {chance:.1%}); train it longer or on more images (--target_epochs,'
-    ' --train_limit), or see that imported weights have the right --model_options'
+  end = (
+    f'is within reach of guessing (up to {chance:.1%}); train it longer or on more'
+    ' images (--target_epochs, --train_limit), or see that imported weights have the'
+    ' right --model_options'
+  )
+  return Doubt(
+    'guessing',
+    f"the target's accuracy of {accuracy:.1%} {end}",
+    f"every target's accuracy, {accuracy:.1%} at best, {end}",
+    accuracy,
   )
 
 
-def _doubt_attack(rows: Sequence[Row], treatment: Treatment) -> str | None:
+def _doubt_attack(rows: Sequence[Row], treatment: Treatment) -> Doubt | None:
   """Whether no attack was ever better than a picture that needs no activation."""
   tried = []
   for split in results.list_splits(rows):
@@ -96,8 +151,9 @@ def _doubt_attack(rows: Sequence[Row], treatment: Treatment) -> str | None:
   ratio, error, guess, split = min(tried)
   if ratio < WORKED:
     return None
-  return (
+  text = (
     'no attack did clearly better than the mean image or the class mean at any split'
     f' (at best MSE {error:.4f}, at {split}, against {guess:.4f}); raise'
     ' --decoder_epochs or --aux_limit, or attack shallower splits too'
   )
+  return Doubt('no attack worked', text, text, -ratio)

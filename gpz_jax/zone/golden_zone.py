@@ -3,12 +3,14 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import doubts as doubts_lib
 from gpz_jax.zone import rules
+from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.profiles import attack_profile
 from gpz_jax.zone.rows import check_sweep, without_prediction
 
@@ -50,7 +52,7 @@ class TreatmentZone:
   after: float
   falls_back: tuple[str, ...] = ()
   shown: tuple[float, float] = (math.nan, math.nan)
-  doubts: tuple[str, ...] = ()
+  doubts: tuple[Doubt, ...] = ()
 
   @property
   def jump(self) -> float:
@@ -61,7 +63,7 @@ class TreatmentZone:
     """The finding in one sentence."""
     name = str(self.treatment)
     if self.doubts:
-      return f'{name}: no conclusion, because {"; and because ".join(self.doubts)}.'
+      return _withhold(name, self.doubts)
     if self.jump_to is None:
       return f'{name}: fewer than two splits have a result.'
     before, after = self.shown
@@ -80,6 +82,13 @@ class TreatmentZone:
     )
 
 
+class Finding(NamedTuple):
+  """What is said of one treatment, or of several that have the same doubts."""
+
+  zones: tuple[TreatmentZone, ...]
+  text: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Zone:
   """The golden zone of every treatment, ascending, and the rule that found it."""
@@ -89,9 +98,31 @@ class Zone:
   ratio: float
   threshold: float
 
+  def list_findings(self) -> tuple[Finding, ...]:
+    """A sentence for each treatment, and one for all that have the same doubts."""
+    groups: dict[tuple[object, ...], list[TreatmentZone]] = {}
+    for zone in self.treatments:
+      kinds = tuple(doubt.kind for doubt in zone.doubts)
+      groups.setdefault(kinds or (zone.treatment,), []).append(zone)
+    return tuple(_describe(tuple(zones)) for zones in groups.values())
+
   def sentence(self) -> str:
-    """The finding for every treatment, one sentence each."""
-    return ' '.join(zone.sentence() for zone in self.treatments)
+    """What was found, in the sentences of `list_findings`."""
+    return ' '.join(found.text for found in self.list_findings())
+
+
+def _describe(zones: tuple[TreatmentZone, ...]) -> Finding:
+  """What is said of one treatment, or of those that have the same doubts."""
+  if len(zones) == 1:
+    return Finding(zones, zones[0].sentence())
+  name = '; '.join(str(zone.treatment) for zone in zones)
+  merged = doubts_lib.merge({zone.treatment: zone.doubts for zone in zones})
+  return Finding(zones, _withhold(name, merged))
+
+
+def _withhold(name: str, doubts: Sequence[Doubt]) -> str:
+  """The sentence that concludes nothing."""
+  return f'{name}: no conclusion, because {"; and because ".join(map(str, doubts))}.'
 
 
 def golden_zone(

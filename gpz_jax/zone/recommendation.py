@@ -1,8 +1,7 @@
 """The best cut under limits, what else there is, and why."""
 
 import dataclasses
-import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
@@ -10,6 +9,7 @@ from gpz_jax.results.formats import format_bound, format_bytes
 from gpz_jax.types import Treatment
 from gpz_jax.zone import doubts, rivals, rules
 from gpz_jax.zone.candidates import Candidate, list_candidates, pareto_front
+from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.golden_zone import TreatmentZone, Zone, golden_zone
 from gpz_jax.zone.limits import Limit, binding_limit, make_limits, nearest_candidate
 from gpz_jax.zone.profiles import attack_profile
@@ -41,7 +41,7 @@ class Recommendation:
   alternatives: tuple[Candidate, ...] = ()
   nearest: Candidate | None = None
   binding: str | None = None
-  doubts: tuple[str, ...] = ()
+  doubts: tuple[Doubt, ...] = ()
   caveat: str = ''
 
   @property
@@ -52,6 +52,14 @@ class Recommendation:
     if self.split is not None:
       return f'Cut at {self.split} with {self.treatment}'
     return 'No cut fits' if self.binding else 'No cut is recommended'
+
+  def tells_all_of(self, zone: Zone) -> bool:
+    """Whether its doubts are all that there is to say of the zone, too."""
+    ours = {doubt.kind for doubt in self.doubts}
+    return all(
+      its.doubts and ours.issuperset(doubt.kind for doubt in its.doubts)
+      for its in zone.treatments
+    )
 
   def sentence(self) -> str:
     """The advice in one sentence, and its caveat in another."""
@@ -109,7 +117,8 @@ def recommend(
     return Recommendation(None, None, 'no results')
   sound = [one for one in every if not doubts.of_treatment(rows, one.treatment)]
   if not sound:
-    return _withhold(doubts.of_treatment(rows, every[0].treatment), every)
+    those = {one.treatment: doubts.of_treatment(rows, one.treatment) for one in every}
+    return _withhold(those, every)
   fitting = [one for one in sound if all(limit.admits(one) for limit in limits)]
   if not fitting:
     return _decline(sound, limits)
@@ -137,8 +146,8 @@ def _take_zone_start(
     caveat = _count_seeds(choice, zone, rows)
     return _take(choice, reason, fitting, rows, caveat)
   # The zones of different treatments may be doubtful for reasons of their own.
-  doubtful = tuple(dict.fromkeys(itertools.chain(*(its.doubts for its in found))))
-  if doubtful:
+  doubtful = {its.treatment: its.doubts for its in found}
+  if any(doubtful.values()):
     return _withhold(doubtful, fitting)
   late = [one for one in fitting if _zone_of(zone, one).split == one.split]
   why = 'no split stands out as the start of a golden zone'
@@ -182,7 +191,7 @@ def _take(
   """Recommends a candidate, unless its own error is in doubt."""
   doubtful = doubts.of_split(rows, choice.treatment, choice.split)
   if doubtful:
-    return _withhold(doubtful, fitting)
+    return _withhold({choice.treatment: doubtful}, fitting)
   if choice.is_whole_model:
     reason += '; it keeps the whole model on the device, which is no partition'
   return Recommendation(
@@ -194,10 +203,13 @@ def _take(
   )
 
 
-def _withhold(doubtful: tuple[str, ...], candidates: list[Candidate]) -> Recommendation:
-  """Recommends nothing, because the rows carry no conclusion."""
-  reason = '; and '.join(doubtful)
-  return Recommendation(None, None, reason, pareto_front(candidates), doubts=doubtful)
+def _withhold(
+  doubtful: Mapping[Treatment, tuple[Doubt, ...]], candidates: list[Candidate]
+) -> Recommendation:
+  """Recommends nothing, because the rows of these treatments carry no conclusion."""
+  merged = doubts.merge(doubtful)
+  reason = '; and '.join(map(str, merged))
+  return Recommendation(None, None, reason, pareto_front(candidates), doubts=merged)
 
 
 def _decline(candidates: list[Candidate], limits: list[Limit]) -> Recommendation:

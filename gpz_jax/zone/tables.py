@@ -11,7 +11,7 @@ from gpz_jax.results.formats import (
 )
 from gpz_jax.zone.candidates import Candidate
 from gpz_jax.zone.recommendation import Recommendation
-from gpz_jax.zone.votes import Vote, Votes
+from gpz_jax.zone.votes import WORDS, Vote, Votes
 
 
 def format_candidates(found: Recommendation) -> str:
@@ -34,7 +34,7 @@ def format_votes(votes: Votes) -> str:
   voters = list(dict.fromkeys(v.voter for of in votes.treatments for v in of.votes))
   table = [['vote of', *(str(of.treatment) for of in votes.treatments)]]
   table += [
-    [voter, *(_format_vote(of.by(voter)) for of in votes.treatments)]
+    [WORDS[voter], *(_format_vote(of.by(voter)) for of in votes.treatments)]
     for voter in voters
   ]
   return '\n'.join(align(table))

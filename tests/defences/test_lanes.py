@@ -26,6 +26,9 @@ TEXTS = (
   'tl:frozen=1',
   'tl:frozen=2',
   'noise',
+  'cem:weight=0:sigma=0:at=conv_2',
+  'cem:weight=0:sigma=2:at=conv_2',
+  'cem:weight=1:at=conv_2',
 )
 IMAGE = (16, 16, 3)
 pytestmark = pytest.mark.usefixtures('optimized')  # bits are those that users have
@@ -87,12 +90,21 @@ def test_all_defences_are_one_program(together):
 
 def test_without_weights_it_is_plain_training_bit_for_bit(together):
   alone = lane(train(['none'])[0], 0)
-  for text in ('none', 'bido:lx=0:ly=0', 'noise'):
+  for text in ('none', 'bido:lx=0:ly=0', 'noise', TEXTS[8]):
     chex.assert_trees_all_equal(lane(together[0], TEXTS.index(text)), alone)
 
 
+def test_noise_that_is_sent_in_training_is_trained_with(together):
+  plain, _, _ = together
+  noisy = lane(plain, TEXTS.index('cem:weight=0:sigma=2:at=conv_2')).best.params
+  bare = lane(plain, 0).best.params
+  for name in ('conv_1', 'logits'):  # before the noise, and behind it
+    kernel = [jax.tree.leaves(params[name])[-1] for params in (bare, noisy)]
+    assert not np.array_equal(*kernel)
+
+
 def test_a_lane_is_the_same_alone_and_beside_others(together):
-  for text in ('bido:lx=0.1', 'tl:frozen=1'):
+  for text in ('bido:lx=0.1', 'tl:frozen=1', 'cem:weight=1:at=conv_2'):
     alone = lane(train([text])[0], 0)
     chex.assert_trees_all_equal(lane(together[0], TEXTS.index(text)), alone)
 

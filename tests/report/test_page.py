@@ -33,7 +33,8 @@ def make_rows():
         row |= {'seed': seed, 'split': split, 'split_index': index}
         row |= {'test_mse': mse, 'test_mse_paper': 3 * mse, 'status': 'done'}
         row |= {'guess_mse': 0.06, 'chance_accuracy': 0.0, 'loss_fall': 0.01}
-        row |= {'edge_flops_share': 0.2, 'doubt': ''}
+        row |= {'edge_flops_share': 0.2, 'doubt': '', 'skips_final': ''}
+        row |= {'finetuned_from': ''}
         row |= {'test_psnr': -10 * math.log10(mse), 'test_ssim': rng.uniform()}
         row |= {
           'target_accuracy': accuracy[alpha, seed],

@@ -18,6 +18,7 @@ from gpz_jax.types import InputError
 TARGETS = {
   *('dataset', 'image_size', 'train_limit', 'val_limit', 'data_seed', 'model'),
   *('channels', 'test_share', 'model_output', 'batches', 'bn_refresh', 'new_head'),
+  *('finetune', 'paired'),
   *('model_options', 'target_weights', 'smoothing', 'target_recipe', 'target_epochs'),
   *('target_batch_size', 'target_learning_rate', 'flip', 'jitter', 'precision'),
 }
@@ -72,7 +73,8 @@ OTHER = {
 }
 
 
-# What a field is allowed beside alone; `new_head` needs one that is looked at first.
+# What a field is allowed beside alone; these need one that is looked at first.
+UNALONE = {'new_head', 'finetune'}
 NEEDS = {'at_accuracy': {'keep_checkpoints': 8}}
 
 
@@ -119,7 +121,7 @@ def begun(tmp_path_factory):
   return workdir
 
 
-@pytest.mark.parametrize('name', sorted((TARGETS | ROWS) - {'new_head'}))
+@pytest.mark.parametrize('name', sorted((TARGETS | ROWS) - UNALONE))
 def test_a_workdir_belongs_to_one_choice_of_targets_and_rows(begun, name):
   config = SweepConfig(
     **{'workdir': str(begun), **NEEDS.get(name, {}), name: other(name)}
@@ -135,7 +137,7 @@ def test_what_touches_speed_or_report_may_differ_in_a_workdir(begun, name):
   begun.check(SweepConfig(**{'workdir': str(begun), name: other(name)}))
 
 
-@pytest.mark.parametrize('name', sorted(TARGETS - {'target_weights', 'new_head'}))
+@pytest.mark.parametrize('name', sorted(TARGETS - UNALONE - {'target_weights'}))
 def test_targets_are_not_borrowed_from_where_they_differ(begun, tmp_path, name):
   given = {'workdir': str(tmp_path), 'targets_from': str(begun), name: other(name)}
   with pytest.raises(InputError, match=f'has other targets: {name} is '):

@@ -58,12 +58,13 @@ def test_the_recommendation_its_alternatives_and_the_votes(workdir):
     'The attack there is no better than the 4x4 thumbnail, and better than the mean'
     ' image.'
   ) in done.stdout
+  rest = lines[next(i for i, line in enumerate(lines) if line.startswith('vote of')) :]
   votes = [
-    line.split() for line in lines if line.startswith(('attack ', 'radius_share '))
+    line.split() for line in rest if line.startswith(('the attack ', 'the radius '))
   ]
   assert votes == [
-    ['attack', 'c', '100%', 'c', '100%'],
-    ['radius_share', 'c', '100%', 'c', '100%'],
+    ['the', 'attack', 'c', '100%', 'c', '100%'],
+    ['the', 'radius', 'share', 'c', '100%', 'c', '100%'],
   ]
   assert 'alpha 0.3: the zone begins at c by the attack and the radius share: they' in (
     done.stdout
@@ -78,6 +79,21 @@ def test_a_flag_replaces_the_limit_of_the_config(workdir):
   assert done.returncode == 4
   assert 'the binding limit is max_edge_params=50' in done.stdout
   assert 'Of all cuts, no other outdoes these' in done.stdout
+
+
+def test_a_doubt_of_all_treatments_is_said_once_and_no_cut_is_praised(tmp_path):
+  rows = [
+    row | {'target_accuracy': accuracy}
+    for alpha, accuracy in ((0.0, 0.1), (0.3, 0.15))
+    for row in make_rows([0.01, 0.012, 0.05], alpha=alpha)
+  ]
+  results.write_parquet(tmp_path / 'results.parquet', rows)
+  done = run(f'--workdir={tmp_path}')
+  assert done.returncode == 4
+  assert done.stdout.count('within reach of guessing') == 1
+  assert "every target's accuracy, 15.0% at best, is within" in done.stdout
+  assert 'outdoes' not in done.stdout
+  assert 'from which nothing can be concluded:' in done.stdout
 
 
 def test_several_workdirs_each_get_an_answer(workdir, tmp_path):

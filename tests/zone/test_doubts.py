@@ -86,6 +86,40 @@ def test_one_doubtful_treatment_leaves_the_other():
   assert second.split == 'c'
 
 
+def test_treatments_with_the_same_doubt_share_a_sentence():
+  rows = [
+    *change(make_rows(JUMP), target_accuracy=0.1),
+    *change(make_rows(JUMP, alpha=0.1), target_accuracy=0.15),
+    *change(make_rows(JUMP, alpha=0.2), loss_fall=0.5),
+    *make_rows(JUMP, alpha=0.3),
+  ]
+  found = zone.golden_zone(rows)
+  texts = [finding.text for finding in found.list_findings()]
+  assert len(texts) == 3
+  assert texts[0].startswith(
+    "alpha 0; alpha 0.1: no conclusion, because every target's accuracy, 15.0% at best,"
+    ' is within reach of guessing (up to 20.0%);'
+  )
+  assert texts[1].startswith('alpha 0.2: no conclusion, because the decoder at c ')
+  assert texts[2].startswith('alpha 0.3: golden zone from c on')
+  assert found.sentence() == ' '.join(texts)
+
+
+def test_the_advice_names_whom_a_doubt_is_about():
+  some = [
+    *change(make_rows(JUMP), guess_mse=0.0037),
+    *change(make_rows(JUMP, alpha=0.3), target_accuracy=0.1, guess_mse=0.0035),
+  ]
+  found = zone.recommend(some)
+  # By hand: 0.01 / 3 is 0.90 of 0.0037 and 0.95 of 0.0035: the first is the better.
+  assert found.reason.count('no attack did clearly better') == 1
+  assert '(at best MSE 0.0033, at a, against 0.0037)' in found.reason
+  assert "; and with alpha 0.3, the target's accuracy of 10.0% is" in found.reason
+  assert found.tells_all_of(zone.golden_zone(some))
+  sound = [*some, *make_rows(JUMP, alpha=0.5)]
+  assert not zone.recommend(sound).tells_all_of(zone.golden_zone(sound))
+
+
 def test_unknown_falls_are_no_doubt():
   rows = change(make_rows(JUMP), loss_fall=math.nan)
   assert zone.recommend(rows).split == 'c'
