@@ -25,7 +25,7 @@ def test_parameters_are_as_many_as_by_hand():
   out = 25 * 64 * 3 + 3
   shapes = jax.eval_shape(DCGAN().init, jax.random.key(0))
   leaves = jax.tree.leaves(shapes['params'])
-  assert sum(leaf.size for leaf in leaves) == dense + ups + out == 5_129_283
+  assert sum(leaf.size for leaf in leaves) == dense + ups + out == 5_126_723
 
 
 def test_one_pixel_spreads_as_by_hand():
