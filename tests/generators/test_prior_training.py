@@ -77,7 +77,8 @@ def test_a_training_that_was_killed_goes_on_bit_for_bit(whole, tmp_path, monkeyp
     on_progress=lambda done, total, values: steps.append(done),
   )
   assert steps == [6, 6]  # the sixth step, then the end of the round
-  chex.assert_trees_all_equal(found, whole)
+  assert found[0] == whole[0]
+  chex.assert_trees_all_equal(found[1:], whole[1:])
 
 
 def test_history_has_the_mean_of_every_round(whole):
@@ -110,35 +111,38 @@ def run(config, steps, **changes):
 
 
 def test_a_critic_learns_to_tell_a_still_generator():
-  config = dataclasses.replace(TINY, rate=0.0, critic_rate=2e-3, augment='none')
-  _, _, losses = run(config, 25)
+  config = dataclasses.replace(
+    TINY, rate=0.0, critic_rate=5e-3, augment='none', steps=1_000
+  )
+  _, _, losses = run(config, 40)
   apart = [values['real_score'] - values['fake_score'] for values in losses]
-  assert np.mean(apart[-5:]) > np.mean(apart[:5]) + 1.0
+  assert np.mean(apart[-5:]) > np.mean(apart[:5]) + 0.5
   assert losses[-1]['critic_loss'] < losses[0]['critic_loss'] - 0.3
 
 
 def test_a_generator_learns_to_please_a_still_critic():
-  config = dataclasses.replace(TINY, critic_rate=0.0, augment='none', rate=5e-3)
+  config = dataclasses.replace(
+    TINY, critic_rate=0.0, augment='none', rate=5e-3, steps=1_000
+  )
   _, _, losses = run(config, 25)
   assert losses[-1]['generator_loss'] < losses[0]['generator_loss'] - 0.01
   assert losses[-1]['fake_score'] > losses[0]['fake_score']
 
 
-def test_the_average_is_that_of_the_parameters_by_hand():
-  # one half-life in each step, but for the ramp: 0.05 (t + 1) 8 images after step t
-  config = dataclasses.replace(TINY, average_images=1_000)
-  players = make_players(config)
-  key = jax.random.key(0)
-  state = players.create(key)
-  expected = np.asarray(state.params['out']['conv']['kernel'])
-  step = jax.jit(players.step)
-  for t in range(3):
-    state, _ = step(state, key, jnp.asarray(make_public().image))
-    kept = 0.5 ** (8 / (0.05 * (t + 1) * 8))
-    expected = kept * expected + (1 - kept) * state.params['out']['conv']['kernel']
-  np.testing.assert_allclose(
-    state.average['out']['conv']['kernel'], expected, rtol=1e-5, atol=1e-7
-  )
+@pytest.mark.parametrize(
+  ('before', 'kept'),
+  [
+    (1_000, 0.5),  # a batch of 8 is the half-life
+    (0, 0.5**20),  # the half-life is a twentieth of the 8 images seen
+  ],
+)
+def test_the_average_moves_as_by_hand(before, kept):
+  config = dataclasses.replace(TINY, average_images=8, steps=10_000)
+  zeros = make_players(config).create(jax.random.key(0)).average
+  zeros = jax.tree.map(jnp.zeros_like, zeros)
+  _, state, _ = run(config, 1, step=jnp.int32(before), average=zeros)
+  expected = jax.tree.map(lambda leaf: (1 - kept) * leaf, state.params)
+  chex.assert_trees_all_close(state.average, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_r1_is_the_squared_gradient_and_is_paid_in_every_second_step():
@@ -149,7 +153,7 @@ def test_r1_is_the_squared_gradient_and_is_paid_in_every_second_step():
   def square(critic, x):
     # by images in [-1, 1], and by JAX's own convolutions
     plain = Players(
-      players.config, players.generator, players.critic, Engine(conv='lax')
+      players.config, players.generator, players.critic, Engine(conv='lax').resolve()
     )
     slopes = jax.grad(lambda y: plain._score(critic, (y + 1) / 2).sum())(2 * x - 1)
     return jnp.square(slopes).sum((1, 2, 3)).mean()
