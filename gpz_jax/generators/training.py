@@ -93,7 +93,8 @@ class _Training:
   @property
   def done(self) -> int:
     """The number of steps taken."""
-    return len(self.rounds) * self._config.round_steps + self._step
+    done = len(self.rounds) * self._config.round_steps + self._step
+    return min(done, self._config.steps)  # the last round may be a shorter one
 
   def _begin(self) -> None:
     """Goes on from the snapshot, or creates a fresh state."""

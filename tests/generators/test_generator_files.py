@@ -1,0 +1,116 @@
+"""A generator comes back from its file as it was, and from no other file."""
+
+import json
+
+import chex
+import jax
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+
+from gpz_jax.generators import DCGAN, Generator, files
+from gpz_jax.types import InputError
+
+SMALL = DCGAN(size=8, width=2, channels=1, latent=3)
+
+
+@pytest.fixture
+def kept(tmp_path):
+  path = tmp_path / 'prior.safetensors'
+  files.save(path, SMALL, SMALL.init(jax.random.key(0)))
+  return path
+
+
+def rewrite(path, arrays=None, **metadata):
+  """Writes the file anew with some things changed."""
+  with safetensors.safe_open(path, 'numpy') as file:
+    old = file.metadata()
+    found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+  safetensors.numpy.save_file(
+    found if arrays is None else arrays(found), path, old | metadata
+  )
+
+
+def test_it_comes_back_as_it_was(kept):
+  generator, variables = files.load(kept)
+  assert generator == SMALL
+  chex.assert_trees_all_equal(variables, SMALL.init(jax.random.key(0)))
+
+
+def test_a_file_that_is_cut_short_or_absent_is_refused(kept):
+  content = kept.read_bytes()
+  for size in (0, 4, 100, len(content) - 1):
+    kept.write_bytes(content[:size])
+    with pytest.raises(InputError, match='cannot be read'):
+      files.load(kept)
+  with pytest.raises(InputError, match='no such file'):
+    files.load(kept.with_name('other'))
+
+
+def test_a_flipped_bit_in_an_array_is_noticed(kept):
+  content = bytearray(kept.read_bytes())
+  content[-3] ^= 1
+  kept.write_bytes(content)
+  with pytest.raises(InputError, match='is damaged: its checksum differs'):
+    files.load(kept)
+
+
+@pytest.mark.parametrize(
+  ('metadata', 'message'),
+  [
+    ({'format': 'pt'}, "its format is 'pt'"),
+    ({'kind': 'gan'}, "its kind 'gan' is not known"),
+    ({'fields': '[]'}, 'its fields must be a JSON object'),
+    ({'fields': '{'}, 'cannot be read'),
+    ({'fields': json.dumps({'depth': 3})}, "DCGAN has no field 'depth'"),
+    ({'fields': json.dumps({'size': '8'})}, "size of DCGAN cannot be '8'"),
+    ({'fields': json.dumps({'width': True})}, 'width of DCGAN cannot be True'),
+    ({'fields': json.dumps({'size': 9})}, "size of a DCGAN '9' is not known"),
+    (
+      {'fields': json.dumps({'size': 8, 'width': 3, 'channels': 1, 'latent': 3})},
+      r'is float32 \[.*\] and should be float32 \[.*\] for DCGAN',
+    ),
+  ],
+)
+def test_metadata_that_do_not_fit_are_named(kept, metadata, message):
+  rewrite(kept, **metadata)
+  with pytest.raises(InputError, match=message):
+    files.load(kept)
+
+
+def test_a_file_of_weights_alone_is_refused(kept):
+  safetensors.numpy.save_file({'a': np.zeros(2)}, kept)
+  with pytest.raises(InputError, match="its format is 'unnamed'"):
+    files.load(kept)
+
+
+def test_arrays_of_other_names_or_types_are_named(kept):
+  name = 'params/out/conv/bias'
+  content = kept.read_bytes()
+  rewrite(kept, lambda a: {k: v for k, v in a.items() if k != name})
+  with pytest.raises(InputError, match=rf'{name} is absent and should be float32'):
+    files.load(kept)
+  kept.write_bytes(content)
+  rewrite(kept, lambda a: a | {'more': np.zeros(1, np.float32)})
+  with pytest.raises(InputError, match=r'more is float32 \[1\] and should be absent'):
+    files.load(kept)
+  kept.write_bytes(content)
+  rewrite(kept, lambda a: a | {name: a[name].astype(np.float64)})
+  with pytest.raises(InputError, match=rf'{name} is float64 \[1\]'):
+    files.load(kept)
+
+
+def test_only_what_can_be_read_back_is_written(tmp_path):
+  class Own(Generator):
+    image_shape = latent_shape = sample = images = None  # pyright: ignore
+
+  path = tmp_path / 'prior.safetensors'
+  with pytest.raises(InputError, match='Own cannot be kept in a file'):
+    files.save(path, Own(), {})
+  other = DCGAN(size=8, width=3).init(jax.random.key(0))
+  with pytest.raises(InputError, match=r'is float32 .* and should be float32'):
+    files.save(path, SMALL, other)
+  with pytest.raises(InputError, match='there is no folder'):
+    files.save(tmp_path / 'none' / 'prior', SMALL, SMALL.init(jax.random.key(0)))
+  assert not list(tmp_path.iterdir())
