@@ -38,6 +38,7 @@ FLOORS = (
   'study',
   'report',
   'sweep',
+  'launching',
   'commands',
   '__main__',
 )
