@@ -8,6 +8,7 @@ from gpz_jax.types import InputError, check_known
 COMMANDS = {
   'sweep': 'trains and attacks targets at every split, and says where to cut',
   'recommend': 'says where to cut under limits, from what a sweep has written',
+  'merge': 'joins the units of a sweep that was done in many places',
   'report': "writes a sweep's page again",
   'verify': 'checks that a workdir is sound',
   'probe': 'finds the zone from the theory alone, without training a decoder',

@@ -27,7 +27,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   for name, text in (
     ('workdir', 'The folder with units.jsonl.'),
     ('unit', 'Name of the unit.'),
-    ('list', 'File with a name in each line, of which the number of the task is taken.'),
+    ('list', 'File with a name in each line; the number of the task says which.'),
   ):
     flags.DEFINE_string(name, None, text, flag_values=values)
 
@@ -66,7 +66,8 @@ def _do(store, unit) -> int:
   from gpz_jax.sweep import runner
 
   if unit.kind == 'merge':
-    return merge.join(str(store.path))
+    status = merge.join(str(store.path))
+    return 0 if status == 3 else status
   folders = [f'--workdir={store.workdir(unit.name)}']
   folders += [f'--targets_from={store.workdir(name)}' for name in unit.needs]
   config = parse_config([*unit.flags, *folders])

@@ -89,8 +89,8 @@ def list_gpus() -> list[str]:
   visible = os.environ.get('CUDA_VISIBLE_DEVICES')
   if visible is not None:
     return [name for name in visible.split(',') if name]
-  done = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, check=False)
-  count = sum(line.startswith('GPU ') for line in done.stdout.splitlines())
+  listed = subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True)
+  count = sum(line.startswith('GPU ') for line in listed.stdout.splitlines())
   return [str(number) for number in range(count)]
 
 

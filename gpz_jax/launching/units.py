@@ -178,8 +178,7 @@ def plan_units(plan: 'Plan', per: str = 'cohort') -> list[Unit]:
         values = whole | part | {'seeds': (seed,), 'theory': False}
         needs = targets.get(seed, ())
         made.append(_make('cohort', values, needs, f'{title}, seed {seed}'))
-  names = tuple(unit.name for unit in made if unit.kind != 'targets')
-  needs = tuple(unit.name for unit in made) if not names else names
+  needs = tuple(unit.name for unit in made if unit.kind != 'targets')
   return [*made, _make('merge', whole, needs, 'merge')]
 
 

@@ -47,6 +47,7 @@ class Workdir:
     ladder: What simple guesses score.
     comparison: The comparison with published numbers, as text.
     report: Folder of the page.
+    merged: How much of it is there, where it was merged from units.
   """
 
   def __init__(self, path: str | os.PathLike[str]):
@@ -68,6 +69,7 @@ class Workdir:
     self.ladder = self.path / 'ladder.json'
     self.comparison = self.path / 'comparison.txt'
     self.report = self.path / 'report'
+    self.merged = self.path / 'merged.json'
 
   def __str__(self) -> str:
     return str(self.path)
