@@ -38,7 +38,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     'image': (None, 'Container image of gpz_jax, for Kubernetes.'),
     'volume': (
       None,
-      'PersistentVolumeClaim of the workdir and the data, as NAME:PATH.',
+      'Claim of the volume with workdir and data, as NAME:PATH.',
     ),
     'queue': (None, "Kueue's queue, for Kubernetes."),
     'namespace': (None, 'Namespace, for Kubernetes.'),
@@ -50,7 +50,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     ('status', 'Print how far the units of --workdir are.'),
     (
       'resume',
-      'Submit the units of --workdir that are not done, as they were planned.',
+      'Submit the units of --workdir that are not done, as planned.',
     ),
     ('estimate', 'Print the GPU hours that the arithmetic of the sweep takes.'),
   ):

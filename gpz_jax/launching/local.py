@@ -4,24 +4,21 @@ The pool may be killed at any moment and started again: what is done is read off
 files, and a process that outlives it is told to save and end.
 """
 
-import ctypes
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 
 from gpz_jax import interruption
-from gpz_jax.launching import outcomes, states
+from gpz_jax.launching import outcomes, pinned, states
 from gpz_jax.launching.units import Store, Unit
 from gpz_jax.types import InputError
 
 Say = Callable[[str], None]
 PAUSE = 0.2  # seconds between two looks at the processes
-DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG
 
 
 class Slot:
@@ -40,22 +37,17 @@ class Slot:
     environment = dict(os.environ)
     if self.gpu is not None:
       environment['CUDA_VISIBLE_DEVICES'] = self.gpu
+    cores = ','.join(map(str, sorted(self.cores or ())))
+    prefix = [sys.executable, pinned.__file__, str(os.getpid()), cores]
     with log.open('ab') as out:
       return subprocess.Popen(
-        command,
+        [*prefix, *command],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=out,
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C is for the pool, which hands it on once
-        preexec_fn=self._prepare,
       )
-
-  def _prepare(self) -> None:
-    if sys.platform == 'linux':
-      ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM)
-    if self.cores is not None:
-      os.sched_setaffinity(0, self.cores)
 
 
 def make_slots(count: int) -> list[Slot]:
