@@ -94,7 +94,7 @@ def _parse_cluster(text: str | None, store) -> tuple[str, int]:
   Raises:
     InputError: It is none of `CLUSTERS`.
   """
-  if text is None and flags.FLAGS.resume and store.submitted.is_dir():
+  if text is None and flags.FLAGS.resume and (store.submitted / 'jobs.jsonl').exists():
     text = 'slurm'
   kind, colon, number = (text or '').partition(':')
   if kind in ('slurm', 'kubernetes') and not colon:
@@ -220,7 +220,7 @@ def _print_status(store) -> int:
   from gpz_jax.launching import slurm, states
 
   queued = {}
-  if store.submitted.is_dir():
+  if (store.submitted / 'jobs.jsonl').exists():
     try:
       queued = slurm.ask(store, slurm.run_command)
     except InputError as error:
