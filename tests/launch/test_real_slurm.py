@@ -111,7 +111,7 @@ def one(path, steps) -> tuple[Cluster, str]:
 
 
 def test_every_unit_is_done_after_those_it_needs(tmp_path):
-  there = Cluster(tmp_path, make_units(2, 2), 5)
+  there = Cluster(tmp_path, make_units(2, 2), 60)
   there.submit()
   there.wait_until_runs('t0')
   asked = there.ask()

@@ -6,6 +6,7 @@ The environment's STEPS says how far it counts, twenty steps in a second.
 """
 
 import os
+import pathlib
 import sys
 import time
 
@@ -18,7 +19,11 @@ from gpz_jax.types import BusyError
 def main() -> int:
   flags = dict(arg[2:].split('=', 1) for arg in sys.argv if arg.startswith('--'))
   store = Store(flags['workdir'])
-  unit = find(store.read(), flags['unit'])
+  name = flags.get('unit')
+  if name is None:
+    names = pathlib.Path(flags['list']).read_text().splitlines()
+    name = names[int(os.environ['JOB_COMPLETION_INDEX'])]
+  unit = find(store.read(), name)
   work = store.workdir(unit.name)
   try:
     with interruption.handled(), locking.locked(work, work / 'lock', print):
