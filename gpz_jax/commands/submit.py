@@ -34,6 +34,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   texts = {
     'cluster': (None, f'Where units are done: {CLUSTERS}.'),
     'units': ('cohort', 'What a unit is: a cohort of a seed, or a whole seed.'),
+    'python': (sys.executable, 'Python on the nodes, for Slurm.'),
     'sbatch': ('', 'Options for sbatch, as --partition=gpu --gres=gpu:1.'),
     'image': (None, 'Container image of gpz_jax, for Kubernetes.'),
     'volume': (
@@ -163,7 +164,7 @@ def _submit_to_slurm(store, units) -> int:
     slurm.run_command(['scancel', *(q.task for q in stale.values())])
   queued = {name: q for name, q in queued.items() if name not in stale}
   arrays = slurm.plan_arrays(units, missing, queued)
-  script = [str(SCRIPT), sys.executable, str(flags.FLAGS.retries)]
+  script = [str(SCRIPT), flags.FLAGS.python, str(flags.FLAGS.retries)]
   if not SCRIPT.exists():
     raise InputError(f'{SCRIPT} is not there; submit from a checkout of gpz_jax')
   options = shlex.split(flags.FLAGS.sbatch)

@@ -134,9 +134,9 @@ def test_a_preempted_unit_goes_on_where_it_saved(tmp_path):
 
 
 def test_a_unit_out_of_time_saves_and_is_queued_again(tmp_path):
-  there, name = one(tmp_path, 300)
-  # A minute is the least limit; the notice comes after some ten seconds of it.
-  there.submit('--time=1', '--signal=B:USR1@50')
+  there, name = one(tmp_path, 800)
+  # A minute is the least limit. The notice may come earlier than it is asked for.
+  there.submit('--time=1', '--signal=B:USR1@45')
   there.wait_until_done(name)
   starts = [start for start, *_ in there.history(name)]
   assert len(starts) >= 2
@@ -201,3 +201,35 @@ def test_a_node_that_is_lost_gives_its_unit_to_another(tmp_path, cluster):
   finally:
     subprocess.run(['slurmd', '-N', node], check=False)
   assert len(there.history(name)) == 2
+
+
+def test_what_waits_for_a_failed_unit_is_submitted_again_by_resume(tmp_path):
+  there = Cluster(tmp_path, make_units(2, 1), 5)
+  bad = there.store.folder('t1') / 'bad'
+  bad.parent.mkdir(parents=True)
+  bad.touch()
+  there.submit()
+  there.wait_until_done('c0x0')
+  there.wait(lambda: there.ask().get('c0x1', ('', ''))[1] == 'never')
+  command = [sys.executable, '-m', 'launch.submit', f'--workdir={there.store.path}']
+  environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(ROOT), *sys.path])}
+
+  def submit(*flags):
+    done = subprocess.run(
+      [*command, *flags], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+  lines = submit('--status').splitlines()
+  found = {line.split()[0]: ' '.join(line.split()[2:4]) for line in lines[1:-2]}
+  assert found['t0'].startswith('done')
+  assert found['t1'].startswith('failed (2)')
+  assert found['c0x1'].startswith('never')
+  bad.unlink()
+  options = ('--sbatch=--exclusive', f'--python={there.python}')
+  said = submit('--resume', '--cluster=slurm', *options)
+  assert said.startswith('3 units in 3 arrays')  # t1, c0x1 and the merge
+  assert submit('--resume', '--cluster=slurm', *options).startswith('0 units')
+  there.wait_until_done('m')
+  assert submit('--status').splitlines()[-1] == '5 done'

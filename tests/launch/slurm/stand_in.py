@@ -25,6 +25,8 @@ def main() -> int:
     name = names[int(os.environ['JOB_COMPLETION_INDEX'])]
   unit = find(store.read(), name)
   work = store.workdir(unit.name)
+  if (store.folder(unit.name) / 'bad').exists():
+    return 2
   try:
     with interruption.handled(), locking.locked(work, work / 'lock', print):
       count(work, int(os.environ['STEPS']))
