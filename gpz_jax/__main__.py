@@ -9,6 +9,7 @@ COMMANDS = {
   'sweep': 'trains and attacks targets at every split, and says where to cut',
   'model-inversion': 'searches for what the classes of trained models look like',
   'recommend': 'says where to cut under limits, from what a sweep has written',
+  'merge': 'joins the units of a sweep that was done in many places',
   'report': "writes a sweep's page again",
   'verify': 'checks that a workdir is sound',
   'probe': 'finds the zone from the theory alone, without training a decoder',

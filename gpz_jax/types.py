@@ -67,6 +67,10 @@ class InputError(ValueError):
     super().__init__(one_line(message))
 
 
+class BusyError(InputError):
+  """Another process is writing what was named; it can be had later."""
+
+
 def one_line(text: str) -> str:
   """The text with each character that would not be printed spelled out, as in repr."""
   return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text.strip())

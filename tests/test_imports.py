@@ -40,6 +40,7 @@ FLOORS = (
   'report',
   'sweep',
   'model_inversion',
+  'launching',
   'commands',
   '__main__',
 )

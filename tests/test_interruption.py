@@ -25,20 +25,27 @@ def test_the_first_signal_is_noted_until_it_is_looked_for(number):
   assert signal.getsignal(number) == before
 
 
-def test_the_second_signal_ends_the_process_at_once():
+@pytest.mark.parametrize(
+  ('wait', 'status', 'output'),
+  [(1.2, -signal.SIGTERM, 'noted\n'), (0.3, 0, 'noted\nstill here\n')],
+)
+def test_a_later_signal_ends_the_process_unless_it_follows_at_once(
+  wait, status, output
+):
   program = (
-    'import os, signal\n'
+    'import os, signal, time\n'
     'from gpz_jax import interruption\n'
     'with interruption.handled():\n'
     '  os.kill(os.getpid(), signal.SIGUSR1)\n'
     '  print("noted", flush=True)\n'
+    f'  time.sleep({wait})\n'
     '  os.kill(os.getpid(), signal.SIGTERM)\n'
     '  print("still here")\n'
   )
   done = subprocess.run(
     [sys.executable, '-c', program], capture_output=True, text=True, check=False
   )
-  assert (done.returncode, done.stdout) == (-signal.SIGTERM, 'noted\n')
+  assert (done.returncode, done.stdout) == (status, output)
 
 
 def test_elsewhere_than_in_the_main_thread_signals_are_left_alone():

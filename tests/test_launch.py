@@ -1,13 +1,11 @@
-"""The cluster scripts, with stand-ins for python that print what they were told."""
+"""The script of a benchmark visit, with a stand-in for python that prints its flags."""
 
 import pathlib
-import signal
 import subprocess
-import time
 
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parents[1] / 'launch' / 'slurm_array.sh'
+SCRIPT = pathlib.Path(__file__).parents[1] / 'launch' / 'gpu_bench.sh'
 
 
 @pytest.fixture
@@ -15,87 +13,12 @@ def environment(tmp_path):
   stand_in = tmp_path / 'python'
   stand_in.write_text('#!/bin/sh\necho "$@"\n')
   stand_in.chmod(0o755)
-  return {'PATH': f'{tmp_path}:/usr/bin:/bin', 'RUNS': 'out'}
-
-
-def launch(environment):
-  return subprocess.run(
-    ['bash', SCRIPT, '--flagfile=a.cfg'],
-    env=environment,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-
-
-def test_a_task_sweeps_its_own_seed_in_its_own_workdir(environment):
-  done = launch(environment | {'SLURM_ARRAY_TASK_ID': '2'})
-  assert done.stdout.split() == [
-    '-m',
-    'experiments.sweep',
-    '--flagfile=a.cfg',
-    '--seeds=2',
-    '--workdir=out/seed_2',
-  ]
-
-
-def test_outside_of_an_array_it_says_how_to_submit(environment):
-  done = launch(environment)
-  assert done.returncode != 0
-  assert '--array=FIRST-LAST' in done.stderr
-
-
-def interrupted(environment, tmp_path, on_signal, *signals):
-  """What a task prints, line by line, and its status, whose sweep does `on_signal`."""
-  (tmp_path / 'python').write_text(f"""#!/bin/bash
-trap '{on_signal}' USR1
-echo started
-while :; do sleep 0.05; done
-""")
-  queue = tmp_path / 'scontrol'
-  queue.write_text('#!/bin/sh\necho "$@"\n')
-  queue.chmod(0o755)
-  task = subprocess.Popen(
-    ['bash', SCRIPT],
-    env=environment | {'SLURM_ARRAY_TASK_ID': '2', 'SLURM_ARRAY_JOB_ID': '7'},
-    stdout=subprocess.PIPE,
-    text=True,
-  )
-  assert task.stdout is not None
-  assert task.stdout.readline() == 'started\n'
-  for each in signals:
-    time.sleep(0.2)  # until the script waits
-    task.send_signal(each)
-  out, _ = task.communicate(timeout=30)
-  return out.splitlines(), task.returncode
-
-
-@pytest.mark.parametrize(
-  ('sent', 'status', 'again'),
-  [
-    (signal.SIGUSR1, 75, ['requeue 7_2']),
-    (signal.SIGUSR1, 3, []),
-    (signal.SIGTERM, 75, []),
-  ],
-)
-def test_a_signal_reaches_the_sweep_and_what_ran_out_of_time_is_queued_again(
-  environment, tmp_path, sent, status, again
-):
-  found = interrupted(environment, tmp_path, f'echo saved; exit {status}', sent)
-  assert found == (['saved', *again], status)
-
-
-def test_a_second_signal_does_not_end_a_sweep_that_saves(environment, tmp_path):
-  saving = 'echo signalled; (sleep 1); echo saved; exit 75'
-  signals = (signal.SIGUSR1, signal.SIGTERM)
-  found = interrupted(environment, tmp_path, saving, *signals)
-  assert found == (['signalled', 'saved', 'requeue 7_2'], 75)
+  return {'PATH': f'{tmp_path}:/usr/bin:/bin'}
 
 
 def bench(environment, *arguments):
-  script = SCRIPT.with_name('gpu_bench.sh')
   return subprocess.run(
-    ['bash', script, *arguments],
+    ['bash', SCRIPT, *arguments],
     env=environment,
     capture_output=True,
     text=True,

@@ -1,8 +1,8 @@
 """What every command shares: an error is one line, and the exit status says its kind.
 
-The status is 0 if the work is done and 2 for bad input. It is 74 if the machine failed
-(disk, memory), and 75 if the command was interrupted and can be run again. It is 130 if
-Ctrl-C came before anything was running.
+The status is 0 if the work is done and 2 for bad input. It is 73 if another process is
+writing the workdir, 74 if the machine failed (disk, memory), and 75 if the command was
+interrupted and can be run again. It is 130 if Ctrl-C came before anything was running.
 """
 
 import io
@@ -18,8 +18,9 @@ from absl import app, flags, logging
 from gpz_jax.commands import help as help_lib
 from gpz_jax.commands import presets, streams
 from gpz_jax.interruption import Interrupted
-from gpz_jax.types import InputError
+from gpz_jax.types import BusyError, InputError
 
+BUSY = 73  # EX_CANTCREAT
 BROKEN = 74  # EX_IOERR
 AGAIN = 75  # EX_TEMPFAIL
 _CONFIG, _FLAGS = 'config.json', 'run.flags'  # of a workdir, see study.workdir
@@ -143,7 +144,7 @@ def run(
 
 def _fail(name: str, error: InputError) -> NoReturn:
   print(f'{name}: {error}', file=sys.stderr)
-  sys.exit(2)
+  sys.exit(BUSY if isinstance(error, BusyError) else 2)
 
 
 def _prepare_process(name: str) -> None:

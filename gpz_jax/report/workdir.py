@@ -36,6 +36,7 @@ class Findings:
   # (treatment, split) -> [n, H, W, C] uint8
   samples: dict[tuple[Treatment, str], np.ndarray]
   remark: str = ''  # what is wrong with the pictures
+  total: int | None = None  # rows of the finished sweep, where units are merged
 
   def values(
     self,
@@ -126,6 +127,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     comparison=_read_text(folder.comparison),
     samples=_read_samples(folder, strongest, left_out),
     remark=remark,
+    total=results.read_object(folder.merged).get('of'),
   )
 
 

@@ -8,7 +8,7 @@ import pathlib
 import platform
 from collections.abc import Callable, Iterator
 
-from gpz_jax.types import InputError
+from gpz_jax.types import BusyError, InputError
 
 # What the disk says when it, and not the choice of the folder, is to blame.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -29,8 +29,8 @@ def locked(
     say: Told where the file system knows no locks.
 
   Raises:
-    InputError: Another process has the lock, naming it, or the folder cannot be
-      written.
+    BusyError: Another process has the lock, naming it.
+    InputError: The folder cannot be written.
   """
   with contextlib.ExitStack() as stack:
     with blamed(folder):
@@ -53,7 +53,7 @@ def locked(
 
 
 def check_unlocked(folder: pathlib.Path, lock: pathlib.Path) -> None:
-  """Raises InputError, naming the process, where one is writing the folder."""
+  """Raises BusyError, naming the process, where one is writing the folder."""
   if not lock.exists():
     return
   with lock.open() as file:
@@ -65,9 +65,9 @@ def check_unlocked(folder: pathlib.Path, lock: pathlib.Path) -> None:
       return  # no locks on this file system
 
 
-def _in_use(folder: pathlib.Path, lock: pathlib.Path) -> InputError:
+def _in_use(folder: pathlib.Path, lock: pathlib.Path) -> BusyError:
   holder = lock.read_text().strip() or 'another process'
-  return InputError(
+  return BusyError(
     f'--workdir={folder} is being written by {holder}; wait for it, or name another'
   )
 

@@ -32,8 +32,13 @@ def from_json(config_type: type[Config], values: dict[str, Any]) -> Config:
 
 def to_flags(config: StudyConfig) -> str:
   """A flagfile that repeats the run."""
+  return write_flags(dataclasses.asdict(config))
+
+
+def write_flags(values: dict[str, Any]) -> str:
+  """A flagfile that gives these fields these values; None is what is not given."""
   lines = []
-  for name, value in dataclasses.asdict(config).items():
+  for name, value in values.items():
     if isinstance(value, bool):
       lines.append(f'--{name}' if value else f'--no{name}')
     elif isinstance(value, tuple):

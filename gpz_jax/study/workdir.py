@@ -22,6 +22,7 @@ from gpz_jax.study.serialization import (
 from gpz_jax.types import InputError, stable_hash
 
 Config = TypeVar('Config', bound=StudyConfig)
+UNIT_FILES = ('units', 'units.jsonl', 'submitted')  # see launching.units
 
 
 class Workdir:
@@ -50,6 +51,7 @@ class Workdir:
     ladder: What simple guesses score.
     comparison: The comparison with published numbers, as text.
     report: Folder of the page.
+    merged: How much of it is there, where it was merged from units.
   """
 
   def __init__(self, path: str | os.PathLike[str]):
@@ -75,6 +77,7 @@ class Workdir:
     self.ladder = self.path / 'ladder.json'
     self.comparison = self.path / 'comparison.txt'
     self.report = self.path / 'report'
+    self.merged = self.path / 'merged.json'
 
   def __str__(self) -> str:
     return str(self.path)
@@ -220,8 +223,9 @@ class Workdir:
       raise InputError(f'--workdir={self.path} is not a folder; name another')
     theirs = results.read_object(self.config)
     if not theirs:
-      # What a run leaves that is killed before it has written its config.
-      first = {self.lock.name, f'{self.config.name}.partial'}
+      # What a run leaves that is killed before it has written its config, and the units
+      # that are done elsewhere and merged here.
+      first = {self.lock.name, f'{self.config.name}.partial', *UNIT_FILES}
       if self.path.is_dir() and {path.name for path in self.path.iterdir()} - first:
         raise InputError(
           f'--workdir={self.path} holds files but no config.json; name an empty folder'
@@ -276,7 +280,7 @@ class Workdir:
       yield
 
   def check_unlocked(self) -> None:
-    """Raises InputError, naming the process, where one is writing the folder."""
+    """Raises BusyError, naming the process, where one is writing the folder."""
     locking.check_unlocked(self.path, self.lock)
 
   def tidy(self) -> None:

@@ -67,6 +67,24 @@ def run(config: SweepConfig, *, quiet: bool = False) -> Results:
   return Results(results.read_parquet(workdir.table()), zone, workdir.path, page)
 
 
+def train_targets(config: SweepConfig, *, quiet: bool = False) -> None:
+  """Trains the targets of a sweep, for others to attack by `targets_from`.
+
+  Args:
+    config: The sweep.
+    quiet: Print nothing.
+
+  Raises:
+    InputError: As of `run`.
+    Interrupted: A signal came; the same call continues where it ended.
+  """
+  with opened(config, quiet=quiet) as session:
+    targets, session = study_targets.obtain(session, theory.follow(session))
+    quality = study_targets.measure_quality(session, targets)
+    study_targets.check_quality(session, quality)
+    session.workdir.tidy()
+
+
 def opened(
   config: SweepConfig, *, quiet: bool
 ) -> contextlib.AbstractContextManager[Session[Plan]]:

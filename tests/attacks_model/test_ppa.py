@@ -219,7 +219,6 @@ def test_groups_are_divided_and_joined_by_hand():
 
 
 def test_a_candidate_without_a_gradient_stays():
-  from gpz_jax.attacks.model import ppa
 
   latents = jnp.ones((2, 3))
   tx = TINY._tx

@@ -1,0 +1,62 @@
+"""Joins the units of a sweep: one table, zone and page, and a workdir to verify.
+
+  gpz-merge --workdir=runs/big
+
+It can be run at any time, also while units run: it says what is missing, and the page
+says how many lanes there are of how many. The exit status is 0 if all is there, 1 if
+something is missing, 2 for bad input, 3 if a lane diverged and 73 if another process is
+merging.
+"""
+
+from absl import flags
+
+from gpz_jax.commands import command
+from gpz_jax.types import InputError
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+  """The flags of this command."""
+  flags.DEFINE_string(
+    'workdir', None, 'The folder with units.jsonl.', flag_values=values
+  )
+
+
+def main(argv: list[str]) -> int:
+  """Merges the units of --workdir."""
+  del argv
+  if not flags.FLAGS.workdir:
+    raise InputError('--workdir is missing; name the folder with units.jsonl')
+  return join(flags.FLAGS.workdir)
+
+
+def join(workdir: str) -> int:
+  """Merges the units of a workdir, prints what they say and returns the status."""
+  from gpz_jax import results
+  from gpz_jax.commands.sweep import parse_config
+  from gpz_jax.launching.merge import merge
+  from gpz_jax.launching.units import Store
+
+  units = Store(workdir).read()
+  whole = next((unit for unit in units if unit.kind == 'merge'), None)
+  if whole is None:
+    raise InputError(f'--workdir={workdir}: units.jsonl names no merge; submit again')
+  found = merge(parse_config([*whole.flags, f'--workdir={workdir}']), units)
+  if found.rows:
+    print(f'\n{results.format_table(found.rows)}\n')
+  if found.zone is not None:
+    print(found.zone.sentence())
+  print(f'{len(found.rows)} of {found.total} lanes are there')
+  if found.report is not None:
+    print(f'report: {found.report}')
+  if not found.is_whole:
+    return 1
+  return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
+
+
+def start() -> None:
+  """What gpz-merge runs."""
+  command.run('merge', main, define_flags)
+
+
+if __name__ == '__main__':
+  start()

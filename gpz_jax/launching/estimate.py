@@ -1,0 +1,109 @@
+"""GPU hours that the arithmetic of a sweep takes, computed and not measured."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gpz_jax import jaxpr_costs
+from gpz_jax.attacks.activation.cohorts import cohorts, subsets
+from gpz_jax.attacks.activation.protocol import Network
+from gpz_jax.sweep.plan import Plan
+
+# A backward pass is two of the forward pass: for the input, and for the weights.
+TRAINING = 3
+
+
+class Cost(NamedTuple):
+  """Floating-point operations of one kind of work; None where they are not known."""
+
+  what: str
+  flops: float | None
+
+
+def estimate(plan: Plan) -> list[Cost]:
+  """What targets, activations and decoders cost, over all lanes."""
+  return [*_targets(plan), *_activations(plan), *_decoders(plan)]
+
+
+def _targets(plan: Plan) -> Iterator[Cost]:
+  if plan.weights is not None or plan.config.targets_from is not None:
+    return
+  recipe = plan.config.make_target_recipe()
+  flops = [_forward(plan, lane.treatment.skips) for lane in plan.lanes]
+  images = TRAINING * len(plan.task.train) * recipe.epochs
+  yield Cost('targets', sum(flops) * images)
+
+
+def _forward(plan: Plan, skips: str) -> float:
+  """Operations of a target's forward pass for one image."""
+  split = plan.costs[skips][plan.splits[-1]]
+  return split['edge_flops'] / split['edge_flops_share']
+
+
+def _activations(plan: Plan) -> Iterator[Cost]:
+  images = len(plan.task.aux) + len(plan.task.test)
+  edge = sum(
+    plan.costs[lane.treatment.skips][split]['edge_flops']
+    for lane in plan.lanes
+    for split in plan.splits
+  )
+  yield Cost('activations', edge * images)
+
+
+def _decoders(plan: Plan) -> Iterator[Cost]:
+  recipe = plan.config.make_decoder_recipe()
+  train, _ = subsets(plan.task, plan.config.selection)
+  images = TRAINING * len(train) * recipe.epochs
+  for attack, places in plan.attacked.items():
+    for shape, splits in cohorts(plan.shapes, places).items():
+      network = attack.make_network(shape, plan.task.image_shape)
+      what = f'{"x".join(map(str, shape))} {attack.text}'
+      lanes = len(splits) * len(plan.lanes)
+      flops = network and _count(network) * images * lanes
+      yield Cost(what, flops)
+
+
+def _count(network: Network) -> float:
+  """Operations of a decoder's forward pass for one activation."""
+  example = jax.ShapeDtypeStruct((1, *network.input_shape), jnp.float32)
+  variables = jax.eval_shape(network.module.init, jax.random.key(0), example)
+
+  def apply(variables, activations):
+    return (network.module.apply(variables, activations, train=False),)
+
+  ((_, flops),) = jaxpr_costs.used_params_and_flops(apply, variables, example)
+  return flops
+
+
+def describe(costs: list[Cost], peak_tflops: float, share: float) -> str:
+  """The costs as a table, with the hours at an assumed speed.
+
+  Args:
+    costs: What `estimate` gave.
+    peak_tflops: Peak of one GPU in TFLOP/s.
+    share: Share of the peak that is reached.
+  """
+  speed = peak_tflops * 1e12 * share
+  width = max(len(cost.what) for cost in costs)
+  lines = [f'{"work".ljust(width)}  TFLOP     GPU hours']
+  for cost in costs:
+    numbers = ('not known', '')
+    if cost.flops is not None:
+      numbers = (f'{cost.flops / 1e12:<9.3g}', f'{_hours(cost.flops, speed):.3g}')
+    lines.append(f'{cost.what.ljust(width)}  {numbers[0]} {numbers[1]}'.rstrip())
+  known = [cost.flops for cost in costs if cost.flops is not None]
+  left_out = len(costs) - len(known)
+  lines.append(
+    f'{_hours(math.fsum(known), speed):.3g} GPU hours, computed and not measured: at an'
+    f' assumed {share:.0%} of {peak_tflops:g} TFLOP/s. Evaluation, compiling and the'
+    ' theory are not counted'
+    + (f', nor are {left_out} attacks that train no decoder.' if left_out else '.')
+  )
+  return '\n'.join(lines)
+
+
+def _hours(flops: float, speed: float) -> float:
+  return flops / speed / 3600 if speed else math.inf

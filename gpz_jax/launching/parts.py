@@ -1,0 +1,142 @@
+"""What one unit left in its workdir, and whether it may be joined with the others."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+from gpz_jax import results
+from gpz_jax.launching import states
+from gpz_jax.launching.units import Store, Unit
+from gpz_jax.study import fields
+from gpz_jax.study.serialization import to_json
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.sweep.config import SweepConfig
+from gpz_jax.types import InputError
+
+Say = Callable[[str], None]
+# The fields in `targets` and `rows` in which units may differ: they choose lanes.
+FREE = ('alphas', 'skips', 'defence', 'one_at_a_time', 'seeds', 'splits', 'attack')
+
+
+@dataclasses.dataclass
+class Part:
+  """A unit that has begun, and its rows so far."""
+
+  unit: Unit
+  workdir: Workdir
+  rows: list[results.Row]
+  environment: dict[str, Any]
+
+
+def check_alike(
+  config: SweepConfig, store: Store, units: Iterable[Unit]
+) -> dict[str, str]:
+  """Refuses units that cannot be parts of one sweep.
+
+  Args:
+    config: The whole sweep.
+    store: Where the units lie.
+    units: The units.
+
+  Returns:
+    For each unit whose config cannot be read: its name and what is wrong.
+
+  Raises:
+    InputError: A unit differs from the whole in more than seeds, treatments, splits,
+      attacks and speed.
+  """
+  told = fields.in_scope(SweepConfig, 'targets', 'rows')
+  ours, default = to_json(config), to_json(SweepConfig())
+  damaged = {}
+  for unit in units:
+    try:
+      theirs = results.read_object(Workdir(store.workdir(unit.name)).config)
+    except InputError as error:
+      damaged[unit.name] = str(error)
+      continue
+    for name in told if theirs else ():
+      there = theirs.get(name, default[name])
+      if name not in FREE and there != ours[name]:
+        raise InputError(
+          f'unit {unit.name} ({unit.title}) is of another sweep: {name} is {there!r}'
+          f' there and {ours[name]!r} in the whole; remove {store.folder(unit.name)},'
+          ' and have it done again by --resume'
+        )
+  return damaged
+
+
+def read_part(
+  store: Store, unit: Unit, lanes: Collection[str], say: Say
+) -> Part | None:
+  """What a unit has found; None where nothing can be taken, which is said.
+
+  Args:
+    store: Where the units lie.
+    unit: The unit.
+    lanes: The lane ids of the whole.
+    say: Told, in one line, of a unit that is not begun, running, damaged or strange.
+  """
+  workdir = Workdir(store.workdir(unit.name))
+  label = f'unit {unit.name} ({unit.title})'
+  if not workdir.config.exists():
+    say(f'{label} has not begun')
+    return None
+  try:
+    rows = workdir.read_rows()
+    environment = results.read_object(workdir.environment)
+  except InputError as error:
+    say(f'{label} is damaged: {error}')
+    return None
+  if states.is_written(workdir.path):
+    say(f'{label} is still running: {len(rows)} rows so far')
+  elif not states.is_done(store, unit):
+    say(f'{label} is not finished: {len(rows)} rows so far')
+  if strange := [row for row in rows if row['lane_id'] not in lanes]:
+    say(f'{label}: {len(strange)} rows are of no lane of the whole and are left out')
+    rows = [row for row in rows if row['lane_id'] in lanes]
+  return Part(unit, workdir, rows, environment)
+
+
+def join_rows(parts: Iterable[Part], say: Say) -> dict[tuple[str, str, str], Part]:
+  """Which part each row is taken from, by its key; the first one where several have it.
+
+  Args:
+    parts: The units.
+    say: Told of rows that two units have.
+  """
+  owners: dict[tuple[str, str, str], Part] = {}
+  for part in parts:
+    twice = 0
+    for row in part.rows:
+      twice += owners.setdefault(results.row_key(row), part) is not part
+    if twice:
+      say(f'unit {part.unit.name}: another unit has {twice} of its rows too')
+  return owners
+
+
+def join_environments(parts: Iterable[Part], say: Say) -> dict[str, Any]:
+  """The env.json of the whole: that of the first unit.
+
+  Where units ran on different machines or versions, the number of processors is left
+  open, so that `verify` does not ask for equal bits.
+  """
+  known = [part.environment for part in parts if part.environment]
+  if not known:
+    return {}
+  first = known[0]
+  keys = ('versions', 'processors', 'device_kind', 'platform')
+  differing = [k for k in keys if any(env.get(k) != first.get(k) for env in known)]
+  if not differing:
+    return first
+  say(f'units ran under different conditions ({", ".join(differing)})')
+  return first | {'processors': None}
+
+
+def decoders_of(part: Part) -> dict[tuple[str, str, str], pathlib.Path]:
+  """The checkpoint of the decoder of each row that has one."""
+  from gpz_jax.sweep import rescore
+
+  return {
+    key: folder for key, (folder, _) in rescore.find_decoders(part.workdir).items()
+  }

@@ -1,0 +1,183 @@
+"""A pool of processes on this machine: real units, two kills, a resume and a merge."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from faults import harness
+
+from gpz_jax import results
+from gpz_jax.commands.sweep import parse_config
+from gpz_jax.launching import local, outcomes, states
+from gpz_jax.launching.merge import merge
+from gpz_jax.launching.units import Store
+from gpz_jax.sweep.verify import verify
+from gpz_jax.types import InputError
+
+ROOT = pathlib.Path(__file__).parents[2]
+PATIENCE = 600.0
+FLAGS = [
+  '--image_size=16',
+  '--model=cnn',
+  '--model_options=width=0.0625',
+  '--splits=conv_2,conv_3',  # two shapes of activation
+  '--alphas=0',
+  '--seeds=0,1',
+  '--train_limit=16',
+  '--val_limit=8',
+  '--test_limit=8',
+  '--aux_limit=20',
+  '--target_epochs=1',
+  '--target_batch_size=8',
+  '--decoder_epochs=1',
+  '--decoder_batch_size=8',
+  '--strategy=map',
+]
+
+
+def submit(workdir, *arguments, log) -> subprocess.Popen:
+  command = [sys.executable, '-m', 'launch.submit', f'--workdir={workdir}', *arguments]
+  path = os.pathsep.join([str(ROOT), *sys.path])
+  with log.open('ab') as out:
+    return subprocess.Popen(
+      command, cwd=ROOT, env=os.environ | {'PYTHONPATH': path}, stdout=out, stderr=out
+    )
+
+
+def wait_for(condition, log):
+  deadline = time.monotonic() + PATIENCE
+  while time.monotonic() < deadline:
+    if found := condition():
+      return found
+    time.sleep(0.1)
+  raise TimeoutError(log.read_text())
+
+
+def find_writer(store: Store) -> int | None:
+  """The process that writes some unit's workdir."""
+  for lock in store.units.glob('*/work/lock'):
+    if states.is_written(lock.parent) and (text := lock.read_text()):
+      return int(text.split()[1])
+  return None
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """The sweep in one process, on as many cores as a unit has."""
+  workdir = tmp_path_factory.mktemp('whole') / 'run'
+  log = workdir.with_suffix('.log')
+  command = [sys.executable, '-m', 'gpz_jax.commands.sweep', f'--workdir={workdir}']
+  process = local.make_slots(2)[0].start([*command, *FLAGS], log)
+  assert process.wait(PATIENCE) == 0, log.read_text()
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def merged(tmp_path_factory):
+  """The same in units, of which one is killed, and so is the pool."""
+  workdir = tmp_path_factory.mktemp('units') / 'big'
+  store, log = Store(workdir), workdir.with_suffix('.log')
+  options = ('--cluster=local:2', '--retry_seconds=0.1')
+  pool = submit(workdir, *FLAGS, *options, log=log)
+  os.kill(wait_for(lambda: find_writer(store), log), signal.SIGKILL)
+  wait_for(lambda: 'status 137, again' in log.read_text(), log)
+  wait_for(lambda: list(store.units.glob('*/work/results.parquet')), log)
+  pool.kill()
+  pool.wait(PATIENCE)
+  assert submit(workdir, '--resume', *options, log=log).wait(PATIENCE) == 0, (
+    log.read_text()
+  )
+  return workdir
+
+
+def test_the_rows_are_those_of_one_process_bit_for_bit(whole, merged):
+  rows = harness.metrics(merged)
+  assert len(rows) == 4
+  assert harness.differences(rows, harness.metrics(whole)) == []
+
+
+def test_the_merged_workdir_verifies(merged):
+  verdict = verify(merged, sample=4)
+  assert verdict.problems == []
+  assert verdict.rescored.done == 4
+  assert verdict.num_checkpoints == 5  # the targets, and a decoder for each row
+
+
+def test_the_page_shows_what_one_process_shows(whole, merged):
+  def strip(folder):
+    return sorted(path.name for path in (folder / 'samples').iterdir())
+
+  assert strip(merged) == strip(whole)
+  page = (merged / 'report' / 'index.html').read_text()
+  assert 'is not finished' not in page
+
+
+def test_the_killed_unit_was_counted_and_all_is_listed_as_done(merged):
+  store = Store(merged)
+  units = store.read()
+  found = states.list_states(store, units)
+  assert [state.state for state in found] == ['done'] * 7
+  assert sum(outcomes.read_retries(store.folder(u.name)) for u in units) >= 1
+  assert [unit.kind for unit in units] == [*['targets'] * 2, *['cohort'] * 4, 'merge']
+
+
+def test_a_sweep_of_the_merged_workdir_has_nothing_to_do(merged, tmp_path):
+  log = tmp_path / 'log.txt'
+  before = (merged / 'results.jsonl').read_bytes()
+  command = [sys.executable, '-m', 'gpz_jax.commands.sweep']
+  process = local.make_slots(2)[0].start(
+    [*command, f'--flagfile={merged}/run.flags'], log
+  )
+  assert process.wait(PATIENCE) == 0, log.read_text()
+  assert '4 rows are there already' in log.read_text()
+  assert (merged / 'results.jsonl').read_bytes() == before
+
+
+def test_a_part_is_merged_and_says_what_is_missing(merged, tmp_path):
+  units = Store(merged).read()
+  store = Store(tmp_path / 'part')
+  shutil.copytree(merged / 'units', store.units)
+  shutil.copyfile(merged / 'units.jsonl', store.list)
+  absent, torn, hurt, sound = (u for u in units if u.kind == 'cohort')
+  shutil.rmtree(store.folder(absent.name))
+  (store.workdir(torn.name) / 'results.jsonl').write_text('no row\n')
+  (array,) = store.workdir(hurt.name).glob('decoders/*/0/state/d/*')
+  array.write_bytes(b'')
+  flags = [*units[-1].flags, f'--workdir={store.path}']
+  found = merge(parse_config(flags), units, quiet=True)
+  assert (len(found.rows), found.total) == (1, 4)
+  text = '\n'.join(found.gaps)
+  for unit, words in (
+    (absent, 'has not begun'),
+    (torn, 'is damaged'),
+    (hurt, 'is damaged: the decoders of 1 rows are damaged or gone'),
+  ):
+    assert f'unit {unit.name} ({unit.title}) {words}' in text
+  assert sound.name not in text
+  page = (store.path / 'report' / 'index.html').read_text()
+  assert 'This page shows 1 of 4 lanes' in page
+  assert results.read_object(store.merged)['of'] == 4
+  assert not (store.path / 'results.parquet').exists()
+
+  config = store.workdir(sound.name) / 'config.json'
+  values = json.loads(config.read_text())
+  config.write_text(json.dumps(values | {'decoder_epochs': 2}))
+  with pytest.raises(InputError, match='decoder_epochs is 2 there and 1 in the whole'):
+    merge(parse_config(flags), units, quiet=True)
+
+
+def test_the_cores_are_shared_and_a_gpu_goes_to_one_process(monkeypatch):
+  monkeypatch.setattr(local, 'list_gpus', list)
+  monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(8)))
+  cores = [sorted(slot.cores or ()) for slot in local.make_slots(3)]
+  assert cores == [[0, 1], [2, 3], [4, 5]]
+  monkeypatch.setattr(local, 'list_gpus', lambda: ['0', '1'])
+  assert [slot.gpu for slot in local.make_slots(2)] == ['0', '1']
+  with pytest.raises(InputError, match='this machine has 2; give local:2'):
+    local.make_slots(3)

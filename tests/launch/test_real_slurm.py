@@ -1,0 +1,235 @@
+"""Slurm itself, three nodes on this machine: what it does to units, and what is left.
+
+The units are stand-ins that count; the script, the arrays and Slurm are real.
+"""
+
+import fcntl
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from made_up_units import make_units
+
+from gpz_jax.launching import outcomes, slurm, states
+from gpz_jax.launching.units import Store, Unit
+
+HERE = pathlib.Path(__file__).parent / 'slurm'
+ROOT = HERE.parents[2]
+PATIENCE = 120.0
+needs_slurm = [
+  pytest.mark.skipif(
+    not shutil.which('slurmctld'), reason='slurmctld is not installed'
+  ),
+  pytest.mark.skipif(os.getuid() != 0, reason='slurmd runs as root only'),
+]
+pytestmark = [*needs_slurm, pytest.mark.xdist_group('slurm')]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def cluster(tmp_path_factory):
+  """Three nodes, of which each runs one unit at a time."""
+  state = tmp_path_factory.mktemp('slurm')
+  before = os.environ.get('SLURM_CONF')
+  os.environ['SLURM_CONF'] = str(state / 'slurm.conf')
+  started = subprocess.run(
+    [HERE / 'start.sh', state], capture_output=True, text=True, check=False
+  )
+  if started.returncode:
+    pytest.skip(f'Slurm does not start here: {started.stderr[-300:]}')
+  yield state
+  subprocess.run([HERE / 'stop.sh', state], check=False)
+  if before is None:
+    del os.environ['SLURM_CONF']
+  else:
+    os.environ['SLURM_CONF'] = before
+
+
+class Cluster:
+  """Units handed to Slurm.
+
+  Args:
+    path: The workdir.
+    units: The units.
+    steps: How far they count, twenty in a second.
+  """
+
+  def __init__(self, path: pathlib.Path, units: list[Unit], steps: int):
+    self.store, self.units = Store(path / 'big'), units
+    self.store.write(units)
+    self.python = path / 'python'
+    route = os.pathsep.join([str(ROOT), *sys.path])
+    self.python.write_text(
+      f'#!/bin/bash\nexport STEPS={steps} PYTHONPATH={route}\n'
+      f'exec {sys.executable} {HERE}/stand_in.py "$@"\n'
+    )
+    self.python.chmod(0o755)
+
+  def submit(self, *options, names=None) -> list[str]:
+    arrays = slurm.plan_arrays(
+      self.units, names or [unit.name for unit in self.units], {}
+    )
+    script = [str(ROOT / 'launch' / 'unit.sh'), str(self.python), '5']
+    whole_node = ('--exclusive', *options)
+    return slurm.submit(arrays, self.store, script, whole_node, slurm.run_command)
+
+  def ask(self):
+    return slurm.ask(self.store, slurm.run_command)
+
+  def history(self, name) -> list[list[int]]:
+    """Where each run of a unit began to count, its process and its script's."""
+    path = self.store.workdir(name) / 'history'
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [[int(word) for word in line.split()] for line in lines]
+
+  def wait_until_runs(self, name, times=1) -> None:
+    self.wait(lambda: len(self.history(name)) >= times)
+    time.sleep(1.0)  # let it count
+
+  def wait_until_done(self, name) -> None:
+    unit = next(unit for unit in self.units if unit.name == name)
+    self.wait(lambda: states.is_done(self.store, unit))
+
+  def wait(self, condition) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+      if time.monotonic() > deadline:
+        logs = sorted(self.store.submitted.glob('*.log'))
+        text = '\n'.join(f'{log.name}: {log.read_text()}' for log in logs)
+        raise TimeoutError(f'{self.ask()}\n{text}')
+      time.sleep(0.3)
+
+
+def one(path, steps) -> tuple[Cluster, str]:
+  """A single unit, and its name."""
+  (unit, *_) = make_units(1, 0)
+  return Cluster(path, [unit], steps), unit.name
+
+
+def test_every_unit_is_done_after_those_it_needs(tmp_path):
+  there = Cluster(tmp_path, make_units(2, 2), 60)
+  there.submit()
+  there.wait_until_runs('t0')
+  asked = there.ask()
+  assert asked.keys() == {unit.name for unit in there.units}
+  there.wait_until_done('m')
+  found = states.list_states(there.store, there.units[:-1])
+  assert {state.state for state in found} == {'done'}
+
+
+def test_a_preempted_unit_goes_on_where_it_saved(tmp_path):
+  there, name = one(tmp_path, 120)
+  there.submit('--nodelist=node1', '--partition=low')
+  there.wait_until_runs(name)
+  other = ['sbatch', '--parsable', '--partition=high', '--nodelist=node1']
+  slurm.run_command([*other, '--exclusive', '--output=/dev/null', '--wrap=sleep 2'])
+  there.wait_until_done(name)
+  first, second = there.history(name)
+  assert first[0] == 0
+  assert second[0] > 0
+
+
+def test_a_unit_out_of_time_saves_and_is_queued_again(tmp_path):
+  there, name = one(tmp_path, 800)
+  # A minute is the least limit. The notice may come earlier than it is asked for.
+  there.submit('--time=1', '--signal=B:USR1@45')
+  there.wait_until_done(name)
+  starts = [start for start, *_ in there.history(name)]
+  assert len(starts) >= 2
+  assert starts == sorted(starts)
+  assert starts[-1] > 0
+  assert outcomes.read_retries(there.store.folder(name)) == 0
+
+
+def test_cancelled_units_have_saved_and_only_those_that_were_named(tmp_path):
+  there = Cluster(tmp_path, make_units(3, 0)[:3], 100)
+  (job,) = there.submit()
+  for name in ('t0', 't1', 't2'):
+    there.wait_until_runs(name)
+  slurm.run_command(['scancel', f'{job}_0', f'{job}_2'])
+  there.wait_until_done('t1')
+  counts = {name: there.store.workdir(name) / 'count' for name in ('t0', 't2')}
+  there.wait(lambda: all(path.exists() for path in counts.values()))
+  assert all(0 < int(path.read_text()) < 100 for path in counts.values())
+  there.wait(lambda: not there.ask())
+  there.submit(names=list(counts))
+  for name in counts:
+    there.wait_until_done(name)
+    assert there.history(name)[1][0] > 0
+
+
+def test_a_unit_that_meets_another_writer_is_tried_again_later(tmp_path):
+  there, name = one(tmp_path, 5)
+  work = there.store.workdir(name)
+  work.mkdir(parents=True)
+  with (work / 'lock').open('w') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    there.submit()
+    folder = there.store.folder(name)
+    there.wait(lambda: outcomes.read_retries(folder) == 1)
+    assert outcomes.read_number(folder / 'status', None) in (None, 73)
+  there.wait_until_done(name)
+  assert len(there.history(name)) == 1
+
+
+def test_a_unit_that_is_killed_is_tried_again_and_counted(tmp_path):
+  there, name = one(tmp_path, 40)
+  there.submit()
+  there.wait_until_runs(name)
+  os.kill(there.history(name)[0][1], signal.SIGKILL)
+  there.wait_until_done(name)
+  assert outcomes.read_retries(there.store.folder(name)) == 1
+
+
+def test_a_node_that_is_lost_gives_its_unit_to_another(tmp_path, cluster):
+  there, name = one(tmp_path, 100)
+  there.submit()
+  there.wait_until_runs(name)
+  node = there.ask()[name].node
+  _, process, script = there.history(name)[0]
+  stat = pathlib.Path(f'/proc/{script}/stat').read_text()
+  step = int(stat.rpartition(')')[2].split()[1])
+  daemon = int((cluster / f'slurmd.{node}.pid').read_text())
+  for number in (daemon, step, script, process):
+    os.kill(number, signal.SIGKILL)
+  try:
+    there.wait_until_done(name)
+  finally:
+    subprocess.run(['slurmd', '-N', node], check=False)
+  assert len(there.history(name)) == 2
+
+
+def test_what_waits_for_a_failed_unit_is_submitted_again_by_resume(tmp_path):
+  there = Cluster(tmp_path, make_units(2, 1), 5)
+  bad = there.store.folder('t1') / 'bad'
+  bad.parent.mkdir(parents=True)
+  bad.touch()
+  there.submit()
+  there.wait_until_done('c0x0')
+  there.wait(lambda: there.ask().get('c0x1', ('', ''))[1] == 'never')
+  command = [sys.executable, '-m', 'launch.submit', f'--workdir={there.store.path}']
+  environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(ROOT), *sys.path])}
+
+  def submit(*flags):
+    done = subprocess.run(
+      [*command, *flags], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+  lines = submit('--status').splitlines()
+  found = {line.split()[0]: ' '.join(line.split()[2:4]) for line in lines[1:-2]}
+  assert found['t0'].startswith('done')
+  assert found['t1'].startswith('failed (2)')
+  assert found['c0x1'].startswith('never')
+  bad.unlink()
+  options = ('--sbatch=--exclusive', f'--python={there.python}')
+  said = submit('--resume', '--cluster=slurm', *options)
+  assert said.startswith('3 units in 3 arrays')  # t1, c0x1 and the merge
+  assert submit('--resume', '--cluster=slurm', *options).startswith('0 units')
+  there.wait_until_done('m')
+  assert submit('--status').splitlines()[-1] == '5 done'
