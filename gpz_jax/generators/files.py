@@ -145,7 +145,7 @@ def _generator(path: pathlib.Path, metadata: Mapping[str, str]) -> Generator:
 def _fits(value: Any, annotation: Any) -> bool:
   """Whether a JSON value is of a field's type; True and False are no numbers."""
   kinds = typing.get_args(annotation) or (annotation,)
-  return type(value) in kinds
+  return type(value) in kinds or (type(value) is int and float in kinds)
 
 
 def _check_arrays(path: pathlib.Path, generator: Generator, found: dict) -> None:
