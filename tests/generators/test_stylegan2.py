@@ -26,12 +26,9 @@ TINY = functools.partial(
 
 def scattered(generator):
   """Variables of which none is at a constant, as biases and strengths start."""
-  leaves, tree = jax.tree.flatten(jax.jit(generator.init)(jax.random.key(0)))
-  keys = jax.random.split(jax.random.key(1), len(leaves))
-  moved = [
-    x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)
-  ]
-  return jax.tree.unflatten(tree, moved)
+  shapes = jax.eval_shape(generator.init, jax.random.key(0))
+  rng = np.random.default_rng(0)
+  return jax.tree.map(lambda s: rng.normal(size=s.shape).astype(np.float32), shapes)
 
 
 @pytest.fixture(scope='module')
