@@ -85,6 +85,10 @@ class StyleGAN2(Generator):
   precision: str = 'float32'
 
   def __post_init__(self):
+    # So that a generator that is read back from JSON is equal and of the same types.
+    for name in ('psi', 'conv_clamp'):
+      value = getattr(self, name)
+      object.__setattr__(self, name, None if value is None else float(value))
     check_known('resolution', str(self.resolution), map(str, RESOLUTIONS))
     check_known('latents', self.latents, LATENTS)
     check_known('noise', self.noise, NOISES)
@@ -184,9 +188,30 @@ class StyleGAN2(Generator):
   ) -> Features:
     """The map [n, h, w, c] and the image so far that a block is given.
 
-    `b4` is given the learned constant and no image.
+    `b4` is given the learned constant and no image. Both are float32.
     """
-    return self._synthesize(variables, latents, keys, stop=self._index(layer))
+    return self._handed(variables, latents, keys, stop=self._index(layer))
+
+  def features_from(
+    self,
+    variables: Any,
+    latents: jax.Array,
+    layer: str,
+    features: Features,
+    wanted: str,
+    keys: jax.Array | None = None,
+  ) -> Features:
+    """What block `wanted` is given if block `layer` is given `features`.
+
+    Raises:
+      InputError: There is no such block, or `wanted` comes before `layer`.
+    """
+    start, stop = self._index(layer), self._index(wanted)
+    if stop < start:
+      raise InputError(f"'{wanted}' comes before '{layer}', which hands nothing back")
+    return self._handed(
+      variables, latents, keys, start=start, stop=stop, given=features
+    )
 
   def images_from(
     self,
@@ -205,6 +230,11 @@ class StyleGAN2(Generator):
   def _index(self, layer: str) -> int:
     check_known('layer', layer, self.list_layers())
     return self.list_layers().index(layer)
+
+  def _handed(self, *arguments: Any, **part: Any) -> Features:
+    """Features in float32, as a search that moves them needs."""
+    made = self._synthesize(*arguments, **part)
+    return made._replace(x=made.x.astype(jnp.float32))
 
   def _synthesize(
     self, variables: Any, latents: jax.Array, keys: jax.Array | None, **part: Any

@@ -110,11 +110,12 @@ def _by_phases(x: jax.Array, kernel: jax.Array) -> jax.Array:
   y[2m] = x[m] kernel[0] + x[m-1] kernel[2] and y[2m+1] = x[m] kernel[1] on each axis,
   so that no zero is multiplied but those of the padding, and no gradient is dilated.
   """
-  sides = (((2, 0), (1, 1)), ((1,), (0, 0)))
+  # Taps 2 and 0 of the padded map, or tap 1.
+  sides = ((slice(None, None, -2), (1, 1)), (slice(1, 2), (0, 0)))
 
   def phase(row, column):
     (rows, above), (columns, before) = sides[row], sides[column]
-    taps = kernel[jnp.array(rows)][:, jnp.array(columns)]
+    taps = kernel[rows, columns]
     choice = choices.choose('dense', x.shape, taps.shape)
     return convolutions.convolve(x, taps, (above, before), choice)
 

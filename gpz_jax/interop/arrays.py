@@ -53,10 +53,11 @@ def load_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     arrays = _read_npz(path)
   else:
     return load_state_dict(path)
-  return {
-    name: array.astype(np.float32) if array.dtype.kind == 'f' else array
-    for name, array in arrays.items()
-  }
+  with np.errstate(all='ignore'):  # whoever uses them looks for what is not finite
+    return {
+      name: array.astype(np.float32) if array.dtype.kind == 'f' else array
+      for name, array in arrays.items()
+    }
 
 
 def _is_npz(path: pathlib.Path) -> bool:
@@ -69,9 +70,11 @@ def _is_npz(path: pathlib.Path) -> bool:
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
-    with warnings.catch_warnings(), np.load(path, allow_pickle=False) as file:
+    # NumPy leaves a damaged file open that it was given by its path.
+    with path.open('rb') as file, warnings.catch_warnings():
       warnings.simplefilter('ignore')  # NumPy's words would stand beside our line
-      return {name: file[name] for name in file.files}
+      with np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
   except Exception as error:  # a damaged file fails in many ways
     raise _unreadable(path, error) from None
 

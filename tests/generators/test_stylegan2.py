@@ -26,12 +26,9 @@ TINY = functools.partial(
 
 def scattered(generator):
   """Variables of which none is at a constant, as biases and strengths start."""
-  leaves, tree = jax.tree.flatten(jax.jit(generator.init)(jax.random.key(0)))
-  keys = jax.random.split(jax.random.key(1), len(leaves))
-  moved = [
-    x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)
-  ]
-  return jax.tree.unflatten(tree, moved)
+  shapes = jax.eval_shape(generator.init, jax.random.key(0))
+  rng = np.random.default_rng(0)
+  return jax.tree.map(lambda s: rng.normal(size=s.shape).astype(np.float32), shapes)
 
 
 @pytest.fixture(scope='module')
@@ -164,6 +161,29 @@ def test_images_from_features_are_the_images(layer, variables):
   np.testing.assert_allclose(go_on(others, given), images, atol=1e-5)
   moved = jax.tree.map(lambda leaf: leaf + 0.5, given)
   assert np.abs(go_on(latents, moved) - images).max() > 0.01
+
+
+def test_features_are_handed_on_from_block_to_block(variables):
+  generator = TINY(precision='bfloat16')
+  latents = draw(generator)
+
+  @jax.jit
+  def go(latents):
+    first = generator.features(variables, latents, 'b8')
+    on = generator.features_from(variables, latents, 'b8', first, 'b16')
+    return first, on, generator.features(variables, latents, 'b16')
+
+  first, on, whole = go(latents)
+  jax.tree.map(np.testing.assert_allclose, on, whole)
+  assert {leaf.dtype for leaf in jax.tree.leaves((first, on))} == {jnp.dtype('float32')}
+  same = generator.features_from(variables, latents, 'b8', first, 'b8')
+  jax.tree.map(np.testing.assert_array_equal, same, first)
+  with pytest.raises(InputError, match="'b4' comes before 'b8'"):
+    generator.features_from(variables, latents, 'b8', first, 'b4')
+
+
+def test_whole_numbers_are_taken_as_floats():
+  assert repr(TINY(psi=1, conv_clamp=256)) == repr(TINY(psi=1.0, conv_clamp=256.0))
 
 
 def test_the_first_block_is_given_the_learned_constant(variables):

@@ -25,13 +25,10 @@ GENERATOR = StyleGAN2(**FIELDS)
 
 @functools.cache
 def variables():
-  """No array is at a constant, as biases and strengths start."""
-  leaves, tree = jax.tree.flatten(jax.jit(GENERATOR.init)(jax.random.key(0)))
-  keys = jax.random.split(jax.random.key(1), len(leaves))
-  moved = [
-    x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)
-  ]
-  return jax.tree.unflatten(tree, moved)
+  """Arrays of which none is at a constant, as biases and strengths start."""
+  shapes = jax.eval_shape(GENERATOR.init, jax.random.key(0))
+  rng = np.random.default_rng(0)
+  return jax.tree.map(lambda s: rng.normal(size=s.shape).astype(np.float32), shapes)
 
 
 @functools.cache
@@ -48,7 +45,6 @@ def write_npz(path, arrays):
 
 
 def write_safetensors(path, arrays):
-  arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
   safetensors.numpy.save_file(arrays, path)
 
 
@@ -56,7 +52,7 @@ def write_hdf5(path, arrays):
   h5py = pytest.importorskip('h5py', reason='h5py is an optional extra')
   with h5py.File(path, 'w') as file:
     for name, array in arrays.items():
-      file[name] = array
+      file.create_dataset(name, data=array)
 
 
 def write_torch(path, arrays):

@@ -41,7 +41,7 @@ def test_hdf5_names_have_their_groups(tmp_path):
   h5py = pytest.importorskip('h5py', reason='h5py is an optional extra')
   with h5py.File(tmp_path / 'x.bin', 'w') as file:
     for name, array in ARRAYS.items():
-      file[name] = array
+      file.create_dataset(name, data=array)
   found = load_arrays(tmp_path / 'x.bin')
   assert found['group/b'] == 1
   assert found['group/b'].shape == ()
@@ -51,9 +51,9 @@ def test_hdf5_names_have_their_groups(tmp_path):
 def test_hdf5_of_other_files_is_not_read(tmp_path):
   h5py = pytest.importorskip('h5py', reason='h5py is an optional extra')
   with h5py.File(tmp_path / 'other.h5', 'w') as file:
-    file['secret'] = np.zeros(3)
+    file.create_dataset('secret', data=np.zeros(3))
   with h5py.File(tmp_path / 'linked.h5', 'w') as file:
-    file['a'] = np.zeros(3)
+    file.create_dataset('a', data=np.zeros(3))
     file['b'] = h5py.ExternalLink('other.h5', 'secret')
   assert set(load_arrays(tmp_path / 'linked.h5')) == {'a'}
   with h5py.File(tmp_path / 'virtual.h5', 'w') as file:
@@ -66,10 +66,10 @@ def test_hdf5_of_other_files_is_not_read(tmp_path):
 def test_hdf5_with_words_or_of_absurd_size_is_refused(tmp_path):
   h5py = pytest.importorskip('h5py', reason='h5py is an optional extra')
   with h5py.File(tmp_path / 'x.h5', 'w') as file:
-    file['words'] = 'text'
+    file.create_dataset('words', data='text')
   assert "'words' is no array of numbers" in refuse(tmp_path / 'x.h5')
   with h5py.File(tmp_path / 'y.h5', 'w') as file:  # which takes no room on disk
-    file.create_dataset('a', (10**6, 10**6), chunks=(100, 100))
+    file.create_dataset('a', (10**6, 10**6), 'f4', chunks=(100, 100))
   assert 'at most 2 GiB' in refuse(tmp_path / 'y.h5')
 
 
@@ -105,7 +105,7 @@ def test_damaged_files_are_one_line_or_harmless(ending, tmp_path):
   else:
     h5py = pytest.importorskip('h5py', reason='h5py is an optional extra')
     with h5py.File(path, 'w') as file:
-      file['a'] = ARRAYS['a']
+      file.create_dataset('a', data=ARRAYS['a'])
   whole, messages = path.read_bytes(), []
   for i in range(60):
     damaged = bytearray(whole)
