@@ -116,7 +116,7 @@ class LayerSearch:
 
   def _make_step(self, index: int):
     radius = self.radii[index]
-    # PPA draws by 0 when it optimises, as the first phase does, and by 1 when it judges.
+    # PPA draws by 0 in its steps, as the first phase does, and by 1 when it judges.
     draw = index and 1 + index
 
     def step(state: Running, item: Item, shared: Shared, number: jax.Array):
