@@ -21,8 +21,8 @@ def blocks() -> list[str]:
 
 def test_the_page_has_examples_of_each_kind():
   found = blocks()
-  assert sum(FILE.match(block) is not None for block in found) == 7
-  assert sum(block.count('assert ') for block in found) >= 21
+  assert sum(FILE.match(block) is not None for block in found) == 8
+  assert sum(block.count('assert ') for block in found) >= 25
 
 
 def test_the_examples_run(tmp_path):

@@ -95,6 +95,18 @@ def test_vmap_and_several_phases_agree_with_map():
     np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-4)
 
 
+def test_groups_of_a_class_are_searches_of_their_own():
+  scenario = make_scenario()
+  starts = given(scenario)
+  both = np.stack([starts, starts], axis=2)
+  found = chunks.run(walk_search(), scenario, 'walk', both, at_once=4, groups=2)
+  alone = run(scenario, starts=starts)
+  for name, array in alone.items():
+    assert found[name].shape == (2, 3, 2, *array.shape[2:])
+    np.testing.assert_array_equal(found[name][:, :, 0], array)
+    assert not np.allclose(found[name][:, :, 1], array)
+
+
 def test_one_program_serves_all_chunks(monkeypatch):
   made = []
 

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from toy_model_attack import CLASSES, IMAGE, make_scenario
 
-from gpz_jax.attacks.model import chunks, initial, losses, parse, views
+from gpz_jax.attacks.model import (
+  candidates,
+  chunks,
+  initial,
+  losses,
+  parse,
+  ppa,
+  views,
+)
 from gpz_jax.attacks.model.ppa import Ppa
 from gpz_jax.attacks.model.sight import Sight
 from gpz_jax.attacks.model.store import FileStore
@@ -106,11 +114,9 @@ def test_outcomes_are_sorted_and_of_the_protocol(attacked):
   assert outcome.num_final == 2
   images = scenario.generator.images(scenario.prior, outcome.latents[1, 0])
   np.testing.assert_array_equal(outcome.images[1, 0], views.to_uint8(images))
-  assert {
-    name: array.shape for name, array in outcome.history.items()
-  } == dict.fromkeys(
-    ('loss', 'confidence', 'grad_mean', 'grad_std', 'grad_norm/hidden'), (2, 3, 6)
-  )
+  names = {'loss', 'confidence', 'grad_mean', 'grad_std', 'grad_norm/hidden'}
+  assert outcome.history.keys() == names
+  assert all(array.shape == (2, 3, 6) for array in outcome.history.values())
   assert (outcome.history['grad_norm/hidden'] > 0).all()
 
 
@@ -148,7 +154,7 @@ def test_classes_and_targets_do_not_depend_on_what_is_beside_them(attacked):
     lanes=scenario.lanes[1:],
     targets=jax.tree.map(lambda leaf: leaf[1:], scenario.targets),
   )
-  found = TINY.run(alone)
+  found = dataclasses.replace(TINY, norms=('hidden',)).run(alone)
   for name in ('images', 'scores', 'latents'):
     np.testing.assert_array_equal(
       getattr(found, name)[0, 0], getattr(outcome, name)[1, 1]
@@ -168,9 +174,49 @@ def test_it_resumes_bit_for_bit(tmp_path, attacked):
     np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
-def test_a_candidate_without_a_gradient_stays():
-  from gpz_jax.attacks.model import ppa
+def test_another_choice_of_classes_starts_from_its_own_latents(tmp_path):
+  store = FileStore(tmp_path)
+  TINY.run(make_scenario(store=store, classes=(0, 1)))
+  found = TINY.run(make_scenario(store=store, classes=(3, 1)))
+  expected = TINY.run(make_scenario(classes=(3, 1)))
+  np.testing.assert_array_equal(found.latents, expected.latents)
 
+
+def test_many_candidates_are_searched_in_groups(tmp_path):
+  store = FileStore(tmp_path)
+  attack = dataclasses.replace(TINY, candidates=11, latents=30, steps=2, draws=1)
+  outcome = attack.run(make_scenario(store=store))
+  # 11 candidates are groups of 6 and 5: a file for each, and the first selection.
+  assert len(list(tmp_path.iterdir())) == 1 + 2 * 3 * 2
+  assert outcome.scores.shape == (2, 3, 11)
+  assert (np.diff(outcome.scores, axis=-1) <= 0).all()
+  assert len(np.unique(outcome.latents[0, 0], axis=0)) == 11
+  assert outcome.history['loss'].shape == (2, 3, 2)
+
+
+def test_groups_are_divided_and_joined_by_hand():
+  latents = np.arange(11.0).reshape(1, 1, 11, 1)
+  divided = candidates.divide(latents)
+  assert divided.shape == (1, 1, 2, 6, 1)
+  np.testing.assert_array_equal(divided.ravel(), [*range(11), 10])
+  found = {
+    'images': np.zeros((1, 1, 2, 6, 2, 2, 1), np.uint8),
+    'scores': divided[..., 0] % 7,
+    'latents': divided,
+    'history/grad_mean': np.array([[[[1.0], [3.0]]]]),
+    'history/grad_std': np.array([[[[0.0], [2.0]]]]),
+  }
+  joined = candidates.join(found, 11, 3, 0.0)
+  # Scores are 0 1 2 3 4 5 6 0 1 2 3; equals stay in their order.
+  best = [6, 5, 4, 3, 10, 2, 9, 1, 8, 0, 7]
+  np.testing.assert_array_equal(joined.latents[0, 0, :, 0], best)
+  assert joined.images.shape == (1, 1, 11, 2, 2, 1)
+  # Entries 1 1 and 1 5: mean 2, deviation sqrt((1 + 1 + 1 + 9) / 4)
+  np.testing.assert_allclose(joined.history['grad_mean'], [[[2]]])
+  np.testing.assert_allclose(joined.history['grad_std'], [[[np.sqrt(3)]]])
+
+
+def test_a_candidate_without_a_gradient_stays():
   latents = jnp.ones((2, 3))
   tx = TINY._tx
   state = ppa.Optimised(latents, tx.init(latents))

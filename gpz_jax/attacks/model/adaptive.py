@@ -60,7 +60,8 @@ class Adaptive:
       return images + self.sigma * draw(keys, images)
     if self.kind == 'none':
       return images
-    crop_key, turn_key, flip_key = jnp.unstack(_split_each(keys, 3), axis=1)
+    split = _split_each(keys, 3)
+    crop_key, turn_key, flip_key = split[:, 0], split[:, 1], split[:, 2]
     images = views_lib.random_resized_crop(crop_key, images, self.scale, self.ratio)
     if self.degrees:
       images = turn(turn_key, images, self.degrees)

@@ -37,6 +37,7 @@ def run(
   *,
   extra: Shared | None = None,
   at_once: int,
+  groups: int | None = None,
   on_progress: OnProgress = lambda done, total, values: None,
 ) -> dict[str, np.ndarray]:
   """Searches for all classes of all targets.
@@ -46,21 +47,26 @@ def run(
     scenario: Who is attacked, how, and where finished pieces are kept.
     name: What the pieces of this search are called. It must tell it from any other
       search whose pieces are in the same store, see `piece_name`.
-    given: A pytree of arrays [L, T, ...], what each search starts from.
+    given: A pytree of arrays [L, T, ...], what each search starts from; [L, T, G, ...]
+      where there are groups.
     extra: Entries that `Shared` has beside 'target' and 'prior'.
-    at_once: The most classes in a chunk; `fitting` gives a number for most searches.
-      Chunks that do not fit the device are halved.
+    at_once: The most classes, or groups, in a chunk; `fitting` gives a number for most
+      searches. Chunks that do not fit the device are halved.
+    groups: G, how many searches there are for each class, each with a key of its own;
+      without it there is one, and no axis for it. An attack with many candidates that
+      know nothing of each other divides them, so that no device has to hold all at a
+      time.
     on_progress: Receives the steps done and the steps in all, counted over chunks.
 
   Returns:
     The arrays that `search.finish` makes and the histories as 'history/NAME', each
-    with [L, T] in front.
+    with [L, T] in front; [L, T, G] where there are groups.
 
   Raises:
     Interrupted: A signal came; what was finished is in the store.
   """
-  runner = _Runner(search, scenario, name, given, extra or {}, on_progress)
-  size = max(1, min(at_once, len(scenario.classes)))
+  runner = _Runner(search, scenario, name, given, extra or {}, groups, on_progress)
+  size = max(1, min(at_once, len(scenario.classes) * (groups or 1)))
   while True:
     try:
       return runner.run(size)
@@ -89,10 +95,11 @@ def piece_name(kind: str, settings: Any, scenario: Scenario) -> str:
   return f'{kind}-{stable_hash(text):08x}'
 
 
-def item_key(lane: Lane, label: int, seed: int) -> jax.Array:
-  """The random key of one class of one target."""
+def item_key(lane: Lane, label: int, seed: int, group: int = 0) -> jax.Array:
+  """The random key of one class of one target, or of a group of its candidates."""
   key = jax.random.fold_in(lane.key(), stable_hash(f'model inversion {seed}'))
-  return jax.random.fold_in(key, label)
+  key = jax.random.fold_in(key, label)
+  return jax.random.fold_in(key, stable_hash(f'group {group}')) if group else key
 
 
 def split_history(
@@ -113,21 +120,30 @@ class _Runner:
     name: str,
     given: Any,
     extra: Shared,
+    groups: int | None,
     on_progress: OnProgress,
   ):
     self._search = search
     self._scenario = scenario
     self._name = name
+    self._groups = groups
+    # A column is a group of a class; most searches have one for each.
+    self._columns = [(int(c), g) for c in scenario.classes for g in range(groups or 1)]
+    count = len(self._columns)
+    if groups is not None:
+      given = jax.tree.map(
+        lambda leaf: leaf.reshape(len(leaf), count, *leaf.shape[3:]), given
+      )
     self._given = given
     self._extra = extra
     self._on_progress = on_progress
-    self._kept: dict[tuple[int, int], dict[str, np.ndarray]] = {}  # (lane, class) row
+    self._kept: dict[tuple[int, int], dict[str, np.ndarray]] = {}  # by row, column
 
   def run(self, size: int) -> dict[str, np.ndarray]:
-    """All classes of all targets, in chunks of `size` classes."""
+    """All columns of all targets, in chunks of `size` columns."""
     compiled: ChunkPrograms | None = None
-    num_lanes, num_classes = len(self._scenario.lanes), len(self._scenario.classes)
-    chunks = list(_cut(num_classes, size))
+    num_lanes = len(self._scenario.lanes)
+    chunks = list(_cut(len(self._columns), size))
     total = num_lanes * len(chunks) * self._search.steps
     done = 0
     for row in range(num_lanes):
@@ -173,7 +189,7 @@ class _Runner:
       self._kept[row, column] = piece
 
   def _are_kept(self, row: int, chunk: Sequence[int]) -> bool:
-    """Whether all classes of a chunk are finished; what the store has is fetched."""
+    """Whether all columns of a chunk are finished; what the store has is fetched."""
     store = self._scenario.store
     for column in dict.fromkeys(chunk):
       if (row, column) in self._kept or store is None:
@@ -183,24 +199,26 @@ class _Runner:
     return all((row, column) in self._kept for column in chunk)
 
   def _piece(self, row: int, column: int) -> str:
-    lane, label = self._scenario.lanes[row], self._scenario.classes[column]
-    return f'{self._name}-{lane.lane_id}-{label}'
+    lane, (label, group) = self._scenario.lanes[row], self._columns[column]
+    end = '' if self._groups is None else f'-{group}'
+    return f'{self._name}-{lane.lane_id}-{label}{end}'
 
   def _arguments(self, row: int, chunk: Sequence[int]) -> tuple[Item, Shared]:
     scenario = self._scenario
-    labels = scenario.classes[list(chunk)]
-    lane = scenario.lanes[row]
+    lane, columns = scenario.lanes[row], [self._columns[column] for column in chunk]
     items = Item(
-      jnp.asarray(labels, jnp.int32),
-      jnp.stack([item_key(lane, int(label), scenario.seed) for label in labels]),
+      jnp.array([label for label, _ in columns], jnp.int32),
+      jnp.stack([item_key(lane, label, scenario.seed, g) for label, g in columns]),
       jax.tree.map(lambda leaf: jnp.asarray(leaf[row][list(chunk)]), self._given),
     )
     target = lanes_lib.take(scenario.targets, row)
     return items, {'target': target, 'prior': scenario.prior, **self._extra}
 
   def _joined(self) -> dict[str, np.ndarray]:
-    shape = len(self._scenario.lanes), len(self._scenario.classes)
+    shape = len(self._scenario.lanes), len(self._columns)
     pieces = [self._kept[index] for index in np.ndindex(shape)]
+    if self._groups is not None:
+      shape = (shape[0], len(self._scenario.classes), self._groups)
     return {
       name: np.stack([piece[name] for piece in pieces]).reshape(
         *shape, *pieces[0][name].shape

@@ -42,7 +42,8 @@ def select(
     scenario: Who is attacked, and with what.
     sight: How targets look at images.
     prepare: Makes what a target is given of the generator's images.
-    name: What the piece is called in the scenario's store.
+    name: What pieces of the attack are called in the scenario's store, see
+      `chunks.piece_name`.
     count: How many latents are drawn, N.
     per_class: How many are picked, M, at most N.
     on_progress: Receives the images scored and the images in all.
@@ -53,6 +54,9 @@ def select(
   Raises:
     Interrupted: A signal came.
   """
+  # Unlike the searches, it is one piece for all targets and classes.
+  whom = [lane.lane_id for lane in scenario.lanes], scenario.classes.tolist()
+  name = f'{name}-initial-{stable_hash(str(whom)):08x}'
   store = scenario.store
   if store is not None and (kept := store.load(name)) is not None:
     return kept['latents']

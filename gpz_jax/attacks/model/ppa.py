@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gpz_jax.attacks.model import chunks, initial, losses, sight, views
+from gpz_jax.attacks.model import candidates, chunks, initial, losses, sight, views
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
@@ -70,8 +70,8 @@ class Ppa(Attack):
       leaves it to the generator, see `Generator.centre_crop`.
     antialias: Whether images that shrink are smoothed first.
     least_view: The least share of the area that a random view keeps in a step.
-    convention: Whether each candidate has random views of its own, or all candidates of
-      a class share them, as in the released code.
+    convention: Whether each candidate has random views of its own, or those that are
+      computed together share them, as in the released code.
     draws: How many random views the final selection takes.
     adaptive: How a gradient is averaged over views, see `adaptive`.
     views: How many views that are.
@@ -159,11 +159,12 @@ class Ppa(Attack):
         scenario,
         self._sight(scenario),
         lambda images: self._prepare(scenario, images),
-        name=f'{name}-initial',
+        name=name,
         count=self.latents,
         per_class=self.candidates,
         on_progress=on_progress,
       )
+    given = candidates.divide(given)
     what = f'{len(scenario.lanes)} x {len(scenario.classes)} searches'
     with scenario.phase(what) as on_progress:
       found = chunks.run(
@@ -171,18 +172,12 @@ class Ppa(Attack):
         scenario,
         name,
         given,
-        at_once=chunks.fitting(self.candidates),
+        at_once=chunks.fitting(given.shape[3]),
+        groups=given.shape[2],
         on_progress=on_progress,
       )
-    arrays, history = chunks.split_history(found)
-    return Outcome(
-      images=arrays['images'],
-      scores=arrays['scores'],
-      num_final=self.final,
-      latents=arrays['latents'],
-      history=history,
-      seconds=time.perf_counter() - began,
-    )
+    seconds = time.perf_counter() - began
+    return candidates.join(found, self.candidates, self.final, seconds)
 
   def _sight(self, scenario: Scenario) -> Sight:
     engine = scenario.engine.resolve()
@@ -203,7 +198,13 @@ class Ppa(Attack):
         Phase(self.steps, self._make_step(scenario), self._enter),
         Phase(self.draws, self._make_draw(scenario), self._make_judged(scenario)),
       ),
-      lambda state, item, shared: _sorted(state, shared, scenario),
+      lambda state, item, shared: {
+        'images': views.to_uint8(
+          scenario.generator.images(shared['prior'], state.latents)
+        ),
+        'scores': jnp.nan_to_num(state.total, nan=0.0),
+        'latents': state.latents,
+      },
     )
 
   @property
@@ -294,16 +295,3 @@ def move(
     return jnp.where(is_finite, new, old) if new.ndim else new  # the count of steps
 
   return jax.tree.map(keep, moved, state)
-
-
-def _sorted(state: Judged, shared: Shared, scenario: Scenario) -> dict[str, jax.Array]:
-  """The candidates of a class, the best one first."""
-  scores = jnp.nan_to_num(state.total, nan=0.0)
-  order = jnp.argsort(-scores, stable=True)
-  latents = state.latents[order]
-  images = scenario.generator.images(shared['prior'], latents)
-  return {
-    'images': views.to_uint8(images),
-    'scores': scores[order],
-    'latents': latents,
-  }

@@ -13,7 +13,7 @@ An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=
 """
 
 import dataclasses
-from typing import Any, ClassVar, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from gpz_jax import option_text
 from gpz_jax.attacks.model.brep import BREP
@@ -61,9 +61,10 @@ def parse(text: str) -> Attack:
   name, *options = text.split(':')
   check_known('attack', name, ATTACKS)
   cls, what = ATTACKS[name], f"attack '{text}'"
-  kinds = _options(cls)
+  kinds = get_type_hints(cls)
   presets: dict[str, dict[str, Any]] = getattr(cls, 'PRESETS', {})
-  known = [*(['preset'] if presets else []), *kinds]
+  fields = [field.name for field in dataclasses.fields(cls) if field.name != 'text']
+  known = [*(['preset'] if presets else []), *fields]
   texts = option_text.split_options(what, options, known)
   preset = texts.pop('preset', None)
   if preset is not None:
@@ -73,16 +74,6 @@ def parse(text: str) -> Attack:
     for key, value in texts.items()
   }
   return cls(text=text, **presets.get(preset or '', {}) | given)
-
-
-def _options(cls: type[Attack]) -> dict[str, Any]:
-  """The types of what may be given, by name."""
-  kinds = get_type_hints(cls)
-  return {
-    field.name: kinds[field.name]
-    for field in dataclasses.fields(cls)
-    if field.name != 'text' and get_origin(kinds[field.name]) is not ClassVar
-  }
 
 
 def _make_own(text: str) -> Attack:
