@@ -18,6 +18,7 @@ SETTINGS = {
   'draws': 4,
   'antialias': 'no',
   'least_view': 1.0,
+  'loss': 'cross_entropy',
 }
 SHORT = ifgmi.IfGmi(**SETTINGS, layers=2, layer_steps=5)
 
