@@ -155,7 +155,7 @@ class IfGmi(Ppa):
       ),
     )
 
-  def _minus_rate(self, step: jax.Array) -> jax.Array:
+  def _minus_rate(self, step: Any) -> Any:
     """Minus the learning rate of a step, counted from 0 in each phase."""
     decay = jnp.array(self.decay_steps, jnp.int32)
     return -self.learning_rate * 0.1 ** jnp.sum(step >= decay)
