@@ -54,7 +54,8 @@ class Layered(Generator):
 
   def images_from(self, variables, latents, layer, features):
     x = self.features_from(variables, latents, layer, features, 'third')
-    return 0.5 + (x @ variables['third']).reshape(-1, *IMAGE)
+    x = x @ variables['third'] + 0.1 * latents.sum(-1, keepdims=True)
+    return 0.5 + x.reshape(-1, *IMAGE)
 
 
 def make_layered():

@@ -1,10 +1,12 @@
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 from inversion_toys import check_attack, make_layered, make_scenario
 
 from gpz_jax.attacks.model import ifgmi, ppa, specs
+from gpz_jax.generators.dcgan import DCGAN
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
 
@@ -18,6 +20,7 @@ SETTINGS = {
   'draws': 4,
   'antialias': 'no',
   'least_view': 1.0,
+  'loss': 'cross_entropy',
 }
 SHORT = ifgmi.IfGmi(**SETTINGS, layers=2, layer_steps=5)
 
@@ -47,6 +50,22 @@ def test_vmap_agrees_with_map():
   found = SHORT.run(dataclasses.replace(scenario, engine=Engine('vmap')))
   expected = SHORT.run(scenario)
   np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-3)
+
+
+def test_a_dcgan_is_entered_behind_its_first_layer():
+  generator = DCGAN(size=8, width=2, channels=1, latent=5)
+  scenario = make_scenario(
+    lanes=1,
+    classes=(0,),
+    generator=generator,
+    prior=generator.init(jax.random.key(0)),
+  )
+  attack = ifgmi.IfGmi(**SETTINGS, layers=1, layer_steps=5)
+  found = attack.run(scenario)
+  assert found.images.shape == (1, 1, 3, 8, 8, 1)
+  assert found.history['loss'].shape == (1, 1, 15)
+  loss = found.history['loss'][0, 0]
+  assert loss[-1] < loss[9]  # features move the image further than the latents did
 
 
 def test_tight_balls_keep_candidates_where_they_began():

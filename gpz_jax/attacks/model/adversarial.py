@@ -50,7 +50,7 @@ class Game:
     b2: Decay of Adam's second moment.
   """
 
-  init: Callable[[jax.Array], tuple[Variables, Variables]]
+  init: Callable[[jax.Array], tuple[Any, Any]]
   generator_loss: PlayerLoss
   critic_loss: PlayerLoss
   steps: int

@@ -70,7 +70,8 @@ class Trunk(nn.Module):
   def __call__(self, images: jax.Array) -> jax.Array:
     """The features of images in [0, 1]."""
     x = 2 * images - 1
-    for i in range(num_doublings(images.shape[1:])):
+    _, height, width, channels = images.shape
+    for i in range(num_doublings((height, width, channels))):
       features = self.width * min(4, 2**i)
       x = layers.Conv(features, (4, 4), 2, 1, name=f'conv_{i}')(x)
       x = nn.GroupNorm(num_groups=1, name=f'norm_{i}')(x) if i else x

@@ -27,6 +27,14 @@ class _Judged(NamedTuple):
   images: jax.Array  # [M, H, W, C] as the target is given them
   total: jax.Array  # [M] sum of confidences
 
+  def arrays(self) -> dict[str, jax.Array]:
+    """What is kept of the candidates, in their order."""
+    return {
+      'images': views.to_uint8(self.made),
+      'scores': jnp.nan_to_num(self.total, nan=0.0),
+      'latents': self.latents,
+    }
+
 
 @dataclasses.dataclass(frozen=True)
 class IfGmi(Ppa):
@@ -111,7 +119,7 @@ class IfGmi(Ppa):
 
     phases = layers.phases(lambda item, shared: item.given)
     judging = Phase(self.draws, self._make_draw(scenario), enter)
-    return Search((*phases, judging), lambda state, item, shared: _sorted(state))
+    return Search((*phases, judging), lambda state, item, shared: state.arrays())
 
   def _make_layer_search(self, scenario: Scenario) -> LayerSearch:
     looks = self._sight(scenario)
@@ -147,18 +155,7 @@ class IfGmi(Ppa):
       ),
     )
 
-  def _minus_rate(self, step: jax.Array) -> jax.Array:
+  def _minus_rate(self, step: Any) -> Any:
     """Minus the learning rate of a step, counted from 0 in each phase."""
     decay = jnp.array(self.decay_steps, jnp.int32)
     return -self.learning_rate * 0.1 ** jnp.sum(step >= decay)
-
-
-def _sorted(state: _Judged) -> dict[str, jax.Array]:
-  """The candidates of a class, the best one first."""
-  scores = jnp.nan_to_num(state.total, nan=0.0)
-  order = jnp.argsort(-scores, stable=True)
-  return {
-    'images': views.to_uint8(state.made)[order],
-    'scores': scores[order],
-    'latents': state.latents[order],
-  }

@@ -125,21 +125,22 @@ class KEDMI(IdentityAttack):
     def make(shared: Shared, latents: jax.Array) -> jax.Array:
       return engine.apply(maker, shared['target']['generator'], latents, train=False)
 
-    def draw(mean, log_variance, key: jax.Array, count: int) -> jax.Array:
+    def draw(distribution: Any, key: jax.Array, count: int) -> jax.Array:
+      mean, log_variance = distribution
       noise = jax.random.normal(key, (count, self.z_dim))
       latents = mean[None] + jnp.exp(0.5 * log_variance)[None] * noise
       return jnp.clip(latents, -self.clip, self.clip)
 
     def enter(_, item: Item, shared: Shared) -> _State:
       del item, shared
-      found = jnp.zeros(self.z_dim), jnp.ones(self.z_dim)
-      return _State(*found, adam.init(found))
+      mean, log_variance = jnp.zeros(self.z_dim), jnp.ones(self.z_dim)
+      return _State(mean, log_variance, adam.init((mean, log_variance)))
 
     def step(state: _State, item: Item, shared: Shared, number: jax.Array):
       key = jax.random.fold_in(item.key, number)
       before = state.mean, state.log_variance
       gradient, metrics = pull.pull(
-        lambda distribution: make(shared, draw(*distribution, key, 1)),
+        lambda distribution: make(shared, draw(distribution, key, 1)),
         before,
         item.label,
         jax.random.fold_in(key, 1),
@@ -152,12 +153,12 @@ class KEDMI(IdentityAttack):
         adaptive=self.averaging,
       )
       updates, moments = adam.update(gradient, state.moments)
-      after = optax.apply_updates(before, updates)
-      return _State(*after, moments), metrics
+      after: Any = optax.apply_updates(before, updates)
+      return _State(after[0], after[1], moments), metrics
 
     def finish(state: _State, item: Item, shared: Shared):
       key = jax.random.fold_in(item.key, self.steps)
-      latents = draw(state.mean, state.log_variance, key, self.candidates)
+      latents = draw((state.mean, state.log_variance), key, self.candidates)
       return answer.finish(
         make,
         scenario.model,

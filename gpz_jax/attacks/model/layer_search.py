@@ -86,9 +86,10 @@ class LayerSearch:
 
   def _begin(self, latents: jax.Array, features: Any) -> Running:
     # A state is overwritten by the next one, so that no array may be in it twice.
-    begun = jax.tree.map(jnp.copy, (latents, features))
-    origin = jax.tree.map(jnp.copy, (latents, features))
-    return Running(LayerState(*begun, self.tx.init(begun)), *origin)
+    begun: Any = jax.tree.map(jnp.copy, (latents, features))
+    origin: Any = jax.tree.map(jnp.copy, (latents, features))
+    at = LayerState(begun[0], begun[1], self.tx.init(begun))
+    return Running(at, origin[0], origin[1])
 
   def _make_phase(self, index: int) -> Phase:
     """The phase that moves what the layer of an index is given."""
@@ -116,7 +117,7 @@ class LayerSearch:
 
   def _make_step(self, index: int):
     radius = self.radii[index]
-    # PPA draws by 0 when it optimises, as the first phase does, and by 1 when it judges.
+    # PPA draws by 0 in its steps, as the first phase does, and by 1 when it judges.
     draw = index and 1 + index
 
     def step(state: Running, item: Item, shared: Shared, number: jax.Array):
@@ -128,14 +129,13 @@ class LayerSearch:
       )
       gradient = without_broken(pulled.gradient)
       updates, moments = self.tx.update(gradient, state.at.moments)
-      moved = optax.apply_updates(before, updates)
+      moved: Any = optax.apply_updates(before, updates)
       if radius > 0:
         origin = state.latents, state.features
         moved = jax.tree.map(
           lambda new, old: stay_near(new, old, radius), moved, origin
         )
-      latents, features = moved
-      at = LayerState(latents, features, moments)
+      at = LayerState(moved[0], moved[1], moments)
       return state._replace(at=at), sight.metrics(pulled)
 
     return step

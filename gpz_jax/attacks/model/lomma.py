@@ -129,7 +129,9 @@ class IdentityAttack(Attack):
     return identity
 
   def _make_student(self, scenario: Scenario, index: int) -> Any:
-    options = {} if self.student_width == 1 else {'width': self.student_width}
+    options: dict[str, Any] = {}
+    if self.student_width != 1:
+      options['width'] = self.student_width
     classes = num_classes(scenario)
     return models.make(self.students[index], num_classes=classes, **options)
 
