@@ -163,9 +163,8 @@ def _submit_to_slurm(store, units) -> int:
   stale = {name: q for name, q in queued.items() if q.state == 'never'}
   missing = _list_missing(store, units, queued.keys() - stale.keys())
   merge = units[-1].name
-  if (
-    missing and merge in queued and merge not in stale
-  ):  # it would not wait for what is new
+  if missing and merge in queued and merge not in stale:
+    # It would not wait for what is new.
     stale[merge] = queued[merge]
     missing.append(merge)
   if stale and not is_dry:
