@@ -1,7 +1,7 @@
-"""Cuts a sweep into units and has them done: by processes here, Slurm or Kubernetes.
+r"""Cuts a sweep into units and has them done: by processes here, Slurm or Kubernetes.
 
   python -m launch.submit --preset=cifar10_small --workdir=runs/big --cluster=local:4
-  python -m launch.submit --flagfile=F.cfg --workdir=runs/big --cluster=slurm \
+  python -m launch.submit --preset=cifar10_small --workdir=runs/big --cluster=slurm \
     --sbatch='--partition=gpu --time=4:00:00 --gres=gpu:1'
   python -m launch.submit --workdir=runs/big --status
   python -m launch.submit --workdir=runs/big --resume
