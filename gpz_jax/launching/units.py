@@ -113,11 +113,10 @@ class Store:
 
   def _parse(self, number: int, line: str) -> Unit:
     try:
-      values = json.loads(line)
-      unit = Unit(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-      )
-    except (ValueError, TypeError, AttributeError, RecursionError):
+      values: dict[str, Any] = json.loads(line)
+      lists = {name: tuple(values[name]) for name in ('flags', 'needs')}
+      unit = Unit(**values | lists)
+    except (ValueError, TypeError, LookupError, RecursionError):
       unit = None
     is_plain = unit is not None and (
       isinstance(unit.name, str) and unit.name.isalnum() and unit.kind in KINDS
