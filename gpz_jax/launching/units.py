@@ -73,12 +73,15 @@ class Store:
     return self.units / name / 'work'
 
   def write(self, units: Sequence[Unit]) -> None:
-    """Writes the list of units.
+    """Writes the list of units; a damaged one is written anew.
 
     Raises:
       InputError: The folder holds the units of another sweep, or cannot be written.
     """
-    there = {unit.name for unit in self.read()} if self.list.exists() else set()
+    try:
+      there = {unit.name for unit in self.read()}
+    except InputError:
+      there = set()
     if there and there != {unit.name for unit in units}:
       raise InputError(
         f'--workdir={self.path} holds the units of another sweep; name another workdir,'
