@@ -117,8 +117,8 @@ class Store:
   def _parse(self, number: int, line: str) -> Unit:
     try:
       values: dict[str, Any] = json.loads(line)
-      lists = {name: tuple(values[name]) for name in ('flags', 'needs')}
-      unit = Unit(**values | lists)
+      values |= {name: tuple(values[name]) for name in ('flags', 'needs')}
+      unit = Unit(**values)
     except (ValueError, TypeError, LookupError, RecursionError):
       unit = None
     is_plain = unit is not None and (
