@@ -26,6 +26,7 @@ COMMAND = re.compile(
   r'(python -m experiments\.|\bgpz-|python -m gpz_jax )(\w[\w-]*)((?:[^`#\n]|\\\n)*)'
 )
 SHARED = {'flagfile', 'preset', 'help', 'helpfull'}  # flags that every command has
+SBATCH = {'partition', 'gres', 'cpus', 'time'}  # what Slurm is given by a document
 FLAG = re.compile(r'(?<![\w-])--(\w+)')
 DATA = ('parquet', 'json', 'jsonl', 'flags')  # what looks like a name and is a file
 DOTTED = re.compile(r'`([a-z_]+(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`')
@@ -153,7 +154,7 @@ def bad_commands(root: pathlib.Path, more_flags: Iterable[str] = ()) -> list[str
     more_flags: Flags that no command spells out, because it makes them of fields.
   """
   commands = root / 'gpz_jax' / 'commands'
-  every = {*SHARED, *more_flags}
+  every = {*SHARED, *SBATCH, *more_flags}
   scripts = [*commands.glob('*.py'), *(root / 'launch').glob('*.sh')]
   for path in (*scripts, *root.glob('tests/faults/soak.py')):
     every |= _words(path)

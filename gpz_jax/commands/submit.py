@@ -1,7 +1,7 @@
-"""Cuts a sweep into units and has them done: by processes here, Slurm or Kubernetes.
+r"""Cuts a sweep into units and has them done: by processes here, Slurm or Kubernetes.
 
   python -m launch.submit --preset=cifar10_small --workdir=runs/big --cluster=local:4
-  python -m launch.submit --flagfile=F.cfg --workdir=runs/big --cluster=slurm \
+  python -m launch.submit --preset=cifar10_small --workdir=runs/big --cluster=slurm \
     --sbatch='--partition=gpu --time=4:00:00 --gres=gpu:1'
   python -m launch.submit --workdir=runs/big --status
   python -m launch.submit --workdir=runs/big --resume
@@ -119,15 +119,21 @@ def _plan(store):
 
 
 def _list_missing(store, units, queued=()) -> list[str]:
-  """Names of the units that are neither done nor queued; merging is always missing."""
+  """Names of the units that are neither done nor queued.
+
+  The merge is among them where another unit is, or where it has not seen all.
+  """
   from gpz_jax.launching import states
 
-  return [
+  *others, merge = units
+  missing = [
     unit.name
-    for unit in units
-    if unit.name not in queued
-    and (unit.kind == 'merge' or not states.is_done(store, unit))
+    for unit in others
+    if unit.name not in queued and not states.is_done(store, unit)
   ]
+  if merge.name not in queued and (missing or not states.is_done(store, merge)):
+    missing.append(merge.name)
+  return missing
 
 
 def _run_pool(store, units, count: int) -> int:
@@ -157,12 +163,16 @@ def _submit_to_slurm(store, units) -> int:
   stale = {name: q for name, q in queued.items() if q.state == 'never'}
   missing = _list_missing(store, units, queued.keys() - stale.keys())
   merge = units[-1].name
-  if missing != [merge] and merge in queued:  # it would not wait for what is new
+  if missing and merge in queued and merge not in stale:
+    # It would not wait for what is new.
     stale[merge] = queued[merge]
-    missing = list(dict.fromkeys([*missing, merge]))
+    missing.append(merge)
   if stale and not is_dry:
     slurm.run_command(['scancel', *(q.task for q in stale.values())])
   queued = {name: q for name, q in queued.items() if name not in stale}
+  if not missing:
+    print('nothing is to be submitted; --status shows the units')
+    return 0
   arrays = slurm.plan_arrays(units, missing, queued)
   script = [str(SCRIPT), flags.FLAGS.python, str(flags.FLAGS.retries)]
   if not SCRIPT.exists():

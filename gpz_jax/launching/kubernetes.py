@@ -199,12 +199,12 @@ def _metadata(name: str, settings: Settings) -> Manifest:
   return found
 
 
-def _suspended(spec: Manifest, settings: Settings) -> Manifest:
+def _suspended(content: Manifest, settings: Settings) -> Manifest:
   """The spec; Kueue wants it suspended, and lets it run when there is room."""
-  return {'suspend': True, **spec} if settings.queue else spec
+  return {'suspend': True, **content} if settings.queue else content
 
 
-def decide(spec: Manifest, status: int) -> str:
+def decide(job_spec: Manifest, status: int) -> str:
   """What the podFailurePolicy of a job's spec does about an exit status.
 
   Returns:
@@ -213,7 +213,7 @@ def decide(spec: Manifest, status: int) -> str:
   """
   if status == 0:
     return 'Complete'
-  for rule in spec['podFailurePolicy']['rules']:
+  for rule in job_spec['podFailurePolicy']['rules']:
     if status in rule.get('onExitCodes', {}).get('values', ()):
       return rule['action']
   return 'Count'

@@ -66,12 +66,15 @@ def merge(config: SweepConfig, units: Sequence[Unit], *, quiet: bool = False) ->
   with opened(config, quiet=quiet) as session:
     gaps = [f'unit {name} is damaged: {text}' for name, text in damaged.items()]
     lanes = {lane.lane_id for lane in session.plan.lanes}
+    begun = [u for u in units if Workdir(store.workdir(u.name)).config.exists()]
+    names = {unit.name for unit in begun}
+    gaps += _describe_absent([unit for unit in units if unit.name not in names])
     found = []
-    for unit in units:
+    for unit in begun:
       check_interrupted()
-      part = None
-      if unit.name not in damaged:
-        part = parts.read_part(store, unit, lanes, gaps.append)
+      if unit.name in damaged:
+        continue
+      part = parts.read_part(store, unit, lanes, gaps.append)
       if part is not None:
         found.append(part)
     merged = _join(session, found, gaps)
@@ -79,6 +82,16 @@ def merge(config: SweepConfig, units: Sequence[Unit], *, quiet: bool = False) ->
       session.say(line)
     session.workdir.tidy()
     return merged
+
+
+def _describe_absent(units: Sequence[Unit]) -> list[str]:
+  """A line about the units that have not begun, if there are any."""
+  if not units:
+    return []
+  first = f'unit {units[0].name} ({units[0].title})'
+  if len(units) == 1:
+    return [f'{first} has not begun']
+  return [f'{len(units)} units have not begun; the first one is {first}']
 
 
 def _join(session: Session[Plan], found: list[Part], gaps: list[str]) -> Merged:

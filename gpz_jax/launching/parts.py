@@ -69,19 +69,16 @@ def check_alike(
 def read_part(
   store: Store, unit: Unit, lanes: Collection[str], say: Say
 ) -> Part | None:
-  """What a unit has found; None where nothing can be taken, which is said.
+  """What a unit that has begun has found; None where nothing can be taken.
 
   Args:
     store: Where the units lie.
     unit: The unit.
     lanes: The lane ids of the whole.
-    say: Told, in one line, of a unit that is not begun, running, damaged or strange.
+    say: Told, in one line, of a unit that is running, damaged or strange.
   """
   workdir = Workdir(store.workdir(unit.name))
   label = f'unit {unit.name} ({unit.title})'
-  if not workdir.config.exists():
-    say(f'{label} has not begun')
-    return None
   try:
     rows = workdir.read_rows()
     environment = results.read_object(workdir.environment)

@@ -133,7 +133,7 @@ def _count_rows(work: pathlib.Path) -> int:
 def format_table(states: Iterable[State]) -> str:
   """The table, and how many units are in which state."""
   header = ('unit', 'kind', 'state', 'node', 'restarts', 'rows', 'time left', 'what')
-  rows = [header]
+  rows: list[tuple[str, ...]] = [header]
   states = list(states)
   for each in states:
     numbers = (str(each.restarts or ''), str(each.rows or ''))

@@ -73,12 +73,15 @@ class Store:
     return self.units / name / 'work'
 
   def write(self, units: Sequence[Unit]) -> None:
-    """Writes the list of units.
+    """Writes the list of units; a damaged one is written anew.
 
     Raises:
       InputError: The folder holds the units of another sweep, or cannot be written.
     """
-    there = {unit.name for unit in self.read()} if self.list.exists() else set()
+    try:
+      there = {unit.name for unit in self.read()}
+    except InputError:
+      there = set()
     if there and there != {unit.name for unit in units}:
       raise InputError(
         f'--workdir={self.path} holds the units of another sweep; name another workdir,'
@@ -113,11 +116,10 @@ class Store:
 
   def _parse(self, number: int, line: str) -> Unit:
     try:
-      values = json.loads(line)
-      unit = Unit(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-      )
-    except (ValueError, TypeError, AttributeError, RecursionError):
+      values: dict[str, Any] = json.loads(line)
+      values |= {name: tuple(values[name]) for name in ('flags', 'needs')}
+      unit = Unit(**values)
+    except (ValueError, TypeError, LookupError, RecursionError):
       unit = None
     is_plain = unit is not None and (
       isinstance(unit.name, str) and unit.name.isalnum() and unit.kind in KINDS

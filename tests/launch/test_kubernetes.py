@@ -82,8 +82,8 @@ def test_a_jobset_has_each_kind_wait_for_the_one_before_and_kueue_is_told():
   ],
 )
 def test_the_policy_is_the_rule_of_the_other_launchers(status, expected):
-  spec = load(make(), 'cohort.yaml')['spec']
-  assert kubernetes.decide(spec, status) == expected
+  job_spec = load(make(), 'cohort.yaml')['spec']
+  assert kubernetes.decide(job_spec, status) == expected
   outcome = outcomes.decide(status, 0)
   assert {
     'done': 'Complete',
@@ -125,8 +125,8 @@ def test_the_command_of_the_job_does_each_index_and_saves_on_term(tmp_path):
   for path, text in files.items():
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-  spec = load(files, 'targets.yaml')['spec']
-  (container,) = spec['template']['spec']['containers']
+  job_spec = load(files, 'targets.yaml')['spec']
+  (container,) = job_spec['template']['spec']['containers']
   stand_in = ROOT / 'tests' / 'launch' / 'slurm' / 'stand_in.py'
 
   def start(index):
@@ -145,8 +145,8 @@ def test_the_command_of_the_job_does_each_index_and_saves_on_term(tmp_path):
     time.sleep(0.1)
   time.sleep(0.5)
   first.send_signal(signal.SIGTERM)
-  assert kubernetes.decide(spec, first.wait(60)) == 'Ignore'
-  assert kubernetes.decide(spec, start(0).wait(60)) == 'Complete'
-  assert kubernetes.decide(spec, second.wait(60)) == 'Complete'
+  assert kubernetes.decide(job_spec, first.wait(60)) == 'Ignore'
+  assert kubernetes.decide(job_spec, start(0).wait(60)) == 'Complete'
+  assert kubernetes.decide(job_spec, second.wait(60)) == 'Complete'
   assert int(history.read_text().splitlines()[1].split()[0]) > 0
   assert all(states.is_done(store, unit) for unit in units)

@@ -1,5 +1,7 @@
 """A pool of processes on this machine: real units, two kills, a resume and a merge."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -18,7 +20,7 @@ from gpz_jax.launching import local, outcomes, states
 from gpz_jax.launching.merge import merge
 from gpz_jax.launching.units import Store
 from gpz_jax.sweep.verify import verify
-from gpz_jax.types import InputError
+from gpz_jax.types import BusyError, InputError
 
 ROOT = pathlib.Path(__file__).parents[2]
 PATIENCE = 600.0
@@ -139,11 +141,45 @@ def test_a_sweep_of_the_merged_workdir_has_nothing_to_do(merged, tmp_path):
   assert (merged / 'results.jsonl').read_bytes() == before
 
 
-def test_a_part_is_merged_and_says_what_is_missing(merged, tmp_path):
-  units = Store(merged).read()
-  store = Store(tmp_path / 'part')
+def copy_units(merged, path) -> Store:
+  """The units of a merged workdir, before it was merged."""
+  store = Store(path)
   shutil.copytree(merged / 'units', store.units)
   shutil.copyfile(merged / 'units.jsonl', store.list)
+  return store
+
+
+@contextlib.contextmanager
+def held(lock: pathlib.Path):
+  """Another process writes that folder, as far as anyone can see."""
+  with lock.open('w') as file:
+    file.write('process 7 on node1\n')
+    file.flush()
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
+def test_a_unit_may_still_run_but_one_merge_at_a_time(merged, tmp_path):
+  store = copy_units(merged, tmp_path / 'running')
+  units = store.read()
+  config = parse_config([*units[-1].flags, f'--workdir={store.path}'])
+  last = units[-2]
+  with held(store.workdir(last.name) / 'lock'):
+    found = merge(config, units, quiet=True)
+  assert found.is_whole
+  assert found.gaps == [
+    f'unit {last.name} ({last.title}) is still running: 1 rows so far'
+  ]
+  with (
+    held(store.path / 'lock'),
+    pytest.raises(BusyError, match='is being written by process 7 on node1'),
+  ):
+    merge(config, units, quiet=True)
+
+
+def test_a_part_is_merged_and_says_what_is_missing(merged, tmp_path):
+  store = copy_units(merged, tmp_path / 'part')
+  units = store.read()
   absent, torn, hurt, sound = (u for u in units if u.kind == 'cohort')
   shutil.rmtree(store.folder(absent.name))
   (store.workdir(torn.name) / 'results.jsonl').write_text('no row\n')

@@ -1,7 +1,6 @@
 """Ten thousand made-up units: planned, submitted (dry), listed and merged."""
 
 import os
-import resource
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ LONGEST = 60.0  # seconds of the processor
 MOST_BYTES = 2**30
 # In a process of its own, whose memory and time are then known.
 PROGRAM = """
-import sys, time
+import resource, sys, time
 import made_up, made_up_units, tiny
 from gpz_jax import results, sweep
 from gpz_jax.launching import merge, slurm, states, units
@@ -78,18 +77,20 @@ for unit in found:
     'seeds': [seed], 'splits': values['splits'].split(','), 'attack': [values['attack']]
   }
   made_up_units.write_rows(store, unit, theirs, rows)
-lap('made up')
+lap('made')
 
 merged = merge.merge(config, found, quiet=True)
 assert merged.is_whole, (len(merged.rows), merged.total, merged.gaps[:3])
-assert merged.gaps == ['0 of 527 targets are there']
+print('gaps', len(merged.gaps))
+assert merged.gaps[0].startswith('527 units have not begun'), merged.gaps
+assert merged.gaps[1:] == ['0 of 527 targets are there'], merged.gaps
 lap('merged')
+print('bytes', 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 @pytest.mark.slow
 def test_ten_thousand_units_take_a_minute_and_a_gigabyte(tmp_path):
-  before = resource.getrusage(resource.RUSAGE_CHILDREN)
   done = subprocess.run(
     [sys.executable, '-c', PROGRAM, str(tmp_path / 'big')],
     env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
@@ -99,9 +100,8 @@ def test_ten_thousand_units_take_a_minute_and_a_gigabyte(tmp_path):
   )
   print(done.stdout)
   assert done.returncode == 0, done.stderr
-  after = resource.getrusage(resource.RUSAGE_CHILDREN)
   laps = dict(line.split() for line in done.stdout.splitlines())
   assert int(laps['units']) >= 10_000
   spent = [float(laps[n]) for n in ('planned', 'submitted', 'listed', 'merged')]
   assert sum(spent) < LONGEST
-  assert after.ru_maxrss * 1024 < MOST_BYTES or before.ru_maxrss == after.ru_maxrss
+  assert int(laps['bytes']) < MOST_BYTES

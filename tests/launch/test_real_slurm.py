@@ -18,6 +18,12 @@ from made_up_units import make_units
 from gpz_jax.launching import outcomes, slurm, states
 from gpz_jax.launching.units import Store, Unit
 
+FLAGS = [
+  *('--image_size=16', '--model=cnn', '--model_options=width=0.0625', '--alphas=0'),
+  *('--splits=conv_2,conv_3', '--seeds=0,1', '--train_limit=16', '--val_limit=8'),
+  *('--test_limit=8', '--aux_limit=20', '--target_epochs=1', '--decoder_epochs=1'),
+  *('--target_batch_size=8', '--decoder_batch_size=8'),
+]
 HERE = pathlib.Path(__file__).parent / 'slurm'
 ROOT = HERE.parents[2]
 PATIENCE = 120.0
@@ -230,6 +236,39 @@ def test_what_waits_for_a_failed_unit_is_submitted_again_by_resume(tmp_path):
   options = ('--sbatch=--exclusive', f'--python={there.python}')
   said = submit('--resume', '--cluster=slurm', *options)
   assert said.startswith('3 units in 3 arrays')  # t1, c0x1 and the merge
-  assert submit('--resume', '--cluster=slurm', *options).startswith('0 units')
+  again = submit('--resume', '--cluster=slurm', *options)
+  assert again.startswith('nothing is to be submitted')
   there.wait_until_done('m')
   assert submit('--status').splitlines()[-1] == '5 done'
+
+
+@pytest.mark.slow
+def test_a_real_sweep_is_submitted_done_merged_and_sound(tmp_path):
+  workdir = tmp_path / 'big'
+  command = [sys.executable, '-m', 'launch.submit', f'--workdir={workdir}']
+  environment = os.environ | {
+    'PYTHONPATH': os.pathsep.join([str(ROOT), *sys.path]),
+    'JAX_PLATFORMS': 'cpu',
+  }
+  sbatch = '--sbatch=--exclusive --nodelist=node1'  # one unit at a time
+  done = subprocess.run(
+    [*command, *FLAGS, '--cluster=slurm', sbatch],
+    env=environment,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  store = Store(workdir)
+  units = store.read()
+  assert done.stdout.startswith(f'{len(units)} units in 4 arrays')
+  deadline = time.monotonic() + 6 * PATIENCE
+  while slurm.ask(store, slurm.run_command) and time.monotonic() < deadline:
+    time.sleep(1)
+  found = states.list_states(store, units)
+  assert {state.state for state in found} == {'done'}, states.format_table(found)
+  from gpz_jax.sweep.verify import verify  # with JAX, which no other test here needs
+
+  verdict = verify(workdir, sample=2)
+  assert verdict.problems == []
+  assert verdict.num_rows == 4

@@ -83,6 +83,8 @@ def test_a_damaged_list_is_named(tmp_path, line):
   store.list.write_text(line + '\n')
   with pytest.raises(InputError, match=r'units.jsonl line 1 is damaged'):
     store.read()
+  store.write([])
+  assert store.read() == []
 
 
 def test_tuned_convolutions_are_refused(tmp_path):
