@@ -81,7 +81,7 @@ def test_features_are_what_the_last_layer_is_given():
   layer = variables['params']['logits']
   assert features.shape == (2, 8)
   np.testing.assert_allclose(
-    features @ layer['kernel'] + layer['bias'], logits, rtol=1e-5
+    features @ layer['kernel'] + layer['bias'][None], logits, rtol=1e-5
   )
 
 
