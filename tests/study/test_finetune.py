@@ -20,16 +20,17 @@ CLASSES = 10  # of the dataset 'shapes'
 
 @pytest.fixture
 def config(tmp_path):
-  """A function of classes and changes: a sweep that goes on from a narrow CNN's."""
+  """A function of classes and changes: a sweep that goes on from a narrow ResNet's."""
 
   def make(num_classes=7, **changes):
-    model = models.make('cnn', num_classes=num_classes, width=0.0625)
+    model = models.make('resnet18', num_classes=num_classes, width=0.0625)
     variables = tiny.random_variables(model, jnp.zeros((1, *IMAGE)))
     flat = traverse_util.flatten_dict(jax.device_get(variables), sep='/')
     path = tmp_path / 'trunk.safetensors'
     save_file(flat, path)
-    given = {'target_weights': str(path), 'finetune': True}
-    return tiny.sweep_config(tmp_path / 'run', **given | changes)
+    given = {'target_weights': str(path), 'finetune': True, 'model': 'resnet18'}
+    splits = ('layer1_1',)
+    return tiny.sweep_config(tmp_path / 'run', splits=splits, **given | changes)
 
   return make
 
@@ -47,9 +48,9 @@ def test_frozen_stages_are_those_of_the_file_and_the_head_is_trained(config):
   loaded = study_targets.load(plan, Workdir(settings.workdir))
   assert loaded is not None
   names = [lane.treatment.defence for lane in plan.lanes]
-  given = plan.initial['params']['conv_1']['Conv_0']['kernel']
+  given = plan.initial['params']['stem']['conv']['kernel']
   for i, name in enumerate(names):
-    kernel = loaded.best.params['conv_1']['Conv_0']['kernel'][i]
+    kernel = loaded.best.params['stem']['conv']['kernel'][i]
     assert np.array_equal(kernel, given) == (name == 'tl:frozen=1')
     # Weights of deviation 0.3 by `random_variables`; an epoch moves them by little.
     np.testing.assert_allclose(kernel, given, atol=0.05)
