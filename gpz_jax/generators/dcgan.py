@@ -190,5 +190,23 @@ class DCGAN(Generator):
     self._check(layer)
     return self.net.apply(variables, features, begin=layer)  # pyright: ignore[reportReturnType] no mutable
 
+  def features_from(
+    self, variables: Any, latents: jax.Array, layer: str, features: Any, wanted: str
+  ) -> jax.Array:
+    """The features that `wanted` is given if `layer` is given `features`.
+
+    Raises:
+      InputError: There are no such layers, or `wanted` comes before `layer`.
+    """
+    del latents
+    for name in (layer, wanted):
+      self._check(name)
+    names = self.list_layers()
+    if names.index(wanted) < names.index(layer):
+      raise InputError(f"layer '{wanted}' of a DCGAN comes before '{layer}'")
+    if layer == wanted:
+      return features
+    return self.net.apply(variables, features, begin=layer, end=wanted)  # pyright: ignore[reportReturnType] no mutable
+
   def _check(self, layer: str) -> None:
     check_known('layer of a DCGAN', layer, self.list_layers())

@@ -56,8 +56,8 @@ def run(config: ModelInversionConfig, *, quiet: bool = False) -> Results:
     missing = plan.missing(done)
     session.say(
       f'{count(len(plan.lanes), "target")}, {count(len(plan.attacks), "attack")} on'
-      f' {len(plan.classes)} of {plan.task.num_classes} classes; {len(done)} of {plan.total} rows are'
-      ' there already'
+      f' {len(plan.classes)} of {plan.task.num_classes} classes; {len(done)} of'
+      f' {plan.total} rows are there already'
     )
     if missing:
       _fill_in(session, missing)

@@ -106,3 +106,16 @@ def test_without_its_spread_a_critic_sees_each_image_alone():
     variables = critic.init(jax.random.key(1), images)
     apart = critic.apply(variables, images[:1]) - critic.apply(variables, images)[:1]
     assert (float(jnp.abs(apart).max()) > 1e-4) == spread
+
+
+def test_features_go_on_from_layer_to_layer():
+  generator = SMALL
+  variables = generator.init(jax.random.key(0))
+  latents = generator.sample(variables, jax.random.key(1), 2)
+  first, *_, last = generator.list_layers()
+  begun = generator.features(variables, latents, first)
+  found = generator.features_from(variables, latents, first, begun, last)
+  expected = generator.features(variables, latents, last)
+  np.testing.assert_array_equal(found, expected)
+  with pytest.raises(InputError, match='comes before'):
+    generator.features_from(variables, latents, last, found, first)
