@@ -9,12 +9,15 @@ import pytest
 
 from gpz_jax import models, sweep
 from gpz_jax.attacks.activation import specs
+from gpz_jax.commands import model_inversion as inversion_flags
 from gpz_jax.commands import reproduce
 from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.report.comparison import Cell, plain
 
 FOLDER = reproduce.FOLDER
 FLAGFILES = sorted((FOLDER / 'flagfiles').glob('*.cfg'))
+SWEEPS = [path for path in FLAGFILES if not path.stem.startswith('mi_')]
+INVERSIONS = [path for path in FLAGFILES if path.stem.startswith('mi_')]
 PAPER = [path for path in FLAGFILES if re.match(r'(table|fig)\d', path.stem)]
 
 
@@ -22,7 +25,15 @@ def load(path: pathlib.Path) -> sweep.SweepConfig:
   return sweep_flags.parse_config([f'--flagfile={path}'])
 
 
-@pytest.mark.parametrize('path', FLAGFILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', INVERSIONS, ids=lambda path: path.stem)
+def test_every_flagfile_of_model_inversion_is_valid(path):
+  config = inversion_flags.parse_config([f'--flagfile={path}'])
+  models.make(config.model, num_classes=10, **config.parse_model_options())
+  options = config.parse_evaluator_options()
+  models.make(config.evaluator, num_classes=10, **options)
+
+
+@pytest.mark.parametrize('path', SWEEPS, ids=lambda path: path.stem)
 def test_every_flagfile_is_a_valid_sweep(path):
   config = load(path)
   models.make(config.model, num_classes=10, **config.parse_model_options())

@@ -22,6 +22,21 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   config_flags.define(model_inversion.ModelInversionConfig, values)
 
 
+def parse_config(arguments: list[str]) -> model_inversion.ModelInversionConfig:
+  """The config that a command line gives, whatever the flags of this process are.
+
+  Args:
+    arguments: The command line without the program's name.
+
+  Raises:
+    InputError: A flag is unknown, or its value is not allowed.
+  """
+  values = flags.FlagValues()
+  define_flags(values)
+  command.check_no_more(command.parse_flags(values, ['model-inversion', *arguments]))
+  return config_flags.read(model_inversion.ModelInversionConfig, values)
+
+
 def main(argv: list[str]) -> int:
   """Runs the study and prints its table, the answer and the path of the report."""
   from gpz_jax import tradeoff

@@ -34,6 +34,7 @@ def render(template: str, **values: Any) -> str:
     lstrip_blocks=True,
   )
   environment.filters |= {
+    'breakable': let_break,
     'bytes': formats.format_bytes,
     'count': formats.format_count,
     'error': formats.format_error,
@@ -57,6 +58,11 @@ def list_headings(body: str) -> list[tuple[str, markupsafe.Markup]]:
   """The id and title of each section of the page."""
   found = re.findall(r'<h2 id="(\w+)">(.*?)</h2>', body)
   return [(name, markupsafe.Markup(title)) for name, title in found]
+
+
+def let_break(name: str) -> markupsafe.Markup:
+  """A name, escaped, that a narrow column may break behind a colon."""
+  return markupsafe.Markup(':<wbr>').join(name.split(':'))
 
 
 def encode_strip(images: np.ndarray) -> str:

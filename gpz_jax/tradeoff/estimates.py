@@ -33,6 +33,11 @@ class Estimate(NamedTuple):
     """Whether the interval lies above 0; None where there is none."""
     return self.low > 0 if self.has_interval else None
 
+  @property
+  def in_points(self) -> 'Estimate':
+    """A share in percentage points."""
+    return Estimate(100 * self.mean, 100 * self.low, 100 * self.high, self.over)
+
   def clipped(self, low: float = 0.0, high: float = 1.0) -> 'Estimate':
     """The estimate with an interval that does not leave the possible numbers."""
     return self._replace(low=max(self.low, low), high=min(self.high, high))

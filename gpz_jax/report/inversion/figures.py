@@ -37,7 +37,7 @@ def draw(findings: Findings) -> dict[str, list[Figure]]:
   if not findings.points:
     return {}
   figures = {
-    'trade': [draw_trade(findings)],
+    'trade': draw_trade(findings),
     'stages': draw_stages(findings) if findings.stages else [],
     'positives': [draw_false_positives(findings)],
     'gradients': draw_curves(findings),
@@ -45,41 +45,47 @@ def draw(findings: Findings) -> dict[str, list[Figure]]:
   return {name: panels for name, panels in figures.items() if panels}
 
 
-def draw_trade(findings: Findings) -> Figure:
-  """Accuracy against AttAcc@1: a point and its intervals for each treatment."""
-  figure, axes = _begin(len(findings.points), wide=True)
+def draw_trade(findings: Findings) -> list[Figure]:
+  """Accuracy against AttAcc@1, and what is lost of both: a point for each treatment.
+
+  The second panel compares seed by seed, so that what all treatments of a seed share
+  does not widen its intervals.
+  """
+  figure, axes = _begin(len(findings.points))
   with mpl.rc_context(STYLE):
     path = [(p.accuracy.mean, p.att_acc.mean) for p in findings.front]
     if len(path) > 1:
       axes.plot(*np.transpose(path), color=MUTED, linestyle='--', linewidth=1.2)
-    best = findings.answer.best
-    if best is not None:
-      place = (best.point.accuracy.mean, best.point.att_acc.mean)
-      axes.plot(*place, 'o', markersize=19, color=GOLD, alpha=0.7, zorder=1)
-    styles = compared_styles(findings.treatments, findings.baseline)
     for point in findings.points:
-      _draw_point(axes, point, findings, styles[point.treatment])
-    chance = findings.points[0].mean('chance_att_acc')
-    if np.isfinite(chance):
-      axes.axhline(chance, color=MUTED, linestyle=':', linewidth=1)
-      axes.annotate(
-        'chance',
-        (0.995, chance),
-        xycoords=('axes fraction', 'data'),
-        ha='right',
-        va='bottom',
-        color=MUTED,
-        fontsize=10,
-      )
+      _draw_point(axes, findings, point, point.accuracy, point.att_acc)
+    _draw_chance(axes, findings.points[0].mean('chance_att_acc'))
     axes.set_title('Lower right is the better trade')
     axes.set_xlabel('accuracy of the target')
     axes.set_ylabel('AttAcc@1')
-    for axis in (axes.xaxis, axes.yaxis):
-      axis.set_major_formatter(PercentFormatter(1.0))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    axes.grid(color=GRID, linewidth=0.8)
+    _in_percent(axes)
     _add_legend(figure, axes)
+  lost = draw_losses(findings)
+  return [figure, lost] if lost else [figure]
+
+
+def draw_losses(findings: Findings) -> Figure | None:
+  """Accuracy lost against AttAcc@1 lost, in points; None where nothing is compared."""
+  if not findings.answer.comparisons:
+    return None
+  figure, axes = _begin()
+  with mpl.rc_context(STYLE):
+    for each in findings.answer.comparisons:
+      fall = each.fall if each.fall.has_interval else each.fall_of_classes
+      fall = fall if np.isfinite(fall.mean) else each.fall
+      _draw_point(axes, findings, each.point, each.cost.in_points, fall.in_points)
+    axes.axhline(0, color=MUTED, linewidth=1)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    axes.set_title('Lost: upper left is the better trade')
+    axes.set_xlabel('accuracy lost, points')
+    axes.set_ylabel('AttAcc@1 lost, points')
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
   return figure
 
 
@@ -105,39 +111,30 @@ def draw_false_positives(findings: Findings) -> Figure:
   A small dot for each class, where there are not too many, and a large one for the
   mean.
   """
-  figure, axes = _begin(len(findings.points), wide=True)
+  figure, axes = _begin(len(findings.points))
   with mpl.rc_context(STYLE):
     styles = compared_styles(findings.treatments, findings.baseline)
     for point in findings.points:
-      style = styles[point.treatment]
-      known = {
-        name: list(findings.of_classes(point, name).items())[:MOST_CLASSES]
-        for name in ('confidence', 'false_positives')
-      }
-      both = dict(known['confidence']).keys() & dict(known['false_positives']).keys()
-      dots = [[dict(known[name])[label] for label in sorted(both)] for name in known]
-      axes.plot(*dots, linestyle='none', markersize=3.5, alpha=0.45, **style)
+      style = styles[point.treatment] | {'linestyle': 'none'}
+      axes.plot(*_list_dots(findings, point), markersize=3.5, alpha=0.4, **style)
       means = (point.mean('confidence'), point.mean('false_positives'))
-      axes.plot(
-        *means,
-        linestyle='none',
-        markersize=10,
-        markeredgecolor='white',
-        zorder=3,
-        label=_name(findings, point.treatment),
-        **style,
-      )
-    axes.set_title('Sure and wrong: upper right')
+      name = _name(findings, point.treatment)
+      axes.plot(*means, markersize=10, zorder=3, label=name, **style)
+    axes.set_title('Upper right: sure, and wrong')
     axes.set_xlabel("target's confidence in the attacked class")
     axes.set_ylabel('false positives')
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_ylim(-0.03, 1.03)
-    for axis in (axes.xaxis, axes.yaxis):
-      axis.set_major_formatter(PercentFormatter(1.0))
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    _in_percent(axes)
     _add_legend(figure, axes)
   return figure
+
+
+def _list_dots(findings: Findings, point: Point) -> tuple[list[float], list[float]]:
+  """Confidence and false positives of the first classes that have both."""
+  sure, wrong = (
+    findings.of_classes(point, name) for name in ('confidence', 'false_positives')
+  )
+  labels = [label for label in sure if label in wrong][:MOST_CLASSES]
+  return [sure[label] for label in labels], [wrong[label] for label in labels]
 
 
 def draw_curves(findings: Findings) -> list[Figure]:
@@ -152,7 +149,7 @@ def draw_curves(findings: Findings) -> list[Figure]:
     }
     if not known:
       continue
-    figure, axes = _begin(len(known))
+    figure, axes = _begin(0 if panels else len(known))
     with mpl.rc_context(STYLE):
       for treatment, values in known.items():
         axes.plot(
@@ -173,34 +170,64 @@ def draw_curves(findings: Findings) -> list[Figure]:
       axes.set_ylabel(label)
       axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
       axes.grid(color=GRID, linewidth=0.8)
-      _add_legend(figure, axes)
+      if not panels:
+        _add_legend(figure, axes)
     panels.append(figure)
   return panels
 
 
-def _begin(legend_lines: int = 0, *, wide: bool = False) -> tuple[Figure, Axes]:
+def _begin(legend_lines: int = 0) -> tuple[Figure, Axes]:
   """An empty panel with room for a legend below."""
-  width = 1.25 * PANEL_WIDTH if wide else PANEL_WIDTH
   height = PANEL_HEIGHT + LEGEND_LINE * legend_lines
   with mpl.rc_context(STYLE):
-    figure = Figure(figsize=(width, height), layout='constrained')
+    figure = Figure(figsize=(PANEL_WIDTH, height), layout='constrained')
     return figure, figure.subplots()
 
 
-def _draw_point(axes: Axes, point: Point, findings: Findings, style: dict) -> None:
+def _draw_point(
+  axes: Axes, findings: Findings, point: Point, x: Estimate, y: Estimate
+) -> None:
+  """A point with its intervals; golden below it where it is the best trade."""
+  best = findings.answer.best
+  if best is not None and best.point is point:
+    axes.plot(x.mean, y.mean, 'o', markersize=19, color=GOLD, alpha=0.7, zorder=1)
+  styles = compared_styles(findings.treatments, findings.baseline)
   axes.errorbar(
-    point.accuracy.mean,
-    point.att_acc.mean,
-    xerr=_reach([point.accuracy]),
-    yerr=_reach([point.att_acc]),
+    x.mean,
+    y.mean,
+    xerr=_reach([x]),
+    yerr=_reach([y]),
     markersize=8,
     linestyle='none',
     elinewidth=1.2,
     capsize=3,
     zorder=3,
     label=_name(findings, point.treatment),
-    **style,
+    **styles[point.treatment],
   )
+
+
+def _draw_chance(axes: Axes, chance: float) -> None:
+  if not np.isfinite(chance):
+    return
+  axes.axhline(chance, color=MUTED, linestyle=':', linewidth=1)
+  axes.annotate(
+    'chance',
+    (0.995, chance),
+    xycoords=('axes fraction', 'data'),
+    ha='right',
+    va='bottom',
+    color=MUTED,
+    fontsize=10,
+  )
+
+
+def _in_percent(axes: Axes) -> None:
+  for axis in (axes.xaxis, axes.yaxis):
+    axis.set_major_formatter(PercentFormatter(1.0))
+    axis.set_major_locator(MaxNLocator(6))
+  axes.grid(color=GRID, linewidth=0.8)
+  axes.set_axisbelow(True)
 
 
 def _draw_bars(axes: Axes, findings: Findings, heights: Sequence[Estimate]) -> None:
@@ -245,3 +272,4 @@ def _add_legend(figure: Figure, axes: Axes) -> None:
   legend = figure.legend(handles, labels, frameon=False, loc='outside lower left')  # pyright: ignore[reportArgumentType] its stubs lack it
   for text in legend.get_texts():
     text.set_parse_math(False)
+    text.set_color(INK)

@@ -1,0 +1,137 @@
+import math
+
+import pytest
+from made_up_inversions import make_classes, make_inversion, make_study
+
+from gpz_jax import tradeoff
+from gpz_jax.types import Treatment
+
+
+def make_pair(att_acc=0.5, *, seeds=(0, 1, 2), fall=0.2, noise=0.01, **changes):
+  """Untreated targets, and those without the last stage's skips."""
+  rows = []
+  for seed in seeds:
+    own = noise * (seed - 1)
+    rows.append(make_inversion(0.9, att_acc, seed=seed, **changes))
+    treated = {'skips': '1110', **changes}
+    rows.append(make_inversion(0.88, att_acc - fall + own, seed=seed, **treated))
+  return rows
+
+
+def test_the_best_trade_is_named():
+  rows = make_study()
+  found = tradeoff.conclude(rows, make_classes(rows))
+  # by hand, see make_study: 83 to 59 at 2.1 points
+  assert found.headline == (
+    'Removing the skips of the last stage costs 2.1 points of accuracy and takes'
+    ' AttAcc@1 from 83% to 59%'
+  )
+  assert found.best.point.treatment == Treatment(skips='1110')
+  falls, accuracy = found.reasons
+  assert falls.startswith('AttAcc@1 falls by 24.0 points (')
+  assert 'over 3 seeds), class by class by 24.0 points (' in falls
+  assert accuracy.startswith('Accuracy falls by 2.1 points (')
+  assert len(found.comparisons) == 6
+
+
+def test_a_trade_without_a_cost_says_so():
+  rows = make_pair()
+  for row in rows:
+    row['target_accuracy'] = 0.9
+  found = tradeoff.conclude(rows)
+  assert 'costs no accuracy and takes AttAcc@1 from 50% to 30%' in found.headline
+  assert math.isnan(found.best.delta)
+
+
+def test_one_seed_rests_on_classes():
+  rows = make_pair(seeds=(0,))
+  classes = make_classes(rows)
+  found = tradeoff.conclude(rows, classes)
+  assert found.best is not None
+  assert not found.best.fall.has_interval
+  assert found.best.fall_of_classes.over == '6 classes'
+  assert 'one seed says nothing of how much it varies' in found.reasons[1]
+  # Without rows of classes, the intervals of the two rows decide: each is 0.1 wide.
+  assert tradeoff.conclude(rows).best is not None
+  close = make_pair(seeds=(0,), fall=0.08, noise=0.0)
+  assert tradeoff.conclude(close).best is None
+
+
+@pytest.mark.parametrize(
+  ('changes', 'reason'),
+  [
+    ({'evaluator_accuracy': 0.79}, 'the evaluator names 79.0% of private test images'),
+    ({'chance_att_acc': 0.5}, 'was clearly better than chance'),
+    ({'chance_accuracy': 0.91}, 'is within reach of guessing (up to 91.0%)'),
+  ],
+)
+def test_a_doubt_of_the_study_forbids_a_conclusion(changes, reason):
+  found = tradeoff.conclude(make_pair(**changes))
+  assert found.headline == 'No conclusion can be drawn from these results'
+  assert found.best is None
+  assert reason in found.reasons[0]
+
+
+def test_an_evaluator_is_good_enough_from_where_the_rule_says():
+  assert tradeoff.conclude(make_pair(evaluator_accuracy=0.8)).best is not None
+
+
+def test_chance_is_measured_against_the_interval():
+  # One seed: the row's interval over classes is 0.45 to 0.55.
+  row = make_inversion(0.9, 0.5, chance_att_acc=0.44)
+  assert 'no other treatment' in tradeoff.conclude([row]).headline
+  row = make_inversion(0.9, 0.5, chance_att_acc=0.45)
+  assert 'better than chance' in tradeoff.conclude([row]).reasons[0]
+  # Without an interval it must be twice as good as chance.
+  row |= {'att_acc1_low': math.nan, 'att_acc1_high': math.nan}
+  assert 'better than chance' in tradeoff.conclude([row]).reasons[0]
+  row |= {'chance_att_acc': 0.24}
+  assert tradeoff.conclude([row]).reasons == ()
+
+
+def test_intervals_that_hold_0_forbid_a_conclusion():
+  found = tradeoff.conclude(make_pair(fall=0.02, noise=0.05))
+  assert found.headline == 'No conclusion can be drawn from these results'
+  assert found.reasons[0].startswith('no treatment can be told from the untreated')
+  # Seeds agree, and classes do not.
+  rows = make_pair(fall=0.02, noise=0.001)
+  assert tradeoff.conclude(rows).best is not None
+  spread = (-0.3, -0.2, 0.0, 0.0, 0.2, 0.3)
+  treated = [row for row in rows if row['skips'] != 'intact']
+  plain = [row for row in rows if row['skips'] == 'intact']
+  classes = [*make_classes(plain, (0.0,) * 6), *make_classes(treated, spread)]
+  assert tradeoff.conclude(rows, classes).best is None
+
+
+def test_a_treatment_that_guesses_is_not_the_answer():
+  rows = make_pair()
+  rows += [
+    make_inversion(0.1, 0.0, seed=seed, defence='bido', chance_accuracy=0.2)
+    for seed in range(3)
+  ]
+  found = tradeoff.conclude(rows)
+  assert found.best.point.treatment == Treatment(skips='1110')
+  assert 'defence bido is within reach of guessing' in found.reasons[-1]
+
+
+def test_rows_that_diverged_are_left_out():
+  rows = make_pair()
+  for row in rows:
+    if row['skips'] != 'intact':
+      row['status'] = 'diverged'
+  found = tradeoff.conclude(rows)
+  assert found.comparisons == ()
+  assert found.headline == (
+    '50% of reconstructions from targets with alpha 0 show the attacked class, and'
+    ' there is no other treatment to compare with'
+  )
+  for row in rows:
+    row['status'] = 'diverged'
+  assert tradeoff.conclude(rows).reasons == (
+    'no attack has finished without going astray',
+  )
+
+
+def test_a_treatment_that_helps_the_attack_is_no_answer():
+  found = tradeoff.conclude(make_pair(fall=-0.2))
+  assert found.best is None
