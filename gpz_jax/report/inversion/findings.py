@@ -75,15 +75,15 @@ class Findings:
   @functools.cached_property
   def stages(self) -> dict[int, Point]:
     """The treatments that remove the skips of one stage; 0 stands for the baseline."""
-    stages = {
-      tradeoff.removed_stage(point.treatment, self.baseline): point
-      for point in self.points
-    }
-    stages.pop(None, None)
+    stages: dict[int, Point] = {}
+    for point in self.points:
+      stage = tradeoff.removed_stage(point.treatment, self.baseline)
+      if stage is not None:
+        stages[stage] = point
     if not stages:
       return {}
     intact = next(p for p in self.points if p.treatment == self.baseline)
-    return {0: intact} | dict(sorted(stages.items()))  # pyright: ignore[reportArgumentType] None is gone
+    return {0: intact} | dict(sorted(stages.items()))
 
   @functools.cached_property
   def class_names(self) -> dict[int, str]:

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
+from matplotlib import colors
 from matplotlib.figure import Figure
 
 from gpz_jax import atomic, tradeoff
@@ -91,7 +91,7 @@ def render(findings: Findings, drawn: Mapping[str, Sequence[Figure]]) -> str:
     'inversion/page.html',
     f=findings,
     first=rows[0],
-    colours={t: mpl.colors.to_hex(style['color']) for t, style in styles.items()},
+    colours={t: colors.to_hex(style['color']) for t, style in styles.items()},
     compared={each.point.treatment: each for each in findings.answer.comparisons},
     diverged=sum(row['status'] == 'diverged' for row in rows),
     drawn={name: svg.embed(panels, ABOVE) for name, panels in drawn.items()},
