@@ -43,6 +43,21 @@ PAPER = Preset(
   dataclasses.replace(SKIPS, milestones=(0.8,)),
   INCEPTION_SIDE,
 )
+# For images of 32 pixels. On portraits/private32_50x60 it reaches a test accuracy of
+# 0.977 in 222 seconds of CPU (one seed, 600 images).
+SMALL = Preset(
+  'vgg11',
+  {'width': 0.25},
+  dataclasses.replace(
+    SHORT,
+    epochs=56,
+    batch_size=64,
+    learning_rate=0.05,
+    shift=0,
+    jitter=(0.2, 0.2, 0.1, 0.1),
+    least_crop=0.7,
+  ),
+)
 
 
 def train(
