@@ -13,7 +13,7 @@ from gpz_jax.interop import torch as interop
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress
-from gpz_jax.training.recipe import SKIPS, Recipe
+from gpz_jax.training.recipe import SHORT, SKIPS, Recipe
 from gpz_jax.types import Dataset, InputError, Lane, Task, Treatment
 
 INCEPTION_SIDE = 299
