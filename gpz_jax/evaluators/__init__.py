@@ -2,7 +2,7 @@
 
 from gpz_jax.evaluators.evaluator import Answers, Evaluator
 from gpz_jax.evaluators.kes import KES, measure_kes
-from gpz_jax.evaluators.making import PAPER, Preset, from_weights, train
+from gpz_jax.evaluators.making import PAPER, SMALL, Preset, from_weights, train
 from gpz_jax.evaluators.scores import SCORES, SURE, Scores, score
 from gpz_jax.evaluators.summary import Summary, summarise, summarise_values
 from gpz_jax.evaluators.trade import Delta, delta
@@ -11,6 +11,7 @@ __all__ = [
   'KES',
   'PAPER',
   'SCORES',
+  'SMALL',
   'SURE',
   'Answers',
   'Delta',

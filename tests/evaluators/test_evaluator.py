@@ -182,11 +182,3 @@ class NoLayer(nn.Module):
 def test_a_model_without_a_last_layer_is_refused_in_one_line():
   with pytest.raises(InputError, match=r'^NoLayer has no features: .*nn\.Dense'):
     Evaluator('own', NoLayer(), {}, (4, 4, 3))
-
-
-def test_a_last_layer_that_a_transform_hides_is_refused():
-  images = jnp.ones((2, 2, 2, 1))
-  model = Headed('jit')
-  variables = tiny.random_variables(model, images)
-  with pytest.raises(InputError, match='outside any transform'):
-    Evaluator('own', model, variables, (2, 2, 1))

@@ -1,6 +1,7 @@
 """Figures of a study of model inversion, each as wide as a phone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -115,8 +116,9 @@ def draw_false_positives(findings: Findings) -> Figure:
   with mpl.rc_context(STYLE):
     styles = compared_styles(findings.treatments, findings.baseline)
     for point in findings.points:
-      style = styles[point.treatment] | {'linestyle': 'none'}
-      axes.plot(*_list_dots(findings, point), markersize=3.5, alpha=0.4, **style)
+      style: dict[str, Any] = {**styles[point.treatment], 'linestyle': 'none'}
+      dots: dict[str, Any] = style | {'markersize': 3.5, 'alpha': 0.4}
+      axes.plot(*_list_dots(findings, point), **dots)
       means = (point.mean('confidence'), point.mean('false_positives'))
       name = _name(findings, point.treatment)
       axes.plot(*means, markersize=10, zorder=3, label=name, **style)
