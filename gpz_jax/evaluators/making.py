@@ -13,7 +13,7 @@ from gpz_jax.interop import torch as interop
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress
-from gpz_jax.training.recipe import SHORT, SKIPS, Recipe
+from gpz_jax.training.recipe import EVALUATOR, SKIPS, Recipe
 from gpz_jax.training.snapshots import Snapshots
 from gpz_jax.types import Dataset, InputError, Lane, Task, Treatment
 
@@ -46,19 +46,7 @@ PAPER = Preset(
 )
 # For images of 32 pixels. On portraits/private32_50x60 it reaches a test accuracy of
 # 0.977 in 222 seconds of CPU (one seed, 600 images).
-SMALL = Preset(
-  'vgg11',
-  {'width': 0.25},
-  dataclasses.replace(
-    SHORT,
-    epochs=56,
-    batch_size=64,
-    learning_rate=0.05,
-    shift=0,
-    jitter=(0.2, 0.2, 0.1, 0.1),
-    least_crop=0.7,
-  ),
-)
+SMALL = Preset('vgg11', {'width': 0.25}, EVALUATOR)
 
 
 def train(

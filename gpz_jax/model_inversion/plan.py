@@ -157,7 +157,9 @@ def _load_generator(
   if generator_files.is_ours(path):
     generator, variables = generator_files.load(path)
   else:  # the layout of NVIDIA or of flaxmodels
-    generator, variables = stylegan2_weights.load(path, psi=PSI, cutoff=CUTOFF)
+    generator, variables = stylegan2_weights.load(
+      path, psi=PSI, cutoff=CUTOFF, crop=config.generator_crop
+    )
   channels = generator.image_shape[-1]
   if channels != task.image_shape[-1]:
     raise InputError(
