@@ -11,26 +11,27 @@ from gpz_jax.training.recipe import SHORT
 from gpz_jax.types import Dataset, InputError
 
 RECIPE = dataclasses.replace(SHORT, epochs=3, batch_size=16, learning_rate=0.02)
-PRESET = evaluators.Preset('vgg11', {'width': 1 / 32}, RECIPE)
+LONGER = dataclasses.replace(RECIPE, epochs=6)
+PRESET = evaluators.Preset('cnn', {'width': 1 / 16}, LONGER)
 
 
 @pytest.fixture(scope='module')
 def judge():
-  return evaluators.train(tiny.task(32, train=96), PRESET)
+  return evaluators.train(tiny.task(16, train=96), PRESET)
 
 
 def test_a_trained_evaluator_knows_its_own_accuracy(judge):
-  test = tiny.task(32, train=96).test
+  test = tiny.task(16, train=96).test
   assert judge.accuracy == judge.measure_accuracy(test)
   assert judge.accuracy > 0.8  # a third is chance
-  assert judge.image_shape == (32, 32, 3)
-  assert judge.features(test.image).shape == (40, 128)
+  assert judge.image_shape == (16, 16, 3)
+  assert judge.features(test.image).shape == (40, 15)  # 5 for each class
 
 
 def test_images_of_the_class_itself_are_given_to_it_and_shuffled_ones_are_not(judge):
-  fresh = tiny.dataset(7, 60, 32)  # classes 0, 1, 2, 0, ...
-  images = fresh.image.reshape(20, 3, 32, 32, 3).swapaxes(0, 1)[None]
-  private = tiny.dataset(0, 30, 32)
+  fresh = tiny.dataset(7, 60, 16)  # classes 0, 1, 2, 0, ...
+  images = fresh.image.reshape(20, 3, 16, 16, 3).swapaxes(0, 1)[None]
+  private = tiny.dataset(0, 30, 16)
 
   def att_acc(classes):
     found = Outcome(images, np.zeros((1, 3, 20)), 20)
@@ -48,14 +49,14 @@ def test_an_evaluator_is_imported_with_its_accuracy(judge):
   flat = {}
   for collection, tree in judge.variables.items():
     _flatten(collection, tree, flat)
-  test = tiny.task(32, train=96).test
-  found = evaluators.from_weights('vgg11', flat, test, num_classes=3, width=1 / 32)
+  test = tiny.task(16, train=96).test
+  found = evaluators.from_weights('cnn', flat, test, num_classes=3, width=1 / 16)
   assert found.accuracy == judge.accuracy
   np.testing.assert_allclose(
     found.logits(test.image), judge.logits(test.image), rtol=1e-5, atol=1e-5
   )
-  with pytest.raises(InputError, match="weights do not fit 'vgg11'"):
-    evaluators.from_weights('vgg11', flat, test, num_classes=4, width=1 / 32)
+  with pytest.raises(InputError, match="weights do not fit 'cnn'"):
+    evaluators.from_weights('cnn', flat, test, num_classes=4, width=1 / 16)
 
 
 def _flatten(path, tree, flat):
@@ -70,7 +71,7 @@ def test_images_of_another_size_than_the_presets_are_refused_before_training():
   with pytest.raises(InputError, match='299 pixels, got 16x16; load the data with'):
     evaluators.train(tiny.task(16), evaluators.PAPER)
   with pytest.raises(InputError, match='at least 32x32 pixels, got 16x16'):
-    evaluators.train(tiny.task(16), PRESET)
+    evaluators.train(tiny.task(16), evaluators.SMALL)
   assert making.PAPER.recipe.milestones == (0.8,)
 
 
@@ -82,8 +83,7 @@ def _attack(dataset: Dataset, count: int) -> Outcome:
 
 def test_a_student_learns_from_good_reconstructions_and_not_from_noise():
   test = tiny.dataset(2, 60, 16)
-  recipe = dataclasses.replace(RECIPE, epochs=6)
-  options = {'student': 'cnn', 'options': {'width': 1 / 16}, 'recipe': recipe}
+  options = {'student': 'cnn', 'options': {'width': 1 / 16}, 'recipe': LONGER}
   good = _attack(tiny.dataset(1, 96, 16), 30)
   rng = np.random.default_rng(0)
   noise = rng.integers(0, 256, good.images.shape).astype(np.uint8)
