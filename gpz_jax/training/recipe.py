@@ -102,8 +102,8 @@ SHORT = Recipe(
   flip=True,
   shift=2,
 )
-# For the evaluator of small images: SHORT with more varied images, because it judges what
-# a generator made. Its measured accuracy is at `evaluators.SMALL`.
+# For the evaluator of small images: SHORT with more varied images, because it judges
+# what a generator made. Its measured accuracy is at `evaluators.SMALL`.
 EVALUATOR = dataclasses.replace(
   SHORT,
   epochs=56,

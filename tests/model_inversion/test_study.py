@@ -1,0 +1,124 @@
+"""A study of model inversion with tiny settings: rows, files, resuming, refusals."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gpz_jax import model_inversion, results, tradeoff
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError
+
+TINY = {
+  'dataset': 'portraits/private32_4x8',
+  'public_dataset': 'portraits/public32_6x6',
+  'image_size': 16,
+  'model': 'cnn',
+  'model_options': ('width=0.0625',),
+  'alphas': (0.0, 0.3),
+  'target_epochs': 1,
+  'target_batch_size': 8,
+  'evaluator': 'cnn',
+  'evaluator_options': ('width=0.125',),
+  'evaluator_epochs': 1,
+  'evaluator_batch_size': 8,
+  'prior_steps': 3,
+  'prior_width': 2,
+  'classes': 3,
+  'attack': ('ppa:preset=small:steps=2:candidates=3:final=2:latents=8:draws=2',),
+}
+SPEED = ('wall_seconds',)
+
+
+def make_config(workdir, **changes) -> model_inversion.ModelInversionConfig:
+  return model_inversion.ModelInversionConfig(workdir=str(workdir), **TINY | changes)
+
+
+def without_speed(rows):
+  return [{k: v for k, v in row.items() if k not in SPEED} for row in rows]
+
+
+@pytest.fixture(scope='module')
+def found(tmp_path_factory) -> model_inversion.Results:
+  return model_inversion.run(make_config(tmp_path_factory.mktemp('mi')), quiet=True)
+
+
+def test_it_has_a_row_for_each_target_and_one_for_each_class(found):
+  assert [row['alpha'] for row in found.rows] == [0.0, 0.3]
+  assert len(found.classes) == 2 * 3
+  for row in found.rows:
+    assert (row['num_classes'], row['num_attacked']) == (4, 3)
+    assert (row['num_candidates'], row['num_final']) == (3, 2)
+    assert row['chance_att_acc'] == 0.25
+    assert 0 < row['confidence'] < 1
+    assert row['gradient_mean'] > 0
+
+
+def test_scores_of_lanes_are_the_means_of_their_classes(found):
+  for row in found.rows:
+    own = [each for each in found.classes if each['lane_id'] == row['lane_id']]
+    for column in ('att_acc1', 'confidence', 'delta_eval'):
+      assert row[column] == pytest.approx(np.mean([each[column] for each in own]))
+
+
+def test_files_hold_the_same_rows(found):
+  table = results.read_parquet(found.workdir / 'inversions.parquet', results.INVERSIONS)
+  assert len(table) == 2
+  assert found.report.read_text().startswith('<!DOCTYPE html>')
+  folder = Workdir(found.workdir)
+  assert np.load(folder.privates).shape == (3, 3, 16, 16, 3)
+  row = found.rows[0]
+  shown = np.load(folder.reconstruction(row['lane_id'], row['attack']))
+  assert shown.shape == (3, 2, 16, 16, 3)
+
+
+def test_an_untrained_study_draws_no_conclusion(found):
+  answer = tradeoff.conclude(found.rows, found.classes)
+  assert 'onclusion' in answer.headline
+  assert any('evaluator' in reason for reason in answer.reasons)
+
+
+def test_lost_rows_are_computed_again_from_what_is_kept(found):
+  folder = Workdir(found.workdir)
+  lines = folder.lines(results.INVERSIONS)
+  lines.write_text(lines.read_text().splitlines(keepends=True)[0])
+  before = folder.generator.stat().st_mtime_ns
+  again = model_inversion.run(make_config(found.workdir), quiet=True)
+  assert folder.generator.stat().st_mtime_ns == before
+  expected, rows = without_speed(found.rows), without_speed(again.rows)
+  assert [str(row) for row in rows] == [str(row) for row in expected]  # NaN is NaN
+  assert len(again.classes) == len(found.classes)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'public_dataset': TINY['dataset']}, 'is the private dataset'),
+    ({'classes': 5}, '--classes=5 is more than the 4 classes'),
+    ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
+    ({'image_size': 20}, 'power of two'),
+    ({'evaluator': 'vgg11'}, 'vgg11'),
+    ({'targets_from': 'absent'}, 'absent'),
+  ],
+  ids=str,
+)
+def test_refusals_come_before_anything_is_written(tmp_path, changes, message):
+  workdir = tmp_path / 'study'
+  with pytest.raises(InputError, match=message):
+    model_inversion.run(make_config(workdir, **changes), quiet=True)
+  assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'attack': ('pppa',)}, "did you mean 'ppa'"),
+    ({'seeds': (1000,)}, 'evaluator_seed=1000'),
+    ({'evaluator': 'vgg12'}, 'vgg12'),
+    ({'sure': math.nan}, 'sure'),
+  ],
+  ids=str,
+)
+def test_a_config_refuses_what_it_can_tell_alone(tmp_path, changes, message):
+  with pytest.raises(InputError, match=message):
+    make_config(tmp_path, **changes)
