@@ -4,7 +4,8 @@
 
 It computes the checksum of every checkpoint and the scores of a sample of rows again.
 It also compares config, versions and files. Each problem is printed on a line of its
-own. The exit status is 0 if all is well, 1 if something is wrong and 2 for bad input.
+own. The exit status is 0 if all is well, 1 if something is wrong, 2 for bad input and
+73 while the sweep runs.
 """
 
 import pathlib

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,9 @@ class Store:
   def _parse(self, number: int, line: str) -> Unit:
     try:
       values: dict[str, Any] = json.loads(line)
-      values |= {name: tuple(values[name]) for name in ('flags', 'needs')}
+      # Units share most of their flags: one text serves them all.
+      shared = {n: tuple(map(sys.intern, values[n])) for n in ('flags', 'needs')}
+      values |= shared
       unit = Unit(**values)
     except (ValueError, TypeError, LookupError, RecursionError):
       unit = None
@@ -211,5 +214,5 @@ def _make(
   told = fields.in_scope(SweepConfig, 'targets', 'rows')
   content = json.dumps([kind, {name: values[name] for name in told}])
   name = hashlib.blake2b(content.encode()).hexdigest()[:NAME]
-  flags = tuple(write_flags(values).splitlines())
+  flags = tuple(map(sys.intern, write_flags(values).splitlines()))
   return Unit(name, kind, flags, needs, title)

@@ -8,6 +8,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 state=$1
+if (exec 3<>/dev/tcp/127.0.0.1/6817) 2>/dev/null; then
+  echo 'port 6817 is taken: another Slurm runs here' >&2
+  exit 1
+fi
 export SLURM_CONF=$state/slurm.conf
 mkdir -p "$state"/{state,dev} /run/munge
 [[ -e $state/dev/nvidia0 ]] || mknod "$state/dev/nvidia0" c 1 3 # /dev/null as a GPU
