@@ -71,11 +71,11 @@ def make_plan(config: ModelInversionConfig) -> Plan:
       usable.
   """
   Workdir(config.workdir).check(config)
+  _check_public(config)
   attacks = tuple(specs.parse(text) for text in config.attack)
   study = plan_study(
     config, aux_dataset=config.public_dataset, aux_limit=config.public_limit
   )
-  _check_public(config, study.task)
   task = _load_evaluator_task(config, study.task)
   options = config.parse_evaluator_options()
   models.check_image(config.evaluator, task.image_shape, options)
@@ -92,9 +92,9 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   )
 
 
-def _check_public(config: ModelInversionConfig, task: Task) -> None:
+def _check_public(config: ModelInversionConfig) -> None:
   """Refuses public images that show whom the targets were trained on."""
-  if task.aux_name == task.name:
+  if config.public_dataset == config.dataset:
     raise InputError(
       f'--public_dataset={config.public_dataset} is the private dataset; name one that'
       ' shows nobody of it'

@@ -102,7 +102,7 @@ def test_norms_are_those_of_the_activations_gradients():
   kept = metrics(found)
   np.testing.assert_allclose(kept['grad_norm/hidden'], expected.mean(), rtol=1e-4)
   np.testing.assert_allclose(
-    kept['grad_std'], np.abs(np.asarray(found.gradient)).std(), rtol=1e-5
+    kept['gradient_std'], np.abs(np.asarray(found.gradient)).std(), rtol=1e-5
   )
 
 

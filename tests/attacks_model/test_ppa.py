@@ -92,8 +92,8 @@ def test_the_optimisation_is_that_of_a_plain_loop(attacked):
     value, g = jax.value_and_grad(loss)(x)
     history = {name: array[row, column, i] for name, array in outcome.history.items()}
     np.testing.assert_allclose(history['loss'], value / 4, rtol=1e-4)
-    np.testing.assert_allclose(history['grad_mean'], jnp.abs(g).mean(), rtol=1e-3)
-    np.testing.assert_allclose(history['grad_std'], jnp.abs(g).std(), rtol=1e-3)
+    np.testing.assert_allclose(history['gradient_mean'], jnp.abs(g).mean(), rtol=1e-3)
+    np.testing.assert_allclose(history['gradient_std'], jnp.abs(g).std(), rtol=1e-3)
     # Adam as Kingma and Ba write it, with both betas 0.1
     m, v = 0.1 * m + 0.9 * g, 0.1 * v + 0.9 * g**2
     scale = 1 - 0.1 ** (i + 1)
@@ -114,7 +114,7 @@ def test_outcomes_are_sorted_and_of_the_protocol(attacked):
   assert outcome.num_final == 2
   images = scenario.generator.images(scenario.prior, outcome.latents[1, 0])
   np.testing.assert_array_equal(outcome.images[1, 0], views.to_uint8(images))
-  names = {'loss', 'confidence', 'grad_mean', 'grad_std', 'grad_norm/hidden'}
+  names = {'loss', 'confidence', 'gradient_mean', 'gradient_std', 'grad_norm/hidden'}
   assert outcome.history.keys() == names
   assert all(array.shape == (2, 3, 6) for array in outcome.history.values())
   assert (outcome.history['grad_norm/hidden'] > 0).all()
@@ -203,8 +203,8 @@ def test_groups_are_divided_and_joined_by_hand():
     'images': np.zeros((1, 1, 2, 6, 2, 2, 1), np.uint8),
     'scores': divided[..., 0] % 7,
     'latents': divided,
-    'history/grad_mean': np.array([[[[1.0], [3.0]]]]),
-    'history/grad_std': np.array([[[[0.0], [2.0]]]]),
+    'history/gradient_mean': np.array([[[[1.0], [3.0]]]]),
+    'history/gradient_std': np.array([[[[0.0], [2.0]]]]),
   }
   joined = candidates.join(found, 11, 3, 0.0)
   # Scores are 0 1 2 3 4 5 6 0 1 2 3; equals stay in their order.
@@ -212,8 +212,8 @@ def test_groups_are_divided_and_joined_by_hand():
   np.testing.assert_array_equal(joined.latents[0, 0, :, 0], best)
   assert joined.images.shape == (1, 1, 11, 2, 2, 1)
   # Entries 1 1 and 1 5: mean 2, deviation sqrt((1 + 1 + 1 + 9) / 4)
-  np.testing.assert_allclose(joined.history['grad_mean'], [[[2]]])
-  np.testing.assert_allclose(joined.history['grad_std'], [[[np.sqrt(3)]]])
+  np.testing.assert_allclose(joined.history['gradient_mean'], [[[2]]])
+  np.testing.assert_allclose(joined.history['gradient_std'], [[[np.sqrt(3)]]])
 
 
 def test_a_candidate_without_a_gradient_stays():

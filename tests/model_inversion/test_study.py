@@ -96,7 +96,7 @@ def test_lost_rows_are_computed_again_from_what_is_kept(found):
     ({'public_dataset': TINY['dataset']}, 'is the private dataset'),
     ({'classes': 5}, '--classes=5 is more than the 4 classes'),
     ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
-    ({'image_size': 20}, 'power of two'),
+    ({'image_size': 20}, 'size of a DCGAN'),
     ({'evaluator': 'vgg11'}, 'vgg11'),
     ({'targets_from': 'absent'}, 'absent'),
   ],

@@ -62,8 +62,8 @@ def join(
 def _join_history(history: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
   """The histories [L, T, steps] of those of groups [L, T, G, steps]."""
   joined = {name: array.mean(axis=2) for name, array in history.items()}
-  if 'grad_std' in history:
-    squares = np.square(history['grad_std']) + np.square(history['grad_mean'])
-    spread = squares.mean(axis=2) - np.square(joined['grad_mean'])
-    joined['grad_std'] = np.sqrt(np.maximum(spread, 0))
+  if 'gradient_std' in history:
+    squares = np.square(history['gradient_std']) + np.square(history['gradient_mean'])
+    spread = squares.mean(axis=2) - np.square(joined['gradient_mean'])
+    joined['gradient_std'] = np.sqrt(np.maximum(spread, 0))
   return joined

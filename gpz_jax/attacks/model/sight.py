@@ -144,7 +144,7 @@ def metrics(pulled: Pulled) -> dict[str, jax.Array]:
   """The numbers [] of a step that a history keeps.
 
   Returns:
-    loss and confidence, means over candidates; grad_mean and grad_std, over all entries
+    loss and confidence, means over candidates; gradient_mean and gradient_std, over all entries
     of the absolute gradient for the latents; and grad_norm/SPLIT, the mean norm of each
     activation's gradient that is watched.
   """
@@ -154,7 +154,7 @@ def metrics(pulled: Pulled) -> dict[str, jax.Array]:
   return {
     'loss': pulled.losses.mean(),
     'confidence': pulled.confidences.mean(),
-    'grad_mean': entries.mean(),
-    'grad_std': entries.std(),
+    'gradient_mean': entries.mean(),
+    'gradient_std': entries.std(),
     **norms,
   }
