@@ -144,9 +144,9 @@ def metrics(pulled: Pulled) -> dict[str, jax.Array]:
   """The numbers [] of a step that a history keeps.
 
   Returns:
-    loss and confidence, means over candidates; gradient_mean and gradient_std, over all entries
-    of the absolute gradient for the latents; and grad_norm/SPLIT, the mean norm of each
-    activation's gradient that is watched.
+    loss and confidence, means over candidates; gradient_mean and gradient_std, over all
+    entries of the absolute gradient for the latents; and grad_norm/SPLIT, the mean norm
+    of each activation's gradient that is watched.
   """
   leaves = jax.tree.leaves(pulled.gradient)
   entries = jnp.concatenate([jnp.abs(jnp.ravel(leaf)) for leaf in leaves])
