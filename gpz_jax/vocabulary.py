@@ -38,7 +38,7 @@ MODELS = {
 OWN_MODEL = 'default'  # the recipe of package.module:factory
 
 # attacks.activation.specs
-ATTACKS = ('inversion', 'rmle', 'query_free')
+ATTACKS = ('inversion', 'rmle', 'query_free', 'generator')
 
 # attacks.model.specs
 MODEL_ATTACKS = (

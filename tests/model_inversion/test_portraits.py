@@ -1,8 +1,8 @@
 """The attack on real sizes: portraits, a prior that was trained, an evaluator.
 
-It takes a quarter of an hour of two cores, and is the one test that shows that the parts
-find identities together: a target that knows them gives them away, one that was trained
-on shuffled labels does not, and the evaluator itself is fooled by its own attack.
+It takes a quarter of an hour of two cores. A target that knows identities gives them
+away, one that was trained on shuffled labels does not, and the evaluator is convinced
+by an attack on itself.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from gpz_jax import data, evaluators, generators, models, targets
 from gpz_jax.attacks.model import Scenario, parse
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.recipe import SHORT
-from gpz_jax.types import Dataset, Lane
+from gpz_jax.types import Dataset, Lane, Treatment
 
 pytestmark = pytest.mark.slow
 CLASSES = np.arange(10)
@@ -43,7 +43,7 @@ def attack(task):
     scenario = Scenario(
       model=model,
       targets=variables,
-      lanes=[Lane('target', task.name)],
+      lanes=[Lane('target', task.name, Treatment(), 0)],
       generator=generator,
       prior=prior,
       classes=CLASSES,
@@ -58,7 +58,7 @@ def attack(task):
 
 def train_target(task):
   model = models.make('resnet18', num_classes=task.num_classes, width=0.25)
-  lanes = [Lane('resnet18', task.name)]
+  lanes = [Lane('resnet18', task.name, Treatment(), 0)]
   found, _ = targets.train(model, task, lanes, RECIPE, bn_refresh=True)
   return model, found.best.variables
 

@@ -142,7 +142,7 @@ def reconstruct(
   engine = engine.resolve()
   num_images = activations.shape[1]
   index, _ = eval_order(num_images, min(num_images, IMAGES_AT_A_TIME))
-  programs = _by_program(model, lanes, image_shape)
+  programs = by_program(model, lanes, image_shape)
   total = len(programs) * len(index) * search.steps
   images = np.zeros((*activations.shape[:2], *image_shape), np.float32)
   errors = np.zeros(activations.shape[:2], np.float32)
@@ -150,7 +150,7 @@ def reconstruct(
   for (split, form), rows in programs.items():
     one = _make_search(model, split, form, search, engine)
     run = jax.jit(engine.over_lanes(one))
-    these = lanes_lib.take(edges, rows), _stack_numbers(form, [lanes[i] for i in rows])
+    these = lanes_lib.take(edges, rows), stack_numbers(form, [lanes[i] for i in rows])
     for batch in index:
       state = _start((len(rows), len(batch), *image_shape))
       wanted = activations[np.ix_(rows, batch)].astype(jnp.float32)
@@ -188,7 +188,7 @@ def by_split(lanes: Sequence[AttackLane]) -> dict[str, np.ndarray]:
   }
 
 
-def _by_program(
+def by_program(
   model: nn.Module, lanes: Sequence[AttackLane], image_shape: tuple[int, int, int]
 ) -> dict[tuple[str, Defence], np.ndarray]:
   """Maps each split, and the form of the defence that acts there, to their lanes."""
@@ -201,7 +201,7 @@ def _by_program(
   return {program: np.array(rows) for program, rows in found.items()}
 
 
-def _stack_numbers(form: Defence, lanes: Sequence[AttackLane]) -> dict[str, jax.Array]:
+def stack_numbers(form: Defence, lanes: Sequence[AttackLane]) -> dict[str, jax.Array]:
   """The numbers [L] of the defences of lanes that have this form."""
   if not form.sends:
     return {}

@@ -9,6 +9,7 @@ An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=
                                           a decoder of the user's own, another loss
   rmle:tv=1000:images=16                  a search for the image through the edge
   query_free:at=conv_2                    the same through a shadow of the edge
+  generator:file=g.safetensors:starts=4   a search in the latents of a generator
   package.module:factory:strength=2       one of the user's own, see `protocol.Attack`
 """
 
@@ -17,6 +18,7 @@ from typing import Any, get_type_hints
 
 from gpz_jax import option_text
 from gpz_jax.attacks.activation.decoder_attack import DecoderAttack
+from gpz_jax.attacks.activation.generator_attack import GeneratorAttack
 from gpz_jax.attacks.activation.optimisation import QUERY_FREE
 from gpz_jax.attacks.activation.protocol import Attack
 from gpz_jax.attacks.activation.search_attack import SearchAttack
@@ -28,6 +30,7 @@ ATTACKS: dict[str, tuple[type[Attack], dict[str, Any]]] = {
   'inversion': (DecoderAttack, {}),
   'rmle': (SearchAttack, {}),
   'query_free': (SearchAttack, _SHADOWED),
+  'generator': (GeneratorAttack, {}),
 }
 
 
