@@ -2,8 +2,9 @@
 
   gpz-verify --workdir=runs/quickstart --sample=4
 
-It computes the checksum of every checkpoint and the scores of a sample of rows again.
-It also compares config, versions and files. Each problem is printed on a line of its
+It computes the checksum of every checkpoint again, and in a sweep the scores of a
+sample of rows. In a study of model inversion it compares rows with those of classes. It
+also compares config, versions and files. Each problem is printed on a line of its
 own. The exit status is 0 if all is well, 1 if something is wrong, 2 for bad input and
 73 while the sweep runs.
 """
@@ -18,11 +19,11 @@ from gpz_jax.types import InputError
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'The folder of the sweep.', flag_values=values)
+  flags.DEFINE_string('workdir', None, 'The folder of the study.', flag_values=values)
   flags.DEFINE_integer(
     'sample',
     4,
-    'The number of rows whose scores are computed again. 0 stands for none.',
+    'The number of rows of a sweep whose scores are computed again. 0 stands for none.',
     lower_bound=0,
     flag_values=values,
   )
@@ -30,13 +31,19 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
 
 def main(argv: list[str]) -> int:
   """Verifies --workdir."""
-  from gpz_jax.sweep.verify import verify
+  from gpz_jax import report
+  from gpz_jax.model_inversion import verify as inversion
+  from gpz_jax.sweep import verify as sweep
 
   del argv
   workdir, sample = flags.FLAGS.workdir, flags.FLAGS.sample
   if not workdir:
-    raise InputError('--workdir is missing; name the folder of a sweep')
-  verdict = verify(pathlib.Path(workdir), sample=sample, tell=print)
+    raise InputError('--workdir is missing; name the folder of a study')
+  folder = pathlib.Path(workdir)
+  if report.is_inversion(folder):
+    verdict = inversion.verify(folder, tell=print)
+  else:
+    verdict = sweep.verify(folder, sample=sample, tell=print)
   for note in verdict.notes:
     print(f'note: {note}')
   print(verdict.sentence())

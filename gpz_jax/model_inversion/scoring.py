@@ -246,4 +246,4 @@ def _status(
 def _mean(values: np.ndarray) -> float:
   """The mean of what has a value; NaN where nothing has."""
   known = values[~np.isnan(values)]
-  return float(known.mean()) if len(known) else math.nan
+  return float(known.mean(dtype=np.float64)) if len(known) else math.nan

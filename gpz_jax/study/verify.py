@@ -1,6 +1,7 @@
 """Whether a workdir is what it says it is: checksums, provenance, rows."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -66,6 +67,7 @@ class Checks(Generic[Config]):
     check_row: Problems of a row that the config does not ask for, one line each.
     rescore: Computes a sample of the rows again and yields the differences. It is given
       the workdir, the config, the rows and the record of what was computed again.
+    list_pictures: The files that the report shows, by folder.
   """
 
   config_type: type[Config]
@@ -74,6 +76,9 @@ class Checks(Generic[Config]):
   describe: Callable[[results.Row], str]
   check_row: Callable[[Config, results.Row], Iterator[str]]
   rescore: Callable[[Workdir, Config, list[results.Row], Rescored], Iterator[str]]
+  list_pictures: Callable[
+    [Workdir, list[results.Row]], dict[pathlib.Path, list[pathlib.Path]]
+  ] = Workdir.list_pictures
 
 
 def verify(
@@ -113,7 +118,8 @@ def verify(
     note(_check_lane(config, checks, row))
     note(checks.check_row(config, row))
   is_sound = not verdict.problems
-  note(_check_pictures(workdir, rows, config.word, verdict.notes))
+  shown = checks.list_pictures(workdir, rows)
+  note(_check_pictures(shown, config.word, verdict.notes))
   verdict.notes.extend(_notes(workdir, checks.schema, config.word, rows))
   if rows and is_sound:  # else there is nothing to compare with
     note(checks.rescore(workdir, config, rows, verdict.rescored))
@@ -185,11 +191,11 @@ def _check_lane(config: StudyConfig, checks: Checks, row: results.Row) -> Iterat
 
 
 def _check_pictures(
-  workdir: Workdir, rows: list[results.Row], word: str, notes: list[str]
+  shown: dict[pathlib.Path, list[pathlib.Path]], word: str, notes: list[str]
 ) -> Iterator[str]:
   """Pictures that are not what was written; those without a checksum are noted."""
   unknown = 0
-  for folder, paths in workdir.list_pictures(rows).items():
+  for folder, paths in shown.items():
     try:
       checksums = pictures.read_checksums(folder)
     except InputError as error:

@@ -1,11 +1,14 @@
 """A study of model inversion with tiny settings: rows, files, resuming, refusals."""
 
+import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 
 from gpz_jax import model_inversion, results, tradeoff
+from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
@@ -88,6 +91,19 @@ def test_lost_rows_are_computed_again_from_what_is_kept(found):
   expected, rows = without_speed(found.rows), without_speed(again.rows)
   assert [str(row) for row in rows] == [str(row) for row in expected]  # NaN is NaN
   assert len(again.classes) == len(found.classes)
+
+
+def test_verification_finds_what_was_changed(found, tmp_path):
+  assert verify(found.workdir).problems == []
+  hurt = tmp_path / 'hurt'
+  shutil.copytree(found.workdir, hurt)
+  lines = Workdir(hurt).lines(results.CLASSES)
+  rows = [json.loads(line) for line in lines.read_text().splitlines()]
+  rows[-1]['confidence'] += 0.1
+  lines.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+  (problem,) = verify(hurt).problems
+  assert 'confidence is' in problem
+  assert 'the mean of its classes' in problem
 
 
 @pytest.mark.parametrize(
