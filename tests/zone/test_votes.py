@@ -222,8 +222,8 @@ def test_the_table_of_votes():
   ]
   lines = zone.format_votes(zone.vote(rows, theory)).splitlines()
   assert lines[0].split() == ['vote', 'of', 'alpha', '0', 'alpha', '0.3']
-  assert lines[1].split() == ['attack', 'c', '-']
-  assert lines[2].startswith('radius   b (range with d) ')
+  assert lines[1].split() == ['the', 'attack', 'c', '-']
+  assert lines[2].startswith('the radius  b (range with d) ')
   assert lines[2].endswith('%')
 
 
