@@ -6,12 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tiny
 import toy_model_attack
-from toy_model_attack import IMAGE, LATENT
+from toy_model_attack import IMAGE, LATENT, Linear, Target
 
 from gpz_jax.attacks.model.store import FileStore
-from gpz_jax.generators import Generator
 from gpz_jax.types import Dataset
+
+GENERATED = (8, 8, 1)  # the images that an attack's own generator can make
 
 
 def make_scenario(*, lanes=2, classes=(0, 1, 3), **changes):
@@ -21,20 +23,8 @@ def make_scenario(*, lanes=2, classes=(0, 1, 3), **changes):
 
 
 @dataclasses.dataclass(frozen=True)
-class Layered(Generator):
+class Layered(Linear):
   """Three layers, each of which reads the latents too."""
-
-  @property
-  def image_shape(self):
-    return IMAGE
-
-  @property
-  def latent_shape(self):
-    return (LATENT,)
-
-  def sample(self, variables, key, count):
-    del variables
-    return jax.random.normal(key, (count, LATENT))
 
   def images(self, variables, latents):
     return self.images_from(variables, latents, 'first', latents)
@@ -138,3 +128,14 @@ def check_attack(attack, tmp_path, saves=2, **changes):
     wanted = getattr(expected, name)[:, order]
     np.testing.assert_array_equal(getattr(found, name), wanted, name)
   return expected
+
+
+def make_changes():
+  """The fields of a scenario whose targets take images that can be generated."""
+  model = Target()
+  targets = jax.vmap(lambda key: model.init(key, jnp.zeros((1, *GENERATED))))(
+    jax.random.split(jax.random.key(0), 2)
+  )
+  images = tiny.dataset(0, 20, size=8).image[..., :1]
+  public = Dataset(images, np.zeros(20, np.int32))
+  return {'targets': targets, 'image_shape': GENERATED, 'public': public}

@@ -5,7 +5,8 @@ evaluation takes any number of held-out batches, and `end_epoch` moves the plate
 keeps the best variables. The host sees one small array per epoch.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import chex
@@ -39,6 +40,13 @@ from gpz_jax.training.streaming import STREAMED, Stream
 OnProgress = Callable[[int, int, Values], None]
 # (seed, epoch, number of examples, batch size) -> index and mask [S, B]
 MakeOrder = Callable[[int, int, int, int], tuple[np.ndarray, np.ndarray]]
+
+
+@contextlib.contextmanager
+def unwatched(name: str) -> Iterator[OnProgress]:
+  """A phase whose progress nobody watches, the default of an attack's scenario."""
+  del name
+  yield lambda done, total, values: None
 
 
 class Trainer:

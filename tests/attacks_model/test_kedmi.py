@@ -2,14 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny
-from inversion_toys import check_attack, make_scenario
-from toy_model_attack import Target
+from inversion_toys import GENERATED, check_attack, make_changes, make_scenario
 
 from gpz_jax.attacks.model import adversarial_nets, kedmi, kedmi_generator
 from gpz_jax.types import Dataset, InputError
 
-SHAPE = (8, 8, 1)
 SHORT = kedmi.KEDMI(
   text='kedmi',
   candidates=3,
@@ -20,17 +17,6 @@ SHORT = kedmi.KEDMI(
   batch_size=8,
   width=4,
 )
-
-
-def make_changes():
-  """The fields of a scenario whose targets take images that can be generated."""
-  model = Target()
-  targets = jax.vmap(lambda key: model.init(key, jnp.zeros((1, *SHAPE))))(
-    jax.random.split(jax.random.key(0), 2)
-  )
-  images = tiny.dataset(0, 20, size=8).image[..., :1]
-  public = Dataset(images, np.zeros(20, np.int32))
-  return {'targets': targets, 'image_shape': SHAPE, 'public': public}
 
 
 def test_realness_by_hand():
@@ -71,7 +57,7 @@ def test_confidence_rises_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(SHORT, tmp_path, saves=3, **make_changes())
   loss = found.history['loss']
   assert (loss[..., -10:].mean(-1) < loss[..., :10].mean(-1)).all()
-  assert found.images.shape == (2, 3, 3, *SHAPE)
+  assert found.images.shape == (2, 3, 3, *GENERATED)
   assert (np.abs(found.latents) <= 1).all()
 
 
@@ -79,7 +65,7 @@ def test_targets_have_generators_of_their_own_that_die_and_go_on(tmp_path):
   changes = make_changes()
   scenario = make_scenario(**changes)
   nets = (
-    adversarial_nets.ImageMaker(SHAPE, 2),
+    adversarial_nets.ImageMaker(GENERATED, 2),
     adversarial_nets.ClassCritic(4, 2, kernels=2, kernel_dim=2),
   )
   engine = scenario.engine.resolve()

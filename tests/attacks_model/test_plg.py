@@ -2,14 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny
-from inversion_toys import check_attack, make_scenario
-from toy_model_attack import Target
+from inversion_toys import GENERATED, check_attack, make_changes, make_scenario
 
 from gpz_jax.attacks.model import plg, plg_generator, plg_views
 from gpz_jax.types import Dataset, InputError
 
-SHAPE = (8, 8, 1)
 SHORT = plg.PLGMI(
   text='plg',
   candidates=2,
@@ -21,17 +18,6 @@ SHORT = plg.PLGMI(
   per_class=5,
   width=4,
 )
-
-
-def make_changes():
-  """The fields of a scenario whose targets take images that can be generated."""
-  model = Target()
-  targets = jax.vmap(lambda key: model.init(key, jnp.zeros((1, *SHAPE))))(
-    jax.random.split(jax.random.key(0), 2)
-  )
-  images = tiny.dataset(0, 20, size=8).image[..., :1]
-  public = Dataset(images, np.zeros(20, np.int32))
-  return {'targets': targets, 'image_shape': SHAPE, 'public': public}
 
 
 def test_pseudo_labels_by_hand():
@@ -76,7 +62,7 @@ def test_the_loss_falls_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   fallen = loss[..., :8].mean(-1) - loss[..., -8:].mean(-1)
   assert fallen.mean() > 0.1
   assert (fallen > -0.05).all()
-  assert found.images.shape == (2, 3, 2, *SHAPE)
+  assert found.images.shape == (2, 3, 2, *GENERATED)
 
 
 def test_images_that_cannot_be_generated_are_refused():

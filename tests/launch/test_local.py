@@ -63,8 +63,9 @@ def wait_for(condition, log):
 
 def find_writer(store: Store) -> int | None:
   """The process that writes some unit's workdir."""
-  for lock in store.units.glob('*/work/lock'):
-    if states.is_written(lock.parent) and (text := lock.read_text()):
+  for work in store.units.glob('*/work'):
+    lock = work / 'lock'
+    if lock.exists() and states.is_written(work) and (text := lock.read_text()):
       return int(text.split()[1])
   return None
 
@@ -89,7 +90,12 @@ def merged(tmp_path_factory):
   pool = submit(workdir, *FLAGS, *options, log=log)
   os.kill(wait_for(lambda: find_writer(store), log), signal.SIGKILL)
   wait_for(lambda: 'status 137, again' in log.read_text(), log)
-  wait_for(lambda: list(store.units.glob('*/work/results.parquet')), log)
+  wait_for(
+    lambda: any(
+      (work / 'results.parquet').exists() for work in store.units.glob('*/work')
+    ),
+    log,
+  )
   pool.kill()
   pool.wait(PATIENCE)
   assert submit(workdir, '--resume', *options, log=log).wait(PATIENCE) == 0, (

@@ -9,7 +9,7 @@ import abc
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import flax.linen as nn
@@ -20,7 +20,7 @@ import numpy as np
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Activations, Intercepted
 from gpz_jax.training.engine import Engine
-from gpz_jax.training.loop import OnProgress, Trainer
+from gpz_jax.training.loop import OnProgress, Trainer, unwatched
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.types import Dataset, InputError, Task
@@ -44,12 +44,6 @@ class MakeSnapshots(Protocol):
       lanes: The lanes that are trained together.
     """
     ...
-
-
-@contextlib.contextmanager
-def _unwatched(name: str) -> Iterator[OnProgress]:
-  del name
-  yield lambda done, total, values: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +81,7 @@ class Scenario:
   target_recipe: Recipe
   engine: Engine
   order_seed: int = 0
-  phase: Callable[[str], contextlib.AbstractContextManager[OnProgress]] = _unwatched
+  phase: Callable[[str], contextlib.AbstractContextManager[OnProgress]] = unwatched
   snapshots: MakeSnapshots = lambda part, lanes: None
   trainer: Trainer | None = None
 

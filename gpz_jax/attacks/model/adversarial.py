@@ -18,7 +18,7 @@ from jax import lax
 
 from gpz_jax import interruption
 from gpz_jax.attacks.model import pieces
-from gpz_jax.attacks.model.protocol import Store
+from gpz_jax.attacks.model.protocol import Scenario, Store
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import OnProgress
@@ -79,6 +79,32 @@ class Match(flax.struct.PyTreeNode):
   generator: Player
   critic: Player
   losses: jax.Array  # [2] of generator and critic, at the last step
+
+
+def train_on_public(
+  game: Game, scenario: Scenario, lanes: LaneArrays, engine: Engine, *, name: str
+) -> tuple[Variables, Variables]:
+  """Trains a game for each target of a scenario on its public images, see `train`.
+
+  Args:
+    game: What is played.
+    scenario: The scenario, which has public images.
+    lanes: Arrays with L in front beside the keys, which follow from the lanes.
+    engine: How it is computed.
+    name: The name of its pieces in the store, and of its phase.
+  """
+  assert scenario.public is not None, 'checked by the attack'
+  keys = [jax.random.fold_in(lane.key(), scenario.seed) for lane in scenario.lanes]
+  with scenario.phase(name) as on_progress:
+    return train(
+      game,
+      {**lanes, 'key': jnp.stack(keys)},
+      {'images': jnp.asarray(scenario.public.image)},
+      engine,
+      name=name,
+      store=scenario.store,
+      on_progress=on_progress,
+    )
 
 
 def train(

@@ -120,7 +120,10 @@ def train(
   ):
     keys = jax.random.split(key, 3)
     rows, images = draw(shared, keys[0])
-    judge = lambda images: adversarial.apply(critic, judged_by, images)  # noqa: E731
+
+    def judge(images: jax.Array):
+      return adversarial.apply(critic, judged_by, images)
+
     (labelled, _), _ = judge(images)
     (real, _), _ = judge(draw(shared, keys[1])[1])
     (made, _), stats = judge(make(made_by, keys[2])[0])
@@ -147,14 +150,6 @@ def train(
     b1=0.5,
     b2=0.999,
   )
-  keys = [jax.random.fold_in(lane.key(), scenario.seed) for lane in scenario.lanes]
-  with scenario.phase(name) as on_progress:
-    return adversarial.train(
-      game,
-      {'key': jnp.stack(keys), 'answers': soft},
-      {'images': jnp.asarray(public.image)},
-      engine,
-      name=name,
-      store=scenario.store,
-      on_progress=on_progress,
-    )
+  return adversarial.train_on_public(
+    game, scenario, {'answers': soft}, engine, name=name
+  )

@@ -125,15 +125,5 @@ def train(
     b1=0.0,
     b2=0.9,
   )
-  keys = [jax.random.fold_in(lane.key(), scenario.seed) for lane in scenario.lanes]
-  lanes = {'key': jnp.stack(keys), 'rows': rows, 'target': scenario.targets}
-  with scenario.phase(name) as on_progress:
-    return adversarial.train(
-      game,
-      lanes,
-      {'images': jnp.asarray(public.image)},
-      engine,
-      name=name,
-      store=scenario.store,
-      on_progress=on_progress,
-    )[0]
+  lanes = {'rows': rows, 'target': scenario.targets}
+  return adversarial.train_on_public(game, scenario, lanes, engine, name=name)[0]

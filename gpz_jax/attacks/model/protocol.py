@@ -11,7 +11,7 @@ F final ones.
 import abc
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import flax.linen as nn
@@ -19,7 +19,7 @@ import numpy as np
 
 from gpz_jax.generators import Generator
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.loop import OnProgress
+from gpz_jax.training.loop import OnProgress, unwatched
 from gpz_jax.types import Dataset, Lane
 
 
@@ -33,12 +33,6 @@ class Store(Protocol):
   def save(self, name: str, arrays: dict[str, np.ndarray]) -> None:
     """Keeps the arrays of a finished piece."""
     ...
-
-
-@contextlib.contextmanager
-def _unwatched(name: str) -> Iterator[OnProgress]:
-  del name
-  yield lambda done, total, values: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Scenario:
   public: Dataset | None = None
   engine: Engine = AUTO
   seed: int = 0
-  phase: Callable[[str], contextlib.AbstractContextManager[OnProgress]] = _unwatched
+  phase: Callable[[str], contextlib.AbstractContextManager[OnProgress]] = unwatched
   store: Store | None = None
 
 
