@@ -1,5 +1,6 @@
 """The page of a workdir, of whichever study it is."""
 
+import os
 import pathlib
 
 from gpz_jax import results
@@ -34,8 +35,8 @@ def is_inversion(workdir: str | pathlib.Path) -> bool:
   """
   folder = Workdir(workdir)
   paths = (folder.lines(INVERSIONS), folder.table(INVERSIONS))
-  if any(path.exists() for path in paths):
+  if any(os.path.exists(path) for path in paths):  # `Path.exists` raises on long names
     return True
-  if folder.lines().exists() or folder.table().exists():
+  if os.path.exists(folder.lines()) or os.path.exists(folder.table()):
     return False
   return 'public_dataset' in results.read_object(folder.config)

@@ -133,10 +133,10 @@ def read_object(path: PathLike) -> dict[str, Any]:
     InputError: the file cannot be read or holds something else.
   """
   path = pathlib.Path(path)
-  if not path.exists():
-    return {}
   try:
     content = json.loads(path.read_text(encoding='utf-8'))
+  except (FileNotFoundError, NotADirectoryError):
+    return {}
   except (OSError, ValueError, RecursionError) as error:
     reason = getattr(error, 'strerror', None) or error
     raise InputError(
