@@ -1,5 +1,7 @@
 """Safe names of files and folders, made from text that comes from elsewhere."""
 
+import os
+import pathlib
 import re
 
 from gpz_jax.types import stable_hash
@@ -26,3 +28,13 @@ def safe(text: str) -> str:
   end = f'-{stable_hash(text):08x}'
   plain = _STRANGE.sub('.', text).lstrip('.')
   return f'{plain[: LONGEST - len(end)]}{end}'
+
+
+def user_cache() -> pathlib.Path:
+  """The user's cache folder for this package: $XDG_CACHE_HOME/gpz_jax.
+
+  Raises:
+    RuntimeError: The variable is not set, and the user has no home folder.
+  """
+  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  return pathlib.Path(root) / 'gpz_jax'

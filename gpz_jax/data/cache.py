@@ -1,7 +1,6 @@
 """Decoded images on disk: a file is complete or absent, and is checked when read."""
 
 import logging
-import os
 import pathlib
 import struct
 import zipfile
@@ -10,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gpz_jax import atomic, types
+from gpz_jax import atomic, filenames, types
 
 _DAMAGE = (
   *(OSError, EOFError, KeyError, ValueError, MemoryError, RuntimeError, AttributeError),
@@ -20,8 +19,7 @@ _DAMAGE = (
 
 def default_dir() -> pathlib.Path:
   """$XDG_CACHE_HOME/gpz_jax/data, or ~/.cache/gpz_jax/data."""
-  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  return pathlib.Path(root) / 'gpz_jax' / 'data'
+  return filenames.user_cache() / 'data'
 
 
 def load_or_build(

@@ -57,9 +57,9 @@ class StudyConfig(TargetConfig):
     0, 'Number of local devices that lanes are spread over; 0 takes all.', 'speed'
   )
   compile_cache: str | None = field(
-    None,
+    'auto',
     'Folder to keep compiled programs in. It must be local to the machine, and only'
-    ' yours.',
+    " yours. 'auto' takes one in your cache folder, and 'none' keeps nothing.",
     'speed',
   )
   profile: str | None = field(

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import jax
-from jax.experimental.compilation_cache import compilation_cache
 
 from gpz_jax import interruption
+from gpz_jax.study import programs
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.plan import StudyPlan
 from gpz_jax.study.progress import Events, Progress
@@ -19,7 +19,6 @@ from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
 
 Plan = TypeVar('Plan', bound=StudyPlan)
-_CACHE = ('jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_secs')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +92,11 @@ def kept_by_jax(config: StudyConfig, *, inside: bool) -> Iterator[None]:
     InputError: A folder cannot be made.
   """
   within = {str(path) for path in Workdir(config.workdir).list_kept(config)}
-  names = ('compile_cache', 'profile')
-  named = {name: getattr(config, name) for name in names if getattr(config, name)}
+  folders = {
+    'compile_cache': programs.find_folder(config.compile_cache),
+    'profile': config.profile,
+  }
+  named = {name: folder for name, folder in folders.items() if folder}
   chosen = {
     name: folder
     for name, folder in named.items()
@@ -104,8 +106,7 @@ def kept_by_jax(config: StudyConfig, *, inside: bool) -> Iterator[None]:
     _make_folder(name, folder)
   with contextlib.ExitStack() as stack:
     if cache := chosen.get('compile_cache'):
-      stack.callback(_cache_programs, *(jax.config.values[key] for key in _CACHE))
-      _cache_programs(cache, 0.0)  # hundreds of small ones, 0.1 s each
+      stack.enter_context(programs.kept(cache))
     if trace := chosen.get('profile'):
       stack.enter_context(jax.profiler.trace(trace))
     yield
@@ -119,9 +120,3 @@ def _make_folder(name: str, folder: str) -> None:
     raise InputError(
       f'--{name}={folder} cannot be made: {error.strerror}; name another folder'
     ) from error
-
-
-def _cache_programs(folder: str | None, least_seconds: float) -> None:
-  for key, value in zip(_CACHE, (folder, least_seconds), strict=True):
-    jax.config.update(key, value)
-  compilation_cache.reset_cache()  # it reads the name of its folder only once

@@ -11,7 +11,7 @@ import numpy as np
 
 from gpz_jax import atomic, checkpoints, filenames, results
 from gpz_jax.models import choices
-from gpz_jax.study import fields, locking, pictures
+from gpz_jax.study import fields, locking, pictures, programs
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.serialization import (
   first_difference,
@@ -123,7 +123,9 @@ class Workdir:
 
   def list_kept(self, config: StudyConfig) -> list[pathlib.Path]:
     """The folders in this one where JAX keeps programs or a trace, as named."""
-    named = [pathlib.Path(f) for f in (config.compile_cache, config.profile) if f]
+    words = (None, programs.AUTO, programs.NONE)
+    folders = (config.compile_cache, config.profile)
+    named = [pathlib.Path(folder) for folder in folders if folder not in words]
     return [p for p in named if p.resolve().is_relative_to(self.path.resolve())]
 
   def list_checkpoints(self) -> list[pathlib.Path]:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import pathlib
 import statistics
 import time
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gpz_jax import atomic
+from gpz_jax import atomic, filenames
 from gpz_jax.models import choices, convolutions, upsampling
 from gpz_jax.models.choices import Site, Table
 from gpz_jax.training.engine import Engine
@@ -162,8 +161,7 @@ def _time(run: Callable[..., Any], arguments: Any, steps: int) -> float:
 
 def default_cache() -> pathlib.Path:
   """Where measurements are kept: $XDG_CACHE_HOME/gpz_jax/tuned.json."""
-  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  return pathlib.Path(root) / 'gpz_jax' / 'tuned.json'
+  return filenames.user_cache() / 'tuned.json'
 
 
 def _read(cache: pathlib.Path | None) -> dict[str, dict[str, str]]:
