@@ -70,16 +70,27 @@ def _doubt_evaluator(point: Point) -> str | None:
 
 
 def _doubt_attack(point: Point) -> str | None:
-  """Whether the attack on untreated targets is no better than chance."""
-  found, chance = point.att_acc, point.mean('chance_att_acc')
+  """Whether the attack on untreated targets is no better than chance.
+
+  Each seed is asked by itself, by the interval over its classes. An interval over two
+  or three seeds is so wide that it holds chance whatever the attack found.
+  """
+  chance = point.mean('chance_att_acc')
   if math.isnan(chance):
     return None
-  least = found.low if found.has_interval else found.mean / TIMES_CHANCE
-  if least > chance:
+  weakest = min(point.rows, key=_least_att_acc)
+  if _least_att_acc(weakest) > chance:
     return None
-  reach = f' ({found.low:.1%} to {found.high:.1%})' if found.has_interval else ''
+  low, high = weakest['att_acc1_low'], weakest['att_acc1_high']
+  reach = f' ({low:.1%} to {high:.1%} over classes)' if math.isfinite(low) else ''
   return (
-    f'no attack on {point.treatment} was clearly better than chance (AttAcc@1'
-    f' {found.mean:.1%}{reach}, by chance {chance:.1%}); give the attack more steps or'
-    ' candidates (--attack), or the generator more training (--prior_steps)'
+    f'no attack on {point.treatment} with seed {weakest["seed"]} was clearly better'
+    f' than chance (AttAcc@1 {weakest["att_acc1"]:.1%}{reach}, by chance {chance:.1%});'
+    ' give the attack more steps or candidates (--attack), or the generator more'
+    ' training (--prior_steps)'
   )
+
+
+def _least_att_acc(row: Row) -> float:
+  low = row['att_acc1_low']
+  return low if math.isfinite(low) else row['att_acc1'] / TIMES_CHANCE

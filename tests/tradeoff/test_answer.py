@@ -76,6 +76,18 @@ def test_an_evaluator_is_good_enough_from_where_the_rule_says():
   assert tradeoff.conclude(make_pair(evaluator_accuracy=0.8)).best is not None
 
 
+def test_two_seeds_that_differ_have_both_beaten_chance():
+  # Student's interval over two values is so wide that it holds chance.
+  rows = [
+    make_inversion(0.9, found, seed=seed) for seed, found in enumerate((0.4, 0.7))
+  ]
+  assert tradeoff.points.list_points(rows)[0].att_acc.low == 0
+  assert 'no other treatment' in tradeoff.conclude(rows).headline
+  rows[0] |= {'att_acc1': 0.05, 'att_acc1_low': 0.0}
+  (reason,) = tradeoff.conclude(rows).reasons
+  assert 'with seed 0 was clearly better than chance' in reason
+
+
 def test_chance_is_measured_against_the_interval():
   # One seed: the row's interval over classes is 0.45 to 0.55.
   row = make_inversion(0.9, 0.5, chance_att_acc=0.44)
