@@ -13,6 +13,7 @@ from gpz_jax.commands import model_inversion as inversion_flags
 from gpz_jax.commands import reproduce
 from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.report.comparison import Cell, plain
+from gpz_jax.types import InputError
 
 FOLDER = reproduce.FOLDER
 FLAGFILES = sorted((FOLDER / 'flagfiles').glob('*.cfg'))
@@ -39,6 +40,28 @@ def test_every_flagfile_is_a_valid_sweep(path):
   models.make(config.model, num_classes=10, **config.parse_model_options())
   if config.aux_exclude:
     assert pathlib.Path(config.aux_exclude).is_file()
+
+
+@pytest.mark.parametrize('path', FLAGFILES, ids=lambda path: path.stem)
+def test_the_command_of_the_other_study_says_whose_a_preset_is(path):
+  is_inversion = path in INVERSIONS
+  wrong = sweep_flags if is_inversion else inversion_flags
+  owner = 'gpz-model-inversion' if is_inversion else 'gpz-sweep'
+  wanted = f'--preset={path.stem} belongs to {owner}: it gives --'
+  with pytest.raises(InputError, match=wanted):
+    wrong.parse_config([f'--preset={path.stem}'])
+
+
+def test_flags_of_the_other_study_are_told_from_unknown_ones(tmp_path):
+  with pytest.raises(InputError, match=r'^--splits is a flag of gpz-sweep and not'):
+    inversion_flags.parse_config(['--splits=a'])
+  with pytest.raises(InputError, match=r'^--nokes is a flag of gpz-model-inversion'):
+    sweep_flags.parse_config(['--nokes'])
+  (tmp_path / 'own.cfg').write_text('--classes=3\n')
+  with pytest.raises(InputError, match=r'own\.cfg belongs to gpz-model-inversion'):
+    sweep_flags.parse_config([f'--flagfile={tmp_path}/own.cfg'])
+  with pytest.raises(InputError, match=r"^Unknown command line flag 'kess'"):
+    sweep_flags.parse_config(['--kess=3'])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
   argv = presets.expand(argv)
   try:
     return values(_name_folders(argv) if 'workdir' in values else argv)
+  except flags.UnrecognizedFlagError as error:
+    reason = presets.explain_unknown(error.flagname, argv) if 'model' in values else ''
+    raise InputError(reason or str(error)) from error
   except (flags.Error, OSError) as error:  # OSError: a flagfile does not exist
     raise InputError(str(error)) from error
   except ValueError as error:  # the content of a flagfile, or of one that it names
