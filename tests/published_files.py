@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import PIL.Image
+import scipy.io
 
 
 def characters(count: int, seed: int = 0) -> np.ndarray:
@@ -53,8 +54,13 @@ def write_cifar10(folder: pathlib.Path, count: int = 3, cut: int = 0) -> None:
   with tarfile.open(folder / 'cifar-10-binary.tar.gz', 'w:gz') as archive:
     for name in names:
       data = cifar_records(name, count).tobytes()
-      _add(archive, name, data[: len(data) - cut] if name == names[-1] else data)
-    _add(archive, 'batches.meta.txt', '\n'.join([*CIFAR_NAMES, '']).encode())
+      data = data[: len(data) - cut] if name == names[-1] else data
+      _add(archive, f'cifar-10-batches-bin/{name}', data)
+    _add(
+      archive,
+      'cifar-10-batches-bin/batches.meta.txt',
+      '\n'.join([*CIFAR_NAMES, '']).encode(),
+    )
 
 
 def cifar_records(name: str, count: int) -> np.ndarray:
@@ -66,7 +72,7 @@ def cifar_records(name: str, count: int) -> np.ndarray:
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-  member = tarfile.TarInfo(f'cifar-10-batches-bin/{name}')
+  member = tarfile.TarInfo(name)
   member.size = len(data)
   archive.addfile(member, io.BytesIO(data))
 
@@ -95,6 +101,27 @@ def write_celeb_a(folder: pathlib.Path, identities: list[int]) -> None:
   for file, (heading, values) in rows.items():
     lines = [f'{name} {value}\n' for name, value in zip(names, values, strict=True)]
     (folder / file).write_text(heading + ''.join(lines))
+
+
+def write_celeb_a_wild(folder: pathlib.Path, identities: list[int]) -> None:
+  """The images in the wild, each an aligned one at twice the size, upside down.
+
+  They stand 100 pixels from the left and 60 from the top of a grey 600x700.
+  """
+  write_celeb_a(folder, identities)
+  (folder / 'img_celeba').mkdir()
+  aligned = folder / 'list_landmarks_align_celeba.txt'
+  lines = aligned.read_text().splitlines(keepends=True)[:2]
+  for i in range(len(identities)):
+    name = f'{i + 1:06}.jpg'
+    face = PIL.Image.fromarray(celeb_a_image()).resize((356, 436), 0)
+    picture = PIL.Image.new('RGB', (600, 700), (128, 128, 128))
+    picture.paste(face.transpose(PIL.Image.Transpose.ROTATE_180), (100, 60))
+    picture.save(folder / 'img_celeba' / name, quality=95)
+    points = np.reshape([69, 109, 106, 113, 77, 142, 73, 152, 108, 154], (5, 2))
+    turned = (100 + 356, 60 + 436) - 2 * points
+    lines.append(f'{name} {" ".join(map(str, turned.ravel()))}\n')
+  (folder / 'list_landmarks_celeba.txt').write_text(''.join(lines))
 
 
 def celeb_a_image() -> np.ndarray:
@@ -130,3 +157,40 @@ def write_kuzushiji49(folder: pathlib.Path, num_train: int = 70, num_test: int =
       folder / f'k49-{subset}-imgs.npz', characters(count, seed=count)
     )
     np.savez_compressed(folder / f'k49-{subset}-labels.npz', label)
+
+
+DOGS = tuple(f'n{2085620 + i:08}-Breed_{i:03}' for i in range(120))
+
+
+def write_stanford_dogs(folder: pathlib.Path, num_train: int = 1, num_test: int = 1):
+  """The three archives; images of breed i are 40x30, and 2 i red.
+
+  Those of the train subset are not green, and those of the test subset are.
+  """
+  lists, pictures, notes = {}, {}, {}
+  for subset, count, green in (('train', num_train, 0), ('test', num_test, 200)):
+    names = []
+    for i, breed in enumerate(DOGS):
+      for j in range(count):
+        stem = f'{breed}/{breed.split("-")[0]}_{green + j}'
+        names.append(f'{stem}.jpg')
+        colour = np.full((30, 40, 3), (2 * i, green, 0), np.uint8)
+        pictures[f'Images/{stem}.jpg'] = jpeg(colour)
+        notes[f'Annotation/{stem}'] = _DOG_NOTE
+    file = io.BytesIO()
+    column = np.array([[name] for name in names], dtype=object)
+    scipy.io.savemat(file, {'file_list': column})
+    lists[f'{subset}_list.mat'] = file.getvalue()
+  for name, content in (
+    ('lists.tar', lists),
+    ('images.tar', pictures),
+    ('annotation.tar', notes),
+  ):
+    with tarfile.open(folder / name, 'w') as archive:
+      for member, data in content.items():
+        _add(archive, member, data)
+
+
+_DOG_NOTE = b"""<annotation><size><width>40</width><height>30</height></size>
+<object><bndbox><xmin>4</xmin><ymin>3</ymin><xmax>20</xmax><ymax>15</ymax></bndbox>
+</object></annotation>"""

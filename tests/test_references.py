@@ -6,10 +6,15 @@ import pathlib
 import pytest
 import references
 
+from gpz_jax.model_inversion import ModelInversionConfig
 from gpz_jax.sweep import SweepConfig
 
 ROOT = pathlib.Path(__file__).parents[1]
-FIELDS = tuple(field.name for field in dataclasses.fields(SweepConfig))
+FIELDS = tuple(
+  field.name
+  for config in (SweepConfig, ModelInversionConfig)
+  for field in dataclasses.fields(config)
+)
 
 
 @pytest.mark.parametrize(

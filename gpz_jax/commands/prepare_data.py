@@ -21,6 +21,7 @@ from gpz_jax import types
 from gpz_jax.commands import command
 from gpz_jax.data import images, sources
 from gpz_jax.data.builders import (
+  celeb_a_1000,
   facescrub,
   kuzushiji49,
   portraits,
@@ -31,7 +32,11 @@ from gpz_jax.data.builders import (
 )
 from gpz_jax.data.sources import base, names, prepared
 
-_BY_HAND = {'kuzushiji49': kuzushiji49.Builder, 'facescrub': facescrub.Builder}
+_BY_HAND = {
+  'kuzushiji49': kuzushiji49.Builder,
+  'facescrub': facescrub.Builder,
+  'celeb_a_1000': celeb_a_1000.Builder,
+}
 
 
 def define_flags() -> None:
@@ -40,7 +45,8 @@ def define_flags() -> None:
     'dataset',
     None,
     'The dataset: shapes, portraits, cifar10, mnist, kmnist, kuzushiji49,'
-    ' emnist/letters, facescrub, celeb_a, or any TFDS name or name/config.',
+    ' emnist/letters, facescrub, facescrub/224, celeb_a, celeb_a_1000, stanford_dogs,'
+    ' or any TFDS name or name/config.',
   )
   flags.DEFINE_string(
     'data_dir',

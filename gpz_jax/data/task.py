@@ -3,11 +3,12 @@
 The official test subset is `test`. The official train subset is permuted with a seed.
 The last `aux_share` of it is `aux`, and the rest is the owner's, of which `val_share`
 is `val`. For CIFAR-10 that gives 38,000 train, 2,000 val, 10,000 test and 10,000 aux
-examples. Three kinds of datasets are divided otherwise (docs/paper.md#data):
+examples. These kinds of datasets are divided otherwise (docs/paper.md#data):
 
   no official test subset   train and val / test / aux take 66.6 / 16.7 / 16.7 %
   kuzushiji49               the same three parts take 70 / 15 / 15 % of all 270,912
   facescrub                 train and val / test take 80 / 20 %; aux is another dataset
+  facescrub/224             they take 90 / 10 %; so do celeb_a_1000 and stanford_dogs
 """
 
 import dataclasses
@@ -21,7 +22,8 @@ from gpz_jax import types
 from gpz_jax.data import cache, exclusions, images, sizes, sources, subsets
 from gpz_jax.data.builders import portraits
 
-_SAME_PEOPLE = {'facescrub', 'celeb_a'}  # their identities overlap
+# Their identities overlap.
+_SAME_PEOPLE = ('facescrub', 'celeb_a', 'celeb_a_1000')
 _PARTS = ('train', 'val', 'test', 'aux')
 _SHOWN_CLASSES = 10
 
@@ -172,9 +174,11 @@ def _check_aux(
     )
   if exclude:
     return
-  if {source.name, other.name} == _SAME_PEOPLE:
+  if all(each.name.split('/')[0] in _SAME_PEOPLE for each in (source, other)):
     logging.getLogger(__name__).warning(
-      'facescrub and celeb_a show some of the same people; list them in aux_exclude'
+      '%s and %s show some of the same people; list them in aux_exclude, or take'
+      ' other images',
+      *(source.name, other.name),
     )
   role, other_role = portraits.role(source.name), portraits.role(other.name)
   if role and role == other_role:

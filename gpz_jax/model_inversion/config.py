@@ -44,7 +44,8 @@ class ModelInversionConfig(StudyConfig):
   )
   public_dataset: str = field(
     'portraits/public32',
-    "Dataset of the attacker's images, which shows nobody of the private one.",
+    "Dataset of the attacker's images, which shows nobody of the private one. A folder"
+    ' of them needs no classes.',
     'rows',
   )
   public_limit: int | None = field(

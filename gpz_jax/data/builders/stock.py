@@ -7,9 +7,6 @@ same builders (name, version, features) are fed encoded images instead.
 import io
 import os
 import pathlib
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,7 +16,7 @@ from tensorflow_datasets.core import registered
 
 from gpz_jax import types
 from gpz_jax.data import images
-from gpz_jax.data.builders import idx, published, writing
+from gpz_jax.data.builders import archives, dogs, idx, published, writing
 
 Examples = Iterator[tuple[Any, dict[str, Any]]]  # key and example
 # From the builder, its config and the folder of files to the examples of each subset.
@@ -88,11 +85,11 @@ def _read_emnist(builder, config: str, folder: pathlib.Path) -> dict[str, Exampl
   """All rows the headers tell of; TFDS reads a fixed number, which may be fewer."""
   del builder
   path = folder / 'gzip.zip'
-  with _open_zip(path) as archive:
+  with archives.open_zip(path) as archive:
 
     def read(subset: str, kind: str) -> np.ndarray:
       member = f'gzip/emnist-{config}-{subset}-{kind}-ubyte.gz'
-      return idx.parse(_read_member(archive, path, member), f'{path}:{member}')
+      return idx.parse(archives.read_member(archive, path, member), f'{path}:{member}')
 
     return {
       subset: _idx_examples(
@@ -120,17 +117,11 @@ def _read_cifar10(builder, config: str, folder: pathlib.Path) -> dict[str, Examp
   del config
   path = folder / 'cifar-10-binary.tar.gz'
   root = 'cifar-10-batches-bin'
-  try:
-    with tarfile.open(path) as archive:
-      content = {
-        os.path.basename(member.name): archive.extractfile(member).read()  # pyright: ignore[reportOptionalMemberAccess] - a file, as tested below
-        for member in archive
-        if member.isfile() and os.path.dirname(member.name) == root
-      }
-  except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-    raise types.InputError(
-      f'{path} is not a whole tar.gz archive; fetch it again'
-    ) from error
+  content = {
+    os.path.basename(name): data
+    for name, data in archives.read_tar(path)
+    if os.path.dirname(name) == root
+  }
   wanted = {'batches.meta.txt', *_CIFAR_FILES['train'], *_CIFAR_FILES['test']}
   if absent := wanted - content.keys():
     raise types.InputError(f'{path} lacks {", ".join(sorted(absent))} in {root}')
@@ -170,7 +161,7 @@ def _read_celeb_a(builder, config: str, folder: pathlib.Path) -> dict[str, Examp
     'landmarks_celeba': folder / 'list_landmarks_align_celeba.txt',
     'identity_celeba': folder / 'identity_CelebA.txt',
   }
-  pictures = _Pictures(folder / 'img_align_celeba.zip')
+  pictures = Pictures(folder / 'img_align_celeba.zip')
   return {
     subset: _celeb_a_examples(builder, number, lists, pictures, folder)
     for subset, number in _CELEB_A_SUBSETS.items()
@@ -186,34 +177,16 @@ def _celeb_a_examples(builder, number: int, lists, pictures, folder) -> Examples
     ) from error
 
 
-class _Pictures:
+class Pictures:
   """The images of CelebA's archive by file name, read when asked for."""
 
   def __init__(self, path: pathlib.Path):
     self._path = path
-    self._archive = _open_zip(path)  # once: it lists 202,599 files
+    self._archive = archives.open_zip(path)  # once: it lists 202,599 files
 
   def __getitem__(self, name: str) -> io.BytesIO:
-    data = _read_member(self._archive, self._path, f'img_align_celeba/{name}')
+    data = archives.read_member(self._archive, self._path, f'img_align_celeba/{name}')
     return io.BytesIO(data)
-
-
-def _open_zip(path: pathlib.Path) -> zipfile.ZipFile:
-  try:
-    return zipfile.ZipFile(path)
-  except (OSError, zipfile.BadZipFile) as error:
-    raise types.InputError(
-      f'{path} is not a whole zip archive; fetch it again'
-    ) from error
-
-
-def _read_member(archive: zipfile.ZipFile, path: pathlib.Path, member: str) -> bytes:
-  try:
-    return archive.read(member)
-  except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-    raise types.InputError(
-      f'{path} has no whole file {member}; fetch it again'
-    ) from error
 
 
 READERS: dict[str, Reader] = {
@@ -222,4 +195,5 @@ READERS: dict[str, Reader] = {
   'emnist': _read_emnist,
   'cifar10': _read_cifar10,
   'celeb_a': _read_celeb_a,
+  'stanford_dogs': dogs.read,
 }

@@ -28,7 +28,8 @@ def open_source(
   Args:
     root: The folder.
     test_share: Share of each class that is test, where the folder has no test images.
-    is_aux: Whether test images are not needed.
+    is_aux: Whether neither test images nor labels are needed. The images may then lie
+      in one folder.
 
   Raises:
     InputError: the layout is another one, the folder cannot be read, or an image is
@@ -46,11 +47,11 @@ def _open(root: pathlib.Path, test_share: float | None, is_aux: bool) -> base.So
   places = layout.find(root)
   layout.check_test(places, test_share, is_aux=is_aux)
   tables = labels.read(dict.fromkeys((root, *places.parts.values())))
-  examples, notes = layout.list_examples(places, tables)
+  examples, notes = layout.list_examples(places, tables, is_aux=is_aux)
   everything = [each for part in examples.values() for each in part]
   in_order = labels.class_names if tables.of else sorted
   class_names = tuple(in_order({each.label for each in everything}))
-  if len(class_names) < 2:
+  if len(class_names) < 2 and not is_aux:
     raise types.InputError(
       f'folder {root} has the one label {"".join(class_names)!r}; at least 2 are needed'
     )

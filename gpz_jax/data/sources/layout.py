@@ -90,7 +90,7 @@ def check_test(
 
 
 def list_examples(
-  places: Layout, tables: Labels
+  places: Layout, tables: Labels, *, is_aux: bool = False
 ) -> tuple[dict[str, list[Example]], list[str]]:
   """The images of each subset with their labels, and sentences on what was found.
 
@@ -99,6 +99,8 @@ def list_examples(
   Args:
     places: The folders.
     tables: The labels that tables give; of other images a label is a folder's name.
+    is_aux: Whether images need no labels: then those of a folder that holds no folder
+      are labelled by its own name.
 
   Raises:
     InputError: A subset has no images, or a table names one that is not there.
@@ -109,7 +111,9 @@ def list_examples(
   for part, folder in (places.parts or {'train': places.root}).items():
     is_listed = any(file.is_relative_to(folder) for file in tables.of)
     patience = None if places.parts else _PATIENCE
-    found = pictures.find(folder, at_top=is_listed, patience=patience)
+    inner = find(folder)
+    is_alone = is_aux and not (is_listed or inner.parts or inner.others)
+    found = pictures.find(folder, at_top=is_listed or is_alone, patience=patience)
     left_out += found.left_out
     left_out.subtract(t.suffix for t in tables.files if t.parent == folder)
     files = _listed(folder, found.files, tables) if is_listed else found.files
@@ -118,7 +122,7 @@ def list_examples(
     if rest := len(found.files) - len(files):
       notes.append(f'{rest:,} images in {folder} are left out: no table names them')
     examples[part] = [
-      Example(file, tables.of.get(file) or file.relative_to(folder).parts[0])
+      Example(file, tables.of.get(file) or _folder_name(folder, file, is_alone))
       for file in files
     ]
   if left_out := +left_out:
@@ -127,6 +131,11 @@ def list_examples(
       f' the folder of a label: {pictures.left_out_text(left_out)}'
     )
   return examples, notes
+
+
+def _folder_name(folder: pathlib.Path, file: pathlib.Path, is_alone: bool) -> str:
+  """The label of an image that no table gives one."""
+  return folder.resolve().name if is_alone else file.relative_to(folder).parts[0]
 
 
 def describe(places: Layout, *, is_test_held: bool) -> list[str]:

@@ -11,14 +11,14 @@ import tensorflow_datasets as tfds
 
 from gpz_jax import types
 from gpz_jax.data import builders
-from gpz_jax.data.builders import kuzushiji49, portraits, shapes
+from gpz_jax.data.builders import facescrub, kuzushiji49, portraits, shapes
 from gpz_jax.data.sources import base, folder, prepared, rendered
 
 FOLDER_PREFIX = 'folder:'
 _KNOWN = (
-  'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, celeb_a, '
-  'portraits, a folder as ./PATH, /PATH or folder:PATH, and any TFDS name with image '
-  'and label'
+  'shapes, cifar10, mnist, kmnist, kuzushiji49, emnist/letters, facescrub, '
+  'facescrub/224, celeb_a, celeb_a_1000, stanford_dogs, portraits, a folder as ./PATH,'
+  ' /PATH or folder:PATH, and any TFDS name with image and label'
 )
 _FORM = r'\w+(/\w[\w.+-]*)?'  # of a TFDS name
 
@@ -45,7 +45,8 @@ def find(
       see `folder`. The path of a folder that is there will do where no dataset is
       called like it. `emnist/...` is read upright, and `emnist/letters` has 26 classes.
       `celeb_a` is read as the 108x108 pixels about the face, and its classes are the
-      identity numbers.
+      identity numbers. `facescrub/224`, `celeb_a_1000` and `stanford_dogs` have no test
+      subset of their own: a tenth is test.
     data_dir: The TFDS folder.
     test_share: Share of the train subset that is test, where there is no test subset.
     is_aux: Whether test images are not needed.
@@ -96,8 +97,11 @@ def canonical_name(name: str) -> str:
       f' {_KNOWN}'
     )
   base_name, _, config = name.partition('/')
-  if base_name == 'facescrub' and config:
-    raise types.InputError(f"dataset 'facescrub' has no configs, so none {config!r}")
+  if base_name == 'facescrub' and config and config not in facescrub.CONFIGS:
+    raise types.InputError(
+      f"dataset 'facescrub' has no config {config!r}; known:"
+      f' {", ".join(facescrub.CONFIGS)}, and none for images of 64x64'
+    )
   if base_name == 'kuzushiji49':
     config = config or kuzushiji49.DEFAULT_CONFIG
     if config not in kuzushiji49.CONFIGS:

@@ -1,5 +1,6 @@
 """Prepared TFDS folders (data_dir/name[/config]/version), read without TensorFlow."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -75,6 +76,9 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
   class_names = view.class_names
   if class_names is None:
     class_names = _feature(name, info, 'label', tfds.features.ClassLabel).names
+  parts = {'train': view.pooled or ('train',)}
+  if 'test' in info.splits and 'test' not in view.pooled:
+    parts['test'] = ('test',)
   info_hash = base.signature([(folder / 'dataset_info.json').read_text()])
   return base.Source(
     name=name,
@@ -82,14 +86,22 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
     class_names=tuple(class_names),
     channels=1 if image.shape[-1] == 1 else 3,  # pyright: ignore[reportIndexIssue] TFDS declares a shape as an opaque proxy
     counts={
-      subset: split.num_examples
-      for subset, split in info.splits.items()
-      if subset in ('train', 'test')
+      subset: sum(info.splits[part].num_examples for part in official)
+      for subset, official in parts.items()
     },
-    read=lambda subset: _read(name, view, builder, subset),
+    read=lambda subset: itertools.chain.from_iterable(
+      _read(name, view, builder, part) for part in parts[subset]
+    ),
     test_share=view.test_share,
     aux_share=view.aux_share,
+    notes=_describe_pooled(name, view),
   )
+
+
+def _describe_pooled(name: str, view: views.View) -> tuple[str, ...]:
+  """A sentence on official subsets that are read as one."""
+  official = ' and '.join(view.pooled)
+  return (f'{name}: its official subsets {official} are read as one',) * bool(official)
 
 
 def _feature(name: str, info: tfds.core.DatasetInfo, key: str, kind: type[_T]) -> _T:

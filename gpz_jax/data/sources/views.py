@@ -18,6 +18,8 @@ class View:
   picture: images.Change | None = None  # of each image, before it is resized
   label: Callable[[Mapping[str, Any]], int] = lambda record: int(record['label'])
   class_names: tuple[str, ...] | None = None  # None: those of the label feature
+  # Official subsets that are read as one; () leaves them apart.
+  pooled: tuple[str, ...] = ()
   test_share: float = subsets.TEST_SHARE  # where there is no official test subset
   aux_share: float = subsets.AUX_SHARE  # of what is not test
 
@@ -45,7 +47,8 @@ def _identity(record: Mapping[str, Any]) -> int:
   return int(record['identity']['Identity_No']) - 1
 
 
-# Shares: docs/paper.md#data. FaceScrub's attacker has another dataset.
+# Shares: docs/paper.md#data and docs/paper.md#faces-and-dogs. Where the attacker's is
+# 0, they have another dataset.
 _VIEWS = {
   'emnist': View(tag='-upright', picture=_upright),
   'emnist/letters': View(
@@ -62,4 +65,9 @@ _VIEWS = {
   ),
   'kuzushiji49/merged': View(test_share=0.15, aux_share=0.15 / 0.85),
   'facescrub': View(test_share=0.2, aux_share=0.0),
+  'facescrub/224': View(test_share=0.1, aux_share=0.0),
+  'celeb_a_1000': View(test_share=0.1, aux_share=0.0),
+  'stanford_dogs': View(
+    tag='-pooled', pooled=('train', 'test'), test_share=0.1, aux_share=0.0
+  ),
 }

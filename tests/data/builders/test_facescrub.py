@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 
 import numpy as np
 import PIL.Image
@@ -6,9 +7,12 @@ import published_files
 import pytest
 
 from gpz_jax import data, types
+from gpz_jax.commands import prepare_data
+from gpz_jax.data import images
 from gpz_jax.data.builders import facescrub, published, stock, writing
 from gpz_jax.data.builders.facescrub import boxes
 from gpz_jax.data.builders.facescrub import facescrub_dataset_builder as builder
+from gpz_jax.data.sources import prepared
 
 PEOPLE = ('Ann Bell', 'Cy Dean')
 HEADER = 'name\timage_id\tface_id\turl\tbbox\tsha256\n'
@@ -68,6 +72,70 @@ def test_official_lists_crop_to_the_face(root, tmp_path, shapes_dir):
   assert task.class_names == ('Ann_Bell', 'Cy_Dean')
   assert task.image_shape == task.aux.image.shape[1:] == (64, 64, 3)
   assert task.train.image[:, 8:-8, 8:-8].min() > 240  # JPEG rings at the edges
+
+
+def test_images_of_224_pixels_lie_beside_those_of_64(root, tmp_path, shapes_dir):
+  write_official(root)
+  prepare(root, tmp_path / 'tfds')
+  large = prepare_data.prepare('facescrub/224', tmp_path / 'tfds', str(root))
+  assert large == tmp_path / 'tfds' / 'facescrub' / '224' / '1.0.0'
+  (tmp_path / 'tfds' / 'shapes').symlink_to(shapes_dir / 'shapes')
+  shapes, sizes = {}, {}
+  for name in ('facescrub', 'facescrub/224'):
+    task = data.load(
+      name,
+      data_dir=tmp_path / 'tfds',
+      cache_dir=tmp_path,
+      aux_dataset='shapes/4_default',
+    )
+    shapes[name] = task.image_shape
+    sizes[name] = [len(part) for part in (task.train, task.val, task.test)]
+  assert shapes == {'facescrub': (64, 64, 3), 'facescrub/224': (224, 224, 3)}
+  assert sizes == {'facescrub': [7, 1, 2], 'facescrub/224': [8, 1, 1]}
+  assert task.train.image[:, 28:-28, 28:-28].min() > 240  # JPEG rings at the edges
+
+
+@pytest.fixture
+def downloaded(root):
+  """The folders that the public download script makes, with crops and whole images."""
+  for person, group in (('Cy_Dean', 'actors'), ('Ann_Bell', 'actresses')):
+    faces = root / group / 'faces' / person
+    faces.mkdir(parents=True)
+    (root / group / 'images').mkdir()
+    for i in range(5):
+      white = np.full((40, 40, 3), 255, np.uint8)
+      (faces / f'{person}_{i}_{i + 100}.jpeg').write_bytes(published_files.jpeg(white))
+    (root / person).rename(root / group / 'images' / person)
+  return root
+
+
+def test_cropped_faces_of_actors_and_actresses_are_taken(downloaded, tmp_path):
+  write_official(downloaded)  # of the whole images, so that it is not used
+  folder = prepare(downloaded, tmp_path / 'tfds')
+  source = prepared.open_source('facescrub', folder)
+  assert source.class_names == ('Ann_Bell', 'Cy_Dean')
+  faces = images.decode(source.read('train'), 10, channels=3, size=None)
+  assert faces.image.min() > 250
+  assert np.bincount(faces.label).tolist() == [5, 5]
+
+
+def test_whole_images_of_actors_and_actresses_take_the_lists(downloaded, tmp_path):
+  write_official(downloaded)
+  for group in ('actors', 'actresses'):
+    shutil.rmtree(downloaded / group / 'faces')
+  folder = prepare(downloaded, tmp_path / 'tfds')
+  source = prepared.open_source('facescrub', folder)
+  faces = images.decode(source.read('train'), 10, channels=3, size=None)
+  assert faces.image[:, 8:-8, 8:-8].min() > 240
+  assert source.class_names == ('Ann_Bell', 'Cy_Dean')
+
+
+def test_faces_of_actors_alone_are_refused(downloaded, tmp_path):
+  shutil.rmtree(downloaded / 'actresses' / 'faces')
+  with pytest.raises(
+    types.InputError, match='in actors/faces, but actresses/ has no faces/; wanted:'
+  ):
+    prepare(downloaded, tmp_path / 'tfds')
 
 
 def test_celeb_a_as_aux_takes_a_list_of_people(root, tmp_path, monkeypatch, caplog):

@@ -113,3 +113,54 @@ def test_transparent_pixels_are_white(grey_folder):
   PIL.Image.fromarray(pixels).save(grey_folder / 'test' / 'odd' / 'x.png')
   found = decoded(grey_folder, 'test').image[-1, 0, :3]
   np.testing.assert_array_equal(found, [[255] * 3, [193] * 3, [100] * 3])
+
+
+@pytest.mark.parametrize(
+  ('names', 'root', 'labels'),
+  [
+    (['00000/00000.png', '01000/01000.png'], '', ('00000', '01000')),  # FFHQ
+    (['1.png', '2.png', 'metfaces.json'], '', ('public',)),  # MetFaces, FFHQ in one
+    (['images/1.png', 'images/2.png', 'metfaces.json'], '', ('images',)),
+    (['train/dog/1.png', 'train/dog/2.png', 'val/dog/3.png'], '', ('dog',)),  # AFHQ
+    (['train/1.png', 'train/2.png', 'val/3.png'], '', ('train', 'val')),
+    (['train/dog/1.png', 'train/dog/2.png', 'train/cat/1.png'], 'train/dog', ('dog',)),
+  ],
+  ids=str,
+)
+def test_the_attackers_images_need_no_classes(
+  names, root, labels, tmp_path, grey_folder, write_image
+):
+  for name in names:
+    if name.endswith('.png'):
+      write_image(tmp_path / 'public' / name, np.full((12, 12, 3), 90, np.uint8))
+    else:
+      (tmp_path / 'public' / name).write_text('{}')
+  place = tmp_path / 'public' / root
+  task = data.load(
+    str(grey_folder), aux_dataset=str(place), cache_dir=tmp_path / 'cache'
+  )
+  assert task.aux.image.shape == (2, 8, 8, 1)
+  assert folder.open_source(place, is_aux=True).class_names == labels
+  with pytest.raises(types.InputError):  # a target does need classes
+    folder.open_source(place, test_share=None if 'val/3.png' in names else 0.5)
+
+
+def test_many_images_without_a_folder_of_their_own(tmp_path, write_image):
+  """More than the other files that are borne with in a folder of classes."""
+  for i in range(1100):
+    (tmp_path / f'{i:05}.png').write_bytes(b'')
+  with pytest.raises(types.InputError, match=r'00000.png is not a readable'):
+    folder.open_source(tmp_path, is_aux=True)
+  with pytest.raises(types.InputError, match='more than 1000 other files'):
+    folder.open_source(tmp_path, test_share=0.5)
+
+
+@pytest.mark.parametrize('name', ['absent', 'empty', 'notes'])
+def test_a_folder_without_public_images_is_one_line(name, tmp_path):
+  if name != 'absent':
+    (tmp_path / name).mkdir()
+  if name == 'notes':
+    (tmp_path / name / 'LICENSE.txt').touch()
+  with pytest.raises(types.InputError, match='no images in') as error:
+    folder.open_source(tmp_path / name, is_aux=True)
+  assert '\n' not in str(error.value)

@@ -35,7 +35,7 @@ def test_missing_data_says_at_once_where_and_what_to_run(tmp_path):
     ('kuzushiji49/new', 'no config .new.; known: merged, official'),
     ('kuzushiji49', 'kuzushiji49/merged .*--manual_dir=DIR'),
     ('facescrub', 'prepare_data --dataset=facescrub .*--manual_dir=DIR'),
-    ('facescrub/new', "'facescrub' has no configs"),
+    ('facescrub/new', "'facescrub' has no config 'new'; known: 224, and none for"),
     ('emnist/letters', r"no prepared data for 'emnist/letters' .*--dataset=emnist/let"),
   ],
 )

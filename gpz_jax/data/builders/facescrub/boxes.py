@@ -8,6 +8,7 @@ from gpz_jax import types
 
 OWN_LIST = 'boxes.csv'
 SUFFIXES = ('.txt', '.csv')  # of lists
+_GROUPS = ('actors', 'actresses')
 _OFFICIAL_HEADER = ['name', 'image_id', 'face_id', 'url', 'bbox', 'sha256']
 
 
@@ -45,9 +46,20 @@ def read(root: pathlib.Path) -> dict[str, Face] | None:
   return dict(reversed(rows))
 
 
+def group(root: pathlib.Path, file: pathlib.Path) -> tuple[str, ...]:
+  """The folders above an identity's, as download scripts make them: actors, faces."""
+  parts = file.relative_to(root).parts[:-2]
+  if not parts or parts[0] not in _GROUPS:
+    return ()
+  return parts[:2] if parts[1:2] in (('faces',), ('images',)) else parts[:1]
+
+
 def identity(root: pathlib.Path, file: pathlib.Path) -> str:
-  """Whose image a file is: the folder in root that it lies in, however deep."""
-  return file.relative_to(root).parts[0]
+  """Whose image a file is: the folder in root that it lies in, however deep.
+
+  The folders actors and actresses are none of an identity.
+  """
+  return file.relative_to(root).parts[len(group(root, file))]
 
 
 def image_key(file: pathlib.Path) -> str:

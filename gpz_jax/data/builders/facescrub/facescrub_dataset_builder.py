@@ -1,4 +1,4 @@
-"""FaceScrub: faces of 530 actors and actresses at 64x64, from images fetched by hand.
+"""FaceScrub: faces of 530 actors and actresses, from images fetched by hand.
 
 Ng and Winkler 2014 (ICIP). Its authors publish addresses, boxes and checksums, not
 images; many addresses are dead, so that every copy holds another part of it.
@@ -21,26 +21,37 @@ from gpz_jax.data.builders import writing
 from gpz_jax.data.builders.facescrub import boxes
 
 SIZE = 64
+CONFIGS = {'224': 224}  # side of the images; without a config it is SIZE
 INSTRUCTIONS = (
   'a folder <identity>/*.jpg, and in it, unless the images are cropped to the face, '
   'the official lists facescrub_actors.txt and facescrub_actresses.txt (images then '
   f'named <name>_<image_id>) or {boxes.OWN_LIST} with lines '
-  '<identity>/<file>,x1,y1,x2,y2'
+  '<identity>/<file>,x1,y1,x2,y2; or the folders actors/faces/<identity>/ and'
+  ' actresses/faces/<identity>/ of faces that are cropped'
 )
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-  """One subset: the paper takes a random 80% to train and 20% to test."""
+  """One subset: the paper takes a random 80% to train and 20% to test.
+
+  The config `224` has larger images, which studies of model inversion divide 90 to 10.
+  """
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'Initial release.'}  # noqa: RUF012 - TFDS declares it so
   MANUAL_DOWNLOAD_INSTRUCTIONS = INSTRUCTIONS
 
+  def __init__(self, *, config: str | None = None, **options):
+    # Declared configs would take away the folder of what was prepared without one.
+    made = tfds.core.BuilderConfig(name=config) if config else None
+    self._size = CONFIGS[config] if config else SIZE
+    super().__init__(config=made, **options)
+
   def _info(self) -> tfds.core.DatasetInfo:
     return writing.labelled_images(
       self,
       __doc__,
-      (SIZE, SIZE, 3),
+      (self._size, self._size, 3),
       None,  # named from the folders
       homepage='https://vintage.winklerbros.net/facescrub.html',
     )
@@ -51,7 +62,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     identities = sorted({boxes.identity(root, file) for file in files})
     features = cast(tfds.features.FeaturesDict, self.info.features)
     cast(tfds.features.ClassLabel, features['label']).names = identities
-    return {'train': self._generate_examples(root, files, boxes.read(root))}
+    faces = None if _are_cropped(root, files) else boxes.read(root)
+    return {'train': self._generate_examples(root, files, faces)}
 
   def _generate_examples(
     self,
@@ -62,7 +74,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     problems = []  # all are looked for: fetched images are broken by the dozen
     for file in files:
       try:
-        pixels = read_face(file, faces)
+        pixels = read_face(file, faces, self._size)
       except types.InputError as error:
         problems.append(error)
         continue
@@ -81,10 +93,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 def find_images(root: pathlib.Path) -> list[pathlib.Path]:
   """The pictures in root/<identity>/, however deep below it, sorted.
 
+  Of actors/ and actresses/, where those are the folders, it takes faces/ alone if there
+  is one: images/ beside it holds the same pictures uncropped.
+
   It says which other files are left out, unless they may be lists of boxes.
 
   Raises:
-    InputError: there are fewer than two identities.
+    InputError: there are fewer than two identities, or only some folders have faces/.
   """
   files, left_out = pictures.find(root)
   for suffix in boxes.SUFFIXES:
@@ -94,6 +109,17 @@ def find_images(root: pathlib.Path) -> list[pathlib.Path]:
       f'{root}: {left_out.total()} files that are no pictures are left out:'
       f' {pictures.left_out_text(left_out)}'
     )
+  if cropped := [file for file in files if _are_cropped(root, [file])]:
+    whole = {boxes.group(root, file)[:1] for file in files} - {
+      boxes.group(root, file)[:1] for file in cropped
+    }
+    if whole:
+      raise types.InputError(
+        f'{root} has cropped faces in {boxes.group(root, cropped[0])[0]}/faces, but'
+        f' {"".join(min(whole)) or "its other folders"}/ has no faces/; wanted:'
+        f' {INSTRUCTIONS}'
+      )
+    files = cropped
   if len({boxes.identity(root, file) for file in files}) < 2:
     raise types.InputError(
       f'{root} holds images of fewer than 2 identities; wanted: {INSTRUCTIONS}'
@@ -101,8 +127,15 @@ def find_images(root: pathlib.Path) -> list[pathlib.Path]:
   return files
 
 
-def read_face(file: pathlib.Path, faces: Mapping[str, boxes.Face] | None) -> np.ndarray:
-  """Reads an image, cropped to the face where there is a list, at 64x64.
+def _are_cropped(root: pathlib.Path, files: list[pathlib.Path]) -> bool:
+  """Whether pictures lie in actors/faces/ and actresses/faces/."""
+  return all(boxes.group(root, file)[1:] == ('faces',) for file in files)
+
+
+def read_face(
+  file: pathlib.Path, faces: Mapping[str, boxes.Face] | None, size: int = SIZE
+) -> np.ndarray:
+  """Reads an image, cropped to the face where there is a list, at one size.
 
   Boxes are about the pixels as they are stored. Without a list, the image is turned as
   its EXIF orientation says, and put on white where it is transparent.
@@ -110,9 +143,10 @@ def read_face(file: pathlib.Path, faces: Mapping[str, boxes.Face] | None) -> np.
   Args:
     file: The image.
     faces: The list of faces that `boxes.read` returns.
+    size: Side S of the result.
 
   Returns:
-    [64, 64, 3] uint8; reached by antialiased bilinear.
+    [S, S, 3] uint8; reached by antialiased bilinear.
 
   Raises:
     InputError: the image is broken, not the published one, or has no face in the list.
@@ -124,7 +158,7 @@ def read_face(file: pathlib.Path, faces: Mapping[str, boxes.Face] | None) -> np.
   )
   if faces is not None:
     picture = picture.crop(_box(file, data, picture, faces))
-  return np.asarray(picture.resize((SIZE, SIZE), images.RESIZE))
+  return np.asarray(picture.resize((size, size), images.RESIZE))
 
 
 def _box(
