@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-import scipy.io
-
 from gpz_jax import types
 from gpz_jax.data.builders import archives
 
@@ -58,6 +56,8 @@ def read(builder, config: str, folder: pathlib.Path) -> dict[str, Examples]:
 
 def _read_list(path: pathlib.Path, lists: dict[str, bytes], member: str) -> list[str]:
   """The images <class>/<file> of one of the lists of Stanford Dogs."""
+  import scipy.io  # late, because --help must not wait for it
+
   try:
     found = scipy.io.loadmat(io.BytesIO(lists[member]), squeeze_me=True)
     return [str(name) for name in found['file_list']]
