@@ -127,7 +127,8 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
   rows, is_final = results.read_workdir(folder.path, INVERSIONS)
   classes, _ = results.read_workdir(folder.path, CLASSES, missing_ok=True)
   points = tradeoff.list_points(rows)
-  shown = folder.list_sheets([row for point in points for row in point.rows[:1]])
+  # Of all seeds, because another one steps in where a picture is damaged.
+  shown = folder.list_sheets([row for point in points for row in point.rows])
   left_out, remark = pictures.examine(folder.samples, shown, MADE_AGAIN)
   return Findings(
     rows=rows,

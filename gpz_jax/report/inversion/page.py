@@ -21,6 +21,7 @@ ABOVE = 'The tables hold the same numbers.'
 QUALITY = (
   ('att_acc5', 'AttAcc@5', 'share'),
   ('att_acc1_all', 'AttAcc@1 of all candidates', 'share'),
+  ('att_acc5_all', 'AttAcc@5 of all candidates', 'share'),
   ('confidence', "target's confidence", 'share'),
   ('false_positives', 'false positives', 'share'),
   ('delta_eval', 'distance', 'number'),
