@@ -15,10 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 PATIENCE = 600.0  # seconds that anything may take
-COMMANDS = ('sweep', 'verify', 'report', 'recommend', 'reproduce', 'prepare_data')
+COMMANDS = (
+  *('sweep', 'model_inversion', 'verify', 'report', 'recommend', 'reproduce'),
+  'prepare_data',
+)
 _context = multiprocessing.get_context('forkserver')
 # What commands import when they run, beside themselves.
-LATER = ('gpz_jax.sweep.runner', 'gpz_jax.sweep.verify', 'gpz_jax.report.comparison')
+LATER = (
+  *('gpz_jax.sweep.runner', 'gpz_jax.sweep.verify', 'gpz_jax.report.comparison'),
+  'gpz_jax.model_inversion.runner',
+)
 _context.set_forkserver_preload([*(f'experiments.{name}' for name in COMMANDS), *LATER])
 
 

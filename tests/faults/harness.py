@@ -1,4 +1,4 @@
-"""Sweeps in processes of their own, to be hurt."""
+"""Studies in processes of their own, to be hurt."""
 
 import pathlib
 import random
@@ -6,13 +6,15 @@ import resource
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 
 import numpy as np
-from forked import Run
+from forked import PATIENCE, Run
 
 from gpz_jax import results
 
 STARTED = 'rows are there already'  # said before anything is computed
+HANGING = 'an attack hangs'
 # What two runs of one sweep may differ in.
 INCIDENTAL = ('wall_seconds', 'cache', 'wave')  # a row computed alone has wave 1
 # Two targets; two trainings of decoders, which are one program.
@@ -33,6 +35,29 @@ TINY = {
   'decoder_batch_size': 8,
   'save_seconds': 0,
 }
+# Two targets, an evaluator, a generator and two attacks, of several chunks each.
+TINY_INVERSION = {
+  'dataset': 'portraits/private32_6x8',
+  'public_dataset': 'portraits/public32_6x6',
+  'image_size': 16,
+  'model': 'cnn',
+  'model_options': 'width=0.0625',
+  'alphas': '0,0.3',
+  'target_epochs': 3,
+  'target_batch_size': 8,
+  'evaluator': 'cnn',
+  'evaluator_options': 'width=0.125',
+  'evaluator_epochs': 3,
+  'evaluator_batch_size': 8,
+  'prior_steps': 6,
+  'prior_width': 2,
+  'classes': 0,
+  'attack': (
+    'ppa:preset=small:steps=4:candidates=3:final=2:latents=8:draws=2,'
+    'kedmi:preset=small:steps=4:candidates=2:generator_steps=6:batch_size=8:width=4'
+  ),
+  'save_seconds': 0,
+}
 
 # Decoded images and compiled programs. Their own: a kill may leave a damaged program,
 # of which jax warns ever after.
@@ -45,10 +70,16 @@ def sweep(workdir: pathlib.Path, prepare=None, **changes) -> Run:
   return Run('sweep', flags(workdir, **changes), _log(workdir), ENVIRONMENT, prepare)
 
 
-def flags(workdir: pathlib.Path, **changes) -> list[str]:
-  """The command line of the tiny sweep."""
+def inversion(workdir: pathlib.Path, prepare=None, **changes) -> Run:
+  """Starts the tiny study of model inversion, or goes on with it."""
+  arguments = flags(workdir, TINY_INVERSION, **changes)
+  return Run('model_inversion', arguments, _log(workdir), ENVIRONMENT, prepare)
+
+
+def flags(workdir: pathlib.Path, base=TINY, **changes) -> list[str]:
+  """The command line of the tiny sweep, or of another study."""
   values = (
-    TINY | {'workdir': workdir, 'compile_cache': f'{_CACHE.name}/compiled'} | changes
+    base | {'workdir': workdir, 'compile_cache': f'{_CACHE.name}/compiled'} | changes
   )
   return [f'--{name}={value}' for name, value in values.items()]
 
@@ -63,10 +94,15 @@ def _log(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def hurt(
-  workdir: pathlib.Path, number: int, rng: random.Random, longest: float, **changes
+  workdir: pathlib.Path,
+  number: int,
+  rng: random.Random,
+  longest: float,
+  start: Callable[..., Run] = sweep,
+  **changes,
 ) -> int:
-  """Runs the sweep and sends it a signal at a random moment; its exit status."""
-  run = sweep(workdir, **changes)
+  """Runs a study and sends it a signal at a random moment; its exit status."""
+  run = start(workdir, **changes)
   if run.wait_for(STARTED):
     time.sleep(rng.uniform(0, longest))
     run.send(number)
@@ -86,9 +122,9 @@ def errors(run: Run) -> list[str]:
   return [line for line in lines if not line.startswith('sweep: warning: ')]
 
 
-def metrics(workdir: pathlib.Path) -> list[dict]:
-  """The rows of a finished sweep, without what may differ between two runs."""
-  rows = results.read_parquet(workdir / 'results.parquet')
+def metrics(workdir: pathlib.Path, schema=results.RESULTS) -> list[dict]:
+  """The rows of a finished study, without what may differ between two runs."""
+  rows = results.read_parquet(workdir / f'{schema.name}.parquet', schema)
   return [{k: v for k, v in row.items() if k not in INCIDENTAL} for row in rows]
 
 
@@ -102,6 +138,25 @@ def differences(ours: list[dict], theirs: list[dict]) -> list[str]:
     for name in row
     if np.array(row[name]).tobytes() != np.array(other[name]).tobytes()
   ]
+
+
+def make_chunks_small() -> None:
+  """Has an attack on a model search two classes at a time, and keep them."""
+  from gpz_jax.attacks.model import chunks
+
+  chunks.CANDIDATES_AT_A_TIME = 6
+
+
+def hang_in_an_attack() -> None:
+  """Has an attack on a model begin and never end, whatever signals come."""
+  from gpz_jax.attacks.model.ppa import Ppa
+
+  def run(self, scenario):
+    del self, scenario
+    print(HANGING, flush=True)
+    time.sleep(PATIENCE)
+
+  Ppa.run = run
 
 
 def limit_files(size: int) -> None:

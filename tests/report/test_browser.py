@@ -1,4 +1,4 @@
-"""The page in a browser: what fits, what can be read, and what can be operated.
+"""The pages in a browser: what fits, what can be read, and what can be operated.
 
 Needs Playwright and axe (the extra `browser`) and a Chromium, as Debian's package.
 Screenshots are kept in the folder that GPZ_SCREENSHOTS names, if it is set.
@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 
+import made_up_inversions
 import numpy as np
 import pytest
 from made_up import (
@@ -93,6 +94,36 @@ def index(tmp_path_factory) -> pathlib.Path:
   return report.build(folder)
 
 
+@pytest.fixture(scope='module')
+def inversion_index(tmp_path_factory) -> pathlib.Path:
+  """The page of a study of model inversion, with two attacks and a long name."""
+  folder = tmp_path_factory.mktemp('inversion')
+  rows = made_up_inversions.make_study()
+  rows += [row | {'attack': 'ppa:preset=small:adaptive=taa'} for row in rows]
+  classes = made_up_inversions.make_classes(rows)
+  for row in classes:
+    row['class_name'] = {2: LONG}.get(row['label'], row['class_name'])
+  made_up_inversions.write(folder, rows, classes)
+  made_up_inversions.add_files(folder, rows)
+  return report.build(folder)
+
+
+# How many charts the page of each study has.
+NUM_CHARTS = {'sweep': 2 + 2 + 4 + 3 + 4, 'inversion': 2 + 2 + 1 + 3}
+
+
+@pytest.fixture(scope='module', params=NUM_CHARTS)
+def study(request):
+  return request.param
+
+
+@pytest.fixture
+def each_index(request, study) -> pathlib.Path:
+  """The page of one study after the other."""
+  name = {'sweep': 'index', 'inversion': 'inversion_index'}[study]
+  return request.getfixturevalue(name)
+
+
 def _add_images(folder, rows):
   rungs = {'mean_image': 0.055, 'class_mean': 0.054, 'thumbnail_8': 0.007}
   scores = {'psnr': 12.0, 'ssim': 0.1}
@@ -130,33 +161,33 @@ def opened(chromium, index, width, scheme='light', **options):
 
 
 @pytest.mark.parametrize('width', WIDTHS)
-def test_everything_fits_the_window(chromium, index, width):
-  with opened(chromium, index, width) as page:
+def test_everything_fits_the_window(chromium, each_index, width):
+  with opened(chromium, each_index, width) as page:
     assert page.evaluate('document.documentElement.scrollWidth') == width
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate(CUT_OFF) == []
 
 
 @pytest.mark.parametrize('width', WIDTHS)
-def test_charts_can_be_read(chromium, index, width):
-  with opened(chromium, index, width) as page:
+def test_charts_can_be_read(chromium, each_index, study, width):
+  with opened(chromium, each_index, width) as page:
     charts = page.evaluate(CHARTS)
-    assert len(charts) == 2 + 2 + 4 + 3 + 4
+    assert len(charts) == NUM_CHARTS[study]
     assert [chart['out'] for chart in charts] == [[]] * len(charts)
     assert min(chart['smallest'] for chart in charts) >= LEAST_TEXT
-    mse, psnr = charts[:2]
-    is_stacked = mse['left'] == psnr['left'] and mse['top'] < psnr['top']
+    first, second = charts[:2]
+    is_stacked = first['left'] == second['left'] and first['top'] < second['top']
     assert is_stacked == (width == 360)
 
 
 @pytest.mark.parametrize('scheme', SCHEMES)
 @pytest.mark.parametrize('width', WIDTHS)
-def test_axe_finds_nothing(chromium, index, width, scheme, tmp_path):
+def test_axe_finds_nothing(chromium, each_index, study, width, scheme, tmp_path):
   """Contrast, headings, names, landmarks, tables, languages and much else."""
   folder = pathlib.Path(os.environ.get('GPZ_SCREENSHOTS', tmp_path))
   folder.mkdir(parents=True, exist_ok=True)
-  with opened(chromium, index, width, scheme, bypass_csp=True) as page:
-    page.screenshot(path=folder / f'page_{width}_{scheme}.png', full_page=True)
+  with opened(chromium, each_index, width, scheme, bypass_csp=True) as page:
+    page.screenshot(path=folder / f'{study}_{width}_{scheme}.png', full_page=True)
     assert page.locator('img:not([alt])').count() == 0
     assert page.locator('th:not([scope])').count() == 0
     found = run_axe(page)
@@ -191,9 +222,9 @@ def test_the_checks_find_faults(chromium, index):
 
 
 @pytest.mark.parametrize('scheme', SCHEMES)
-def test_charts_stand_out_in_both_schemes(chromium, index, scheme, tmp_path):
+def test_charts_stand_out_in_both_schemes(chromium, each_index, scheme, tmp_path):
   """axe does not see charts: the strongest ink against the page, by its pixels."""
-  with opened(chromium, index, 800, scheme) as page:
+  with opened(chromium, each_index, 800, scheme) as page:
     for i, chart in enumerate(page.locator('svg').all()):
       chart.screenshot(path=tmp_path / f'{i}.png')
       with Image.open(tmp_path / f'{i}.png') as picture:
@@ -247,8 +278,8 @@ def test_tables_say_that_they_scroll_where_they_do(chromium, index):
     assert page.locator('.scroll:has(#ladder)').get_attribute('tabindex') is None
 
 
-def test_the_contents_lead_to_every_section(chromium, index):
-  with opened(chromium, index, 800) as page:
+def test_the_contents_lead_to_every_section(chromium, each_index):
+  with opened(chromium, each_index, 800) as page:
     links = page.locator('nav a').all()
     assert [link.text_content() for link in links] == (
       page.locator('h2').all_text_contents()
