@@ -55,6 +55,10 @@ CUT_OFF = """() => [...document.body.querySelectorAll(':not(svg, svg *)')]
   .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
   .filter((e) => !['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
   .map((e) => [e.scrollWidth, e.clientWidth, e.outerHTML.slice(0, 200)])"""
+# Where each table and chart ends.
+RIGHT_ENDS = """() => Object.fromEntries(
+  [...document.querySelectorAll('table, svg, img')].map((e, i) =>
+    [e.id || `${e.tagName} ${i}`, e.getBoundingClientRect().right]))"""
 # Of each chart: the size of its smallest letter, and the texts beyond its edges.
 CHARTS = """() => [...document.querySelectorAll('svg')].map((svg) => {
   const box = svg.getBoundingClientRect();
@@ -166,6 +170,19 @@ def test_everything_fits_the_window(chromium, each_index, width):
     assert page.evaluate('document.documentElement.scrollWidth') == width
     assert page.evaluate(TOO_WIDE) == []
     assert page.evaluate(CUT_OFF) == []
+
+
+def test_everything_fits_a_page_of_paper(chromium, each_index):
+  """A4 within margins of 10 mm at 96 dots an inch; the widest table lies across it."""
+  with opened(chromium, each_index, 718) as page:
+    page.emulate_media(media='print')
+    upright = page.evaluate(RIGHT_ENDS)
+    page.set_viewport_size({'width': 1047, 'height': 718})
+    across = page.evaluate(RIGHT_ENDS)
+    assert page.locator('.contents, .hint').first.is_hidden()
+  assert across.pop('rows') <= 1047.5
+  del upright['rows']
+  assert max(upright.values()) <= 718.5, upright
 
 
 @pytest.mark.parametrize('width', WIDTHS)

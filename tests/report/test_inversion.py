@@ -196,7 +196,7 @@ def test_sheets_show_what_the_strongest_attack_made_of_the_lowest_seed(page, fin
     np.testing.assert_array_equal(made, strip(path, 2))
   # The share beside it: 0.59 - 0.1 of the weaker attack does not count; class 2 lies
   # 2 x 0.01 below the mean.
-  assert re.search(r'skips 1110<small>57.0%</small></th><td><img', page[0])
+  assert re.search(r'skips</span> 1110<small>57.0%</small></th><td><img', page[0])
 
 
 def test_another_seed_steps_in_for_a_picture_that_is_gone_or_damaged(workdir):
