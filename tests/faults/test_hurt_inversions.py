@@ -49,7 +49,9 @@ def differences(ours, theirs):
   ]
 
 
-@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+  'number', [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name
+)
 def test_ten_interruptions_leave_equal_rows(undisturbed, tmp_path, number):
   """At moments drawn over the length of a whole run."""
   wanted, longest = undisturbed
