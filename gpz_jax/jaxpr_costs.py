@@ -43,6 +43,27 @@ def used_params_and_flops(
   return costs
 
 
+def read_between(jaxpr: Any, output: Any, cut: Any) -> list[bool]:
+  """Which inputs of a jaxpr an output depends on by other ways than through a value.
+
+  Args:
+    jaxpr: The jaxpr; calls in it count as a whole.
+    output: One of its outputs.
+    cut: The value, which is another of its outputs.
+
+  Returns:
+    For each input whether the output would still depend on it if the value were given.
+  """
+  if isinstance(output, core.Literal) or output is cut:
+    return [False] * len(jaxpr.invars)
+  live = {id(output)}
+  for equation in reversed(jaxpr.eqns):
+    outputs = {id(var) for var in equation.outvars}
+    if id(cut) not in outputs and outputs & live:
+      live |= {id(v) for v in equation.invars if not isinstance(v, core.Literal)}
+  return [id(var) in live for var in jaxpr.invars]
+
+
 def _live(jaxpr: Any, live: set[int]) -> tuple[set[int], list[Any]]:
   """The variables and equations that live outputs depend on; calls count as a whole."""
   equations = []

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax import jaxpr_costs
 from gpz_jax.models import calls, nnx_models, own_models
 from gpz_jax.types import InputError
 
@@ -16,7 +17,7 @@ class _Call(NamedTuple):
 
   path: tuple[str, ...]
   given: jax.Array
-  shape: tuple[int, ...]
+  result: jax.Array
 
 
 def apply(
@@ -24,6 +25,7 @@ def apply(
   variables: Any,
   images: jax.Array,
   call: Callable[..., jax.Array] | None = None,
+  key: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
   """The logits, and what the last layer is given.
 
@@ -36,13 +38,64 @@ def apply(
     images: [B, H, W, C] float32 in [0, 1].
     call: Computes what `model.apply` does, such as a method of an engine; it is called
       as `call(model, variables, images, train=False, rngs=rngs)`.
+    key: The key of what the model draws, see `calls.lend_keys`.
 
   Returns:
-    Logits [B, K] and features [B, d].
+    Logits [B, K] and features [B, d], both of the logits' type.
 
   Raises:
-    InputError: No module of the model is such a layer.
+    InputError: No module of the model is such a layer, see `check`.
   """
+  check(model, variables, images.shape[1:])
+  logits, layer = _find(model, variables, images, call, key)
+  return logits, layer.given.astype(logits.dtype)
+
+
+def check(model: nn.Module, variables: Any, image_shape: tuple[int, ...]) -> int:
+  """The number of features of a model; computes nothing.
+
+  A lifted transform such as `nn.jit` or `nn.remat` hides the layers in it. Another
+  layer before it could then pass for the last one. So nothing behind the layer that is
+  found may read the image or a parameter of two or more axes.
+
+  Args:
+    model: The classifier.
+    variables: Its variables, or their shapes.
+    image_shape: (H, W, C) of its images.
+
+  Raises:
+    InputError: The model has no layer that is given the features, or it lies in a
+      transform that hides it.
+  """
+
+  def trace(variables, images):
+    logits, layer = _find(model, variables, images)
+    return logits, layer.result, layer.given
+
+  blank = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  shapes = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables
+  )
+  try:
+    jaxpr = jax.make_jaxpr(trace)(shapes, blank).jaxpr
+  except jax.errors.UnexpectedTracerError as error:
+    raise _no_layer(model) from error
+  logits, result, given = jaxpr.outvars
+  is_kernel = [len(leaf.shape) > 1 for leaf in jax.tree.leaves(shapes)]
+  behind = jaxpr_costs.read_between(jaxpr, logits, result)
+  if any(behind[i] for i, hides in enumerate([*is_kernel, True]) if hides):
+    raise _no_layer(model)
+  return given.aval.shape[1]
+
+
+def _find(
+  model: nn.Module,
+  variables: Any,
+  images: jax.Array,
+  call: Callable[..., jax.Array] | None = None,
+  key: jax.Array | None = None,
+) -> tuple[jax.Array, _Call]:
+  """The logits, and the call of the last layer."""
   noted: list[_Call] = []
 
   def note(function, args, kwargs, context):
@@ -51,7 +104,7 @@ def apply(
     given = nnx_models.first_argument(context.module, args)
     is_call = context.method_name == '__call__' and path
     if is_call and getattr(given, 'ndim', 0) == 2 and hasattr(result, 'shape'):
-      noted.append(_Call(path, given, result.shape))
+      noted.append(_Call(path, given, result))
     return result
 
   def run(rngs):
@@ -61,11 +114,12 @@ def apply(
         return model.apply(variables, images, train=False, rngs=rngs)
       return call(model, variables, images, train=False, rngs=rngs)
 
-  logits = jnp.asarray(calls.lend_keys(run))
-  layer = _find_layer(variables, [each for each in noted if each.shape == logits.shape])
+  logits = jnp.asarray(calls.lend_keys(run, key))
+  same = [each for each in noted if each.result.shape == logits.shape]
+  layer = _find_layer(variables, same)
   if layer is None:
     raise _no_layer(model)
-  return logits, layer.given
+  return logits, layer
 
 
 def _find_layer(variables: Any, noted: list[_Call]) -> _Call | None:
@@ -77,26 +131,6 @@ def _find_layer(variables: Any, noted: list[_Call]) -> _Call | None:
   inside = [each for each in found if each.path[:depth] == found[-1].path]
   layers = [each for each in inside if _count_own(variables, each.path)]
   return layers[-1] if layers else None
-
-
-def check(model: nn.Module, variables: Any, image_shape: tuple[int, int, int]) -> int:
-  """The number of features of a model; computes nothing.
-
-  Args:
-    model: The classifier.
-    variables: Its variables, or their shapes.
-    image_shape: (H, W, C) of its images.
-
-  Raises:
-    InputError: The model has no layer that is given the features, or it lies in a
-      transform that hides it.
-  """
-  blank = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
-  try:
-    _, found = jax.eval_shape(lambda v, x: apply(model, v, x), variables, blank)
-  except jax.errors.UnexpectedTracerError as error:
-    raise _no_layer(model) from error
-  return found.shape[1]
 
 
 def _count_own(variables: Any, path: tuple[str, ...]) -> int | None:
@@ -112,8 +146,9 @@ def _count_own(variables: Any, path: tuple[str, ...]) -> int | None:
 
 
 def _no_layer(model: nn.Module) -> InputError:
+  name = own_models.class_name(model)
   return InputError(
-    f'{own_models.class_name(model)} has no features: its logits are not those of a'
-    ' module with parameters that is given [B, d]; let its last layer be a module, such'
-    ' as nn.Dense, outside any transform'
+    f'{name} has no features: {name} computes its logits by no layer that can be seen'
+    ' and is given [B, d]; let its last layer be a module with parameters, such as'
+    ' nn.Dense, outside any transform such as nn.jit or nn.remat'
   )

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tiny
 
-from gpz_jax.attacks.model import distillation, penultimate
+from gpz_jax.attacks.model import distillation
+from gpz_jax.models import penultimate
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.types import InputError, Lane, Treatment
@@ -77,7 +78,7 @@ def test_features_are_what_the_last_layer_is_given():
   model = Student()
   images = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 4, 4, 3)))
   variables = model.init(jax.random.key(0), images)
-  logits, features = penultimate.apply(model, variables, images, ENGINE)
+  logits, features = penultimate.apply(model, variables, images, ENGINE.apply)
   layer = variables['params']['logits']
   assert features.shape == (2, 8)
   np.testing.assert_allclose(
@@ -88,4 +89,4 @@ def test_features_are_what_the_last_layer_is_given():
 def test_a_model_without_a_last_layer_is_refused():
   variables = {'params': {'scale': jnp.ones(())}}
   with pytest.raises(InputError, match='Colour computes its logits by no layer'):
-    penultimate.apply(Colour(), variables, jnp.ones((1, 4, 4, 3)), ENGINE)
+    penultimate.apply(Colour(), variables, jnp.ones((1, 4, 4, 3)), ENGINE.apply)

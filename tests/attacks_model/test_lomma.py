@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from inversion_toys import check_attack, make_critic, make_public, make_scenario
 
-from gpz_jax.attacks.model import gmi, penultimate
+from gpz_jax.attacks.model import gmi
+from gpz_jax.models import penultimate
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError
 
@@ -34,8 +35,8 @@ def test_the_loss_is_a_plain_sum_over_target_and_features():
     )
     target = lanes_lib.take(scenario.targets, row)
     everything = jnp.asarray(make_public().image, jnp.float32) / 255
-    _, public = penultimate.apply(scenario.model, target, everything, engine)
-    wanted, features = penultimate.apply(scenario.model, target, images, engine)
+    _, public = penultimate.apply(scenario.model, target, everything, engine.apply)
+    wanted, features = penultimate.apply(scenario.model, target, images, engine.apply)
     apart = np.square(np.asarray(features) - np.asarray(public).mean(axis=0))
     of_class = np.asarray(wanted)[np.arange(3), labels]
     np.testing.assert_allclose(found, -of_class + 0.5 * apart.mean(axis=-1), rtol=1e-4)

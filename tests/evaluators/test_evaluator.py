@@ -125,6 +125,11 @@ class Head(nn.Module):
     return nn.Dense(3, name='last')(nn.relu(x))
 
 
+def _by_image(kind):
+  """The module for one image at a time."""
+  return nn.vmap(kind, variable_axes={'params': None}, split_rngs={'params': False})
+
+
 class Headed(nn.Module):
   """As many features as classes, a head of two modules, and a temperature."""
 
@@ -135,9 +140,13 @@ class Headed(nn.Module):
     x = nn.Dense(3, name='features')(x.reshape(len(x), -1))
     if self.kind == 'head':
       return Head(name='head')(x) / 2
-    if self.kind == 'jit':
-      return nn.jit(Head)(name='head')(x)
-    return jnp.tanh(x) @ jnp.eye(3)
+    if self.kind in LIFTS:
+      return LIFTS[self.kind](Head)(name='head')(x)
+    kernel = self.param('kernel', nn.initializers.ones, (3, 3))
+    return jnp.tanh(x) @ kernel + (x if self.kind == 'around' else 0)
+
+
+LIFTS = {'jit': nn.jit, 'remat': nn.remat, 'vmap': _by_image}
 
 
 def test_the_innermost_last_layer_counts():
@@ -148,6 +157,18 @@ def test_the_innermost_last_layer_counts():
   expected = (features @ last['kernel'] + last['bias'][None]) / 2
   np.testing.assert_allclose(logits, expected, rtol=1e-5)
   assert features.min() >= 0  # behind the ReLU in the head
+
+
+@pytest.mark.parametrize('kind', [*LIFTS, 'none', 'around'])
+def test_a_last_layer_that_cannot_be_seen_is_refused(kind):
+  # The layer `features` makes as many numbers as there are classes, and would pass.
+  model, images = Headed(kind), jnp.ones((2, 2, 2, 1))
+  variables = tiny.random_variables(model, images)
+  for _ in range(2):  # what a transform has traced, it does not trace again
+    with pytest.raises(InputError, match=r'no features: .* outside any transf'):
+      penultimate.apply(model, variables, images)
+    with pytest.raises(InputError, match='Headed has no features'):
+      Evaluator('own', model, variables, (2, 2, 1))
 
 
 class NNX(nnx.Module):

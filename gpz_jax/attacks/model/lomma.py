@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax import models
-from gpz_jax.attacks.model import chunks, distillation, losses, penultimate, pieces
+from gpz_jax.attacks.model import chunks, distillation, losses, pieces
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.classifiers import classify, num_classes
 from gpz_jax.attacks.model.protocol import Attack, Scenario
 from gpz_jax.attacks.model.search import Shared
-from gpz_jax.models import calls
+from gpz_jax.models import calls, penultimate
+from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError, check_known
 
@@ -77,6 +78,9 @@ class IdentityAttack(Attack):
     needs_public = bool(self.students) or self.feature_weight > 0
     if needs_public:
       check_public(self, scenario)
+    if self.feature_weight:
+      one = jax.eval_shape(lambda each: lanes_lib.take(each, 0), scenario.targets)
+      penultimate.check(scenario.model, one, scenario.image_shape)
 
   def add_knowledge(self, scenario: Scenario) -> Scenario:
     """The scenario with what the loss needs of each target beside its variables.
@@ -113,7 +117,7 @@ class IdentityAttack(Attack):
       regulariser = jnp.zeros(len(images))
       if self.feature_weight:
         logits, features = penultimate.apply(
-          scenario.model, known['target'], images, engine, key
+          scenario.model, known['target'], images, engine.apply, key
         )
         apart = jnp.square(features - known['features'][None])
         regulariser = self.feature_weight * jnp.mean(apart, axis=-1)
@@ -183,7 +187,7 @@ def mean_features(scenario: Scenario, limit: int, engine: Engine) -> jax.Array:
   def one(target, images):
     def features(image):
       pixels = image[None].astype(jnp.float32) / 255
-      return penultimate.apply(scenario.model, target, pixels, engine)[1][0]
+      return penultimate.apply(scenario.model, target, pixels, engine.apply)[1][0]
 
     return jax.lax.map(features, images, batch_size=min(128, len(images))).mean(axis=0)
 
