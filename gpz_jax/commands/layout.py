@@ -111,6 +111,7 @@ INVERSION_GROUPS = {
     'evaluator_weights',
     'evaluator_size',
     'evaluator_epochs',
+    'face_embedding',
   ),
   'How targets are trained': (
     'target_recipe',

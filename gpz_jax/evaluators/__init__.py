@@ -1,6 +1,7 @@
 """Classifiers that judge whom a reconstruction shows, and the scores that follow."""
 
 from gpz_jax.evaluators.evaluator import Answers, Evaluator
+from gpz_jax.evaluators.face import load_face
 from gpz_jax.evaluators.kes import KES, measure_kes
 from gpz_jax.evaluators.making import PAPER, SMALL, Preset, from_weights, train
 from gpz_jax.evaluators.scores import SCORES, SURE, Scores, score
@@ -21,6 +22,7 @@ __all__ = [
   'Summary',
   'delta',
   'from_weights',
+  'load_face',
   'measure_kes',
   'score',
   'summarise',

@@ -18,7 +18,7 @@ from gpz_jax.models import calls, penultimate
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import Dataset, InputError
 
-PIECE = 128  # images that are judged at once; the last piece is filled up
+PIECE = 128
 
 
 class Answers(NamedTuple):
@@ -43,6 +43,8 @@ class Evaluator:
     embeds: Whether the model has no classes that mean anything here, and its output is
       the features.
     engine: How it is computed.
+    piece: Number of images that are judged at once; the last piece is filled up.
+    kept: Features of images that are asked for again and again, see `scores`.
   """
 
   name: str
@@ -52,6 +54,8 @@ class Evaluator:
   accuracy: float | None = None
   embeds: bool = False
   engine: Engine = AUTO
+  piece: int = PIECE
+  kept: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
 
   def __post_init__(self):
     if not self.embeds:
@@ -74,10 +78,10 @@ class Evaluator:
       _answer, self.model, self.image_shape, self.embeds, self.engine.resolve()
     )
     parts = []
-    for start in range(0, len(images), PIECE):
+    for start in range(0, len(images), self.piece):
       interruption.check()
-      piece = images[start : start + PIECE]
-      filled = np.zeros((PIECE, *images.shape[1:]), np.uint8)
+      piece = images[start : start + self.piece]
+      filled = np.zeros((self.piece, *images.shape[1:]), np.uint8)
       filled[: len(piece)] = piece
       found = compute(self.variables, jnp.asarray(filled))
       parts.append([np.asarray(each)[: len(piece)] for each in found])

@@ -217,9 +217,15 @@ def _list_references(
   evaluator: Evaluator, private: Dataset, classes: np.ndarray
 ) -> list[np.ndarray]:
   """The features [m, d] of the private images of each attacked class."""
-  wanted = [np.flatnonzero(private.label == label) for label in classes]
-  features = evaluator.features(private.image[np.concatenate(wanted)])
-  return np.split(features, np.cumsum([len(each) for each in wanted])[:-1])
+  # Every attack asks for them. The subset is kept too, so that its id stays its own.
+  key = id(private), classes.tobytes()
+  if key not in evaluator.kept:
+    wanted = [np.flatnonzero(private.label == label) for label in classes]
+    features = evaluator.features(private.image[np.concatenate(wanted)])
+    found = np.split(features, np.cumsum([len(each) for each in wanted])[:-1])
+    evaluator.kept.clear()
+    evaluator.kept[key] = private, found
+  return evaluator.kept[key][1]
 
 
 def _check(

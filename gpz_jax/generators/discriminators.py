@@ -19,7 +19,8 @@ class Critic(nn.Module):
   """Strided convolutions to a 4x4 map, a dense layer of features, and scores.
 
   There is no norm, so that a score depends on its own image alone, but for the spread
-  of the batch. R1 keeps the critic smooth instead.
+  of the batch. R1 keeps the critic smooth instead. Variables of a trained critic hold
+  the usual spread as `statistics`, which then stands for that of the batch.
 
   Attributes:
     size: Side of the images, a power of two above 4.
@@ -55,22 +56,33 @@ class Critic(nn.Module):
 
   def features(self, images: jax.Array) -> jax.Array:
     """What the scores are read off: [B, H, W, C] in [0, 1] -> [B, f]."""
+    x = self._map(images)
+    if self.spread:
+      known = self.has_variable('statistics', 'spread')
+      spread = self.get_variable('statistics', 'spread') if known else _spread(x)
+      channel = jnp.broadcast_to(spread, (*x.shape[:3], 1))
+      x = jnp.concatenate([x, channel], axis=-1)
+    x = _leaky(self.last(x))
+    return _leaky(self.dense(x.reshape(len(x), -1)))
+
+  def measure_spread(self, images: jax.Array) -> jax.Array:
+    """The spread [] of a batch of images [B, H, W, C] in [0, 1]."""
+    return _spread(self._map(images))
+
+  def _map(self, images: jax.Array) -> jax.Array:
+    """What the strided convolutions make: [B, H, W, C] -> [B, 4, 4, c]."""
     shape = (None, self.size, self.size, None)
     message = f'images must be [B, {self.size}, {self.size}, C]'
     chex.assert_shape(images, shape, custom_message=message)
     x = 2 * images - 1
     for down in self.downs:
       x = _leaky(down(x))
-    if self.spread:
-      x = jnp.concatenate([x, _spread(x)], axis=-1)
-    x = _leaky(self.last(x))
-    return _leaky(self.dense(x.reshape(len(x), -1)))
+    return x
 
 
 def _spread(x: jax.Array) -> jax.Array:
-  """The mean deviation over the batch, as one constant channel: [B, h, w, 1].
+  """The mean deviation [] over the batch.
 
   Source: Karras et al. 2018, section 3, with the whole batch as one group.
   """
-  deviation = jnp.sqrt(jnp.var(x, axis=0) + 1e-8).mean()
-  return jnp.broadcast_to(deviation, (*x.shape[:3], 1))
+  return jnp.sqrt(jnp.var(x, axis=0) + 1e-8).mean()

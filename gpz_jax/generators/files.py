@@ -2,7 +2,8 @@
 
 A prior that was trained once can so be kept in a workdir and handed to other studies.
 The file is safetensors, which runs no code. Its metadata holds the kind of generator,
-its fields as JSON, and a checksum of the arrays.
+its fields as JSON, and a checksum of the arrays. The critic that was trained beside it
+may stand in the same file.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -22,6 +24,7 @@ from flax import traverse_util
 
 from gpz_jax import atomic
 from gpz_jax.generators.dcgan import DCGAN
+from gpz_jax.generators.discriminators import Critic
 from gpz_jax.generators.protocol import Generator
 from gpz_jax.generators.stylegan2 import StyleGAN2
 from gpz_jax.types import InputError, check_known, first_line, hint
@@ -29,11 +32,17 @@ from gpz_jax.types import InputError, check_known, first_line, hint
 _FORMAT = 'gpz_jax.generator.1'
 # The kinds that a file can hold: dataclasses of plain values with `init(key)`.
 KINDS: dict[str, Any] = {'dcgan': DCGAN, 'stylegan2': StyleGAN2}
+_CRITIC_FIELDS = ('size', 'width', 'outputs', 'spread')
+_MOST = 2**10  # side of a critic's images
 _SEPARATOR = '/'
+_CRITIC = 'critic/'  # what the names of a critic's arrays begin with
 
 
 def save(
-  path: str | os.PathLike, generator: Generator, variables: Mapping[str, Any]
+  path: str | os.PathLike,
+  generator: Generator,
+  variables: Mapping[str, Any],
+  critic: tuple[Critic, Any] | None = None,
 ) -> None:
   """Writes a generator and its variables, whole or not at all.
 
@@ -41,9 +50,11 @@ def save(
     path: The file; its folder must exist.
     generator: One of the kinds that are known here.
     variables: Its variables.
+    critic: What was trained beside it and its variables, for attacks that ask it.
 
   Raises:
-    InputError: The kind is not known, or the variables are not the generator's.
+    InputError: The kind is not known, or the variables are not the generator's or the
+      critic's.
   """
   names = {kind: name for name, kind in KINDS.items()}
   name = names.get(type(generator))
@@ -56,14 +67,19 @@ def save(
   if not path.parent.is_dir():
     raise InputError(f"generator '{path}': there is no folder '{path.parent}'; make it")
   arrays = _flatten(jax.device_get(variables))
-  _check_arrays(path, generator, {n: (a.shape, a.dtype) for n, a in arrays.items()})
   fields = {f.name: getattr(generator, f.name) for f in dataclasses.fields(generator)}
   metadata = {
     'format': _FORMAT,
     'kind': name,
     'fields': json.dumps(fields, sort_keys=True),
-    'checksum': _checksum(arrays),
   }
+  if critic is not None:
+    own = _flatten(jax.device_get(critic[1]))
+    arrays |= {f'{_CRITIC}{key}': np.asarray(leaf) for key, leaf in own.items()}
+    fields = {name: getattr(critic[0], name) for name in _CRITIC_FIELDS}
+    metadata['critic'] = json.dumps(fields, sort_keys=True)
+  _check_arrays(path, generator, critic and critic[0], arrays)
+  metadata['checksum'] = _checksum(arrays)
   with atomic.replacing(path) as partial:
     safetensors.numpy.save_file(arrays, partial, metadata)
 
@@ -81,13 +97,37 @@ def load(path: str | os.PathLike) -> tuple[Generator, dict[str, Any]]:
     InputError: There is no such file, it is damaged, it was not written by `save`, or
       its arrays are not those of its generator.
   """
-  path = pathlib.Path(path)
+  generator, _, arrays = _read(pathlib.Path(path))
+  own = {key: leaf for key, leaf in arrays.items() if not key.startswith(_CRITIC)}
+  return generator, traverse_util.unflatten_dict(own, sep=_SEPARATOR)
+
+
+def load_critic(path: str | os.PathLike) -> tuple[Critic, dict[str, Any]] | None:
+  """Reads the critic of a file that `save` wrote, and its variables.
+
+  Args:
+    path: The file.
+
+  Returns:
+    The critic and its variables; None if the file holds none.
+
+  Raises:
+    InputError: As of `load`.
+  """
+  _, critic, arrays = _read(pathlib.Path(path))
+  if critic is None:
+    return None
+  return critic, traverse_util.unflatten_dict(arrays, sep=_SEPARATOR)['critic']
+
+
+def _read(path: pathlib.Path) -> tuple[Generator, Critic | None, dict[str, Any]]:
+  """The generator, the critic and all arrays of a file, checked."""
   if not path.is_file():
     raise InputError(f"generator '{path}': no such file; give the path of one")
   try:
     with safetensors.safe_open(path, 'numpy') as file:
       metadata = file.metadata() or {}
-      generator = _generator(path, metadata)
+      generator, critic = _generator(path, metadata), _critic(path, metadata)
       arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
   except InputError:
     raise
@@ -96,12 +136,12 @@ def load(path: str | os.PathLike) -> tuple[Generator, dict[str, Any]]:
       f"generator '{path}' cannot be read ({first_line(error)[:200]}); give a file that"
       ' generators.files.save wrote'
     ) from None
-  _check_arrays(path, generator, {n: (a.shape, a.dtype) for n, a in arrays.items()})
+  _check_arrays(path, generator, critic, arrays)
   if _checksum(arrays) != metadata.get('checksum'):
     raise InputError(
       f"generator '{path}' is damaged: its checksum differs; copy or train it again"
     )
-  return generator, traverse_util.unflatten_dict(arrays, sep=_SEPARATOR)
+  return generator, critic, arrays
 
 
 def is_ours(path: str | os.PathLike) -> bool:
@@ -124,9 +164,32 @@ def _generator(path: pathlib.Path, metadata: Mapping[str, str]) -> Generator:
   kind = metadata.get('kind', '')
   check_known(f"generator '{path}': its kind", kind[:60], KINDS)
   cls = KINDS[kind]
-  fields = json.loads(metadata.get('fields', ''))
+  known = tuple(field.name for field in dataclasses.fields(cls))
+  return cls(**_fields(path, cls, known, metadata.get('fields', '')))
+
+
+def _critic(path: pathlib.Path, metadata: Mapping[str, str]) -> Critic | None:
+  """The critic that the metadata describe; None if they describe none."""
+  if 'critic' not in metadata:
+    return None
+  fields = _fields(path, Critic, _CRITIC_FIELDS, metadata['critic'])
+  size = fields.get('size', Critic.size)
+  if (
+    size < 8
+    or size & (size - 1)
+    or size > _MOST
+    or min(fields.get('width', 1), fields.get('outputs', 1)) < 1
+  ):
+    raise InputError(f"generator '{path}': there is no Critic with {fields}")
+  return Critic(**fields)
+
+
+def _fields(
+  path: pathlib.Path, cls: type, known: tuple[str, ...], text: str
+) -> dict[str, Any]:
+  """The fields of a class from JSON, checked for names and types."""
+  fields = json.loads(text)
   types = typing.get_type_hints(cls)
-  known = [field.name for field in dataclasses.fields(cls)]
   if not isinstance(fields, dict):
     raise InputError(f"generator '{path}': its fields must be a JSON object")
   for name, value in fields.items():
@@ -139,7 +202,7 @@ def _generator(path: pathlib.Path, metadata: Mapping[str, str]) -> Generator:
       raise InputError(
         f"generator '{path}': {name} of {cls.__name__} cannot be {value!r:.60}"
       )
-  return cls(**fields)
+  return fields
 
 
 def _fits(value: Any, annotation: Any) -> bool:
@@ -148,17 +211,23 @@ def _fits(value: Any, annotation: Any) -> bool:
   return type(value) in kinds or (type(value) is int and float in kinds)
 
 
-def _check_arrays(path: pathlib.Path, generator: Generator, found: dict) -> None:
-  """Refuses names, shapes and dtypes that are not those of the generator.
-
-  Args:
-    path: The file, for the error.
-    generator: The generator.
-    found: Name -> (shape, dtype).
-  """
+def _check_arrays(
+  path: pathlib.Path,
+  generator: Generator,
+  critic: Critic | None,
+  arrays: Mapping[str, np.ndarray],
+) -> None:
+  """Refuses names, shapes and dtypes that are not those of generator and critic."""
   init = getattr(generator, 'init')  # noqa: B009 not part of the protocol
   shapes = _flatten(jax.eval_shape(init, jax.random.key(0)))
+  if critic is not None:
+    blank = jnp.zeros((1, critic.size, critic.size, generator.image_shape[-1]))
+    like = jax.eval_shape(critic.init, jax.random.key(0), blank)
+    if critic.spread:
+      like['statistics'] = {'spread': jax.ShapeDtypeStruct((), jnp.float32)}
+    shapes |= {f'{_CRITIC}{name}': leaf for name, leaf in _flatten(like).items()}
   expected = {name: (leaf.shape, leaf.dtype) for name, leaf in shapes.items()}
+  found = {name: (leaf.shape, leaf.dtype) for name, leaf in arrays.items()}
   for name in [*expected, *found]:
     has, needs = (
       f'{pair[1]} {list(pair[0])}' if pair else 'absent'

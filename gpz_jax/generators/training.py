@@ -1,7 +1,7 @@
 """Trains the attacker's own prior on public images, in compiled segments."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,9 @@ from jax import lax
 
 from gpz_jax import interruption
 from gpz_jax.generators.dcgan import DCGAN
+from gpz_jax.generators.discriminators import Critic
 from gpz_jax.generators.prior_config import PriorConfig
 from gpz_jax.generators.prior_step import VALUES, Losses, Players
-from gpz_jax.generators.protocol import Generator
 from gpz_jax.means import Mean
 from gpz_jax.models.layers import BatchNorm
 from gpz_jax.training.engine import AUTO, Engine
@@ -30,6 +30,25 @@ _SETTLE_BATCH = 128
 EachRound = Callable[[int, Any], None]
 
 
+class TrainedPrior(NamedTuple):
+  """A generator that was trained, and its critic.
+
+  Attributes:
+    generator: The generator.
+    critic: What learned to tell its images from public ones.
+    variables: The averaged variables of the generator.
+    critic_variables: Those of the critic, see `settle_critic`.
+    history: The mean values of each round, name -> [rounds]. The names are those of
+      `prior_step.VALUES`.
+  """
+
+  generator: DCGAN
+  critic: Critic
+  variables: Any
+  critic_variables: Any
+  history: History
+
+
 def train_prior(
   public: Dataset,
   config: PriorConfig,
@@ -38,7 +57,7 @@ def train_prior(
   on_progress: OnProgress = lambda done, total, values: None,
   snapshots: Snapshots | None = None,
   each_round: EachRound | None = None,
-) -> tuple[Generator, Any, History]:
+) -> TrainedPrior:
   """Trains a generator on public images, from a snapshot if there is one.
 
   Args:
@@ -49,10 +68,6 @@ def train_prior(
       at the end of a round with its values instead of {}.
     snapshots: Where snapshots are kept; without it, nothing can be resumed.
     each_round: Called after each round with the number of rounds done and variables.
-
-  Returns:
-    The generator, its averaged variables, and the mean values of each round, name ->
-    [rounds]. The names are those of `prior_step.VALUES`.
 
   Raises:
     InputError: The images have a shape that cannot be made, or a value became
@@ -72,7 +87,13 @@ def train_prior(
     if each_round is not None:
       each_round(len(training.rounds), training.variables())
     training.keep_if_due()
-  return generator, training.variables(), join(training.rounds)
+  return TrainedPrior(
+    generator,
+    players.critic,
+    training.variables(),
+    training.critic_variables(),
+    join(training.rounds),
+  )
 
 
 class _Training:
@@ -154,6 +175,12 @@ class _Training:
     """The averaged generator with statistics of its own."""
     return self._settle(self._state.average)
 
+  def critic_variables(self) -> Any:
+    """The critic with the usual spread of public images."""
+    return settle_critic(
+      self._players.critic, self._state.critic, self._images, self._config.batch
+    )
+
   def keep_if_due(self) -> None:
     """Saves a snapshot if one is due or a signal came.
 
@@ -207,6 +234,40 @@ def settle(generator: DCGAN, params: Any, key: jax.Array) -> Any:
     'params': params,
     'batch_stats': jax.tree.map(lambda leaf: leaf / share, total),
   }
+
+
+def settle_critic(
+  critic: Critic, params: Any, images: jax.Array, batch_size: int
+) -> Any:
+  """Gives a critic the spread of public images, so that it judges each image alone.
+
+  In its training the spread is that of the batch. Candidates of one class are alike,
+  and a single image has no spread, so that either would be found out for that.
+
+  Args:
+    critic: The critic.
+    params: Its parameters.
+    images: The public images [N, H, W, C], uint8.
+    batch_size: Number of images in a batch of its training.
+
+  Returns:
+    Its variables, with the mean spread of up to 32 batches of the first images.
+  """
+  if not critic.spread:
+    return {'params': params}
+  size = min(batch_size, len(images))
+  count = min(len(images) // size, _SETTLE_BATCHES)
+  batches = images[: count * size].reshape(count, size, *images.shape[1:])
+
+  @jax.jit
+  def measure(params, batches):
+    def one(batch):
+      pixels = batch.astype(jnp.float32) / 255
+      return critic.apply({'params': params}, pixels, method=critic.measure_spread)
+
+    return lax.map(one, batches).mean()
+
+  return {'params': params, 'statistics': {'spread': measure(params, batches)}}
 
 
 def _no_losses() -> Losses:

@@ -129,6 +129,12 @@ class ModelInversionConfig(StudyConfig):
   evaluator_seed: int = field(
     1000, 'Seed of the evaluator, which no target has.', 'rows', range=SEED
   )
+  face_embedding: str | None = field(
+    None,
+    'File with the weights of a face embedding (InceptionResnetV1 of facenet-pytorch),'
+    ' in whose features delta_face is measured. If it is not set, rows have none.',
+    'rows',
+  )
   sure: float = field(
     0.9,
     'Confidence of the target from which a reconstruction that the evaluator gives to'

@@ -11,7 +11,7 @@ from gpz_jax import data, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.evaluators import Evaluator
-from gpz_jax.generators import Generator, stylegan2_weights
+from gpz_jax.generators import Critic, Generator, stylegan2_weights
 from gpz_jax.generators import files as generator_files
 from gpz_jax.interop import torch as interop
 from gpz_jax.model_inversion.config import ModelInversionConfig
@@ -33,7 +33,9 @@ class Plan(StudyPlan):
     evaluator: Architecture of the evaluator.
     evaluator_task: The private data at the size that the evaluator takes.
     imported: The evaluator of the user's own; None trains one.
+    face: The face embedding of the user's own; None measures no distances of faces.
     given: The generator of the user's own and its variables; None trains one.
+    given_critic: The critic in its file and its variables; None if there is none.
   """
 
   config: ModelInversionConfig
@@ -42,7 +44,9 @@ class Plan(StudyPlan):
   evaluator: nn.Module
   evaluator_task: Task
   imported: Evaluator | None
+  face: Evaluator | None
   given: tuple[Generator, Any] | None
+  given_critic: tuple[Critic, Any] | None
 
   @property
   def total(self) -> int:
@@ -88,7 +92,9 @@ def make_plan(config: ModelInversionConfig) -> Plan:
     evaluator=models.make(config.evaluator, num_classes=task.num_classes, **options),
     evaluator_task=task,
     imported=imported,
+    face=_load_face(config, study.task),
     given=_load_generator(config, study.task),
+    given_critic=_load_critic(config, attacks),
   )
 
 
@@ -134,6 +140,18 @@ def _import_evaluator(config: ModelInversionConfig, task: Task) -> Evaluator | N
   )
 
 
+def _load_face(config: ModelInversionConfig, task: Task) -> Evaluator | None:
+  """The face embedding whose weights are given."""
+  if config.face_embedding is None:
+    return None
+  if task.image_shape[-1] != 3:
+    raise InputError(
+      f'--face_embedding takes colour images, and {task.name} has'
+      f' {task.image_shape[-1]} channels; set --channels=3, or leave it out'
+    )
+  return evaluators.load_face(config.face_embedding)
+
+
 def _choose_classes(config: ModelInversionConfig, task: Task) -> np.ndarray:
   """The first classes that have private images to compare with."""
   known = np.unique(task.train.label)
@@ -167,3 +185,24 @@ def _load_generator(
       f' {task.name} has {task.image_shape[-1]}; set --channels={channels}'
     )
   return generator, variables
+
+
+def _load_critic(
+  config: ModelInversionConfig, attacks: tuple[Attack, ...]
+) -> tuple[Critic, Any] | None:
+  """The critic in the given file; refuses attacks that would find none."""
+  kept = Workdir(config.workdir).generator
+  path = pathlib.Path(config.generator or kept)
+  if not path.is_file():
+    return None  # it will be trained
+  critic = generator_files.load_critic(path) if generator_files.is_ours(path) else None
+  asking = [attack for attack in attacks if attack.asks_critic]
+  if critic is None and asking:
+    way = 'leave out --generator, so that one is trained'
+    if config.generator is None:
+      way = 'remove the file, so that it is trained again'
+    raise InputError(
+      f"attack '{asking[0].text}' asks the generator's critic, and '{path}' holds none;"
+      f' {way}, or give prior_weight=0'
+    )
+  return critic if config.generator is not None else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpz_jax import generators, metrics
 from gpz_jax.evaluators import Evaluator
-from gpz_jax.generators import Generator
+from gpz_jax.generators import Critic, Generator
 from gpz_jax.generators import files as generator_files
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.study import pictures
@@ -29,6 +29,8 @@ class Prior:
     generator: The generator.
     variables: Its variables.
     name: How it was made, for rows.
+    critic: What was trained beside it and its variables; None if nothing is known of
+      it.
     fid: The Frechet distance of its samples to public images, in the features of the
       evaluator; NaN where it means nothing.
   """
@@ -36,6 +38,7 @@ class Prior:
   generator: Generator
   variables: Any
   name: str
+  critic: tuple[Critic, Any] | None = None
   fid: float = math.nan
 
 
@@ -75,7 +78,8 @@ def _given(session: Session[Plan]) -> Prior | None:
   plan = session.plan
   if plan.given is None or plan.config.generator is None:
     return None
-  return Prior(*plan.given, pathlib.Path(plan.config.generator).name)
+  name = pathlib.Path(plan.config.generator).name
+  return Prior(*plan.given, name, plan.given_critic)
 
 
 def _restored(session: Session[Plan]) -> Prior | None:
@@ -83,7 +87,8 @@ def _restored(session: Session[Plan]) -> Prior | None:
   if not path.is_file():
     return None
   session.say('the generator is there already')
-  return Prior(*generator_files.load(path), _name(session.plan))
+  critic = generator_files.load_critic(path)
+  return Prior(*generator_files.load(path), _name(session.plan), critic)
 
 
 def _trained(session: Session[Plan]) -> Prior:
@@ -91,16 +96,18 @@ def _trained(session: Session[Plan]) -> Prior:
   wanted = plan.config.make_prior_config()
   snapshots = session.snapshots('generator', generator=str(wanted))
   with session.progress.phase('generator') as phase:
-    generator, variables, _ = generators.train_prior(
+    found = generators.train_prior(
       plan.task.aux,
       wanted,
       engine=session.engine,
       on_progress=phase,
       snapshots=snapshots,
     )
-  generator_files.save(session.workdir.generator, generator, variables)
+  critic = (found.critic, found.critic_variables)
+  path = session.workdir.generator
+  generator_files.save(path, found.generator, found.variables, critic)
   snapshots.drop()
-  return Prior(generator, variables, _name(plan))
+  return Prior(found.generator, found.variables, _name(plan), critic)
 
 
 def _name(plan: Plan) -> str:

@@ -149,6 +149,7 @@ def make_scenario(
 ) -> Scenario:
   """What an attack on some of the lanes is handed."""
   plan = session.plan
+  critic, critic_variables = prior.critic or (None, None)
   name = safe(f'{stable_hash(attack.text):08x}-{plan.lanes[index[0]].lane_id}')
   return Scenario(
     model=plan.model,
@@ -156,6 +157,8 @@ def make_scenario(
     lanes=[plan.lanes[i] for i in index],
     generator=prior.generator,
     prior=prior.variables,
+    critic=critic,
+    critic_variables=critic_variables,
     classes=plan.classes,
     image_shape=plan.task.image_shape,
     public=plan.task.aux,

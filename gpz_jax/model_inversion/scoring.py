@@ -61,6 +61,7 @@ def score(
     plan.classes,
     confidence=measure_confidence(scenario, outcome),
     sure=config.sure,
+    face=plan.face,
   )
   kes = np.full(len(scenario.lanes), math.nan)
   if config.kes:

@@ -169,7 +169,7 @@ class Inception(nn.Module):
     """
     x = layers.standardize(x, self.normalization)
     x = _from_imagenet(x) if self.transform_input else x
-    conv = functools.partial(_conv, width=self.width, train=train)
+    conv = functools.partial(apply_step, width=self.width, train=train)
     x = conv(x, Step('conv_1a', 32, 3, 2))
     x = conv(x, Step('conv_2a', 32, 3), padding=0)
     x = pooling.max_pool(conv(x, Step('conv_2b', 64, 3)))
@@ -216,7 +216,7 @@ class Mixed(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """[B, h, w, c] -> [B, h', w', C]; a block of strides halves the sides."""
-    conv = functools.partial(_conv, width=self.width, train=train)
+    conv = functools.partial(apply_step, width=self.width, train=train)
     found = []
     for branch in self.block.branches:
       y = x
@@ -252,7 +252,7 @@ class Aux(nn.Module):
         f' {x.shape[1]}x{x.shape[2]}; use images of 299x299, or aux_logits=False'
       )
     x = pooling.average_pool(x, 5, 3)
-    x = _conv(x, Step('conv_0', 128, 1), width=self.width, train=train)
+    x = apply_step(x, Step('conv_0', 128, 1), width=self.width, train=train)
     features = max(1, int(768 * self.width))
     init = nn.initializers.normal(0.01)
     conv = ConvNorm(features, (5, 5), 1, (0, 0), init, name='conv_1')
@@ -260,7 +260,7 @@ class Aux(nn.Module):
     return _classifier(x, self.num_classes, nn.initializers.normal(0.001), 'logits')
 
 
-def _conv(
+def apply_step(
   x: jax.Array, step: Step, *, width: float, train: bool, padding: int | None = None
 ) -> jax.Array:
   """A step of a net of some width, as a module of the module that calls."""

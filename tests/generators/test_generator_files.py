@@ -4,12 +4,13 @@ import json
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
 
-from gpz_jax.generators import DCGAN, Generator, files
+from gpz_jax.generators import DCGAN, Critic, Generator, files
 from gpz_jax.types import InputError
 
 SMALL = DCGAN(size=8, width=2, channels=1, latent=3)
@@ -36,6 +37,46 @@ def test_it_comes_back_as_it_was(kept):
   generator, variables = files.load(kept)
   assert generator == SMALL
   chex.assert_trees_all_equal(variables, SMALL.init(jax.random.key(0)))
+
+
+JUDGE = Critic(size=8, width=2)
+
+
+def make_critic(seed=1):
+  variables = JUDGE.init(jax.random.key(seed), jnp.zeros((1, 8, 8, 1)))
+  return JUDGE, variables | {'statistics': {'spread': jnp.float32(0.3)}}
+
+
+def test_a_critic_comes_back_beside_its_generator(kept):
+  assert files.load_critic(kept) is None
+  variables = SMALL.init(jax.random.key(0))
+  files.save(kept, SMALL, variables, make_critic())
+  chex.assert_trees_all_equal(files.load(kept)[1], variables)
+  found = files.load_critic(kept)
+  assert found is not None
+  assert found[0] == JUDGE
+  chex.assert_trees_all_equal(found[1], make_critic()[1])
+
+
+@pytest.mark.parametrize(
+  ('critic', 'message'),
+  [
+    ('[]', 'its fields must be a JSON object'),
+    ('{', 'cannot be read'),
+    ('{"depth": 3}', "Critic has no field 'depth'"),
+    ('{"width": "2"}', "width of Critic cannot be '2'"),
+    ('{"size": 12, "width": 2}', 'there is no Critic with'),
+    ('{"size": 8, "width": 0}', 'there is no Critic with'),
+    ('{"size": 8, "width": 3}', r'critic/params/.* is float32 .* and should be'),
+  ],
+)
+def test_a_critic_that_does_not_fit_is_named(kept, critic, message):
+  files.save(kept, SMALL, SMALL.init(jax.random.key(0)), make_critic())
+  rewrite(kept, critic=critic)
+  with pytest.raises(InputError, match=message):
+    files.load_critic(kept)
+  with pytest.raises(InputError, match=message):
+    files.load(kept)
 
 
 def test_a_file_that_is_cut_short_or_absent_is_refused(kept):

@@ -77,22 +77,22 @@ def test_a_training_that_was_killed_goes_on_bit_for_bit(whole, tmp_path, monkeyp
     on_progress=lambda done, total, values: steps.append(done),
   )
   assert steps == [6, 6]  # the sixth step, then the end of the round
-  assert found[0] == whole[0]
-  chex.assert_trees_all_equal(found[1:], whole[1:])
+  assert found[:2] == whole[:2]
+  chex.assert_trees_all_equal(found[2:], whole[2:])
 
 
 def test_history_has_the_mean_of_every_round(whole):
-  _, _, history = whole
+  history = whole.history
   assert set(history) == set(VALUES)
   assert all(values.shape == (2,) for values in history.values())  # of 4 and 2 steps
   assert all(np.isfinite(values).all() for values in history.values())
 
 
 def test_other_seeds_give_other_priors(whole):
-  _, variables, _ = train_prior(
+  other = train_prior(
     make_public(), dataclasses.replace(TINY, seed=1), engine=ENGINE
-  )
-  kernels = [v['params']['out']['conv']['kernel'] for v in (whole[1], variables)]
+  ).variables
+  kernels = [v['params']['out']['conv']['kernel'] for v in (whole.variables, other)]
   assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 
 
@@ -180,6 +180,26 @@ def test_settled_statistics_are_those_of_many_images():
   # 4096 images each: a variance is known to about 2 percent
   np.testing.assert_allclose(found['var'], mapped.var(0), rtol=0.1)
   np.testing.assert_allclose(found['mean'], mapped.mean(0), atol=0.02)
+
+
+def test_a_critic_that_is_returned_judges_each_image_alone(whole):
+  images = jnp.asarray(make_public().image) / 255.0
+  critic, variables = whole.critic, whole.critic_variables
+  together = critic.apply(variables, images)
+  alone = jnp.concatenate([critic.apply(variables, image[None]) for image in images])
+  np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-6)
+  # In its training, what it says of an image depends on the others of the batch.
+  params = {'params': variables['params']}
+  one, two = critic.apply(params, images[:8]), critic.apply(params, images[:2])
+  assert np.abs(one[:2] - two).max() > 1e-5
+  # The four batches of 8 public images have this spread on average.
+  spreads = [
+    critic.apply(params, images[i : i + 8], method=critic.measure_spread)
+    for i in range(0, 32, 8)
+  ]
+  np.testing.assert_allclose(
+    variables['statistics']['spread'], np.mean(spreads), rtol=1e-5
+  )
 
 
 def test_rates_fall_to_nothing_at_the_end():

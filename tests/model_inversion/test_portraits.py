@@ -37,15 +37,15 @@ def judge(task):
 def attack(task):
   """Attacks targets of a model and gives what an evaluator says of it."""
   config = dataclasses.replace(generators.PriorConfig(), steps=2500)
-  generator, prior, _ = generators.train_prior(task.aux, config)
+  prior = generators.train_prior(task.aux, config)
 
   def run(model, variables, judge):
     scenario = Scenario(
       model=model,
       targets=variables,
       lanes=[Lane('target', task.name, Treatment(), 0)],
-      generator=generator,
-      prior=prior,
+      generator=prior.generator,
+      prior=prior.variables,
       classes=CLASSES,
       image_shape=task.image_shape,
     )

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from gpz_jax import model_inversion, results, tradeoff
+from gpz_jax import generators, model_inversion, results, tradeoff
 from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
@@ -28,7 +28,10 @@ TINY = {
   'prior_steps': 3,
   'prior_width': 2,
   'classes': 3,
-  'attack': ('ppa:preset=small:steps=2:candidates=3:final=2:latents=8:draws=2',),
+  'attack': (
+    'ppa:preset=small:steps=2:candidates=3:final=2:latents=8:draws=2',
+    'gmi:preset=small:steps=2',
+  ),
 }
 SPEED = ('wall_seconds',)
 
@@ -47,26 +50,36 @@ def found(tmp_path_factory) -> model_inversion.Results:
 
 
 def test_it_has_a_row_for_each_target_and_one_for_each_class(found):
-  assert [row['alpha'] for row in found.rows] == [0.0, 0.3]
-  assert len(found.classes) == 2 * 3
+  assert [row['alpha'] for row in found.rows] == [0.0, 0.3] * 2
+  assert len(found.classes) == 2 * 2 * 3
   for row in found.rows:
     assert (row['num_classes'], row['num_attacked']) == (4, 3)
-    assert (row['num_candidates'], row['num_final']) == (3, 2)
+    assert row['num_final'] == 2
     assert row['chance_att_acc'] == 0.25
     assert 0 < row['confidence'] < 1
+  for row in found.rows[:2]:  # of ppa
+    assert row['num_candidates'] == 3
     assert row['gradient_mean'] > 0
+
+
+def test_the_generator_of_a_study_keeps_its_critic(found):
+  critic = generators.load_critic(Workdir(found.workdir).generator)
+  assert critic is not None
+  assert critic[0].size == 16
+  assert [row['attack'] for row in found.rows[2:]] == [TINY['attack'][1]] * 2
 
 
 def test_scores_of_lanes_are_the_means_of_their_classes(found):
   for row in found.rows:
-    own = [each for each in found.classes if each['lane_id'] == row['lane_id']]
+    who = results.inversion_key(row)
+    own = [each for each in found.classes if results.inversion_key(each) == who]
     for column in ('att_acc1', 'confidence', 'delta_eval'):
       assert row[column] == pytest.approx(np.mean([each[column] for each in own]))
 
 
 def test_files_hold_the_same_rows(found):
   table = results.read_parquet(found.workdir / 'inversions.parquet', results.INVERSIONS)
-  assert len(table) == 2
+  assert len(table) == 4
   assert found.report.read_text().startswith('<!DOCTYPE html>')
   folder = Workdir(found.workdir)
   assert np.load(folder.privates).shape == (3, 3, 16, 16, 3)
@@ -106,12 +119,31 @@ def test_verification_finds_what_was_changed(found, tmp_path):
   assert 'the mean of its classes' in problem
 
 
+def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):
+  kept = shutil.copytree(found.workdir, tmp_path / 'kept')
+  path, alone = Workdir(kept).generator, tmp_path / 'alone.safetensors'
+  generators.save(alone, *generators.load(path))
+  config = make_config(tmp_path / 'new', generator=str(alone))
+  with pytest.raises(InputError, match=r"'gmi:.*alone.* holds none; leave out --gen"):
+    model_inversion.run(config, quiet=True)
+  assert not (tmp_path / 'new').exists()
+  shutil.copy(alone, path)  # as versions before kept it
+  with pytest.raises(InputError, match='holds none; remove the file'):
+    model_inversion.make_plan(make_config(kept))
+  less = make_config(
+    tmp_path / 'new', generator=str(alone), attack=('gmi:prior_weight=0',)
+  )
+  assert model_inversion.make_plan(less).given_critic is None
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
     ({'public_dataset': TINY['dataset']}, 'is the private dataset'),
     ({'classes': 5}, '--classes=5 is more than the 4 classes'),
     ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
+    ({'face_embedding': 'absent.pt'}, 'absent.pt'),
+    ({'face_embedding': 'f.pt', 'channels': 1}, 'face_embedding takes colour images'),
     ({'image_size': 20}, 'size of a DCGAN'),
     ({'evaluator': 'vgg11'}, 'vgg11'),
     ({'targets_from': 'absent'}, 'absent'),

@@ -52,10 +52,15 @@ class GMI(IdentityAttack):
     'small': {'candidates': 2, 'steps': 100},
   }
 
+  @property
+  def asks_critic(self) -> bool:
+    """Whether the critic's score has a weight."""
+    return self.prior_weight != 0
+
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if there is no critic, or the loss cannot be computed."""
     super().check(scenario)
-    if self.prior_weight and scenario.critic is None:
+    if self.asks_critic and scenario.critic is None:
       raise InputError(
         f"attack '{self.text}' asks the generator's critic, and this run has none;"
         ' train the generator here, which keeps its critic, or give prior_weight=0'

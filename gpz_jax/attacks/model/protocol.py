@@ -101,6 +101,11 @@ class Attack(abc.ABC):
 
   text: str = ''
 
+  @property
+  def asks_critic(self) -> bool:
+    """Whether it cannot be used without the generator's critic."""
+    return False
+
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if the attack cannot be used in a scenario."""
     del scenario
