@@ -1,5 +1,7 @@
 """The search in a generator's latents for the image behind an activation."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -92,6 +94,48 @@ def test_what_an_image_gets_does_not_depend_on_the_others(prior, scenario):
   np.testing.assert_allclose(found[0, 0], alone[0, 0], rtol=1e-4, atol=1e-5)
 
 
+def measure_losses(scenario, made):
+  """The mean squared difference of activations of each image, [N]."""
+  one = jax.tree.map(lambda leaf: leaf[0], scenario.targets)
+  found = partition.edge(scenario.model, one, jnp.asarray(made[0]), 'conv_1')
+  apart = np.square(np.asarray(found) - scenario.intercepted.test[0])
+  return apart.mean(axis=(1, 2, 3))
+
+
+@pytest.fixture(scope='module')
+def foreign(scenario) -> Scenario:
+  """The same target, which sends the activations of images beyond the generator."""
+  pixels = np.random.default_rng(3).integers(0, 256, (3, 4, 4, 3)).astype(np.uint8)
+  pixels = pixels.repeat(4, axis=1).repeat(4, axis=2)
+  one = jax.tree.map(lambda leaf: leaf[0], scenario.targets)
+  sent = partition.edge(scenario.model, one, jnp.asarray(pixels) / 255, 'conv_1')
+  sent = np.asarray(sent)[None]
+  return dataclasses.replace(
+    scenario,
+    test=Dataset(pixels, np.zeros(3, np.int32)),
+    intercepted=Intercepted(sent, sent, 'host'),
+  )
+
+
+def test_released_layers_come_nearer_than_latents_alone(prior, foreign):
+  def lowest(steps, release, radius=0.0):
+    options = {'steps': steps, 'starts': 2, 'release': release, 'radius': radius}
+    _, made, _ = run(prior, foreign, release_steps=60, **options)
+    return measure_losses(foreign, made).mean()
+
+  alone = lowest(60, release=0)
+  # More steps for the latents alone do not make up for the layers.
+  assert lowest(60, release=2) < 0.8 * min(alone, lowest(180, release=0))
+  # A tight ball holds the layers where they began.
+  np.testing.assert_allclose(lowest(60, release=2, radius=1e-3), alone, rtol=0.02)
+
+
+def test_more_layers_than_there_are_go_through_to_the_end(prior, scenario):
+  attack = specs.parse(f'generator:file={prior[0]}:steps=7:release=9:release_steps=5')
+  attack.check_task(make_task(scenario))
+  assert attack._phase_steps(GENERATOR) == (7, 5, 5)  # project, up_0, out
+
+
 def make_task(scenario, channels=3) -> Task:
   image = scenario.test.image[..., :channels]
   data = Dataset(image, scenario.test.label)
@@ -117,6 +161,8 @@ def test_it_refuses_data_that_do_not_fit(prior, scenario, options, channels, mes
     ('generator', 'has no generator; give its file'),
     ('generator:file=g:steps=0', 'steps must be at least 1'),
     ('generator:file=g:learning_rate=0', 'learning_rate must be above 0'),
+    ('generator:file=g:release=-1', 'release must be at least 0'),
+    ('generator:file=g:radius=-1', 'radius must be at least 0'),
   ],
 )
 def test_a_text_refuses_what_it_can_tell_alone(text, message):

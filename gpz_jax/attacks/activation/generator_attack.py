@@ -2,14 +2,15 @@
 
 A decoder has to learn what images look like, and a search over pixels does not know it.
 A generator knows: the attacker looks for the latent whose image has the intercepted
-activation. It needs the target's edge and no activation of its own images.
+activation. It needs the target's edge and no activation of its own images. It may then
+go on through the generator's layers, which make images that no latent has.
 
 Source: docs/paper.md#search-in-a-generator.
 """
 
 import dataclasses
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,25 +21,24 @@ from jax import lax
 from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.optimisation import by_program, stack_numbers
 from gpz_jax.attacks.activation.protocol import Attack, Outcome, Scenario
+from gpz_jax.attacks.model.layer_search import LayerSearch, Running, check_layers
+from gpz_jax.attacks.model.search import Item, Shared
+from gpz_jax.attacks.model.sight import Pulled
 from gpz_jax.data import eval_order
 from gpz_jax.defences import Defence, cuts
 from gpz_jax.generators import Generator, files
-from gpz_jax.models import calls
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError, Task
 
 IMAGES = 32
 SEGMENT_STEPS = 50  # steps between two reports of progress
-_BOUNDS = {'images': (1, 2**31), 'steps': (1, 2**31), 'starts': (1, 2**16)}
-
-
-class _State(NamedTuple):
-  """A search under way for one lane and one batch."""
-
-  latents: jax.Array  # [B, S, *latent_shape]
-  opt_state: Any
-  errors: jax.Array  # [B, S] errors of the activation before the last step
-  count: jax.Array  # [] steps taken
+_BOUNDS = {
+  'images': (1, 2**31),
+  'steps': (1, 2**31),
+  'starts': (1, 2**16),
+  'release': (0, 2**16),
+  'release_steps': (1, 2**31),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,11 @@ class GeneratorAttack(Attack):
     learning_rate: Learning rate of Adam.
     starts: Number of latents that are searched for an image; the best one is kept.
     prior: Weight of the mean squared latent.
+    release: How many layers of the generator are gone through behind the latents, one
+      after the other, at most; a generator that has fewer is gone through to its end.
+    release_steps: Number of steps for each of these layers.
+    radius: Radius of the L1 balls about the place where a layer's phase began, in which
+      latents and features stay; 0 is none.
   """
 
   file: str = ''
@@ -61,6 +66,9 @@ class GeneratorAttack(Attack):
   learning_rate: float = 0.05
   starts: int = 4
   prior: float = 0.0
+  release: int = 0
+  release_steps: int = 100
+  radius: float = 1000.0
 
   def __post_init__(self):
     for name, (least, below) in _BOUNDS.items():
@@ -72,6 +80,8 @@ class GeneratorAttack(Attack):
       raise InputError(
         f"attack '{self.text}': learning_rate must be above 0, and prior at least 0"
       )
+    if not 0 <= self.radius < 1e30:
+      raise InputError(f"attack '{self.text}': radius must be at least 0")
     if not self.file:
       raise InputError(
         f"attack '{self.text}' has no generator; give its file, as in"
@@ -79,12 +89,15 @@ class GeneratorAttack(Attack):
       )
 
   def check_task(self, task: Task) -> None:
-    """Refuses a generator of other channels, and more images than there are.
+    """Refuses generators of other channels or without layers, and too many images.
 
     Raises:
       InputError: The attack cannot be used with these data.
     """
     generator, _ = files.load(pathlib.Path(self.file))
+    if self.release:
+      count = max(2, len(self._phase_steps(generator)))
+      check_layers(generator, count, f"attack '{self.text}'")
     channels = generator.image_shape[-1]
     if channels != task.image_shape[-1]:
       raise InputError(
@@ -100,113 +113,157 @@ class GeneratorAttack(Attack):
   def run(self, scenario: Scenario) -> Outcome:
     """Searches through the edge of each lane."""
     n_test = min(self.images, len(scenario.test))
+    generator, variables = files.load(pathlib.Path(self.file))
+    steps = sum(self._phase_steps(generator))
     with scenario.phase(f'{len(scenario.lanes)} searches in a generator') as phase:
-      found, errors = self._search(scenario, n_test, phase)
+      found, errors = self._search(scenario, generator, variables, n_test, phase)
     return Outcome.of(
-      found,
-      is_finite=np.isfinite(errors).all(axis=1),
-      epochs=self.steps,
-      steps=self.steps,
+      found, is_finite=np.isfinite(errors).all(axis=1), epochs=steps, steps=steps
     )
 
-  def _search(self, scenario, n_test, on_progress) -> tuple[np.ndarray, np.ndarray]:
+  def _phase_steps(self, generator: Generator) -> tuple[int, ...]:
+    """The steps of each phase, that of the latents alone first."""
+    layers = min(self.release, max(0, len(generator.list_layers()) - 1))
+    return (self.steps, *[self.release_steps] * layers)
+
+  def _search(
+    self,
+    scenario: Scenario,
+    generator: Generator,
+    variables: Any,
+    n_test: int,
+    on_progress,
+  ) -> tuple[np.ndarray, np.ndarray]:
     """The images [L, N, H, W, C] in [0, 1], and the errors [L, N] of activations."""
     lanes, model, shape = scenario.lanes, scenario.model, scenario.image_shape
-    generator, variables = files.load(pathlib.Path(self.file))
     index, _ = eval_order(n_test, min(n_test, IMAGES))
     programs = by_program(model, lanes, shape)
-    total, done = len(programs) * len(index) * self.steps, 0
+    phases = self._phase_steps(generator)
+    total, done = len(programs) * len(index) * sum(phases), 0
     images = np.zeros((len(lanes), n_test, *shape), np.float32)
     errors = np.zeros((len(lanes), n_test), np.float32)
     for (split, form), rows in programs.items():
-      begin, run, end = self._make_programs(scenario, generator, split, form)
+      draw, begins, runs, end = self._make_programs(scenario, generator, split, form)
       targets = np.array([lanes[i].target for i in rows])
       who = (
         lanes_lib.take(scenario.targets, targets),
         stack_numbers(form, [lanes[i] for i in rows]),
       )
       for batch in index:
-        state = begin(variables, jnp.asarray(batch), len(rows))
+        state = draw(variables, jnp.asarray(batch), len(rows))
         wanted = jnp.asarray(
           scenario.intercepted.test[np.ix_(rows, batch)], jnp.float32
         )
-        for start in range(0, self.steps, SEGMENT_STEPS):
-          steps = min(SEGMENT_STEPS, self.steps - start)
-          state = jax.block_until_ready(run((state, *who, wanted), variables, steps))
-          done += steps
-          on_progress(done, total, {})
-          interruption.check()
-        made, error = end(state, variables)
+        for count, begin, run in zip(phases, begins, runs, strict=True):
+          state = begin((state, *who, wanted), variables)
+          for start in range(0, count, SEGMENT_STEPS):
+            bounds = np.array([start, min(start + SEGMENT_STEPS, count)])
+            state = jax.block_until_ready(run((state, *who, wanted), variables, bounds))
+            done += int(bounds[1] - bounds[0])
+            on_progress(done, total, {})
+            interruption.check()
+        made, error = end((state, *who, wanted), variables)
         images[np.ix_(rows, batch)], errors[np.ix_(rows, batch)] = made, error
     return images, errors
 
   def _make_programs(
     self, scenario: Scenario, generator: Generator, split: str, form: Defence
   ):
-    """The compiled functions that begin a search, take steps of it, and end it."""
-    engine, model = scenario.engine.resolve(), scenario.model
-    height, width, channels = scenario.image_shape
-    tx = optax.adam(self.learning_rate)
+    """The compiled functions that draw latents, begin phases, take steps, and end.
 
-    def render(variables, latents):  # [B, S, ...] -> [B, S, H, W, C]
-      flat = latents.reshape(-1, *generator.latent_shape)
-      made = generator.images(variables, flat)
-      if made.shape[1:3] != (height, width):
-        size = (len(made), height, width, channels)
-        made = jax.image.resize(made, size, 'linear', antialias=True)
-      return made.reshape(*latents.shape[:2], height, width, channels)
+    The candidates of a batch are B x S: the starts of an image stand side by side.
+    """
+    engine = scenario.engine.resolve()
+    compare = self._make_comparison(scenario, split, form)
+    search = LayerSearch(
+      generator=generator,
+      pull=self._make_pull(compare),
+      steps=(steps := self._phase_steps(generator)),
+      radii=(0.0, *[self.radius] * (len(steps) - 1)),
+      tx=optax.adam(self.learning_rate),
+    )
+    phases = search.phases(lambda item, shared: item.given[1])
 
-    @engine.traced
-    def objective(latents, variables, target, numbers, activation, count):
-      made = render(variables, latents)
-      key = calls.evaluation_key(count)
-      flat = made.reshape(-1, height, width, channels)
-      found = partition.edge(model, target, flat, split, key=key)
-      if form.sends:
-        found = cuts.send(form, numbers, found, split, key)
-      found = found.reshape(*latents.shape[:2], *activation.shape[1:])
-      axes = tuple(range(2, found.ndim))
-      errors = jnp.mean(jnp.square(found - activation[:, None]), axis=axes)
-      inner = tuple(range(2, latents.ndim))
-      prior = self.prior * jnp.mean(jnp.square(latents), axis=inner)
-      # A sum, so that what an image gets does not depend on the size of the batch.
-      return jnp.sum(errors + prior), errors
-
-    def begin(variables, batch, num_lanes):
-      def draw(row):  # by the image's place, so that batches change nothing
+    def draw(variables, batch, num_lanes):
+      def starts(row):  # by the image's place, so that batches change nothing
         key = jax.random.fold_in(jax.random.key(scenario.order_seed), row)
         return generator.sample(variables, key, self.starts)
 
-      latents = jax.vmap(draw)(batch)
-      one = _State(
-        latents,
-        tx.init(latents),
-        jnp.zeros(latents.shape[:2]),
-        jnp.zeros((), jnp.int32),
-      )
-      return jax.tree.map(lambda leaf: jnp.stack([leaf] * num_lanes), one)
+      latents = jax.vmap(starts)(batch).reshape(-1, *generator.latent_shape)
+      return jnp.stack([latents] * num_lanes)
 
-    def steps_of(lane, variables, steps):
-      state, target, numbers, activation = lane
+    def read(lane, variables, latents=None) -> tuple[Item, Shared]:
+      _, target, numbers, activation = lane
+      item = Item(jnp.int32(0), jax.random.key(0), (activation, latents))
+      return item, {'prior': variables, 'target': (target, numbers)}
 
-      def body(_, state):
-        gradient, errors = jax.grad(objective, has_aux=True)(
-          state.latents, variables, target, numbers, activation, state.count
-        )
-        updates, opt_state = tx.update(gradient, state.opt_state)
-        latents = state.latents + updates
-        return _State(latents, opt_state, errors, state.count + 1)
+    def begin_first(lane, variables):
+      return phases[0].enter(None, *read(lane, variables, lane[0]))
 
-      return lax.fori_loop(0, steps, body, state)
+    def make_begin(phase):
+      return lambda lane, variables: phase.enter(lane[0], *read(lane, variables))
 
-    def end(state, variables):
-      best = jnp.argmin(state.errors, axis=1)
-      chosen = jax.vmap(lambda latents, i: latents[i])(state.latents, best)
-      made = render(variables, chosen[:, None])[:, 0]
-      return jnp.clip(made, 0, 1), jnp.min(state.errors, axis=1)
+    def make_run(phase):
+      def run(lane, variables, bounds):
+        def body(number, state):
+          return phase.step(state, *read(lane, variables), number)[0]
 
+        return lax.fori_loop(bounds[0], bounds[1], body, lane[0])
+
+      return run
+
+    def end(lane, variables):
+      state: Running = lane[0]
+      item, shared = read(lane, variables)
+      made = search.images(state, shared)
+      found, errors = compare(made, item, shared, jax.random.key(0))
+      errors = errors.reshape(-1, self.starts)
+      best = jnp.argmin(errors, axis=1)
+      chosen = found.reshape(*errors.shape, *found.shape[1:])
+      picked = jax.vmap(lambda images, i: images[i])(chosen, best)
+      return jnp.clip(picked, 0, 1), jnp.min(errors, axis=1)
+
+    def compiled(function):
+      return jax.jit(engine.over_lanes(engine.traced(function)))
+
+    begins = [begin_first, *map(make_begin, phases[1:])]
     return (
-      jax.jit(begin, static_argnums=2),
-      jax.jit(engine.over_lanes(steps_of)),
-      jax.jit(engine.over_lanes(engine.traced(end))),
+      jax.jit(draw, static_argnums=2),
+      [compiled(begin) for begin in begins],
+      [compiled(make_run(phase)) for phase in phases],
+      compiled(end),
     )
+
+  def _make_comparison(self, scenario: Scenario, split: str, form: Defence):
+    """Makes the images [M, H, W, C] that a target is given, and their errors [M]."""
+    height, width, channels = scenario.image_shape
+
+    def compare(made, item: Item, shared: Shared, key: jax.Array):
+      target, numbers = shared['target']
+      if made.shape[1:3] != (height, width):
+        size = (len(made), height, width, channels)
+        made = jax.image.resize(made, size, 'linear', antialias=True)
+      found = partition.edge(scenario.model, target, made, split, key=key)
+      if form.sends:
+        found = cuts.send(form, numbers, found, split, key)
+      wanted = jnp.repeat(item.given[0], self.starts, axis=0)
+      axes = tuple(range(1, found.ndim))
+      return made, jnp.mean(jnp.square(found - wanted), axis=axes)
+
+    return compare
+
+  def _make_pull(self, compare):
+    """Makes the gradient of each candidate's error, with the prior."""
+
+    def pull(shared: Shared, render, where, item: Item, key: jax.Array) -> Pulled:
+      def objective(where):
+        _, errors = compare(render(where), item, shared, key)
+        inner = tuple(range(1, where[0].ndim))
+        prior = self.prior * jnp.mean(jnp.square(where[0]), axis=inner)
+        # A sum, so that what an image gets does not depend on the size of the batch.
+        return jnp.sum(errors + prior), errors
+
+      gradient, errors = jax.grad(objective, has_aux=True)(where)
+      return Pulled(errors, jnp.zeros_like(errors), gradient, {})
+
+    return pull

@@ -10,6 +10,7 @@ An attack is a name, which options may follow: NAME or NAME:OPTION=VALUE:OPTION=
   rmle:tv=1000:images=16                  a search for the image through the edge
   query_free:at=conv_2                    the same through a shadow of the edge
   generator:file=g.safetensors:starts=4   a search in the latents of a generator
+  generator:file=g.safetensors:release=2  the same, which then enters two of its layers
   package.module:factory:strength=2       one of the user's own, see `protocol.Attack`
 """
 
