@@ -6,6 +6,9 @@ log(variance + sigma^2), averaged over classes. It is the logarithm of the deter
 of the covariance of one component of a Gaussian mixture, which has independent features
 and a component for each class.
 
+The released code differs: it has 5 or 15 components for each class, one variance for
+all features of a component, and a threshold. A weight of ours is not theirs.
+
 Source: docs/paper.md#defences (Xia et al., CVPR 2025).
 """
 
@@ -20,7 +23,7 @@ import jax.numpy as jnp
 from gpz_jax.defences.protocol import Defence, Step, select
 from gpz_jax.types import InputError
 
-EPSILON = 1e-6  # as in the published code, for a feature that is constant without noise
+EPSILON = 1e-6  # for a feature that is constant where sigma is 0
 
 
 @dataclasses.dataclass(frozen=True)
