@@ -33,7 +33,7 @@ _FORMAT = 'gpz_jax.generator.1'
 # The kinds that a file can hold: dataclasses of plain values with `init(key)`.
 KINDS: dict[str, Any] = {'dcgan': DCGAN, 'stylegan2': StyleGAN2}
 _CRITIC_FIELDS = ('size', 'width', 'outputs', 'spread')
-_MOST = 2**10  # side of a critic's images
+_LEAST = 8  # side of a critic's images
 _SEPARATOR = '/'
 _CRITIC = 'critic/'  # what the names of a critic's arrays begin with
 
@@ -127,7 +127,8 @@ def _read(path: pathlib.Path) -> tuple[Generator, Critic | None, dict[str, Any]]
   try:
     with safetensors.safe_open(path, 'numpy') as file:
       metadata = file.metadata() or {}
-      generator, critic = _generator(path, metadata), _critic(path, metadata)
+      generator = _generator(path, metadata)
+      critic = _critic(path, metadata, generator)
       arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
   except InputError:
     raise
@@ -168,20 +169,21 @@ def _generator(path: pathlib.Path, metadata: Mapping[str, str]) -> Generator:
   return cls(**_fields(path, cls, known, metadata.get('fields', '')))
 
 
-def _critic(path: pathlib.Path, metadata: Mapping[str, str]) -> Critic | None:
+def _critic(
+  path: pathlib.Path, metadata: Mapping[str, str], generator: Generator
+) -> Critic | None:
   """The critic that the metadata describe; None if they describe none."""
   if 'critic' not in metadata:
     return None
   fields = _fields(path, Critic, _CRITIC_FIELDS, metadata['critic'])
-  size = fields.get('size', Critic.size)
-  if (
-    size < 8
-    or size & (size - 1)
-    or size > _MOST
-    or min(fields.get('width', 1), fields.get('outputs', 1)) < 1
-  ):
-    raise InputError(f"generator '{path}': there is no Critic with {fields}")
-  return Critic(**fields)
+  critic, sides = Critic(**fields), generator.image_shape[:2]
+  least = min(critic.width, critic.outputs)
+  if (critic.size, critic.size) != sides or critic.size < _LEAST or least < 1:
+    raise InputError(
+      f"generator '{path}': its critic {str(fields)[:200]} does not judge images of"
+      f' {sides[0]}x{sides[1]}; copy or train it again'
+    )
+  return critic
 
 
 def _fields(

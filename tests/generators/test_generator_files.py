@@ -65,8 +65,8 @@ def test_a_critic_comes_back_beside_its_generator(kept):
     ('{', 'cannot be read'),
     ('{"depth": 3}', "Critic has no field 'depth'"),
     ('{"width": "2"}', "width of Critic cannot be '2'"),
-    ('{"size": 12, "width": 2}', 'there is no Critic with'),
-    ('{"size": 8, "width": 0}', 'there is no Critic with'),
+    ('{"size": 12, "width": 2}', 'does not judge images of 8x8'),
+    ('{"size": 8, "width": 0}', 'does not judge images of 8x8'),
     ('{"size": 8, "width": 3}', r'critic/params/.* is float32 .* and should be'),
   ],
 )
