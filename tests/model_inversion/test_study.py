@@ -4,10 +4,11 @@ import json
 import math
 import shutil
 
+import flax.linen as nn
 import numpy as np
 import pytest
 
-from gpz_jax import generators, model_inversion, results, tradeoff
+from gpz_jax import evaluators, generators, model_inversion, results, tradeoff
 from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
@@ -28,12 +29,37 @@ TINY = {
   'prior_steps': 3,
   'prior_width': 2,
   'classes': 3,
+  'face_embedding': 'toy',
   'attack': (
     'ppa:preset=small:steps=2:candidates=3:final=2:latents=8:draws=2',
     'gmi:preset=small:steps=2',
   ),
 }
 SPEED = ('wall_seconds',)
+
+
+class MeanColour(nn.Module):
+  """Stands for a face embedding, which takes a while."""
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    return x.mean(axis=(1, 2))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _a_small_face_embedding():
+  load, toy = evaluators.load_face, MeanColour()
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(
+      evaluators,
+      'load_face',
+      lambda path: (
+        load(path)
+        if path != 'toy'
+        else evaluators.Evaluator('toy', toy, {}, (16, 16, 3), embeds=True)
+      ),
+    )
+    yield
 
 
 def make_config(workdir, **changes) -> model_inversion.ModelInversionConfig:
@@ -57,6 +83,7 @@ def test_it_has_a_row_for_each_target_and_one_for_each_class(found):
     assert row['num_final'] == 2
     assert row['chance_att_acc'] == 0.25
     assert 0 < row['confidence'] < 1
+    assert 0 < row['delta_face'] < 3  # of colours in [0, 1]
   for row in found.rows[:2]:  # of ppa
     assert row['num_candidates'] == 3
     assert row['gradient_mean'] > 0
@@ -143,7 +170,7 @@ def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):
     ({'classes': 5}, '--classes=5 is more than the 4 classes'),
     ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
     ({'face_embedding': 'absent.pt'}, 'absent.pt'),
-    ({'face_embedding': 'f.pt', 'channels': 1}, 'face_embedding takes colour images'),
+    ({'channels': 1}, 'face_embedding takes colour images'),
     ({'image_size': 20}, 'size of a DCGAN'),
     ({'evaluator': 'vgg11'}, 'vgg11'),
     ({'targets_from': 'absent'}, 'absent'),
