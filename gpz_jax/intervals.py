@@ -14,6 +14,13 @@ Z95 = 1.96
 DRAWS = 10_000
 _BLOCK = 1_000  # draws whose weights are in memory at once
 
+# What `decide` says of a claim.
+HOLDS = 'holds'
+FAILS = 'does not hold'
+OPEN = 'cannot decide'
+ONE_SEED = f'{OPEN}: one seed'
+NOT_RUN = 'not run'
+
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
   """The interval of Student's t for the mean of at least two values.
@@ -29,6 +36,27 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
   error = statistics.stdev(values) / math.sqrt(len(values))
   reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
   return mean - reach, mean + reach
+
+
+def decide(margins: Sequence[float]) -> str:
+  """Whether a claim holds, by the 95% interval of the mean margin over seeds.
+
+  Args:
+    margins: How far the claim holds by, one number for each seed: positive where it
+      holds there, negative where it does not. For 'a is less than b' they are b - a of
+      the same seed. A margin that is not finite counts as not run.
+
+  Returns:
+    `HOLDS` where the interval lies above 0 and `FAILS` where it lies below. `OPEN`
+    where it reaches 0, `ONE_SEED` where there is one margin, `NOT_RUN` without any.
+  """
+  known = [margin for margin in margins if math.isfinite(margin)]
+  if len(known) < 2:
+    return ONE_SEED if known else NOT_RUN
+  low, high = mean_interval(known)
+  if low > 0:
+    return HOLDS
+  return FAILS if high < 0 else OPEN
 
 
 def bootstrap(
