@@ -3,19 +3,19 @@
 import csv
 import dataclasses
 import math
-import operator
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import scipy.stats
 
-from gpz_jax import results
+from gpz_jax import intervals, results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 
-RELATIONS = {'<': operator.lt, '>': operator.gt}
+# How far a claim holds by, in units of what is greater where it holds.
+MARGINS = {'<': -1, '>': 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,21 +47,21 @@ class Runs:
     """Takes rows by run, and which split stands for a published one."""
     self.rows, self.splits = rows, splits
 
-  def values(self, cell: Cell) -> list[float]:
-    """The cell for each seed; [] where there is none."""
+  def values(self, cell: Cell) -> dict[int, float]:
+    """The cell for each seed that has it, ascending; {} where there is none."""
     split = self.splits.get(cell.split, cell.split)
-    rows = [
+    those = [
       row for row in self.rows.get(cell.run, []) if plain(row['attack']) == cell.attack
     ]
-    return results.seed_values(
-      rows, cell.column, treatment=Treatment(cell.alpha), split=split
-    )
-
-  def mean(self, cell: Cell | float) -> float:
-    """The mean over seeds; NaN where there is none; a number is itself."""
-    if not isinstance(cell, Cell):
-      return cell
-    return results.mean(self.values(cell))
+    found = {}
+    for seed in sorted({row['seed'] for row in those}):
+      found[seed] = results.seed_mean(
+        [row for row in those if row['seed'] == seed],
+        cell.column,
+        treatment=Treatment(cell.alpha),
+        split=split,
+      )
+    return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,20 +97,49 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-  """A published statement about two numbers, and what they are here."""
+  """A published statement about two numbers, and what they are here.
+
+  Attributes:
+    text: The statement.
+    left: The first number, seed -> value; a plain number is one for all seeds.
+    relation: One of `MARGINS`.
+    factor: What the second number is multiplied by.
+    right: The second number, likewise.
+  """
 
   text: str
-  left: float
+  left: Mapping[int, float] | float
   relation: str
   factor: float
-  right: float
+  right: Mapping[int, float] | float
 
   @property
-  def holds(self) -> bool | None:
-    """Whether it holds here; None where a number is missing."""
-    if math.isnan(self.left) or math.isnan(self.right):
-      return None
-    return RELATIONS[self.relation](self.left, self.factor * self.right)
+  def margins(self) -> list[float]:
+    """How far it holds by in each seed that has both numbers; negative: it does not."""
+    given = [side for side in (self.left, self.right) if isinstance(side, Mapping)]
+    seeds = sorted(set.intersection(*map(set, given))) if given else []
+    sign = MARGINS[self.relation]
+    return [
+      sign * (_of_seed(self.left, seed) - self.factor * _of_seed(self.right, seed))
+      for seed in seeds
+    ]
+
+  @property
+  def verdict(self) -> str:
+    """Whether it holds here, by the interval of the margins (`intervals.decide`)."""
+    is_run = not any(math.isnan(_mean(side)) for side in (self.left, self.right))
+    if is_run and not self.margins:
+      return f'{intervals.OPEN}: no seed has both'
+    return intervals.decide(self.margins)
+
+  @property
+  def here(self) -> str:
+    """The two numbers, means over seeds; a dash where one of them is missing."""
+    left, right = _mean(self.left), _mean(self.right)
+    if math.isnan(left) or math.isnan(right):
+      return '-'
+    times = '' if self.factor == 1 else f'{self.factor:g} x '
+    return f'{left:.4g} {self.relation} {times}{right:.4g}'
 
 
 def read_numbers(
@@ -124,21 +153,25 @@ def read_numbers(
         line['run'], float(line['alpha']), line['split'], line['attack'], line['column']
       )
       tolerance = float(line['tolerance']) if line['tolerance'] else None
-      numbers.append(
-        Number(line['row'], cell, float(line['value']), tolerance, runs.values(cell))
-      )
+      values = [*runs.values(cell).values()]
+      numbers.append(Number(line['row'], cell, float(line['value']), tolerance, values))
   return numbers
 
 
 def read_claims(path: str | os.PathLike[str], artefact: str, runs: Runs) -> list[Claim]:
   """The published claims about a table or figure with our numbers."""
+
+  def read(text: str) -> Mapping[int, float] | float:
+    cell = Cell.parse(text)
+    return runs.values(cell) if isinstance(cell, Cell) else cell
+
   return [
     Claim(
       line['claim'],
-      runs.mean(Cell.parse(line['left'])),
+      read(line['left']),
       line['relation'],
       float(line['factor']),
-      runs.mean(Cell.parse(line['right'])),
+      read(line['right']),
     )
     for line in _read(path)
     if line['artefact'] == artefact
@@ -180,15 +213,12 @@ def format_comparison(
   if numbers:
     table = [['row', 'column', 'paper', 'ours', 'seeds', 'difference', 'tolerance']]
     for number in numbers:
-      low, high = min(number.values, default=0), max(number.values, default=0)
-      ours = '-' if math.isnan(number.mean) else f'{number.mean:.5g}'
-      ours += f' ({low:.5g} to {high:.5g})' if len(number.values) > 1 else ''
       table.append(
         [
           number.row,
           number.cell.column,
           f'{number.published:.5g}',
-          ours,
+          _with_interval(number.values),
           str(len(number.values)),
           '-' if math.isnan(number.mean) else f'{number.difference:+.1%}',
           number.verdict,
@@ -198,18 +228,37 @@ def format_comparison(
     for name, order in rank_correlations(numbers).items():
       lines.append(f'order of {name}: Spearman {order:+.2f}')
     lines.append('')
-  table = [['claim', 'holds', 'here']]
+  table = [['claim', 'verdict', 'here', 'margin']]
   for claim in claims:
-    holds = {True: 'yes', False: 'no', None: 'not run'}[claim.holds]
-    times = '' if claim.factor == 1 else f'{claim.factor:g} x '
-    here = f'{claim.left:.4g} {claim.relation} {times}{claim.right:.4g}'
-    table.append([claim.text, holds, '-' if claim.holds is None else here])
+    margin = _with_interval(claim.margins, '+.3g')
+    table.append([claim.text, claim.verdict, claim.here, margin])
   return '\n'.join([*lines, *results.align(table)])
 
 
 def plain(attack: str) -> str:
   """An attack without its `at`."""
   return ':'.join(part for part in attack.split(':') if not part.startswith('at='))
+
+
+def _of_seed(side: Mapping[int, float] | float, seed: int) -> float:
+  """A side of a claim in one seed."""
+  return side[seed] if isinstance(side, Mapping) else side
+
+
+def _mean(side: Mapping[int, float] | float) -> float:
+  """A side of a claim, the mean over seeds; NaN where there is none."""
+  return results.mean([*side.values()]) if isinstance(side, Mapping) else side
+
+
+def _with_interval(values: Sequence[float], form: str = '.5g') -> str:
+  """The mean of values with its 95% interval, where there are two; '-' of nothing."""
+  if not values:
+    return '-'
+  text = format(results.mean(values), form)
+  if len(values) < 2:
+    return text
+  low, high = (format(end, form) for end in intervals.mean_interval(values))
+  return f'{text} ({low} to {high})'
 
 
 def _read(path: str | os.PathLike[str]) -> list[dict[str, str]]:

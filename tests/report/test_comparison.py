@@ -57,36 +57,49 @@ def test_numbers_find_their_rows_through_at_and_stand_in_splits(runs, tmp_path):
   assert comparison.rank_correlations([first, second]) == {}
 
 
-def test_claims_hold_fail_or_were_not_run(runs, tmp_path):
+def test_one_seed_cannot_decide_a_claim(runs, tmp_path):
   (tmp_path / 'claims.csv').write_text(CLAIMS)
   claims = comparison.read_claims(tmp_path / 'claims.csv', 'table9', runs)
-  assert [claim.holds for claim in claims] == [False, True, None]
-  text = comparison.format_comparison([], claims)
-  assert [line.split()[-1] for line in text.splitlines()] == [
-    'here',
-    '0.105',
-    '0.5',
-    '-',
+  # x has seed 0 alone, the baseline has two, and run_b was not run
+  assert [claim.verdict for claim in claims] == [
+    'cannot decide: one seed',
+    'holds',
+    'not run',
   ]
+  lines = comparison.format_comparison([], claims).splitlines()
+  assert lines[0].split() == ['claim', 'verdict', 'here', 'margin']
+  # By hand: 2 x 0.10 - 0.30 in seed 0; 0.5 less 0.10 and 0.11, 12.706 x 0.005 around.
+  assert lines[1].endswith('0.3 < 2 x 0.105  -0.1')
+  assert lines[2].endswith('0.105 < 0.5      +0.395 (+0.331 to +0.459)')
+  assert lines[3].split()[-2:] == ['-', '-']
 
 
-def test_a_factor_multiplies_the_right_side():
-  assert Claim('c', 0.5, '>', 2.0, 0.2).holds
-  assert not Claim('c', 0.5, '>', 3.0, 0.2).holds
+def test_seeds_are_compared_one_by_one():
+  left, right = {0: 0.5, 1: 0.9, 2: 0.1}, {0: 0.2, 1: 0.4, 3: 9.0}
+  assert Claim('c', left, '>', 2.0, right).margins == pytest.approx([0.1, 0.1])
+  assert Claim('c', left, '>', 2.0, right).verdict == 'holds'
+  assert Claim('c', left, '<', 2.0, right).verdict == 'does not hold'
+  # By hand: 0.5 - 0.5 and 0.9 - 1.0, of either sign within 12.706 x 0.05.
+  assert Claim('c', left, '>', 2.5, right).verdict == 'cannot decide'
+  assert Claim('c', {0: 1.0}, '>', 1.0, {1: 0.5}).verdict == (
+    'cannot decide: no seed has both'
+  )
+  assert Claim('c', {}, '>', 1.0, {1: 0.5}).verdict == 'not run'
 
 
-def test_format_gives_mean_and_range_over_seeds():
+def test_format_gives_the_mean_and_its_interval_over_seeds():
   cell = Cell('run_a', 0.0, 'unit_50', 'inversion', 'test_mse_paper')
   number = Number('first', cell, 0.1, 0.1, [0.10, 0.12])
   line = comparison.format_comparison([number], []).splitlines()[1]
+  # By hand: 0.11, and 12.706 x 0.01 to either side.
   assert line.split()[:8] == [
     'first',
     'test_mse_paper',
     '0.1',
     '0.11',
-    '(0.1',
+    '(-0.017062',
     'to',
-    '0.12)',
+    '0.23706)',
     '2',
   ]
   assert 'outside 10%' not in line
