@@ -55,6 +55,16 @@ MODEL_ATTACKS = (
 # defences.specs
 DEFENCES = ('none', 'bido', 'vib', 'tl', 'cem', 'noise', 'dropout')
 
+# zone.bars: what is private enough, and the rung of metrics.ladder that it means
+PRIVATE_ENOUGH = {
+  '2x2': 'thumbnail_2',
+  '4x4': 'thumbnail_4',
+  '8x8': 'thumbnail_8',
+  'one_colour': 'mean_colour',
+  'class_mean': 'class_mean',
+  'mean_image': 'mean_image',
+}
+
 # targets: conventions of smoothed labels
 Convention = Literal['standard', 'code', 'table1']
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)

@@ -2,18 +2,22 @@
 
   gpz-recommend --workdir=runs/quickstart --max_payload_bytes=4096
 
-It reads what a sweep has written, which may still be running. The limits of the sweep
-itself hold unless a flag replaces them. The value inf removes a limit. The exit status
-is 0 where a cut is recommended, 4 where none is, and 2 for bad input.
+The cheapest cut within the limits is recommended on which no attack is better than a
+simple guess of the image (--private_enough). It reads what a sweep has written, which
+may still be running. The limits of the sweep itself hold unless a flag replaces them.
+The value inf removes a limit. The exit status is 0 where a cut is recommended, 4 where
+none is, and 2 for bad input.
 """
 
 import functools
 import math
 import os
 import pathlib
+from typing import Any
 
 from absl import flags
 
+from gpz_jax import vocabulary
 from gpz_jax.commands import command
 from gpz_jax.types import InputError
 
@@ -39,6 +43,13 @@ def define_flags() -> None:
     help='The least test accuracy that the model must have.',
     upper_bound=1.0,
   )
+  flags.DEFINE_string(
+    'private_enough',
+    None,
+    'What no attack may be better than, in MSE and SSIM:'
+    f' {", ".join(vocabulary.PRIVATE_ENOUGH)}, or an MSE such as 0.02. By default it is'
+    ' what the sweep was given, or 4x4.',
+  )
 
 
 def main(argv: list[str]) -> int:
@@ -55,7 +66,7 @@ def main(argv: list[str]) -> int:
   return 0 if all(are_cuts) else NO_CUT
 
 
-def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> bool:
+def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:
   """Prints the recommendation for a workdir, its alternatives and the votes.
 
   Args:
@@ -76,39 +87,45 @@ def show(workdir: pathlib.Path, limits: dict[str, float | None]) -> bool:
   rows, is_final = results.read_workdir(workdir)
   theory_rows, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)
   bounds = _with_those_of(workdir, limits)
-  found = zone.recommend(rows, **bounds)
+  ladder = results.read_ladder(Workdir(workdir).ladder)
+  found = zone.recommend(rows, ladder=ladder, **bounds)
   if not is_final:
     print(f'The sweep is not finished: {len(rows)} rows so far.')
+  if not ladder:
+    print('No ladder.json: nothing tells what a simple guess of the image scores.')
   print(found.sentence())
   if found.doubts:
     print('\nThe numbers of some cuts, from which nothing can be concluded:')
     print(zone.format_candidates(found))
   elif found.alternatives:
-    is_limited = any(bound not in (None, math.inf) for bound in bounds.values())
-    of_all = found.split is None or not is_limited
+    is_limited = any(bounds[name] not in (None, math.inf) for name in zone.LIMITS)
+    of_all = found.binding is not None or not is_limited
     among = 'all cuts' if of_all else 'the cuts within the limits'
     print(f'\nOf {among}, no other outdoes these in error, device cost and payload:')
     print(zone.format_candidates(found))
-  ladder = results.read_ladder(Workdir(workdir).ladder)
+    if found.bar is not None:
+      print('(* recommended, + most private)')
   print('\n'.join(_describe_zone(found, rows, theory_rows, ladder)))
   return found.split is not None
 
 
-def _given_limits() -> dict[str, float | None]:
-  """The limits that the flags give."""
+def _given_limits() -> dict[str, Any]:
+  """The limits that the flags give, and what they call private enough."""
   from gpz_jax import zone
 
-  return {name: getattr(flags.FLAGS, name) for name in zone.LIMITS}
+  names = (*zone.LIMITS, 'private_enough')
+  return {name: getattr(flags.FLAGS, name) for name in names}
 
 
-def _with_those_of(
-  workdir: pathlib.Path, limits: dict[str, float | None]
-) -> dict[str, float | None]:
+def _with_those_of(workdir: pathlib.Path, limits: dict[str, Any]) -> dict[str, Any]:
   """The limits, completed by those that the sweep itself was given."""
   from gpz_jax import results
   from gpz_jax.study.workdir import Workdir
+  from gpz_jax.zone import bars
 
-  config = results.read_object(Workdir(workdir).config)
+  # A sweep of an earlier version was not told what is private enough.
+  before = {'private_enough': bars.DEFAULT}
+  config = before | results.read_object(Workdir(workdir).config)
   return {
     name: config.get(name) if value is None else value for name, value in limits.items()
   }

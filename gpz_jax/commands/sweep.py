@@ -12,6 +12,8 @@ is done, 2 for bad input and 3 if a lane diverged. It is 73 if another process w
 and can be continued.
 """
 
+from typing import Any
+
 from absl import flags
 
 from gpz_jax import sweep
@@ -50,11 +52,13 @@ def parse_config(arguments: list[str]) -> sweep.SweepConfig:
 def main(argv: list[str]) -> int:
   """Runs the sweep and prints its table, the answer and the path of the report."""
   from gpz_jax import results, zone
+  from gpz_jax.study.workdir import Workdir
 
   del argv
   found = sweep.run(config_from_flags())
+  ladder = results.read_ladder(Workdir(found.workdir).ladder)
   print(f'\n{results.format_table(found.rows)}\n')
-  advice = zone.recommend(found.rows, **_limits())
+  advice = zone.recommend(found.rows, ladder=ladder, **_limits())
   if not advice.tells_all_of(found.zone):
     print(found.zone.sentence())
   print(advice.sentence())
@@ -62,11 +66,12 @@ def main(argv: list[str]) -> int:
   return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
 
 
-def _limits() -> dict[str, float | None]:
-  """The limits that the flags give to the recommendation."""
+def _limits() -> dict[str, Any]:
+  """What the flags ask of the recommendation."""
   from gpz_jax import zone
 
-  return {name: flags.FLAGS[name].value for name in zone.LIMITS}
+  names = (*zone.LIMITS, 'private_enough')
+  return {name: flags.FLAGS[name].value for name in names}
 
 
 def start() -> None:

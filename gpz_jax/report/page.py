@@ -32,6 +32,7 @@ PER_ROW = (
   ('test_psnr', 'PSNR'),
   ('test_ssim', 'SSIM'),
   ('test_cosine', 'cosine'),
+  ('recognised', 'recognised'),
   ('test_mse_paper', 'MSE summed'),
   ('test_psnr_paper', 'PSNR of batches'),
   ('aux_mse', 'aux MSE'),
@@ -139,12 +140,23 @@ def make_headline(findings: Findings) -> str:
   nowhere = treated.pop(None, [])
   if not treated:
     return 'No split is in a golden zone'
+  clear = _say_recognisable(findings)
   parts = [f'{start} for {_name(those)}' for start, those in treated.items()]
   if nowhere:
     parts.append(f'nowhere for {_name(nowhere)}')
   elif len(parts) == 1:
     parts = [str(next(iter(treated)))]
-  return f'The golden zone starts at {formats.join_words(parts)}'
+  return f'The golden zone starts at {formats.join_words(parts)}{clear}'
+
+
+def _say_recognisable(findings: Findings) -> str:
+  """The end of a headline about zones that leave images recognisable; '' for others."""
+  zones = [zone for zone in findings.zone.treatments if zone.split is not None]
+  those = [zone.treatment for zone in zones if zone.recognisable]
+  if not those:
+    return ''
+  of = '' if len(those) == len(zones) else f' for {_name(those)}'
+  return f', but images stay recognisable there{of}'
 
 
 def _name(treatments: list[Treatment]) -> str:

@@ -11,7 +11,7 @@ from gpz_jax.report import pictures
 from gpz_jax.results import Row
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Treatment
-from gpz_jax.zone import LIMITS, Recommendation, Zone, golden_zone, recommend
+from gpz_jax.zone import LIMITS, Recommendation, Zone, bars, golden_zone, recommend
 
 MADE_AGAIN = 'the command of the sweep makes those again whose decoder is there'
 
@@ -99,7 +99,8 @@ class Findings:
 def read_workdir(workdir: str | pathlib.Path) -> Findings:
   """Reads the rows and whatever else is there by now.
 
-  Limits named in config.json (max_edge_params, ...) bound the recommendation.
+  Limits named in config.json (max_edge_params, ...) bound the recommendation, and its
+  private_enough says what is recommended at all.
 
   Raises:
     InputError: no results, or a file that cannot be read.
@@ -108,6 +109,8 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
   rows, is_final = results.read_workdir(folder.path)
   config = results.read_object(folder.config)
   limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
+  limits['private_enough'] = config.get('private_enough', bars.DEFAULT)
+  ladder = results.read_ladder(folder.ladder)
   strongest = results.strongest(rows)
   shown = folder.list_pictures(rows)[folder.samples]
   left_out, remark = pictures.examine(folder.samples, shown, MADE_AGAIN)
@@ -119,8 +122,8 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     attacks=results.list_attacks(rows),
     treatments=results.list_treatments(rows),
     zone=golden_zone(rows),
-    recommendation=recommend(rows, **limits),
-    ladder=results.read_ladder(folder.ladder),
+    recommendation=recommend(rows, ladder=ladder, **limits),
+    ladder=ladder,
     config=config,
     env=results.read_object(folder.environment),
     originals=pictures.read_images(folder.originals, left_out),

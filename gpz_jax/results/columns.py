@@ -1,5 +1,7 @@
 """The columns of results: one row for each lane, split and attack, as a plain dict."""
 
+import math
+
 from gpz_jax.results.schema import Column, Row, Schema
 from gpz_jax.types import Treatment
 
@@ -55,6 +57,24 @@ COLUMNS = (
   Column('test_mse_paper', float, 'squared error summed over channels, test subset'),
   Column(
     'test_psnr_paper', float, 'mean over batches of 32 of PSNR in dB, test subset'
+  ),
+  Column(
+    'recognised',
+    float,
+    "share of rebuilt test images that the target gives to the image's class",
+    default=math.nan,
+  ),
+  Column(
+    'judge_recognised',
+    float,
+    "share of rebuilt test images that the judge gives to the image's class",
+    default=math.nan,
+  ),
+  Column(
+    'judge_accuracy',
+    float,
+    'share of test images that the judge gives to their class',
+    default=math.nan,
   ),
   Column('aux_mse', float, 'per-element squared error in [0, 1], aux subset'),
   Column('aux_psnr', float, 'mean of per-image PSNR in dB, aux subset'),

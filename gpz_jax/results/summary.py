@@ -7,18 +7,24 @@ from gpz_jax.results.schema import Row
 from gpz_jax.types import Treatment
 
 
-def strongest(rows: Iterable[Row]) -> list[Row]:
+def strongest(rows: Iterable[Row], column: str = 'test_mse') -> list[Row]:
   """For each lane and split the row of the attack that rebuilt it best.
 
   What a defender has to reckon with. An attack scored on fewer test images than others
-  counts only where nothing else is there. A row that diverged, or has no finite error,
+  counts only where nothing else is there. A row that diverged, or has no finite score,
   counts only where no attack has one.
+
+  Args:
+    rows: Rows of one sweep.
+    column: The score by which attacks are compared. Of an error the lowest is best, and
+      of `test_ssim` and of the shares that judges recognise the highest.
   """
   best: dict[tuple[Treatment, int, str], Row] = {}
+  sign = 1 if 'mse' in column else -1
 
   def rank(row: Row) -> tuple[bool, int, float]:
-    is_usable = row['status'] == 'done' and math.isfinite(row['test_mse'])
-    return not is_usable, -row['n_test'], row['test_mse'] if is_usable else math.inf
+    is_usable = row['status'] == 'done' and math.isfinite(row[column])
+    return not is_usable, -row['n_test'], sign * row[column] if is_usable else math.inf
 
   for row in rows:
     key = (Treatment.of(row), row['seed'], row['split'])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpz_jax import checkpoints
-from gpz_jax.attacks.activation import interception, scores
+from gpz_jax.attacks.activation import interception, recognition, scores
 from gpz_jax.attacks.activation.cohorts import AttackLane, subsets
 from gpz_jax.attacks.activation.interception import Activations, Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome, Scenario
@@ -158,9 +158,12 @@ def score(outcome: Outcome, scenario: Scenario) -> dict[str, Any]:
   on_aux = dict.fromkeys(AUX_SCORES, nothing)
   if outcome.on_train is not None:
     on_aux = scores.evaluate(scenario.train.image, outcome.on_train, engine)
-  on_test = scores.evaluate(test, outcome.on_test, engine)
-  return {f'test_{name}': value for name, value in on_test.items()} | {
-    f'aux_{name}': on_aux[name] for name in AUX_SCORES
+  witness = recognition.Witness(outcome, scenario)
+  on_test = scores.evaluate(test, witness.rebuild, engine)
+  return {
+    **{f'test_{name}': value for name, value in on_test.items()},
+    **{f'aux_{name}': on_aux[name] for name in AUX_SCORES},
+    'recognised': witness.share(),
   }
 
 

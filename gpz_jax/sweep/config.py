@@ -139,10 +139,19 @@ class SweepConfig(StudyConfig):
     range=SHARE,
   )
 
+  private_enough: str = field(
+    '4x4',
+    'Recommend the cheapest cut on which no attack is better than this guess of the'
+    f' image: {", ".join(vocabulary.PRIVATE_ENOUGH)}, or an MSE such as 0.02.',
+    'report',
+  )
+
   def _check_together(self) -> None:
     from gpz_jax.attacks.activation import specs
+    from gpz_jax.zone import bars
 
     super()._check_together()
+    bars.check(self.private_enough)
     for text in self.attack:
       specs.check(text)
 

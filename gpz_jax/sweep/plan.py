@@ -92,6 +92,7 @@ def make_plan(config: SweepConfig) -> Plan:
     aux_limit=config.aux_limit,
   )
   _check_sizes(study, config)
+  _check_private_enough(study, config)
   splits = _list_splits(study, config)
   _check_theory(config)
   if not all(attack.reads_prediction for attack in attacks):
@@ -116,6 +117,17 @@ def make_plan(config: SweepConfig) -> Plan:
     },
     modules=partition.list_modules(study.model, task.image_shape, chosen),
   )
+
+
+def _check_private_enough(study: StudyPlan, config: SweepConfig) -> None:
+  """Refuses to compare with a class mean that the ladder will not have."""
+  task = study.task
+  if config.private_enough == 'class_mean' and task.aux_name != task.name:
+    raise InputError(
+      f'private_enough=class_mean has no meaning here, because the labels of'
+      f" aux_dataset '{task.aux_name}' are not those of '{task.name}'; give another"
+      ' guess, such as 4x4'
+    )
 
 
 def _costs(

@@ -11,11 +11,13 @@ attack. The prediction is no place to cut: sending it leaves nothing for the clo
   agreement     how often the probe named the attack's split
 """
 
-from gpz_jax.zone.candidates import Candidate, pareto_front
+from gpz_jax.zone.advice import Recommendation
+from gpz_jax.zone.bars import Bar
+from gpz_jax.zone.candidates import SAME, Candidate, pareto_front
 from gpz_jax.zone.comparison import Agreement, agreement
 from gpz_jax.zone.golden_zone import TreatmentZone, Zone, golden_zone
 from gpz_jax.zone.limits import LIMITS
-from gpz_jax.zone.recommendation import SAME, Recommendation, recommend
+from gpz_jax.zone.recommendation import recommend
 from gpz_jax.zone.tables import format_candidates, format_votes
 from gpz_jax.zone.voters import probe, vote
 from gpz_jax.zone.votes import TreatmentVotes, Vote, Votes
@@ -24,6 +26,7 @@ __all__ = [
   'LIMITS',
   'SAME',
   'Agreement',
+  'Bar',
   'Candidate',
   'Recommendation',
   'TreatmentVotes',

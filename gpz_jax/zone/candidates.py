@@ -14,7 +14,9 @@ from gpz_jax.types import Treatment
 class Candidate:
   """A split and a treatment; names and units are those of the columns of results.
 
-  Scores are means over seeds; the `test_mse` of a candidate is finite.
+  Scores are means over seeds; the `test_mse` of a candidate is finite. `test_ssim` and
+  `recognised` are those of the attacks that are strongest by them, which need not be
+  the attack of `test_mse`; NaN where they are not known.
   """
 
   split: str
@@ -29,6 +31,8 @@ class Candidate:
   edge_flops_share: float
   payload_bytes: int
   split_module: str = ''
+  test_ssim: float = math.nan
+  recognised: float = math.nan
 
   @property
   def is_whole_model(self) -> bool:
@@ -47,11 +51,20 @@ class Candidate:
     """What the device pays: parameters, operations and bytes."""
     return self.edge_params, self.edge_flops, self.payload_bytes
 
+  def rank(self) -> tuple[float, ...]:
+    """What is smallest where a cut is cheapest, and of equals the most resistant.
+
+    The edge's parameters come first. Along a model its FLOPs grow with them.
+    """
+    return self.edge_params, -self.test_mse, *self.costs
+
   def __str__(self) -> str:
     return f'{self.split} with {self.treatment}'
 
 
 _SCORES = ('test_mse', 'test_psnr', 'target_accuracy')
+_OWN_ATTACK = ('test_ssim', 'recognised')  # each by the attack that is best in it
+SAME = 0.01  # resistances closer than 1% count as equal: seeds differ by more
 WHOLE = 0.99  # share of the FLOPs from which on a cut is none
 _FIXED = ('split_index', 'split_module', 'edge_params', 'edge_params_share')
 _FIXED += ('edge_flops', 'edge_flops_share', 'payload_bytes')
@@ -61,9 +74,11 @@ def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
   """One candidate for each split and treatment with a result, in forward order.
 
   Args:
-    rows: Rows of the strongest attack at each split (`results.strongest`).
+    rows: Rows of all attacks.
   """
-  candidates = []
+  candidates, every = [], rows
+  rows = results.strongest(every)
+  own = {name: results.strongest(every, name) for name in _OWN_ATTACK}
   for split in results.list_splits(rows):
     cost = next(row for row in rows if row['split'] == split)
     fixed: dict[str, Any] = {name: cost[name] for name in _FIXED}
@@ -71,10 +86,23 @@ def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
       means: dict[str, Any] = {
         name: results.seed_mean(rows, name, treatment=treatment, split=split)
         for name in _SCORES
+      } | {
+        name: results.seed_mean(those, name, treatment=treatment, split=split)
+        for name, those in own.items()
       }
       if math.isfinite(means['test_mse']):
         candidates.append(Candidate(split=split, treatment=treatment, **fixed, **means))
   return candidates
+
+
+def most_resistant(candidates: Sequence[Candidate]) -> Candidate:
+  """The candidate that resists inversion best; of those within 1%, the cheapest.
+
+  No candidate outdoes it.
+  """
+  best = max(one.test_mse for one in candidates)
+  equals = [one for one in candidates if one.test_mse >= (1 - SAME) * best]
+  return min(equals, key=Candidate.rank)
 
 
 def pareto_front(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:

@@ -1,5 +1,6 @@
 """The golden zone by the attack: where reconstruction error jumps."""
 
+import collections
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -7,11 +8,12 @@ from typing import NamedTuple
 
 from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.results.formats import join_words
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import doubts as doubts_lib
-from gpz_jax.zone import rules
+from gpz_jax.zone import recognition, rules
 from gpz_jax.zone.doubts import Doubt
-from gpz_jax.zone.profiles import attack_profile
+from gpz_jax.zone.profiles import Profile, attack_profile
 from gpz_jax.zone.rows import check_sweep, without_prediction
 
 METRIC = 'test_mse_paper'
@@ -39,6 +41,10 @@ class TreatmentZone:
     after: The metric at `jump_to`.
     falls_back: Splits deeper than `split` that fail the rule against `before`.
     shown: The same two errors as people read them, per element.
+    starts: (first split of the zone, number of seeds where it is that), the most seeds
+      first; None stands for seeds without a zone. () where one seed is all there is.
+    recognisable: A sentence that says who still recognises the images at `split`; ''
+      where nobody does, or nobody was asked.
     doubts: Why the rows say nothing of this treatment, each with what to raise.
   """
 
@@ -52,6 +58,8 @@ class TreatmentZone:
   after: float
   falls_back: tuple[str, ...] = ()
   shown: tuple[float, float] = (math.nan, math.nan)
+  starts: tuple[tuple[str | None, int], ...] = ()
+  recognisable: str = ''
   doubts: tuple[Doubt, ...] = ()
 
   @property
@@ -60,7 +68,22 @@ class TreatmentZone:
     return rules.factor(self.before, self.after)
 
   def sentence(self) -> str:
-    """The finding in one sentence."""
+    """The finding in one sentence, and in further ones how far to trust it."""
+    said = (self._finding(), self._by_seed(), self.recognisable)
+    return ' '.join(filter(None, said))
+
+  def _by_seed(self) -> str:
+    """Where the zone starts seed by seed; '' where one seed is all there is."""
+    if not self.starts or self.doubts:
+      return ''
+    count = sum(seeds for _, seeds in self.starts)
+    parts = [
+      f'{f"at {split}" if split else "nowhere"} in {seeds}'
+      for split, seeds in self.starts
+    ]
+    return f'Of {count} seeds it starts {join_words(parts)}.'
+
+  def _finding(self) -> str:
     name = str(self.treatment)
     if self.doubts:
       return _withhold(name, self.doubts)
@@ -153,8 +176,16 @@ def golden_zone(
   check_sweep(rows)
   check_metric(rows, metric)
   treatments = results.list_treatments(rows)
-  rows = without_prediction(results.strongest(rows))
-  found = tuple(_find(rows, each, metric, ratio, threshold) for each in treatments)
+  strongest = without_prediction(results.strongest(rows))
+  found = [_find(strongest, each, metric, ratio, threshold) for each in treatments]
+  found = tuple(
+    dataclasses.replace(
+      each, recognisable=recognition.describe(rows, each.treatment, each.split)
+    )
+    if each.split is not None
+    else each
+    for each in found
+  )
   return Zone(found, metric, ratio, threshold)
 
 
@@ -162,7 +193,8 @@ def _find(
   rows: list[Row], treatment: Treatment, metric: str, ratio: float, threshold: float
 ) -> TreatmentZone:
   splits = tuple(results.list_splits(rows))
-  errors = attack_profile(rows, treatment, metric, splits).values.tolist()
+  profile = attack_profile(rows, treatment, metric, splits)
+  errors = profile.values.tolist()
   steps = rules.list_steps(errors)
   doubts = doubts_lib.of_treatment(rows, treatment)
   if not steps:
@@ -186,6 +218,7 @@ def _find(
     step.left,
     step.right,
     shown=(shown_step.left, shown_step.right) if shown_step else (math.nan, math.nan),
+    starts=_count_starts(profile, ratio, threshold),
     doubts=doubts,
   )
   if start is None or doubts:
@@ -202,6 +235,19 @@ def _find(
   split = splits[step.after]
   index = next(row['split_index'] for row in rows if row['split'] == split)
   return dataclasses.replace(found, split=split, start_index=index, falls_back=back)
+
+
+def _count_starts(
+  profile: Profile, ratio: float, threshold: float
+) -> tuple[tuple[str | None, int], ...]:
+  """In how many seeds the zone starts at which split; () where there is one seed."""
+  if len(profile.seeds) < 2:
+    return ()
+  starts = [
+    rules.first_jump(each, ratio, threshold) for each in profile.values.tolist()
+  ]
+  splits = (None if start is None else profile.splits[start.index] for start in starts)
+  return tuple(collections.Counter(splits).most_common())
 
 
 def drop_doubtful(rows: Sequence[Row], zone: Zone) -> list[Row]:

@@ -9,20 +9,25 @@ from gpz_jax.results.formats import (
   format_share,
   format_treatment,
 )
+from gpz_jax.zone.advice import Recommendation
 from gpz_jax.zone.candidates import Candidate
-from gpz_jax.zone.recommendation import Recommendation
 from gpz_jax.zone.votes import WORDS, Vote, Votes
 
 
 def format_candidates(found: Recommendation) -> str:
-  """The alternatives of a recommendation, one a line, a star at the one to take."""
+  """The alternatives of a recommendation, one a line.
+
+  A star marks the one to take, and a plus the most private one.
+  """
   header = ['', 'split', 'alpha', 'MSE', 'PSNR', 'edge params', 'share']
   header += ['edge FLOPs', 'share', 'payload', 'accuracy']
-  choice = (found.split, found.treatment)
-  table = [
-    ['*' if (one.split, one.treatment) == choice else '', *_format_candidate(one)]
-    for one in found.alternatives
-  ]
+  is_judged = any(math.isfinite(one.recognised) for one in found.alternatives)
+  table = []
+  for one in found.alternatives:
+    line = [_mark(one, found), *_format_candidate(one)]
+    table.append([*line, format_share(one.recognised)] if is_judged else line)
+  if is_judged:
+    header.append('recognised')
   return '\n'.join(align([header, *table]))
 
 
@@ -38,6 +43,12 @@ def format_votes(votes: Votes) -> str:
     for voter in voters
   ]
   return '\n'.join(align(table))
+
+
+def _mark(candidate: Candidate, found: Recommendation) -> str:
+  is_choice = (candidate.split, candidate.treatment) == (found.split, found.treatment)
+  is_private = candidate == found.most_private and found.bar is not None
+  return ('*' if is_choice else '') + ('+' if is_private else '')
 
 
 def _format_candidate(candidate: Candidate) -> list[str]:

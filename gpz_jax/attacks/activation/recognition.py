@@ -1,0 +1,71 @@
+"""What judges that were trained on no reconstruction make of reconstructions.
+
+A decoder is trained to lower an error. Whether its pictures still show what the image
+showed is another question, and the target itself can be asked: does it give a
+reconstruction to the class of the image?
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from gpz_jax.attacks.activation.protocol import Outcome, Scenario
+from gpz_jax.models import calls
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import Engine
+
+
+class Witness:
+  """Looks on while test images are rebuilt, and notes what each target says of them.
+
+  Args:
+    outcome: What an attack on L lanes found.
+    scenario: Where it was found.
+  """
+
+  def __init__(self, outcome: Outcome, scenario: Scenario):
+    self.outcome, self.scenario = outcome, scenario
+    self._said = np.full((len(scenario.lanes), outcome.n_test), -1)
+
+  def rebuild(self, rows: np.ndarray) -> jax.Array | np.ndarray:
+    """The reconstructions [L, n, H, W, C] of rows [n], as `Outcome.on_test` has them.
+
+    The targets classify them on the way.
+    """
+    made, scenario = self.outcome.on_test(rows), self.scenario
+    engine = scenario.engine.resolve()
+    for i, lane in enumerate(scenario.lanes):
+      images = made[i]
+      said = _classify(scenario.model, engine, scenario.targets, lane.target, images)
+      self._said[i, rows] = np.asarray(said)
+    return made
+
+  def share(self) -> np.ndarray:
+    """The share [L] of rebuilt images that the target gives to the image's class.
+
+    NaN for a lane that diverged. All images must have been rebuilt.
+    """
+    assert (self._said >= 0).all(), 'examples seen != size of the subset'
+    labels = self.scenario.test.label[: self.outcome.n_test]
+    share = (self._said == labels).mean(axis=1)
+    return np.where(np.asarray(self.outcome.is_finite), share, np.nan)
+
+
+# Targets and the lane are arguments, so that one program serves all lanes of a sweep.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _classify(
+  model: nn.Module, engine: Engine, targets: Any, target: int, images: jax.Array
+) -> jax.Array:
+  """The class [n] that a target gives to images [n, H, W, C] in [0, 1]."""
+
+  @engine.traced
+  def classify(variables, images):
+    def apply(rngs):
+      return engine.apply(model, variables, images, train=False, rngs=rngs)
+
+    return calls.lend_keys(apply).argmax(axis=-1)
+
+  return classify(lanes_lib.take(targets, target), images)
