@@ -38,6 +38,20 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
   return mean - reach, mean + reach
 
 
+def share_interval(hits: int, count: int, level: float = 0.95) -> tuple[float, float]:
+  """The interval of a share, as of `hits` in `count` independent trials.
+
+  Returns:
+    Its lower and its upper end, in [0, 1].
+
+  Source: Clopper and Pearson, Biometrika 26(4), 1934.
+  """
+  tail = (1 - level) / 2
+  low = stats.beta.ppf(tail, hits, count - hits + 1) if hits > 0 else 0.0
+  high = stats.beta.ppf(1 - tail, hits + 1, count - hits) if hits < count else 1.0
+  return float(low), float(high)
+
+
 def decide(margins: Sequence[float]) -> str:
   """Whether a claim holds, by the 95% interval of the mean margin over seeds.
 

@@ -54,6 +54,8 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
   """Prints what is recommended for each --workdir, its alternatives and the votes."""
+  from gpz_jax.report import agreements
+
   del argv
   workdirs = flags.FLAGS.workdir
   if not workdirs:
@@ -63,6 +65,8 @@ def main(argv: list[str]) -> int:
     if len(workdirs) > 1:
       print(f'{chr(10) if i else ""}{workdir}:')
     are_cuts.append(show(pathlib.Path(workdir), _given_limits()))
+  if len(workdirs) > 1 and (text := agreements.describe(workdirs)):
+    print(f'\n{text}')
   return 0 if all(are_cuts) else NO_CUT
 
 

@@ -76,7 +76,7 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
     The exit status.
   """
   from gpz_jax import atomic, report
-  from gpz_jax.report import comparison
+  from gpz_jax.report import agreements, comparison
   from gpz_jax.study.workdir import Workdir
 
   is_small = options.scale == 'small'
@@ -99,7 +99,8 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   claims = comparison.read_claims(folder / 'paper' / 'claims.csv', artefact, cells)
   text = comparison.format_comparison(numbers, claims, has_verdicts=not is_small)
   comments = [textwrap.fill(note, 88) for note in dict.fromkeys(notes.values())]
-  text = '\n'.join([*comments, '', text])
+  theory = agreements.describe(notes)
+  text = '\n'.join([*comments, '', text, *(['', theory] if theory else [])])
   for workdir in notes:
     atomic.write_text(Workdir(workdir).comparison, text + '\n')
     print(f'report: {report.build(workdir)}')

@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from gpz_jax import results
+from gpz_jax import intervals, results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 from gpz_jax.zone import rules
@@ -43,6 +43,13 @@ class Agreement:
   def is_measured(self) -> bool:
     """Whether there is a lane in which both have something to judge."""
     return self.compared + self.no_zone + self.no_drop > 0
+
+  @property
+  def interval(self) -> tuple[float, float]:
+    """The 95% interval of `exact`, as if lanes were independent; NaN without any."""
+    if not self.compared:
+      return math.nan, math.nan
+    return intervals.share_interval(round(self.exact * self.compared), self.compared)
 
   def sentence(self) -> str:
     """The finding in one sentence."""
@@ -101,6 +108,52 @@ def agreement(
   return tuple(
     _compare(attack, probe, treatments, len(splits))
     for probe in probe_voters(theory_rows, splits)
+  )
+
+
+def agreement_by_model(
+  sweeps: Iterable[tuple[Sequence[Row], Sequence[Row]]],
+) -> dict[str, tuple[Agreement, ...]]:
+  """How often each probe agreed with the attack over several sweeps, by model.
+
+  Args:
+    sweeps: (rows of results, rows of the theory) of each sweep; those without theory
+      are left out.
+
+  Returns:
+    Model -> one entry for each probe, as of `agreement`, over the lanes of all sweeps
+    of that model, in the order given.
+
+  Raises:
+    InputError: as of `agreement`.
+  """
+  found: dict[str, list[tuple[Agreement, ...]]] = {}
+  for rows, theory_rows in sweeps:
+    if theory_rows:
+      found.setdefault(rows[0]['model'], []).append(agreement(rows, theory_rows))
+  return {
+    model: tuple(_merge(of_probe) for of_probe in zip(*records, strict=True))
+    for model, records in found.items()
+  }
+
+
+def _merge(records: Sequence[Agreement]) -> Agreement:
+  """The record of one probe over the lanes of several."""
+  compared = sum(each.compared for each in records)
+
+  def share(column: str) -> float:
+    hits = sum(getattr(r, column) * r.compared for r in records if r.compared)
+    return hits / compared if compared else math.nan
+
+  return Agreement(
+    voter=records[0].voter,
+    compared=compared,
+    exact=share('exact'),
+    near=share('near'),
+    chance_exact=share('chance_exact'),
+    chance_near=share('chance_near'),
+    no_zone=sum(each.no_zone for each in records),
+    no_drop=sum(each.no_drop for each in records),
   )
 
 

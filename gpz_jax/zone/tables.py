@@ -1,6 +1,7 @@
 """Candidates and votes as lines of plain text."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 from gpz_jax.results.formats import (
   align,
@@ -11,6 +12,7 @@ from gpz_jax.results.formats import (
 )
 from gpz_jax.zone.advice import Recommendation
 from gpz_jax.zone.candidates import Candidate
+from gpz_jax.zone.comparison import Agreement
 from gpz_jax.zone.votes import WORDS, Vote, Votes
 
 
@@ -43,6 +45,39 @@ def format_votes(votes: Votes) -> str:
     for voter in voters
   ]
   return '\n'.join(align(table))
+
+
+def format_agreements(found: Mapping[str, Sequence[Agreement]]) -> str:
+  """A line for each model and probe: how often it names the split of the attack.
+
+  Args:
+    found: Model -> the record of each probe, see `comparison.agreement_by_model`.
+
+  Returns:
+    Lines of plain text; '' where nothing was compared. Shares are in percent. The
+    interval is that of independent lanes. Lanes of one target are not quite that.
+  """
+  header = ['model', 'probe', 'lanes', 'same split', '95% interval', 'by chance']
+  header += ['one off at most', 'by chance', 'no zone']
+  table = [
+    [
+      model,
+      WORDS[one.voter],
+      str(one.compared),
+      _percent(one.exact),
+      '-' if not one.compared else ' to '.join(map(_percent, one.interval)),
+      *map(_percent, (one.chance_exact, one.near, one.chance_near)),
+      str(one.no_zone),
+    ]
+    for model, records in found.items()
+    for one in records
+    if one.is_measured
+  ]
+  return '\n'.join(align([header, *table])) if table else ''
+
+
+def _percent(share: float) -> str:
+  return '-' if math.isnan(share) else f'{share:.0%}'
 
 
 def _mark(candidate: Candidate, found: Recommendation) -> str:

@@ -86,3 +86,33 @@ def test_theory_of_other_targets_is_refused(lanes):
   rows, theory = lanes
   with pytest.raises(InputError, match='several values of dataset'):
     zone.agreement(rows, [row | {'dataset': 'y'} for row in theory])
+
+
+def test_sweeps_of_one_model_are_counted_together(lanes):
+  rows, theory = lanes
+  right = make_rows([0.01, 0.012, 0.05]), make_theory([1, 0.9, 0.4])
+  other = [[row | {'model': 'y'} for row in each] for each in right]
+  found = zone.agreement_by_model([(rows, theory), right, other, (rows, [])])
+  assert list(found) == ['x', 'y']
+  record = {each.voter: each for each in found['x']}['radius_share']
+  # By hand: 2 of 4 lanes among 5 splits, and 1 of 1 among 3.
+  assert (record.compared, record.exact) == (5, pytest.approx(0.6))
+  assert record.near == pytest.approx(0.8)
+  assert record.chance_exact == pytest.approx((4 * 0.25 + 0.5) / 5)
+  # Clopper and Pearson's table has 14.7% to 94.7% for 3 of 5.
+  assert record.interval == pytest.approx((0.147, 0.947), abs=5e-4)
+  lines = zone.format_agreements(found).splitlines()
+  assert lines[0].split()[:3] == ['model', 'probe', 'lanes']
+  assert [line.split() for line in lines[1:]] == [
+    ['x', 'the', 'radius', 'share', '5', '60%', '15%', 'to', '95%', '30%']
+    + ['80%', '80%', '0'],
+    ['y', 'the', 'radius', 'share', '1', '100%', '3%', 'to', '100%', '50%']
+    + ['100%', '100%', '0'],
+  ]
+  assert zone.format_agreements({}) == ''
+
+
+def test_a_model_without_a_zone_has_a_line_without_shares():
+  flat = make_rows([0.03, 0.04, 0.05]), make_theory([1, 0.9, 0.4])
+  (line,) = zone.format_agreements(zone.agreement_by_model([flat])).splitlines()[1:]
+  assert line.split() == ['x', 'the', 'radius', 'share', '0', *'-----', '1']

@@ -13,7 +13,7 @@ JUMP = [0.01, 0.012, 0.05, 0.06]  # a zone from c on
 
 
 def seen(rows, share, **changes):
-  """Rows whose target recognises a share; it knows 0.9 of real images, 0.2 by chance."""
+  """Rows whose target recognises a share; of real images it knows 0.9."""
   return [row | {'recognised': share} | changes for row in rows]
 
 
