@@ -51,6 +51,7 @@ GROUPS = {
     'max_edge_flops',
     'max_payload_bytes',
     'min_accuracy',
+    'private_enough',
   ),
   'Speed': ('tune', 'precision', 'devices', 'compile_cache'),
   'Output': ('workdir', 'note'),

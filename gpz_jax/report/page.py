@@ -1,5 +1,6 @@
 """The page a sweep ends with."""
 
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -23,6 +24,7 @@ OF_TARGET = (
   ('skips_final', 'skips in the end'),
   ('finetuned_from', 'fine-tuned from'),
 )
+OF_JUDGE = ('judge_recognised', 'recognised by the judge')
 # Columns of the table with every row, behind those of the treatment, and their titles.
 PER_ROW = (
   ('seed', 'seed'),
@@ -97,6 +99,7 @@ def render(
   """
   of_treatment = Treatment.list_telling(findings.treatments)
   told = [(n, t) for n, t in OF_TARGET if any(row[n] for row in findings.rows)]
+  is_judged = any(math.isfinite(row[OF_JUDGE[0]]) for row in findings.rows)
   compared = figures.draw_attacks(findings) if len(findings.attacks) > 1 else None
   return shell.render(
     'page.html',
@@ -108,7 +111,12 @@ def render(
     meaning=MEANING,
     guessing=_list_guessing(findings),
     of_treatment=of_treatment,
-    per_row=(*((name, name) for name in of_treatment), *told, *PER_ROW),
+    per_row=(
+      *((name, name) for name in of_treatment),
+      *told,
+      *PER_ROW,
+      *([OF_JUDGE] if is_judged else []),
+    ),
     rows=sorted(findings.rows, key=_sort_key),
     compared=compared and svg.embed(compared, ABOVE),
     curves=svg.embed(curves, ABOVE),

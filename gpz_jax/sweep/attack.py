@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from gpz_jax import checkpoints
-from gpz_jax.attacks.activation import interception, recognition, scores
+from gpz_jax.attacks.activation import interception, scores
 from gpz_jax.attacks.activation.cohorts import AttackLane, subsets
 from gpz_jax.attacks.activation.interception import Activations, Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome, Scenario
+from gpz_jax.evaluators import Evaluator
 from gpz_jax.study.progress import name_run
 from gpz_jax.study.session import Session
 from gpz_jax.study.snapshots import SnapshotStore
-from gpz_jax.sweep import memory
+from gpz_jax.sweep import memory, recognition
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training.loop import Trainer
 
@@ -117,7 +118,7 @@ class Run:
       trainer=trainer,
     )
     outcome = self.attack.run(scenario)
-    found = score(outcome, scenario)
+    found = score(outcome, scenario, self.session.plan.judge)
     if outcome.history is not None:
       runs = [name_run(each.lane, each.split) for each in lanes]
       self.session.events.write(f'decoder {self.attack.text}', runs, outcome.history)
@@ -151,19 +152,22 @@ class Run:
     return workdir.training(self.cohort, lanes[0].name, self.attack.text, part)
 
 
-def score(outcome: Outcome, scenario: Scenario) -> dict[str, Any]:
+def score(
+  outcome: Outcome, scenario: Scenario, judge: Evaluator | None = None
+) -> dict[str, Any]:
   """The scores of an attack, column of results -> [L]."""
   engine, test = scenario.engine, scenario.test.image[: outcome.n_test]
   nothing = np.full(len(scenario.lanes), math.nan)  # where no image was learned from
   on_aux = dict.fromkeys(AUX_SCORES, nothing)
   if outcome.on_train is not None:
     on_aux = scores.evaluate(scenario.train.image, outcome.on_train, engine)
-  witness = recognition.Witness(outcome, scenario)
+  witness = recognition.Witness(outcome, scenario, judge)
   on_test = scores.evaluate(test, witness.rebuild, engine)
   return {
     **{f'test_{name}': value for name, value in on_test.items()},
     **{f'aux_{name}': on_aux[name] for name in AUX_SCORES},
     'recognised': witness.share(),
+    'judge_recognised': witness.judged_share(),
   }
 
 

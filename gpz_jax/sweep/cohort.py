@@ -1,6 +1,7 @@
 """The attacks on lanes whose activations have one shape, up to their rows."""
 
 import collections
+import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -144,7 +145,7 @@ class Cohort:
     self, run: attack_lib.Run, intercepted: Intercepted, outcome: Outcome
   ) -> results.Row:
     """What the rows of one attack share."""
-    config, task = self.plan.config, self.plan.task
+    config, task, judge = self.plan.config, self.plan.task, self.plan.judge
     return conditions(self.session.engine) | {
       'dataset': task.name,
       'model_options': self.plan.model_options,
@@ -153,6 +154,7 @@ class Cohort:
       'guess_mse': self.guess_mse,
       'chance_accuracy': metrics.chance_accuracy(task.test.label),
       'aux_dataset': task.aux_name,
+      'judge_accuracy': math.nan if judge is None else judge.accuracy,
       'attack': run.attack.text,
       'decoder': outcome.architecture,
       'selection': config.selection,

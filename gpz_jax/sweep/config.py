@@ -70,6 +70,20 @@ class SweepConfig(StudyConfig):
     choices=('aux', 'test'),
   )
 
+  judge: str | None = field(
+    None,
+    'Who says beside the target which reconstructions still show their class: the'
+    ' folder of a study of model inversion that trained an evaluator, or a file of'
+    ' weights.',
+    'rows',
+  )
+  judge_model: str | None = field(
+    None, 'Model that --judge holds the weights of, if it is a file.', 'rows'
+  )
+  judge_options: tuple[str, ...] = field(
+    (), 'Options of --judge_model as key=value, such as width=0.25.', 'rows'
+  )
+
   payload_bits: int = field(
     32,
     'Bits of each number that the device sends. Below 16 the activation is quantised,'
@@ -147,11 +161,16 @@ class SweepConfig(StudyConfig):
   )
 
   def _check_together(self) -> None:
+    from gpz_jax import models
     from gpz_jax.attacks.activation import specs
+    from gpz_jax.study.model_options import parse_model_options
     from gpz_jax.zone import bars
 
     super()._check_together()
     bars.check(self.private_enough)
+    if self.judge_model is not None:
+      models.check_name(self.judge_model)
+    parse_model_options(self.judge_options)
     for text in self.attack:
       specs.check(text)
 

@@ -12,10 +12,12 @@ from gpz_jax import defences, partition, results, skip_text, theory
 from gpz_jax.attacks.activation import specs
 from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
 from gpz_jax.attacks.activation.protocol import Attack
+from gpz_jax.evaluators import Evaluator
 from gpz_jax.models import skips
 from gpz_jax.partition import PREDICTION
 from gpz_jax.study.plan import StudyPlan, plan_study
 from gpz_jax.study.workdir import Workdir
+from gpz_jax.sweep import judge as judge_lib
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.types import InputError
 
@@ -35,6 +37,7 @@ class Plan(StudyPlan):
     dropped: For each split or attack that a glob named in vain, the reason.
     costs: What cutting at each attacked split costs, for each text of skips.
     modules: The class of the module at each attacked split.
+    judge: Who looks at reconstructions beside the target; None without one.
   """
 
   config: SweepConfig
@@ -43,6 +46,7 @@ class Plan(StudyPlan):
   dropped: dict[str, str]
   costs: dict[str, dict[str, dict[str, float]]]
   modules: dict[str, str]
+  judge: Evaluator | None = None
 
   @property
   def splits(self) -> tuple[str, ...]:
@@ -116,6 +120,7 @@ def make_plan(config: SweepConfig) -> Plan:
       text: _costs(study, text, chosen, config.payload_bits) for text in config.skips
     },
     modules=partition.list_modules(study.model, task.image_shape, chosen),
+    judge=judge_lib.load(config, task),
   )
 
 

@@ -121,7 +121,7 @@ def _score(
   found = restore(session, targets, folder)
   assert found is not None, 'checked before'
   outcome, scenario = found
-  scores = attack_lib.score(outcome, scenario)
+  scores = attack_lib.score(outcome, scenario, session.plan.judge)
   scores |= {'best_epoch': outcome.best_epoch, 'steps': outcome.steps}
   count = len(scenario.lanes)
   return [

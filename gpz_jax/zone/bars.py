@@ -73,7 +73,7 @@ def make_bar(text: str | float, ladder: Ladder) -> Bar | None:
     InputError: It is no such text, or the ladder has no such rung.
   """
   found = _read(text)
-  if isinstance(found, float):
+  if not isinstance(found, str):
     return Bar(f'an MSE of {found:g}', found)
   if found in ladder:
     scores = ladder[found]

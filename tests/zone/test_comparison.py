@@ -91,7 +91,8 @@ def test_theory_of_other_targets_is_refused(lanes):
 def test_sweeps_of_one_model_are_counted_together(lanes):
   rows, theory = lanes
   right = make_rows([0.01, 0.012, 0.05]), make_theory([1, 0.9, 0.4])
-  other = [[row | {'model': 'y'} for row in each] for each in right]
+  named = {'model': 'y'}
+  other = [row | named for row in right[0]], [row | named for row in right[1]]
   found = zone.agreement_by_model([(rows, theory), right, other, (rows, [])])
   assert list(found) == ['x', 'y']
   record = {each.voter: each for each in found['x']}['radius_share']

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from gpz_jax.attacks.activation.protocol import Outcome, Scenario
+from gpz_jax.evaluators import Evaluator
 from gpz_jax.models import calls
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
@@ -24,16 +25,20 @@ class Witness:
   Args:
     outcome: What an attack on L lanes found.
     scenario: Where it was found.
+    judge: Who is asked beside the targets; None asks nobody.
   """
 
-  def __init__(self, outcome: Outcome, scenario: Scenario):
-    self.outcome, self.scenario = outcome, scenario
-    self._said = np.full((len(scenario.lanes), outcome.n_test), -1)
+  def __init__(
+    self, outcome: Outcome, scenario: Scenario, judge: Evaluator | None = None
+  ):
+    self.outcome, self.scenario, self.judge = outcome, scenario, judge
+    nothing = np.full((len(scenario.lanes), outcome.n_test), -1)
+    self._said, self._judged = nothing, nothing.copy()
 
   def rebuild(self, rows: np.ndarray) -> jax.Array | np.ndarray:
     """The reconstructions [L, n, H, W, C] of rows [n], as `Outcome.on_test` has them.
 
-    The targets classify them on the way.
+    The targets and the judge classify them on the way.
     """
     made, scenario = self.outcome.on_test(rows), self.scenario
     engine = scenario.engine.resolve()
@@ -41,6 +46,9 @@ class Witness:
       images = made[i]
       said = _classify(scenario.model, engine, scenario.targets, lane.target, images)
       self._said[i, rows] = np.asarray(said)
+      if self.judge is not None:
+        pixels = np.round(255 * np.nan_to_num(np.asarray(images))).astype(np.uint8)
+        self._judged[i, rows] = self.judge.logits(pixels).argmax(axis=1)
     return made
 
   def share(self) -> np.ndarray:
@@ -48,9 +56,18 @@ class Witness:
 
     NaN for a lane that diverged. All images must have been rebuilt.
     """
-    assert (self._said >= 0).all(), 'examples seen != size of the subset'
+    return self._share(self._said)
+
+  def judged_share(self) -> np.ndarray:
+    """The share [L] that the judge gives to the image's class; NaN without a judge."""
+    if self.judge is None:
+      return np.full(len(self._judged), np.nan)
+    return self._share(self._judged)
+
+  def _share(self, said: np.ndarray) -> np.ndarray:
+    assert (said >= 0).all(), 'examples seen != size of the subset'
     labels = self.scenario.test.label[: self.outcome.n_test]
-    share = (self._said == labels).mean(axis=1)
+    share = (said == labels).mean(axis=1)
     return np.where(np.asarray(self.outcome.is_finite), share, np.nan)
 
 

@@ -1,0 +1,101 @@
+"""The judge of a sweep: an evaluator that says which reconstructions show their class.
+
+It comes out of a study of model inversion, or from a file of weights. It was trained
+apart from the targets and on no reconstruction.
+"""
+
+import os
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gpz_jax import checkpoints, evaluators, metrics, models, results
+from gpz_jax.evaluators import Evaluator
+from gpz_jax.interop import torch as interop
+from gpz_jax.models import calls
+from gpz_jax.study.model_options import parse_model_options
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.sweep.config import SweepConfig
+from gpz_jax.types import InputError, Task
+from gpz_jax.zone.doubts import is_guessing
+
+
+def load(config: SweepConfig, task: Task) -> Evaluator | None:
+  """The judge that a config names, with its accuracy on the test images; or None.
+
+  Raises:
+    InputError: There is none at that place, it does not fit the data, or it guesses.
+  """
+  if config.judge is None:
+    return None
+  if os.path.isdir(config.judge):
+    found = _of_study(config, task)
+  else:
+    found = _of_file(config, task)
+  chance = metrics.chance_accuracy(task.test.label)
+  if is_guessing(found.accuracy or 0.0, chance):
+    raise InputError(
+      f'--judge={config.judge} names {found.accuracy:.1%} of the test images rightly,'
+      f' which is within reach of guessing (up to {chance:.1%}); give an evaluator of'
+      f" the classes of '{task.name}', in their order"
+    )
+  return found
+
+
+def _of_file(config: SweepConfig, task: Task) -> Evaluator:
+  assert config.judge is not None
+  if config.judge_model is None:
+    raise InputError(
+      f'--judge={config.judge} is no folder of a study; say by --judge_model of which'
+      ' model it holds the weights'
+    )
+  return evaluators.from_weights(
+    config.judge_model,
+    interop.load_state_dict(config.judge),
+    task.test,
+    num_classes=task.num_classes,
+    **parse_model_options(config.judge_options),
+  )
+
+
+def _of_study(config: SweepConfig, task: Task) -> Evaluator:
+  """The evaluator that a study of model inversion trained."""
+  assert config.judge is not None
+  folder = Workdir(pathlib.Path(config.judge))
+  theirs = results.read_object(folder.config)
+  meta = checkpoints.read_meta(folder.evaluator)
+  name, options = theirs.get('evaluator'), theirs.get('evaluator_options')
+  if meta is None or not isinstance(name, str) or not isinstance(options, list):
+    raise InputError(
+      f'--judge={config.judge} holds no evaluator; give the folder of a study of model'
+      ' inversion that trained one, or a file of weights with --judge_model'
+    )
+  height, width, channels = task.image_shape
+  side = theirs.get('evaluator_size')
+  shape = (side or height, side or width, channels)
+  chosen = parse_model_options([str(option) for option in options])
+  models.check_image(name, shape, chosen)
+  model = models.make(name, num_classes=task.num_classes, **chosen)
+  like = jax.eval_shape(
+    lambda: calls.init(model, jax.random.key(0), jnp.zeros((1, *shape)))
+  )
+  found = checkpoints.restore(folder.evaluator, like, say=lambda text: None)
+  # Orbax restores arrays of other shapes without a word.
+  if found is None or not _fits(found[0], like):
+    raise InputError(
+      f'the evaluator of --judge={config.judge} is damaged, or not for images of'
+      f' {height}x{width}x{channels} in {task.num_classes} classes; give one of'
+      f" '{task.name}'"
+    )
+  variables: Any = jax.device_put(found[0])
+  judge = Evaluator(name, model, variables, shape)
+  return Evaluator(name, model, variables, shape, judge.measure_accuracy(task.test))
+
+
+def _fits(variables: Any, like: Any) -> bool:
+  """Whether variables have the structure and the shapes of others."""
+  ours, theirs = (jax.tree.map(np.shape, tree) for tree in (variables, like))
+  return ours == theirs
