@@ -85,6 +85,7 @@ def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:
   """
   from gpz_jax import results, zone
   from gpz_jax.study.workdir import Workdir
+  from gpz_jax.zone import bars
 
   if not os.path.isdir(workdir):
     raise InputError(f'--workdir={workdir} is not a folder; name the folder of a sweep')
@@ -95,9 +96,11 @@ def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:
   found = zone.recommend(rows, ladder=ladder, **bounds)
   if not is_final:
     print(f'The sweep is not finished: {len(rows)} rows so far.')
-  if not ladder:
-    print('No ladder.json: nothing tells what a simple guess of the image scores.')
   print(found.sentence())
+  if bars.make_bar(bounds['private_enough'], ladder) is None:
+    print(
+      'No ladder.json has a 4x4 thumbnail, so nothing tells what is private enough.'
+    )
   if found.doubts:
     print('\nThe numbers of some cuts, from which nothing can be concluded:')
     print(zone.format_candidates(found))

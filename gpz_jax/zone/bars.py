@@ -67,7 +67,7 @@ def make_bar(text: str | float, ladder: Ladder) -> Bar | None:
     ladder: What simple guesses score, see `metrics.ladder`.
 
   Returns:
-    The bar; None where there is no ladder to read the default off.
+    The bar; None where it is the default, and the ladder does not have that.
 
   Raises:
     InputError: It is no such text, or the ladder has no such rung.
@@ -78,7 +78,7 @@ def make_bar(text: str | float, ladder: Ladder) -> Bar | None:
   if found in ladder:
     scores = ladder[found]
     return Bar(_NAMES[found], scores['mse'], scores['ssim'])
-  if text == DEFAULT and not ladder:
+  if text == DEFAULT:
     return None
   known = ', '.join(name for name, rung in PRIVATE_ENOUGH.items() if rung in ladder)
   raise InputError(

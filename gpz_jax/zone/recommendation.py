@@ -40,7 +40,7 @@ def recommend(
   no cut is private enough, none is recommended, and the most private one is named. A
   cut that leaves the cloud next to nothing is taken only where no other is left.
 
-  Without a ladder nothing tells what is private enough, unless that is given as an MSE.
+  Without such a score nothing tells what is private enough, unless that is given as an MSE.
   Then the split and treatment that resist inversion best are taken where a limit on the
   cost is given. Resistance is `test_mse`, and candidates within 1% of the best count as
   equal. Without such a limit resistance alone would say not to cut at all, so the first

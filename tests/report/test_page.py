@@ -34,7 +34,8 @@ def make_rows():
         row |= {'test_mse': mse, 'test_mse_paper': 3 * mse, 'status': 'done'}
         row |= {'guess_mse': 0.06, 'chance_accuracy': 0.0, 'loss_fall': 0.01}
         row |= {'edge_flops_share': 0.2, 'doubt': '', 'skips_final': ''}
-        row |= {'finetuned_from': ''}
+        row |= {'finetuned_from': '', 'recognised': 0.0}
+        row |= {'judge_recognised': math.nan, 'judge_accuracy': math.nan}
         row |= {'test_psnr': -10 * math.log10(mse), 'test_ssim': rng.uniform()}
         row |= {
           'target_accuracy': accuracy[alpha, seed],
@@ -145,6 +146,44 @@ def test_limits_of_the_config_bound_the_recommendation(workdir):
   assert (
     '<b>No cut fits</b>: max_edge_params=10 excludes 15 of 15' in read_page(workdir)[0]
   )
+
+
+def test_the_cuts_worth_considering_and_what_is_private_enough(workdir):
+  assert 'cuts' not in read_page(workdir)[1].tables  # no score of a thumbnail
+  scores = {'mse': 0.02, 'psnr': 12.0, 'ssim': 1.0, 'mse_paper': 0.06}
+  (workdir / 'ladder.json').write_text(json.dumps({'thumbnail_4': scores}))
+  text, parser = read_page(workdir)
+  assert '<b>Cut at block_4 with alpha' in text
+  assert 'no attack is better than a 4x4 thumbnail (MSE 0.02, SSIM 1).' in text
+  header, *lines = parser.tables['cuts']
+  said = [dict(zip(header, line, strict=True)) for line in lines]
+  # By hand: about 0.002 times the depth, and four times that from block_4 on.
+  assert [(one['split'], one['verdict']) for one in said] == [
+    ('block_1', 'not private'),
+    ('block_2', 'not private'),
+    ('block_3', 'not private'),
+    ('block_4', 'recommended'),
+    (SPLITS[4], 'private enough, most private'),
+  ]
+  (workdir / 'config.json').write_text(json.dumps({'private_enough': '0.5'}))
+  text = read_page(workdir)[0]
+  assert (
+    '<b>No cut is private enough</b>: on every cut an attack is better than' in text
+  )
+
+
+def test_a_zone_that_leaves_images_recognisable_says_so_in_the_headline(workdir):
+  rows = [
+    row | {'recognised': 0.9 * row['target_accuracy'] * (row['alpha'] == 0.3)}
+    for row in results.read_parquet(workdir / 'results.parquet')
+  ]
+  results.write_parquet(workdir / 'results.parquet', rows)
+  text = read_page(workdir)[0]
+  assert (
+    '<h1>The golden zone starts at block_4, but images stay recognisable there for'
+    ' alpha 0.3.</h1>'
+  ) in text
+  assert text.count('Images stay recognisable there: the target still gives') == 1
 
 
 def test_files_beside_the_page_and_a_repeatable_page(workdir):

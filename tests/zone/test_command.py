@@ -14,7 +14,7 @@ from made_up import make_rows, make_theory
 from gpz_jax import results
 
 LADDER = {
-  name: {'mse': error / 3, 'psnr': 9.0, 'ssim': 0.1, 'mse_paper': error}
+  name: {'mse': error / 3, 'psnr': 9.0, 'ssim': 0.6, 'mse_paper': error}
   for name, error in (('thumbnail_4', 0.03), ('mean_image', 0.18))
 }
 
@@ -49,11 +49,14 @@ def test_the_recommendation_its_alternatives_and_the_votes(workdir):
   lines = done.stdout.splitlines()
   # b sends 4000 bytes and c 2000; d breaks the config's limit of 300 parameters
   assert lines[0].startswith(
-    'Cut at c with alpha 0: the highest reconstruction error within '
-    'max_edge_params=300, max_payload_bytes=4,096 ('
+    'Cut at c with alpha 0: no attack on it is better than a 4x4 thumbnail (MSE 0.01,'
+    ' SSIM 0.6), and it is the cheapest such cut within max_edge_params=300,'
+    ' max_payload_bytes=4,096 ('
   )
+  assert 'That holds in 2 of 2 seeds. It is also the most private cut.' in lines[0]
   starred = [line for line in lines if line.startswith('*')]
   assert [line.split()[1:3] for line in starred] == [['c', '0']]
+  assert starred[0].startswith('*+')
   assert (
     'The attack there is no better than the 4x4 thumbnail, and better than the mean'
     ' image.'
@@ -74,11 +77,30 @@ def test_the_recommendation_its_alternatives_and_the_votes(workdir):
 
 def test_a_flag_replaces_the_limit_of_the_config(workdir):
   done = run(f'--workdir={workdir}', '--max_edge_params=inf')
-  assert done.stdout.startswith('Cut at c with alpha 0: the first split of the golden')
+  assert done.stdout.startswith('Cut at c with alpha 0: no attack on it is better than')
+  assert 'and it is the cheapest such cut (MSE' in done.stdout
+  assert 'The most private cut is d with alpha 0.3, with MSE 0.12;' in done.stdout
+  assert '\n(* recommended, + most private)\n' in done.stdout
   done = run(f'--workdir={workdir}', '--max_edge_params=50')
   assert done.returncode == 4
   assert 'the binding limit is max_edge_params=50' in done.stdout
   assert 'Of all cuts, no other outdoes these' in done.stdout
+
+
+def test_what_is_private_enough_is_the_sweeps_unless_a_flag_says_otherwise(workdir):
+  config = {'max_edge_params': None, 'private_enough': 'mean_image'}
+  (workdir / 'config.json').write_text(json.dumps(config))
+  done = run(f'--workdir={workdir}')
+  assert done.returncode == 0
+  assert done.stdout.startswith(
+    'Cut at d with alpha 0.3: no attack on it is better than the mean image (MSE 0.06,'
+  )
+  done = run(f'--workdir={workdir}', '--private_enough=0.2')
+  assert done.returncode == 4
+  assert done.stdout.startswith(
+    'No cut is private enough: on every cut an attack is better than an MSE of 0.2; the'
+    ' most private cut is d with alpha 0.3 ('
+  )
 
 
 def test_a_doubt_of_all_treatments_is_said_once_and_no_cut_is_praised(tmp_path):
@@ -109,6 +131,14 @@ def test_several_workdirs_each_get_an_answer(workdir, tmp_path):
     f'{other}:',
   ]
   assert 'No cut is recommended: no split stands out' in done.stdout
+  assert "How often the theory alone names the attack's split, by model:" in done.stdout
+  assert done.stdout.splitlines()[-1].split()[:5] == [
+    'x',
+    'the',
+    'radius',
+    'share',
+    '4',
+  ]
 
 
 def test_a_running_sweep_without_theory(tmp_path):
@@ -118,6 +148,7 @@ def test_a_running_sweep_without_theory(tmp_path):
   assert done.returncode == 0
   assert done.stdout.startswith('The sweep is not finished: 2 rows so far.\nCut at b')
   assert 'max_edge_params=30,000 (' in done.stdout
+  assert 'so nothing tells what is private enough.' in done.stdout
   assert 'No theory.parquet: the attack votes alone.' in done.stdout
 
 
@@ -131,6 +162,11 @@ def test_a_running_sweep_without_theory(tmp_path):
     (('--workdir={}', '--max_payload_bytes=-1'), 'flag --max_payload_bytes=-1'),
     (('--workdir={}', '--max_edge_flops=nan'), 'max_edge_flops=nan is not allowed'),
     (('--workdir={}', '--min_accuracy=90'), 'flag --min_accuracy=90'),
+    (('--workdir={}', '--private_enough=5x5'), 'private_enough=5x5 is not allowed'),
+    (
+      ('--workdir={}', '--private_enough=class_mean'),
+      'no score of the class mean; give',
+    ),
     (('--workdir={}', '--max_cost=1'), "Unknown command line flag 'max_cost'"),
   ],
 )
