@@ -40,11 +40,11 @@ def recommend(
   no cut is private enough, none is recommended, and the most private one is named. A
   cut that leaves the cloud next to nothing is taken only where no other is left.
 
-  Without such a score nothing tells what is private enough, unless that is given as an MSE.
-  Then the split and treatment that resist inversion best are taken where a limit on the
-  cost is given. Resistance is `test_mse`, and candidates within 1% of the best count as
-  equal. Without such a limit resistance alone would say not to cut at all, so the first
-  split of the zone is taken, and the cheapest of several treatments.
+  A ladder without that guess does not tell what is private enough. Then the split and
+  treatment that resist inversion best are taken where a limit on the cost is given.
+  Resistance is `test_mse`, and candidates within 1% of the best count as equal. Without
+  such a limit resistance alone would say not to cut at all, so the first split of the
+  zone is taken, and the cheapest of several treatments.
 
   Nothing is recommended where the rows carry no conclusion (`doubts`).
 
