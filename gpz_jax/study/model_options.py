@@ -7,8 +7,14 @@ from gpz_jax.study import fields
 from gpz_jax.types import literal_or_word
 
 
-def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
+def parse_model_options(
+  options: Sequence[str], field: str = 'model_options'
+) -> dict[str, Any]:
   """('width=0.25', 'head=compact') -> {'width': 0.25, 'head': 'compact'}.
+
+  Args:
+    options: The entries.
+    field: The field of the config that they are from.
 
   Raises:
     InputError: An entry is not KEY=VALUE, or its key is not the user's to set.
@@ -17,10 +23,8 @@ def parse_model_options(options: Sequence[str]) -> dict[str, Any]:
   for option in options:
     key, equals, value = option.partition('=')
     if not (key and equals and value) or key in ('name', 'num_classes', 'parent'):
-      fields.refuse(
-        'model_options', option, 'KEY=VALUE of the model, such as width=0.25'
-      )
+      fields.refuse(field, option, 'KEY=VALUE of the model, such as width=0.25')
     if key == 'skips':
-      fields.refuse('model_options', option, f'--skips={value}')
+      fields.refuse(field, option, f'--skips={value}')
     parsed[key] = literal_or_word(value)
   return parsed

@@ -8,6 +8,7 @@ from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.fields import AMOUNT, COUNT, SHARE, Range, field
 from gpz_jax.study.target_config import BATCH, LEARNING_RATE
 from gpz_jax.training.recipe import DECODER, Recipe
+from gpz_jax.types import check_known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +162,6 @@ class SweepConfig(StudyConfig):
   )
 
   def _check_together(self) -> None:
-    from gpz_jax import models
     from gpz_jax.attacks.activation import specs
     from gpz_jax.study.model_options import parse_model_options
     from gpz_jax.zone import bars
@@ -169,8 +169,8 @@ class SweepConfig(StudyConfig):
     super()._check_together()
     bars.check(self.private_enough)
     if self.judge_model is not None:
-      models.check_name(self.judge_model)
-    parse_model_options(self.judge_options)
+      check_known('judge_model', self.judge_model, vocabulary.MODELS)
+    parse_model_options(self.judge_options, 'judge_options')
     for text in self.attack:
       specs.check(text)
 

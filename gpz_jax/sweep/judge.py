@@ -52,13 +52,17 @@ def _of_file(config: SweepConfig, task: Task) -> Evaluator:
       f'--judge={config.judge} is no folder of a study; say by --judge_model of which'
       ' model it holds the weights'
     )
-  return evaluators.from_weights(
-    config.judge_model,
-    interop.load_state_dict(config.judge),
-    task.test,
-    num_classes=task.num_classes,
-    **parse_model_options(config.judge_options),
-  )
+  options = parse_model_options(config.judge_options, 'judge_options')
+  try:
+    return evaluators.from_weights(
+      config.judge_model,
+      interop.load_state_dict(config.judge),
+      task.test,
+      num_classes=task.num_classes,
+      **options,
+    )
+  except InputError as error:
+    raise InputError(f'--judge={config.judge}: {error}') from error
 
 
 def _of_study(config: SweepConfig, task: Task) -> Evaluator:

@@ -32,6 +32,9 @@ ROWS = {
     'selection',
     'activation_dtype',
     'payload_bits',
+    'judge',
+    'judge_model',
+    'judge_options',
   ),
 }
 SPEED = {
@@ -41,7 +44,7 @@ SPEED = {
 REPORT = {
   *('theory', 'theory_limit', 'theory_every', 'note', 'max_edge_params'),
   *('expect_accuracy', 'keep_checkpoints'),
-  *('max_edge_flops', 'max_payload_bytes', 'min_accuracy'),
+  *('max_edge_flops', 'max_payload_bytes', 'min_accuracy', 'private_enough'),
 }
 # Another value for each field, where the type alone does not give one.
 OTHER = {
@@ -67,6 +70,9 @@ OTHER = {
   'conv': 'lax',
   'cache': 'disk',
   'min_accuracy': 0.5,
+  'private_enough': '8x8',
+  'judge_model': 'vgg11',
+  'judge_options': ('width=0.5',),
   'jitter': 0.5,
   'channels': 1,
   'test_share': 0.2,

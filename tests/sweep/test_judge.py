@@ -62,5 +62,5 @@ def test_what_is_no_judge_is_refused(tmp_path):
     judge.load(
       tiny.sweep_config(tmp_path, judge='net.safetensors', judge_model='cnn'), task
     )
-  with pytest.raises(InputError, match="model 'nnc'"):
+  with pytest.raises(InputError, match="judge_model 'nnc' is not known"):
     tiny.sweep_config(tmp_path, judge='net.safetensors', judge_model='nnc')
