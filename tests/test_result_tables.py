@@ -136,3 +136,17 @@ def test_the_treatment_nearest_to_none_and_the_most_smoothed():
 def test_bytes_read_well():
   shown = [results.format_bytes(n) for n in (512, 1000, 1024, 8192, 3 << 19, 5 << 30)]
   assert shown == ['512 B', '1000 B', '1 KiB', '8 KiB', '1.5 MiB', '5 GiB']
+
+
+def test_several_seeds_have_a_table_of_intervals():
+  assert 'seeds' not in results.format_table([make_row(split='a')])
+  rows = [
+    make_row(alpha=alpha, seed=seed, split='a', test_mse=mse, target_accuracy=0.5)
+    for alpha, errors in ((0.0, (0.01, 0.02)), (0.3, (0.03,)))
+    for seed, mse in enumerate(errors)
+  ]
+  header, split, accuracy = results.format_table(rows).splitlines()[-3:]
+  assert header.split()[:5] == ['MSE', 'over', '2', 'seeds,', '95%']
+  # By hand: 0.015, and Student's 12.706 times 0.005 to either side.
+  assert split.split() == ['a', '0.01500', '(-0.04853', 'to', '0.07853)', '0.03000']
+  assert accuracy.split()[2:] == ['0.500', '(0.500', 'to', '0.500)', '0.500']

@@ -2,27 +2,32 @@
 
 from collections.abc import Sequence
 
+from gpz_jax import intervals
 from gpz_jax.results.formats import align, format_bytes, format_fixed, format_share
 from gpz_jax.results.schema import Row
 from gpz_jax.results.summary import (
   list_attacks,
   list_splits,
   list_treatments,
+  mean,
   seed_mean,
+  seed_values,
   strongest,
 )
 from gpz_jax.types import Treatment
 
 # Of each cell: the heading, the column it is from, and its decimals.
 _SCORES = (('MSE', 'test_mse', 5), ('PSNR', 'test_psnr', 2), ('SSIM', 'test_ssim', 3))
+_ACCURACY = ('target_accuracy', None, 3)  # its column, the split and its decimals
 _HEADINGS = [heading for heading, _, _ in _SCORES]
 
 
 def format_table(rows: list[Row]) -> str:
   """The table a sweep ends with: splits down, treatments across, means over seeds.
 
-  Where a split was attacked in several ways, the strongest attack counts. A second
-  table then has a line for each attack.
+  Where there are several seeds, a second table has the 95% intervals of the errors and
+  of the accuracies. Where a split was attacked in several ways, the strongest attack
+  counts. A last table then has a line for each attack.
 
   Args:
     rows: Rows of one sweep, in any order, complete or not.
@@ -35,6 +40,7 @@ def format_table(rows: list[Row]) -> str:
   treatments, attacks = list_treatments(best), list_attacks(rows)
   lines = _tabulate_splits(best, treatments)
   lines += _list_doubts(best)
+  lines += _tabulate_intervals(best, treatments)
   if len(attacks) > 1:
     lines += ['', *_tabulate_attacks(rows, attacks, treatments)]
   return '\n'.join(lines)
@@ -65,6 +71,31 @@ def _list_doubts(rows: list[Row]) -> list[str]:
   return [
     f'doubtful, {doubt}: {", ".join(dict.fromkeys(cells[doubt]))}' for doubt in cells
   ]
+
+
+def _tabulate_intervals(rows: list[Row], treatments: list[Treatment]) -> list[str]:
+  """A line for each split and one for the accuracy; nothing where one seed is all."""
+  count = len({row['seed'] for row in rows})
+  if count < 2:
+    return []
+  table = [[f'MSE over {count} seeds, 95%', *map(str, treatments)]]
+  cells = [(split, 'test_mse', split, 5) for split in list_splits(rows)]
+  for name, column, split, digits in [*cells, ('test accuracy', *_ACCURACY)]:
+    found = [
+      seed_values(rows, column, treatment=treatment, split=split)
+      for treatment in treatments
+    ]
+    table.append([name, *(_format_interval(values, digits) for values in found)])
+  return ['', *align(table)]
+
+
+def _format_interval(values: Sequence[float], digits: int) -> str:
+  """The mean with its interval, where there are values of two seeds at least."""
+  text = format_fixed(mean(values), digits)
+  if len(values) < 2:
+    return text
+  low, high = (format_fixed(end, digits) for end in intervals.mean_interval(values))
+  return f'{text} ({low} to {high})'
 
 
 def _tabulate_attacks(
