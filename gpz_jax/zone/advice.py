@@ -55,7 +55,7 @@ class Recommendation:
       return 'No cut fits'
     return 'No cut is private enough' if self.bar else 'No cut is recommended'
 
-  def judge(self, candidate: Candidate) -> str:
+  def describe(self, candidate: Candidate) -> str:
     """What is to be said of one of the alternatives, in a few words."""
     said = []
     if (candidate.split, candidate.treatment) == (self.split, self.treatment):

@@ -43,7 +43,7 @@ def test_the_cheapest_cut_is_taken_and_the_most_private_named():
     ['c', '0'],
     ['+', 'd'],
   ]
-  assert [found.judge(one) for one in found.alternatives] == [
+  assert [found.describe(one) for one in found.alternatives] == [
     'not private',
     'recommended',
     'private enough',
