@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 
 import jax
-import jaxlib
 from jax.experimental.compilation_cache import compilation_cache
 
 import gpz_jax
@@ -26,11 +25,11 @@ _FLAGS = ('jax_compilation_cache_dir', 'jax_persistent_cache_min_compile_time_se
 def default_dir() -> pathlib.Path:
   """A folder in `filenames.user_cache()` for these versions and this processor.
 
-  JAX's keys know the program and the version of jaxlib, but not what the processor can
+  JAX's keys know the program and the versions, but not what the processor can
   do: a home folder may be shared by unlike machines.
   """
   flags = stable_hash(f'{platform.machine()} {_processor()}')
-  versions = f'jaxlib-{jaxlib.__version__}-gpz_jax-{gpz_jax.__version__}'
+  versions = f'jax-{jax.__version__}-gpz_jax-{gpz_jax.__version__}'
   return _root() / f'{versions}-{flags:08x}'
 
 

@@ -197,8 +197,11 @@ class GeneratorAttack(Attack):
       item = Item(jnp.int32(0), jax.random.key(0), (activation, latents))
       return item, {'prior': variables, 'target': (target, numbers)}
 
+    first = phases[0].enter
+    assert first is not None, 'a search must say what it begins with'
+
     def begin_first(lane, variables):
-      return phases[0].enter(None, *read(lane, variables, lane[0]))
+      return first(None, *read(lane, variables, lane[0]))
 
     def make_begin(phase):
       return lambda lane, variables: phase.enter(lane[0], *read(lane, variables))
