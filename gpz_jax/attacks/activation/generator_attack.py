@@ -182,7 +182,7 @@ class GeneratorAttack(Attack):
       radii=(0.0, *[self.radius] * (len(steps) - 1)),
       tx=optax.adam(self.learning_rate),
     )
-    phases = search.phases(lambda item, shared: item.given[1])
+    phases = search.phases(lambda item, shared: item.given[1])  # the first one begins
 
     def draw(variables, batch, num_lanes):
       def starts(row):  # by the image's place, so that batches change nothing
@@ -192,19 +192,16 @@ class GeneratorAttack(Attack):
       latents = jax.vmap(starts)(batch).reshape(-1, *generator.latent_shape)
       return jnp.stack([latents] * num_lanes)
 
-    def read(lane, variables, latents=None) -> tuple[Item, Shared]:
+    def read(lane, variables, begun=None) -> tuple[Item, Shared]:
       _, target, numbers, activation = lane
-      item = Item(jnp.int32(0), jax.random.key(0), (activation, latents))
+      item = Item(jnp.int32(0), jax.random.key(0), (activation, begun))
       return item, {'prior': variables, 'target': (target, numbers)}
 
-    first = phases[0].enter
-    assert first is not None, 'a search must say what it begins with'
-
-    def begin_first(lane, variables):
-      return first(None, *read(lane, variables, lane[0]))
-
     def make_begin(phase):
-      return lambda lane, variables: phase.enter(lane[0], *read(lane, variables))
+      assert phase.enter is not None, 'each phase of a search in layers has one'
+      return lambda lane, variables: phase.enter(
+        lane[0], *read(lane, variables, lane[0])
+      )
 
     def make_run(phase):
       def run(lane, variables, bounds):
@@ -229,10 +226,9 @@ class GeneratorAttack(Attack):
     def compiled(function):
       return jax.jit(engine.over_lanes(engine.traced(function)))
 
-    begins = [begin_first, *map(make_begin, phases[1:])]
     return (
       jax.jit(draw, static_argnums=2),
-      [compiled(begin) for begin in begins],
+      [compiled(make_begin(phase)) for phase in phases],
       [compiled(make_run(phase)) for phase in phases],
       compiled(end),
     )
