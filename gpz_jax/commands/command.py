@@ -121,7 +121,7 @@ def run(
     try:
       return parse_flags(flags.FLAGS, argv)
     except InputError as error:
-      _fail(name, error)
+      fail(name, error)
     except SystemExit:  # absl's --helpxml, for which it would exit with 1
       sys.exit(0)
 
@@ -145,7 +145,8 @@ def run(
   raise AssertionError('app.run exits')
 
 
-def _fail(name: str, error: InputError) -> NoReturn:
+def fail(name: str, error: InputError) -> NoReturn:
+  """Prints the one line of an error and exits with its status."""
   print(f'{name}: {error}', file=sys.stderr)
   sys.exit(BUSY if isinstance(error, BusyError) else 2)
 
@@ -171,7 +172,7 @@ def _status_of(name: str, error: BaseException) -> int:
   Errors of our own are raised again, so that their traceback is shown.
   """
   if isinstance(error, InputError):
-    _fail(name, error)
+    fail(name, error)
   if isinstance(error, Interrupted):
     print(
       f'{name}: {error}; everything is saved, the same command continues',

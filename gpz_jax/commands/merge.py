@@ -1,4 +1,4 @@
-"""Joins the units of a sweep: one table, zone and page, and a workdir to verify.
+"""Joins the units of a study: one table and page, and a workdir to verify.
 
   gpz-merge --workdir=runs/big
 
@@ -7,6 +7,8 @@ says how many lanes there are of how many. The exit status is 0 if all is there,
 something is missing, 2 for bad input, 3 if a lane diverged and 73 if another process is
 merging.
 """
+
+from typing import Any
 
 from absl import flags
 
@@ -31,8 +33,7 @@ def main(argv: list[str]) -> int:
 
 def join(workdir: str) -> int:
   """Merges the units of a workdir, prints what they say and returns the status."""
-  from gpz_jax import results
-  from gpz_jax.commands.sweep import parse_config
+  from gpz_jax.commands import studies
   from gpz_jax.launching.merge import merge
   from gpz_jax.launching.units import Store
 
@@ -40,17 +41,31 @@ def join(workdir: str) -> int:
   whole = next((unit for unit in units if unit.kind == 'merge'), None)
   if whole is None:
     raise InputError(f'--workdir={workdir}: units.jsonl names no merge; submit again')
+  parse_config = studies.COMMANDS[whole.study].parse_config
   found = merge(parse_config([*whole.flags, f'--workdir={workdir}']), units)
   if found.rows:
-    print(f'\n{results.format_table(found.rows)}\n')
-  if found.zone is not None:
-    print(found.zone.sentence())
+    _print_rows(whole.study, workdir, found.rows)
   print(f'{len(found.rows)} of {found.total} lanes are there')
   if found.report is not None:
     print(f'report: {found.report}')
   if not found.is_whole:
     return 1
   return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
+
+
+def _print_rows(study: str, workdir: str, rows: list[dict[str, Any]]) -> None:
+  """Prints the table of a study and what it says."""
+  from gpz_jax import results, zone
+  from gpz_jax.commands import model_inversion
+  from gpz_jax.launching.studies import SWEEP
+  from gpz_jax.study.workdir import Workdir
+
+  if study == SWEEP:
+    print(f'\n{results.format_table(rows)}\n')
+    print(zone.golden_zone(rows).sentence())
+    return
+  classes = Workdir(workdir).read_rows(results.CLASSES)
+  model_inversion.print_answer(rows, classes)
 
 
 def start() -> None:

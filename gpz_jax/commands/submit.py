@@ -1,16 +1,18 @@
-r"""Cuts a sweep into units and has them done: by processes here, Slurm or Kubernetes.
+r"""Cuts a study into units and has them done: by processes here, Slurm or Kubernetes.
 
   python -m launch.submit --preset=cifar10_small --workdir=runs/big --cluster=local:4
+  python -m launch.submit --preset=mi_small --workdir=runs/faces --cluster=local:2
   python -m launch.submit --preset=cifar10_small --workdir=runs/big --cluster=slurm \
     --sbatch='--partition=gpu --time=4:00:00 --gres=gpu:1'
   python -m launch.submit --workdir=runs/big --status
   python -m launch.submit --workdir=runs/big --resume
 
-Units are the targets of a seed, then each attack on each shape of activation, and last
-a merge. Submitting twice is harmless. Nothing must stay alive: with --cluster=local:N
-this command runs the processes, and may be killed and repeated. The exit status is 0 if
-everything was submitted or done, 1 if a unit failed, 2 for bad input and 75 if it was
-interrupted.
+Units of a sweep are the targets of a seed, then each attack on each shape of
+activation, and last a merge. Those of model inversion are the evaluator, the prior and
+the targets of a seed, then each attack on each target, and last a merge. Submitting
+twice is harmless. Nothing must stay alive: with --cluster=local:N this command runs the
+processes, and may be killed and repeated. The exit status is 0 if everything was
+submitted or done, 1 if a unit failed, 2 for bad input and 75 if it was interrupted.
 """
 
 import pathlib
@@ -19,21 +21,29 @@ import sys
 
 from absl import flags
 
-from gpz_jax import sweep
-from gpz_jax.commands import command, config_flags
-from gpz_jax.commands import sweep as sweep_command
+from gpz_jax.commands import command, studies
+from gpz_jax.launching.studies import MODEL_INVERSION, SWEEP
 from gpz_jax.types import InputError
 
 SCRIPT = pathlib.Path(__file__).parents[2] / 'launch' / 'unit.sh'
 CLUSTERS = 'local:N, slurm, kubernetes'
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-  """The flags of a sweep, and those of submitting it."""
-  config_flags.define(sweep.SweepConfig, values)
+def define_flags(values: flags.FlagValues = flags.FLAGS, study: str = SWEEP) -> None:
+  """The flags of a study, and those of submitting it."""
+  studies.COMMANDS[study].define_flags(values)
   texts = {
+    'study': (
+      None,
+      'What is submitted: sweep or model_inversion. If it is not set, the other flags'
+      ' tell.',
+    ),
     'cluster': (None, f'Where units are done: {CLUSTERS}.'),
-    'units': ('cohort', 'What a unit is: a cohort of a seed, or a whole seed.'),
+    'units': (
+      'cohort',
+      'What a unit is: a cohort of a seed (in model inversion a target), or a whole'
+      ' seed.',
+    ),
     'python': (sys.executable, 'Python on the nodes, for Slurm.'),
     'sbatch': ('', 'Options for sbatch, as --partition=gpu --gres=gpu:1.'),
     'image': (None, 'Container image of gpz_jax, for Kubernetes.'),
@@ -73,15 +83,15 @@ def main(argv: list[str]) -> int:
   """Plans, submits, or says how far things are."""
   from gpz_jax.launching.units import Store
 
-  del argv
+  study = studies.choose(sys.argv)
   values = flags.FLAGS
   store = Store(values.workdir)
   if values.status:
     return _print_status(store)
   if values.estimate:
-    return _print_estimate()
+    return _print_estimate(study)
   kind, count = _parse_cluster(values.cluster, store)
-  units = store.read() if values.resume else _plan(store)
+  units = store.read() if values.resume else _plan(store, study)
   if kind == 'local':
     return _run_pool(store, units, count)
   if kind == 'kubernetes':
@@ -105,14 +115,19 @@ def _parse_cluster(text: str | None, store) -> tuple[str, int]:
   raise InputError(f'--cluster={text} is not allowed; give one of {CLUSTERS}')
 
 
-def _plan(store):
-  """The units of the sweep that the flags ask for, written unless it is a dry run."""
+def _plan(store, study: str):
+  """The units of the study that the flags ask for, written unless it is a dry run."""
+  from gpz_jax import model_inversion, sweep
+  from gpz_jax.launching import inversion_units
   from gpz_jax.launching import units as units_lib
   from gpz_jax.types import check_known
 
-  config, per = sweep_command.config_from_flags(), flags.FLAGS.units
+  config, per = studies.COMMANDS[study].config_from_flags(), flags.FLAGS.units
   check_known('--units', per, units_lib.PER)
-  units = units_lib.plan_units(sweep.make_plan(config), per)
+  if study == MODEL_INVERSION:
+    units = inversion_units.plan_units(model_inversion.make_plan(config), per)
+  else:
+    units = units_lib.plan_units(sweep.make_plan(config), per)
   if not flags.FLAGS.dry_run:
     store.write(units)
   return units
@@ -240,10 +255,13 @@ def _print_status(store) -> int:
   return 0
 
 
-def _print_estimate() -> int:
+def _print_estimate(study: str) -> int:
+  from gpz_jax import sweep
   from gpz_jax.launching import estimate
 
-  plan = sweep.make_plan(sweep_command.config_from_flags())
+  if study != SWEEP:
+    raise InputError('--estimate is for sweeps only; give the flags of one')
+  plan = sweep.make_plan(studies.COMMANDS[study].config_from_flags())
   values = flags.FLAGS
   costs = estimate.estimate(plan)
   print(estimate.describe(costs, values.peak_tflops, values.peak_share))
@@ -252,7 +270,11 @@ def _print_estimate() -> int:
 
 def start() -> None:
   """Runs the command."""
-  command.run('submit', main, define_flags)
+  try:
+    study = studies.choose(sys.argv)
+  except InputError as error:
+    command.fail('submit', error)
+  command.run('submit', main, lambda: define_flags(study=study))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Does one unit of a sweep that was cut into units by launch.submit.
+"""Does one unit of a study that was cut into units by launch.submit.
 
   python -m gpz_jax.commands.unit --workdir=runs/big --unit=1f0c2a94be77
   python -m gpz_jax.commands.unit --workdir=runs/big --list=runs/big/submitted/0.txt
@@ -40,8 +40,10 @@ def main(argv: list[str]) -> int:
   if not flags.FLAGS.workdir:
     raise InputError('--workdir is missing; name the folder with units.jsonl')
   store = units.Store(flags.FLAGS.workdir)
-  unit = units.find(store.read(), flags.FLAGS.unit or _read_name(flags.FLAGS.list))
-  return _do(store, unit)
+  listed = store.read()
+  unit = units.find(listed, flags.FLAGS.unit or _read_name(flags.FLAGS.list))
+  kinds = {other.name: other.kind for other in listed}
+  return _do(store, unit, {name: kinds[name] for name in unit.needs})
 
 
 def _read_name(path: str | None) -> str:
@@ -59,19 +61,27 @@ def _read_name(path: str | None) -> str:
     ) from error
 
 
-def _do(store, unit) -> int:
-  from gpz_jax import sweep
-  from gpz_jax.commands import merge
-  from gpz_jax.commands.sweep import parse_config
+def _do(store, unit, needs: dict[str, str]) -> int:
+  """Does a unit; `needs` are the units before it, name -> kind."""
+  from gpz_jax import model_inversion, sweep
+  from gpz_jax.commands import merge, studies
+  from gpz_jax.launching.studies import MODEL_INVERSION
+  from gpz_jax.launching.units import TRAINED
+  from gpz_jax.model_inversion import runner as inversion_runner
   from gpz_jax.sweep import runner
 
   if unit.kind == 'merge':
     status = merge.join(str(store.path))
     return 0 if status == 3 else status
   folders = [f'--workdir={store.workdir(unit.name)}']
-  folders += [f'--targets_from={store.workdir(name)}' for name in unit.needs]
-  config = parse_config([*unit.flags, *folders])
-  if unit.kind == 'targets':
+  folders += [f'--{kind}_from={store.workdir(name)}' for name, kind in needs.items()]
+  config = studies.COMMANDS[unit.study].parse_config([*unit.flags, *folders])
+  if unit.study == MODEL_INVERSION:
+    if unit.kind in TRAINED:
+      inversion_runner.train(config, unit.kind)
+    else:
+      model_inversion.run(config)
+  elif unit.kind == 'targets':
     runner.train_targets(config)
   else:
     sweep.run(config)

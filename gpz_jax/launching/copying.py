@@ -39,7 +39,7 @@ def copy_decoders(
         lost.append(row)
         continue
       if folder not in intact:
-        intact[folder] = _copy_checkpoint(folder, workdir.decoders, part, say)
+        intact[folder] = copy_checkpoint(folder, workdir.decoders, part, say)
       if not intact[folder]:
         lost.append(row)
         continue
@@ -56,10 +56,10 @@ def copy_decoders(
 def copy_epochs(part: Part, workdir: Workdir, say: Say) -> None:
   """Copies the epochs of targets that were kept."""
   for folder in sorted(part.workdir.epochs.glob('*')):
-    _copy_checkpoint(folder, workdir.epochs, part, say)
+    copy_checkpoint(folder, workdir.epochs, part, say)
 
 
-def _copy_checkpoint(
+def copy_checkpoint(
   source: pathlib.Path, into: pathlib.Path, part: Part, say: Say
 ) -> bool:
   """Copies a checkpoint that is not there yet; whether the copy is intact."""
@@ -137,7 +137,9 @@ def stack_targets(session: Session, parts: Sequence[Part], say: Say) -> int:
     How many of the targets are there.
   """
   plan = session.plan
-  if plan.weights is not None:
+  if plan.borrowed is not None:
+    study_targets.obtain(session)
+  if plan.weights is not None or plan.config.targets_from is not None:
     return len(plan.lanes)
   wanted = {lane.lane_id for lane in plan.lanes}
   single, metas = {}, []

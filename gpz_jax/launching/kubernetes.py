@@ -1,9 +1,9 @@
 """Units as indexed jobs of Kubernetes: manifests, which a person applies.
 
-One JobSet has the targets, then the cohorts, then the merge. The same jobs are also
-written one by one, for a cluster without JobSet. None of it has run on a cluster: a
-test checks the jobs against Kubernetes' schema, and runs their command as a process for
-each index.
+One JobSet has what is trained, then the attacks, then the merge. The same jobs are also
+written one by one, for a cluster without JobSet. None of it has run on a cluster: tests
+check the jobs against Kubernetes' schema and the JobSet against its published fields,
+and run the jobs' command as a process for each index.
 """
 
 import dataclasses
@@ -65,22 +65,41 @@ def make_files(
   name = f'gpz-{units[-1].name}-{number}'
   files: dict[pathlib.Path, str] = {}
   jobs: dict[str, Manifest] = {}
-  chosen = [unit for unit in units if unit.name in set(wanted)]
-  for kind in dict.fromkeys(unit.kind for unit in chosen):
-    names = [unit.name for unit in chosen if unit.kind == kind]
-    listed = folder / f'{kind}.txt'
+  for stage, names in _list_stages(units, wanted).items():
+    listed = folder / f'{stage}.txt'
     files[listed] = ''.join(f'{each}\n' for each in names)
-    jobs[kind] = make_spec(store, kind, len(names), listed, settings)
+    jobs[stage] = make_spec(store, stage, len(names), listed, settings)
     job = {
       'apiVersion': 'batch/v1',
       'kind': 'Job',
-      'metadata': _metadata(f'{name}-{kind}', settings),
-      'spec': _suspended(jobs[kind], settings),
+      'metadata': _metadata(f'{name}-{stage}', settings),
+      'spec': _suspended(jobs[stage], settings),
     }
-    files[folder / f'{kind}.yaml'] = yaml.safe_dump(job, sort_keys=False)
+    files[folder / f'{stage}.yaml'] = yaml.safe_dump(job, sort_keys=False)
   jobset = make_jobset(name, jobs, settings)
   files[folder / 'jobset.yaml'] = yaml.safe_dump(jobset, sort_keys=False)
   return files
+
+
+def _list_stages(units: Sequence[Unit], wanted: Sequence[str]) -> dict[str, list[str]]:
+  """The names of the units of each stage, which needs the stages before it.
+
+  A stage has the name of its units' kind. Where different things are trained side by
+  side it is `training`: a JobSet's job may wait for a single other one.
+  """
+  chosen = set(wanted)
+  depths: dict[str, int] = {}
+  stages: dict[int, list[Unit]] = {}
+  for unit in units:
+    depths[unit.name] = 1 + max((depths[name] for name in unit.needs), default=-1)
+    if unit.name in chosen:
+      stages.setdefault(depths[unit.name], []).append(unit)
+  named = {}
+  for _, those in sorted(stages.items()):
+    kinds = {unit.kind for unit in those}
+    name = those[0].kind if len(kinds) == 1 else 'training'
+    named[name] = [unit.name for unit in those]
+  return named
 
 
 def _check(store: Store, settings: Settings) -> None:
@@ -102,12 +121,12 @@ def _check(store: Store, settings: Settings) -> None:
 
 
 def make_spec(
-  store: Store, kind: str, count: int, listed: pathlib.Path, settings: Settings
+  store: Store, stage: str, count: int, listed: pathlib.Path, settings: Settings
 ) -> Manifest:
   """The spec of an indexed job of `count` units."""
   assert settings.volume is not None
   claim, _, path = settings.volume.partition(':')
-  has_gpu = kind != 'merge'
+  has_gpu = stage != 'merge'
   final = FINAL if has_gpu else (*GAPS, *FINAL)
   container: Manifest = {
     'name': 'unit',
@@ -175,10 +194,10 @@ def _on_exit(action: str, statuses: Sequence[int]) -> Manifest:
 def make_jobset(
   name: str, jobs: Mapping[str, Manifest], settings: Settings
 ) -> Manifest:
-  """A JobSet in which each kind of unit begins when the kind before it is complete."""
+  """A JobSet in which each stage begins when the one before it is complete."""
   replicated: list[Manifest] = []
-  for kind, spec in jobs.items():
-    job: Manifest = {'name': kind, 'replicas': 1, 'template': {'spec': spec}}
+  for stage, spec in jobs.items():
+    job: Manifest = {'name': stage, 'replicas': 1, 'template': {'spec': spec}}
     if replicated:
       job['dependsOn'] = [{'name': replicated[-1]['name'], 'status': 'Complete'}]
     replicated.append(job)

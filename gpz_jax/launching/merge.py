@@ -1,4 +1,4 @@
-"""Units joined to the sweep that they are parts of: one table, zone, page and verify.
+"""Units joined to the study that they are parts of: one table, one page, one verify.
 
 It can be done at any time. What is not there yet is said, and the page says how many
 lanes there are of how many.
@@ -10,17 +10,16 @@ import shutil
 from collections.abc import Sequence
 
 from gpz_jax import atomic, report, results
-from gpz_jax import zone as zone_lib
-from gpz_jax.launching import copying, parts
-from gpz_jax.launching.parts import Part
+from gpz_jax.launching import copying, merge_inversion, parts
+from gpz_jax.launching.parts import Joint, Part, Say
 from gpz_jax.launching.units import Store, Unit
+from gpz_jax.model_inversion import ModelInversionConfig
+from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.session import Session, check_interrupted
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import theory
-from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.sweep.runner import opened
-from gpz_jax.types import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +30,12 @@ class Merged:
     rows: The rows, sorted.
     total: How many rows the whole has.
     gaps: What is missing, or wrong with a unit, one line each.
-    zone: The zone of the rows; None without rows.
     report: The page; None without rows.
   """
 
   rows: list[results.Row]
   total: int
   gaps: list[str]
-  zone: zone_lib.Zone | None = None
   report: pathlib.Path | None = None
 
   @property
@@ -47,23 +44,25 @@ class Merged:
     return len(self.rows) == self.total
 
 
-def merge(config: SweepConfig, units: Sequence[Unit], *, quiet: bool = False) -> Merged:
-  """Joins what the units of a sweep have found so far, in the workdir of the whole.
+def merge(config: StudyConfig, units: Sequence[Unit], *, quiet: bool = False) -> Merged:
+  """Joins what the units of a study have found so far, in the workdir of the whole.
 
   Args:
-    config: The whole sweep; its workdir is that of the units.
+    config: The whole study; its workdir is that of the units.
     units: All its units.
     quiet: Print nothing.
 
   Raises:
     BusyError: Another process is merging.
-    InputError: A unit is of another sweep, or the sweep cannot be planned.
+    InputError: A unit is of another study, or the study cannot be planned.
     Interrupted: A signal came; the same call goes on.
   """
   store = Store(config.workdir)
   units = [unit for unit in units if unit.kind != 'merge']
   damaged = parts.check_alike(config, store, units)
-  with opened(config, quiet=quiet) as session:
+  is_inversion = isinstance(config, ModelInversionConfig)
+  joint = merge_inversion.JOINT if is_inversion else SWEEP
+  with joint.open(config, quiet=quiet) as session:
     gaps = [f'unit {name} is damaged: {text}' for name, text in damaged.items()]
     lanes = {lane.lane_id for lane in session.plan.lanes}
     begun = [u for u in units if Workdir(store.workdir(u.name)).config.exists()]
@@ -74,10 +73,10 @@ def merge(config: SweepConfig, units: Sequence[Unit], *, quiet: bool = False) ->
       check_interrupted()
       if unit.name in damaged:
         continue
-      part = parts.read_part(store, unit, lanes, gaps.append)
+      part = parts.read_part(store, unit, lanes, gaps.append, joint.schema)
       if part is not None:
         found.append(part)
-    merged = _join(session, found, gaps)
+    merged = _join(session, joint, found, gaps)
     for line in gaps:
       session.say(line)
     session.workdir.tidy()
@@ -94,11 +93,11 @@ def _describe_absent(units: Sequence[Unit]) -> list[str]:
   return [f'{len(units)} units have not begun; the first one is {first}']
 
 
-def _join(session: Session[Plan], found: list[Part], gaps: list[str]) -> Merged:
-  """Writes what a sweep has at its end, or what there is of it."""
-  plan, workdir = session.plan, session.workdir
-  whole = workdir.table().exists()
-  rows = _join_rows(session, found, gaps)
+def _join(session: Session, joint: Joint, found: list[Part], gaps: list[str]) -> Merged:
+  """Writes what a study has at its end, or what there is of it."""
+  plan, workdir, schema = session.plan, session.workdir, joint.schema
+  whole = workdir.table(schema).exists()
+  rows = joint.join_rows(session, found, gaps.append)
   for part in found:
     copying.copy_epochs(part, workdir, gaps.append)
   count = copying.stack_targets(session, found, gaps.append)
@@ -106,24 +105,22 @@ def _join(session: Session[Plan], found: list[Part], gaps: list[str]) -> Merged:
     gaps.append(f'{count} of {len(plan.lanes)} targets are there')
   if environment := parts.join_environments(found, session.say):
     atomic.write_json(workdir.environment, environment)
-  rows.sort(key=results.RESULTS.sort_key)
+  rows.sort(key=schema.sort_key)
   is_whole = not plan.missing(rows) and len(rows) == plan.total
   if whole and not is_whole:
-    workdir.table().unlink()
-  _write_lines(workdir, rows, results.RESULTS)
-  _join_theory(session, found, gaps)
+    workdir.table(schema).unlink()
+  parts.write_lines(workdir, rows, schema)
+  joint.join_more(session, found, gaps.append, is_whole)
   counts = {'rows': len(rows), 'of': plan.total, 'gaps': gaps}
   atomic.write_json(workdir.merged, counts)
   if is_whole:
-    results.write_parquet(workdir.table(), rows)
-  if not rows:
-    return Merged([], plan.total, gaps)
-  page, zone = report.build(workdir.path), zone_lib.golden_zone(rows)
-  return Merged(rows, plan.total, gaps, zone, page)
+    results.write_parquet(workdir.table(schema), rows, schema)
+  page = report.build(workdir.path) if rows else None
+  return Merged(rows, plan.total, gaps, page)
 
 
 def _join_rows(
-  session: Session[Plan], found: list[Part], gaps: list[str]
+  session: Session[Plan], found: list[Part], say: Say
 ) -> list[results.Row]:
   """The rows whose decoders are there, with decoders and pictures copied.
 
@@ -131,48 +128,51 @@ def _join_rows(
   unit has them now.
   """
   workdir = session.workdir
-  owners = parts.join_rows(found, gaps.append)
-  joined: dict[tuple[str, str, str], results.Row] = {}
+  owners = parts.join_rows(found, say)
+  joined: dict[tuple[str, ...], results.Row] = {}
   shown: list[tuple[Part, list[str]]] = []
   for part in found:
     own = [row for row in part.rows if owners[results.row_key(row)] is part]
-    kept = copying.copy_decoders(part, own, workdir, gaps.append)
+    kept = copying.copy_decoders(part, own, workdir, say)
     joined |= {results.row_key(row): row for row in kept}
     if kept:
       names = [
         workdir.sample(row['lane_id'], row['split'], row['attack']).name for row in kept
       ]
       shown.append((part, [workdir.originals.name, *names]))
-  for row in _read_rows(workdir, results.RESULTS, gaps):
+  for row in parts.read_rows(workdir, results.RESULTS, say):
     joined.setdefault(results.row_key(row), row)
-  copying.copy_pictures(shown, workdir.samples, gaps.append)
+  copying.copy_pictures(shown, workdir.samples, say)
   for part, _ in shown:
     if not workdir.ladder.exists() and part.workdir.ladder.exists():
       shutil.copyfile(part.workdir.ladder, workdir.ladder)
   return list(joined.values())
 
 
-def _join_theory(session: Session[Plan], found: list[Part], gaps: list[str]) -> None:
+def _join_theory(
+  session: Session[Plan], found: list[Part], say: Say, is_whole: bool
+) -> None:
   """The rows and pictures of the theory, where units have measured it."""
+  del is_whole
   plan, workdir, schema = session.plan, session.workdir, results.THEORY
   joined = {}
   shown = []
   first = {lane.lane_id for lane in plan.lanes if lane.seed == plan.lanes[0].seed}
   for part in found:
-    rows = _read_rows(part.workdir, schema, gaps)
+    rows = parts.read_rows(part.workdir, schema, say)
     joined |= {results.theory_key(row): row for row in rows}
     paths = part.workdir.embeddings.glob('*.npy')
     names = [p.name for p in paths if p.name.partition('-')[0] in first]
     if names:
       shown.append((part, names))
-  for row in _read_rows(workdir, schema, gaps):
+  for row in parts.read_rows(workdir, schema, say):
     joined.setdefault(results.theory_key(row), row)
   if shown:
     workdir.embeddings.mkdir(exist_ok=True)
-    copying.copy_pictures(shown, workdir.embeddings, gaps.append)
+    copying.copy_pictures(shown, workdir.embeddings, say)
   if joined:
     rows = sorted(joined.values(), key=schema.sort_key)
-    _write_lines(workdir, rows, schema)
+    parts.write_lines(workdir, rows, schema)
     if not theory.missing(plan, workdir):
       results.write_parquet(workdir.table(schema), rows, schema)
   if plan.config.theory and theory.missing(plan, workdir):
@@ -182,21 +182,4 @@ def _join_theory(session: Session[Plan], found: list[Part], gaps: list[str]) -> 
     )
 
 
-def _read_rows(
-  workdir: Workdir, schema: results.Schema, gaps: list[str]
-) -> list[results.Row]:
-  try:
-    return workdir.read_rows(schema)
-  except InputError as error:
-    gaps.append(str(error))
-    return []
-
-
-def _write_lines(
-  workdir: Workdir, rows: list[results.Row], schema: results.Schema
-) -> None:
-  """Writes all rows in one step, in place of those that were there."""
-  path = workdir.lines(schema)
-  path.with_name(f'{path.name}.partial').unlink(missing_ok=True)
-  with atomic.replacing(path) as partial:
-    results.append_rows(partial, rows, schema)
+SWEEP = Joint(results.RESULTS, opened, _join_rows, _join_theory)

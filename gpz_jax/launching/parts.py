@@ -3,18 +3,21 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from gpz_jax import results
+from gpz_jax import atomic, results
 from gpz_jax.launching import states
 from gpz_jax.launching.units import Store, Unit
 from gpz_jax.study import fields
+from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.serialization import to_json
+from gpz_jax.study.session import Session
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.types import InputError
 
 Say = Callable[[str], None]
+Key = Callable[[results.Row], tuple[str, ...]]
 # The fields in `targets` and `rows` in which units may differ: they choose lanes.
 FREE = ('alphas', 'skips', 'defence', 'one_at_a_time', 'seeds', 'splits', 'attack')
 
@@ -29,13 +32,31 @@ class Part:
   environment: dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class Joint:
+  """What joining the units of one kind of study must know of it.
+
+  Attributes:
+    schema: Columns of its rows.
+    open: Plans the whole and locks its workdir, as in `sweep.runner.opened`.
+    join_rows: Copies what belongs to rows, and returns the rows of which all is there.
+      It is given the whole, the units and whom to tell of gaps.
+    join_more: Joins what else there is; also told whether all rows are there.
+  """
+
+  schema: results.Schema
+  open: Callable[..., AbstractContextManager[Session[Any]]]
+  join_rows: Callable[[Session[Any], list[Part], Say], list[results.Row]]
+  join_more: Callable[[Session[Any], list[Part], Say, bool], None]
+
+
 def check_alike(
-  config: SweepConfig, store: Store, units: Iterable[Unit]
+  config: StudyConfig, store: Store, units: Iterable[Unit]
 ) -> dict[str, str]:
-  """Refuses units that cannot be parts of one sweep.
+  """Refuses units that cannot be parts of one study.
 
   Args:
-    config: The whole sweep.
+    config: The whole study.
     store: Where the units lie.
     units: The units.
 
@@ -46,8 +67,8 @@ def check_alike(
     InputError: A unit differs from the whole in more than seeds, treatments, splits,
       attacks and speed.
   """
-  told = fields.in_scope(SweepConfig, 'targets', 'rows')
-  ours, default = to_json(config), to_json(SweepConfig())
+  told = fields.in_scope(type(config), 'targets', 'rows')
+  ours, default = to_json(config), to_json(type(config)())
   damaged = {}
   for unit in units:
     try:
@@ -59,15 +80,19 @@ def check_alike(
       there = theirs.get(name, default[name])
       if name not in FREE and there != ours[name]:
         raise InputError(
-          f'unit {unit.name} ({unit.title}) is of another sweep: {name} is {there!r}'
-          f' there and {ours[name]!r} in the whole; remove {store.folder(unit.name)},'
-          ' and have it done again by --resume'
+          f'unit {unit.name} ({unit.title}) is of another {config.word}: {name} is'
+          f' {there!r} there and {ours[name]!r} in the whole; remove'
+          f' {store.folder(unit.name)}, and have it done again by --resume'
         )
   return damaged
 
 
 def read_part(
-  store: Store, unit: Unit, lanes: Collection[str], say: Say
+  store: Store,
+  unit: Unit,
+  lanes: Collection[str],
+  say: Say,
+  schema: results.Schema = results.RESULTS,
 ) -> Part | None:
   """What a unit that has begun has found; None where nothing can be taken.
 
@@ -76,11 +101,12 @@ def read_part(
     unit: The unit.
     lanes: The lane ids of the whole.
     say: Told, in one line, of a unit that is running, damaged or strange.
+    schema: What its rows are.
   """
   workdir = Workdir(store.workdir(unit.name))
   label = f'unit {unit.name} ({unit.title})'
   try:
-    rows = workdir.read_rows()
+    rows = workdir.read_rows(schema)
     environment = results.read_object(workdir.environment)
   except InputError as error:
     say(f'{label} is damaged: {error}')
@@ -95,21 +121,43 @@ def read_part(
   return Part(unit, workdir, rows, environment)
 
 
-def join_rows(parts: Iterable[Part], say: Say) -> dict[tuple[str, str, str], Part]:
+def join_rows(
+  parts: Iterable[Part], say: Say, key: Key = results.row_key
+) -> dict[tuple[str, ...], Part]:
   """Which part each row is taken from, by its key; the first one where several have it.
 
   Args:
     parts: The units.
     say: Told of rows that two units have.
+    key: What a row is the result of.
   """
-  owners: dict[tuple[str, str, str], Part] = {}
+  owners: dict[tuple[str, ...], Part] = {}
   for part in parts:
     twice = 0
     for row in part.rows:
-      twice += owners.setdefault(results.row_key(row), part) is not part
+      twice += owners.setdefault(key(row), part) is not part
     if twice:
       say(f'unit {part.unit.name}: another unit has {twice} of its rows too')
   return owners
+
+
+def read_rows(workdir: Workdir, schema: results.Schema, say: Say) -> list[results.Row]:
+  """The rows that are there; none where the file is damaged, which is said."""
+  try:
+    return workdir.read_rows(schema)
+  except InputError as error:
+    say(str(error))
+    return []
+
+
+def write_lines(
+  workdir: Workdir, rows: list[results.Row], schema: results.Schema
+) -> None:
+  """Writes all rows in one step, in place of those that were there."""
+  path = workdir.lines(schema)
+  path.with_name(f'{path.name}.partial').unlink(missing_ok=True)
+  with atomic.replacing(path) as partial:
+    results.append_rows(partial, rows, schema)
 
 
 def join_environments(parts: Iterable[Part], say: Say) -> dict[str, Any]:

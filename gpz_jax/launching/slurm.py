@@ -1,5 +1,6 @@
 """Units as arrays of Slurm: what to submit, and what Slurm says of it."""
 
+import collections
 import json
 import pathlib
 import re
@@ -28,6 +29,9 @@ COLUMNS = {
 NEVER = 'DependencyNeverSatisfied'
 
 
+_After = tuple[tuple[str, int | str], ...]
+
+
 class Array(NamedTuple):
   """One call of sbatch.
 
@@ -40,7 +44,7 @@ class Array(NamedTuple):
 
   kind: str
   names: tuple[str, ...]
-  after: tuple[tuple[str, int | str], ...] = ()
+  after: _After = ()
 
   @property
   def tasks(self) -> str:
@@ -63,8 +67,8 @@ def plan_arrays(
 ) -> list[Array]:
   """The arrays to submit, each behind those it waits for.
 
-  Units that need one unit each, of which all are in one array, follow it task by task
-  (`aftercorr`): each begins as soon as its own targets are there.
+  Units that wait for targets follow their array task by task (`aftercorr`): each begins
+  as soon as its own targets are there. What all of them need is waited for as a whole.
 
   Args:
     units: All units, each behind those it needs.
@@ -76,29 +80,45 @@ def plan_arrays(
   chosen = [unit for unit in units if unit.name in wanted and unit.kind != 'merge']
   arrays: list[Array] = []
   places: dict[str, tuple[int, int]] = {}  # name -> its array, and its task there
-  first = [unit for unit in chosen if not any(n in wanted for n in unit.needs)]
-  waiting: dict[tuple[str, ...], list[Unit]] = {}
-  for unit in first:
-    tasks = tuple(queued[name].task for name in unit.needs if name in queued)
-    waiting.setdefault(tasks, []).append(unit)
-  for tasks, those in waiting.items():
-    after = tuple(('afterok', task) for task in tasks)
-    for part in _cut(those, most):
-      places |= {unit.name: (len(arrays), i) for i, unit in enumerate(part)}
-      arrays.append(Array(part[0].kind, tuple(u.name for u in part), after))
-  groups: dict[tuple[int, int], dict[int, str]] = {}
-  counts: dict[tuple[int, int], int] = {}  # cohorts so far of one targets unit
+
+  def list_jobs(unit: Unit, own: str | None) -> _After:
+    """What a unit waits for beside its own targets."""
+    there = {places[n][0] for n in unit.needs if n in places and n != own}
+    tasks = [queued[name].task for name in unit.needs if name in queued]
+    return tuple(('afterok', job) for job in [*sorted(there), *tasks])
+
+  def add(waiting: Mapping[_After, list[Unit]]) -> None:
+    for after, those in waiting.items():
+      for part in _cut(those, most):
+        places.update((unit.name, (len(arrays), i)) for i, unit in enumerate(part))
+        arrays.append(Array(part[0].kind, tuple(u.name for u in part), after))
+
+  first: dict[_After, list[Unit]] = {}
+  for unit in chosen:
+    if not any(name in wanted for name in unit.needs):
+      first.setdefault(list_jobs(unit, None), []).append(unit)
+  add(first)
+  targets = {unit.name for unit in chosen if unit.kind == 'targets'}
+  whole: dict[_After, list[Unit]] = {}
+  groups: dict[tuple[int, _After], dict[int, Unit]] = {}
+  counts: collections.Counter[str] = collections.Counter()  # units so far of targets
   for unit in chosen:
     if unit.name in places:
       continue
-    (need,) = unit.needs
-    array, task = places[need]
-    turn = counts.get((array, task), 0)
-    counts[array, task] = turn + 1
-    groups.setdefault((turn, array), {})[task] = unit.name
-  for (_, array), members in groups.items():
-    names = tuple(members.get(i, '') for i in range(max(members) + 1))
-    arrays.append(Array('cohort', names, (('aftercorr', array),)))
+    own = next((name for name in unit.needs if name in targets), None)
+    after = list_jobs(unit, own)
+    if own is None:
+      whole.setdefault(after, []).append(unit)
+      continue
+    array, task = places[own]
+    key = (counts[own], (('aftercorr', array), *after))
+    groups.setdefault(key, {})[task] = unit
+    counts[own] += 1
+  for (_, after), members in groups.items():
+    tasks = range(max(members) + 1)
+    names = tuple(members[i].name if i in members else '' for i in tasks)
+    arrays.append(Array(next(iter(members.values())).kind, names, after))
+  add(whole)
   merges = [unit for unit in units if unit.kind == 'merge' and unit.name in wanted]
   for unit in merges:
     others = sorted({q.task.partition('_')[0] for q in queued.values()})

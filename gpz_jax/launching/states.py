@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gpz_jax.launching import outcomes
-from gpz_jax.launching.units import Store, Unit
+from gpz_jax.launching.studies import STUDIES
+from gpz_jax.launching.units import TRAINED, Store, Unit
 
 
 class Queued(NamedTuple):
@@ -38,10 +39,12 @@ def is_done(store: Store, unit: Unit) -> bool:
   if unit.kind == 'merge':
     return _is_merged(store)
   work = store.workdir(unit.name)
-  if unit.kind != 'targets':
-    return (work / 'results.parquet').exists()
+  if unit.kind == 'prior':
+    return (work / 'generator.safetensors').exists()
+  if unit.kind not in TRAINED:
+    return (work / f'{STUDIES[unit.study].rows}.parquet').exists()
   try:
-    return any(path.name.isdecimal() for path in (work / 'targets').iterdir())
+    return any(path.name.isdecimal() for path in (work / unit.kind).iterdir())
   except OSError:
     return False
 
@@ -79,7 +82,7 @@ def list_states(
       State(
         unit,
         state,
-        _count_rows(store.workdir(unit.name)),
+        _count_rows(store, unit),
         max(outcomes.read_retries(folder), known.restarts if known else 0),
         known.node if known else _find_node(store, unit) if state == 'running' else '',
         known.left if known else '',
@@ -123,9 +126,10 @@ def _find_node(store: Store, unit: Unit) -> str:
     return ''
 
 
-def _count_rows(work: pathlib.Path) -> int:
+def _count_rows(store: Store, unit: Unit) -> int:
+  lines = store.workdir(unit.name) / f'{STUDIES[unit.study].rows}.jsonl'
   try:
-    return (work / 'results.jsonl').read_bytes().count(b'\n')
+    return lines.read_bytes().count(b'\n')
   except OSError:
     return 0
 

@@ -1,8 +1,9 @@
-"""What a sweep is cut into, and the files that say so.
+"""What a study is cut into, and the files that say so.
 
-A unit is a sweep of its own over one seed, one shape of activation and one attack, in a
-folder of its own. Its name is a hash of what it computes, so that planning twice gives
-the same units.
+A unit of a sweep is a sweep of its own over one seed, one shape of activation and one
+attack, in a folder of its own. One of model inversion is a study of one target and one
+attack, see `inversion_units`. The name of a unit is a hash of what it computes, so that
+planning twice gives the same units.
 """
 
 import dataclasses
@@ -14,17 +15,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpz_jax import atomic
+from gpz_jax.launching.studies import STUDIES, SWEEP
 from gpz_jax.study import fields
-from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.types import InputError
 
 if TYPE_CHECKING:  # planning needs JAX, and listing must not wait for it
+  from gpz_jax.study.config import StudyConfig
   from gpz_jax.sweep.plan import Plan
 
 PER = ('cohort', 'seed')
-# What a unit does: it trains targets, attacks one cohort of them, does all of one seed,
-# or joins what the others found.
-KINDS = ('targets', 'cohort', 'seed', 'merge')
+# What a unit may train for those behind it, which name it by the flag --KIND_from.
+TRAINED = ('evaluator', 'prior', 'targets')
+# What else it does: it attacks one cohort of the targets of a sweep, or one target of
+# model inversion, does all of one seed, or joins what the others found.
+KINDS = (*TRAINED, 'cohort', 'attack', 'seed', 'merge')
 NAME = 12  # hexadecimal digits
 
 
@@ -35,9 +39,10 @@ class Unit:
   Attributes:
     name: Hash of what is computed.
     kind: One of `KINDS`.
-    flags: The flags of its sweep, but for the folders.
-    needs: Names of the units that come before; a cohort's is that of its targets.
+    flags: The flags of its study, but for the folders.
+    needs: Names of the units that come before, as those that trained its targets.
     title: What it is, for people.
+    study: The study that it is a part of, see `studies.STUDIES`.
   """
 
   name: str
@@ -45,6 +50,7 @@ class Unit:
   flags: tuple[str, ...]
   needs: tuple[str, ...]
   title: str
+  study: str = SWEEP
 
 
 class Store:
@@ -70,14 +76,14 @@ class Store:
     return self.units / name
 
   def workdir(self, name: str) -> pathlib.Path:
-    """The workdir of a unit's sweep."""
+    """The workdir of a unit's study."""
     return self.units / name / 'work'
 
   def write(self, units: Sequence[Unit]) -> None:
     """Writes the list of units; a damaged one is written anew.
 
     Raises:
-      InputError: The folder holds the units of another sweep, or cannot be written.
+      InputError: The folder holds the units of another study, or cannot be written.
     """
     try:
       there = {unit.name for unit in self.read()}
@@ -85,7 +91,7 @@ class Store:
       there = set()
     if there and there != {unit.name for unit in units}:
       raise InputError(
-        f'--workdir={self.path} holds the units of another sweep; name another workdir,'
+        f'--workdir={self.path} holds the units of another study; name another workdir,'
         f' or go on with that one by --workdir={self.path} --resume'
       )
     lines = (json.dumps(dataclasses.asdict(unit)) + '\n' for unit in units)
@@ -125,11 +131,14 @@ class Store:
     except (ValueError, TypeError, LookupError, RecursionError):
       unit = None
     is_plain = unit is not None and (
-      isinstance(unit.name, str) and unit.name.isalnum() and unit.kind in KINDS
+      isinstance(unit.name, str)
+      and unit.name.isalnum()
+      and unit.kind in KINDS
+      and unit.study in STUDIES
     )
     if not is_plain:
       raise InputError(
-        f'{self.list} line {number} is damaged; submit the same sweep again, which'
+        f'{self.list} line {number} is damaged; submit the same study again, which'
         ' writes it anew'
       )
     assert unit is not None
@@ -165,26 +174,53 @@ def plan_units(plan: 'Plan', per: str = 'cohort') -> list[Unit]:
       '--tune has each unit measure convolutions for itself, so that their rows could'
       ' not be joined; leave it out, or keep what it measured in models/choices.json'
     )
-  whole = dataclasses.asdict(config) | {'profile': None}
-  del whole['workdir']
+  whole = make_whole(config)
   made: list[Unit] = []
   targets: dict[int, tuple[str, ...]] = {}
   if per == 'seed':
     for seed in config.seeds:
-      made.append(_make('seed', whole | {'seeds': (seed,)}, (), f'seed {seed}'))
+      made.append(make(SWEEP, 'seed', whole | {'seeds': (seed,)}, (), f'seed {seed}'))
   else:
-    is_trained = config.target_weights is None and config.targets_from is None
-    for seed in config.seeds if is_trained else ():
-      unit = _make('targets', whole | {'seeds': (seed,)}, (), f'targets, seed {seed}')
-      made.append(unit)
-      targets[seed] = (unit.name,)
+    targets = plan_targets(SWEEP, config, made)
     for title, part in _list_cohorts(plan):
       for seed in config.seeds:
         values = whole | part | {'seeds': (seed,), 'theory': False}
         needs = targets.get(seed, ())
-        made.append(_make('cohort', values, needs, f'{title}, seed {seed}'))
-  needs = tuple(unit.name for unit in made if unit.kind != 'targets')
-  return [*made, _make('merge', whole, needs, 'merge')]
+        made.append(make(SWEEP, 'cohort', values, needs, f'{title}, seed {seed}'))
+  return [*made, make_merge(SWEEP, config, made)]
+
+
+def make_whole(config: 'StudyConfig') -> dict[str, Any]:
+  """The fields of a study that its units begin with."""
+  whole = dataclasses.asdict(config) | {'profile': None}
+  del whole['workdir']
+  return whole
+
+
+def plan_targets(
+  study: str, config: 'StudyConfig', made: list[Unit]
+) -> dict[int, tuple[str, ...]]:
+  """Appends a unit of targets for each seed, where targets are trained.
+
+  Returns:
+    What the units of each seed need.
+  """
+  is_imported = config.target_weights is not None and not config.finetune
+  if is_imported or config.targets_from is not None:
+    return {}
+  whole, found = make_whole(config), {}
+  for seed in config.seeds:
+    values = whole | {'seeds': (seed,)}
+    unit = make(study, 'targets', values, (), f'targets, seed {seed}')
+    made.append(unit)
+    found[seed] = (unit.name,)
+  return found
+
+
+def make_merge(study: str, config: 'StudyConfig', made: Sequence[Unit]) -> Unit:
+  """The unit that joins the others."""
+  needs = tuple(unit.name for unit in made if unit.kind not in TRAINED)
+  return make(study, 'merge', make_whole(config), needs, 'merge')
 
 
 def _list_cohorts(plan: 'Plan') -> Iterator[tuple[str, dict[str, Any]]]:
@@ -206,13 +242,22 @@ def _list_cohorts(plan: 'Plan') -> Iterator[tuple[str, dict[str, Any]]]:
       yield f'{name} {attack.text}', chosen | {'splits': tuple(splits)}
 
 
-def _make(
-  kind: str, values: dict[str, Any], needs: tuple[str, ...], title: str
+def make(
+  study: str, kind: str, values: dict[str, Any], needs: tuple[str, ...], title: str
 ) -> Unit:
+  """A unit, named by what it computes.
+
+  Args:
+    study: The study that it is a part of.
+    kind: One of `KINDS`.
+    values: The fields of its config but the workdir.
+    needs: Names of the units that come before.
+    title: What it is, for people.
+  """
   from gpz_jax.study.serialization import write_flags
 
-  told = fields.in_scope(SweepConfig, 'targets', 'rows')
+  told = fields.in_scope(STUDIES[study].config, 'targets', 'rows')
   content = json.dumps([kind, {name: values[name] for name in told}])
   name = hashlib.blake2b(content.encode()).hexdigest()[:NAME]
   flags = tuple(map(sys.intern, write_flags(values).splitlines()))
-  return Unit(name, kind, flags, needs, title)
+  return Unit(name, kind, flags, needs, title, study)

@@ -90,6 +90,11 @@ class ModelInversionConfig(StudyConfig):
     'rows',
     range=Range(1, 1025),
   )
+  prior_from: str | None = field(
+    None,
+    'Workdir of a study that trained the same generator, to attack with that.',
+    'speed',
+  )
 
   evaluator: str = field(
     'vgg11',
@@ -103,6 +108,11 @@ class ModelInversionConfig(StudyConfig):
     None,
     'File with the weights of the evaluator; none is trained then.',
     'rows',
+  )
+  evaluator_from: str | None = field(
+    None,
+    'Workdir of a study that trained the same evaluator, to judge with that.',
+    'speed',
   )
   evaluator_size: int | None = field(
     None,
@@ -160,6 +170,14 @@ class ModelInversionConfig(StudyConfig):
     parse_model_options(self.evaluator_options)
     if self.evaluator_seed in self.seeds:
       fields.refuse('evaluator_seed', self.evaluator_seed, 'a seed that no target has')
+    for name, file in (
+      ('evaluator_from', 'evaluator_weights'),
+      ('prior_from', 'generator'),
+    ):
+      if getattr(self, name) is not None and getattr(self, file) is not None:
+        fields.refuse(name, getattr(self, name), f'that or --{file}, not both')
+    if self.tune:
+      fields.refuse('tune', True, '--notune: only a sweep measures its convolutions')
 
   def make_evaluator_recipe(self) -> Recipe:
     """The recipe of the evaluator, with the config's own values put in."""

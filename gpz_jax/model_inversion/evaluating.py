@@ -1,5 +1,6 @@
-"""The evaluator of a study: taken from its workdir, imported, or trained."""
+"""The evaluator of a study: from its workdir or another's, imported, or trained."""
 
+import pathlib
 from typing import Any
 
 import jax
@@ -10,16 +11,19 @@ from gpz_jax.evaluators import Evaluator, Preset
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.models import calls
 from gpz_jax.study.session import Session
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError
 
 
 def obtain(session: Session[Plan]) -> Evaluator:
   """The evaluator of a study, with its accuracy on the private test images.
 
   Raises:
-    InputError: Its training diverged.
+    InputError: Its training diverged, or the one that is to be borrowed is damaged.
     Interrupted: A signal came; the training goes on from its snapshot.
   """
-  found = session.plan.imported or _restore(session) or _make(session)
+  found = session.plan.imported or _restore(session, session.workdir.evaluator)
+  found = found or _borrow(session) or _make(session)
   accuracy, config = found.accuracy or 0.0, session.plan.config
   session.say(f'evaluator {config.evaluator}: accuracy {accuracy:.3f} on test')
   chance = metrics.chance_accuracy(session.plan.task.test.label)
@@ -52,15 +56,33 @@ def _make(session: Session[Plan]) -> Evaluator:
       snapshots=snapshots,
       on_progress=phase,
     )
-  meta = {'evaluator': _identity(plan), 'accuracy': found.accuracy}
-  checkpoints.save(session.workdir.evaluator, found.variables, meta)
+  _save(session, found)
   snapshots.drop()
   return found
 
 
-def _restore(session: Session[Plan]) -> Evaluator | None:
+def _save(session: Session[Plan], found: Evaluator) -> None:
+  meta = {'evaluator': _identity(session.plan), 'accuracy': found.accuracy}
+  checkpoints.save(session.workdir.evaluator, found.variables, meta)
+
+
+def _borrow(session: Session[Plan]) -> Evaluator | None:
+  """The evaluator of the study that `evaluator_from` names; None without one."""
+  source = session.plan.config.evaluator_from
+  if source is None:
+    return None
+  found = _restore(session, Workdir(source).evaluator)
+  if found is None:
+    raise InputError(
+      f'--evaluator_from={source}: its evaluator is damaged; run that study again'
+    )
+  _save(session, found)  # the rest of the rows need it
+  return found
+
+
+def _restore(session: Session[Plan], folder: pathlib.Path) -> Evaluator | None:
   """The evaluator that was trained before; None where there is none that is intact."""
-  plan, folder = session.plan, session.workdir.evaluator
+  plan = session.plan
   meta = checkpoints.read_meta(folder)
   if meta is None or meta['evaluator'] != _identity(plan):
     return None
@@ -71,7 +93,7 @@ def _restore(session: Session[Plan]) -> Evaluator | None:
   found = checkpoints.restore(folder, like, say=session.say)
   if found is None:
     return None
-  session.say('the evaluator is there already')
+  session.say(f'the evaluator is there already: {folder}')
   variables: Any = jax.device_put(found[0])
   name, accuracy = plan.config.evaluator, meta['accuracy']
   return Evaluator(

@@ -14,6 +14,7 @@ from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import Critic, Generator, stylegan2_weights
 from gpz_jax.generators import files as generator_files
 from gpz_jax.interop import torch as interop
+from gpz_jax.model_inversion import sharing
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.study.plan import StudyPlan, plan_study
 from gpz_jax.study.workdir import Workdir
@@ -76,6 +77,7 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   """
   Workdir(config.workdir).check(config)
   _check_public(config)
+  sharing.check(config)
   attacks = tuple(specs.parse(text) for text in config.attack)
   study = plan_study(
     config, aux_dataset=config.public_dataset, aux_limit=config.public_limit

@@ -1,4 +1,4 @@
-"""The attacker's prior of a study: given, taken from its workdir, or trained."""
+"""The attacker's prior of a study: given, from its workdir or another's, or trained."""
 
 import dataclasses
 import math
@@ -15,10 +15,12 @@ from gpz_jax.generators import files as generator_files
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.study import pictures
 from gpz_jax.study.session import Session
+from gpz_jax.study.workdir import Workdir
 
 NUM_SAMPLES = 2048  # that the quality of a prior is measured on
 PIECE = 128
 SHEET = 64  # samples that are kept as a picture
+SHEET_NAME = 'prior.npy'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,15 +51,27 @@ def obtain(session: Session[Plan], judge: Evaluator) -> Prior:
     InputError: The training diverged.
     Interrupted: A signal came; the training goes on from its snapshot.
   """
-  prior = _given(session) or _restored(session) or _trained(session)
+  prior = load(session)
   samples = sample(prior, NUM_SAMPLES, session.plan.config.data_seed)
-  pictures.write(session.workdir.samples / 'prior.npy', samples[:SHEET])
+  pictures.write(session.workdir.samples / SHEET_NAME, samples[:SHEET])
   public = session.plan.task.aux.image[:NUM_SAMPLES]
   found = metrics.frechet_distance(judge.features(samples), judge.features(public))
   value = math.nan if found.value is None else found.value
   reason = f' ({found.reason})' if found.reason else ''
   session.say(f'generator {prior.name}: FID {value:.3g} in evaluator features{reason}')
   return dataclasses.replace(prior, fid=value)
+
+
+def load(session: Session[Plan]) -> Prior:
+  """The prior of a study, of which nothing is measured yet.
+
+  Raises:
+    InputError: As of `obtain`, or the one that is to be borrowed is damaged.
+    Interrupted: As of `obtain`.
+  """
+  return (
+    _given(session) or _restored(session) or _borrowed(session) or _trained(session)
+  )
 
 
 def sample(prior: Prior, count: int, seed: int) -> np.ndarray:
@@ -89,6 +103,16 @@ def _restored(session: Session[Plan]) -> Prior | None:
   session.say('the generator is there already')
   critic = generator_files.load_critic(path)
   return Prior(*generator_files.load(path), _name(session.plan), critic)
+
+
+def _borrowed(session: Session[Plan]) -> Prior | None:
+  source = session.plan.config.prior_from
+  if source is None:
+    return None
+  session.say(f'the generator is that of {source}')
+  generator, variables = generator_files.load(Workdir(source).generator)
+  generator_files.save(session.workdir.generator, generator, variables)
+  return Prior(generator, variables, _name(session.plan))
 
 
 def _trained(session: Session[Plan]) -> Prior:

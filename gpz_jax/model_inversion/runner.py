@@ -1,9 +1,10 @@
 """From images to the answer: targets, evaluator, prior, attacks, rows, report."""
 
+import contextlib
 import dataclasses
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from gpz_jax.study import targets as study_targets
 from gpz_jax.study.progress import count, format_seconds, peak_gigabytes
 from gpz_jax.study.session import Session
 from gpz_jax.study.workdir import Workdir
+from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import stable_hash
 
@@ -50,7 +52,7 @@ def run(config: ModelInversionConfig, *, quiet: bool = False) -> Results:
       writing the workdir.
     Interrupted: A signal came; the same call continues where it ended.
   """
-  with opening.opened(config, make_plan, _describe, quiet=quiet) as session:
+  with opened(config, quiet=quiet) as session:
     plan, workdir = session.plan, session.workdir
     done = workdir.read_rows(INVERSIONS)
     missing = plan.missing(done)
@@ -69,6 +71,35 @@ def run(config: ModelInversionConfig, *, quiet: bool = False) -> Results:
     workdir.tidy()
     session.say(f'done; peak memory {peak_gigabytes():.1f} GiB')
   return Results(rows, classes, workdir.path, page)
+
+
+def train(config: ModelInversionConfig, part: str, *, quiet: bool = False) -> None:
+  """Trains a part of a study, for others to take.
+
+  Args:
+    config: The study.
+    part: One of `TRAINED`.
+    quiet: Print nothing.
+
+  Raises:
+    InputError: As of `run`.
+    Interrupted: A signal came; the same call continues where it ended.
+  """
+  with opened(config, quiet=quiet) as session:
+    TRAINED[part](session)
+    session.workdir.tidy()
+
+
+def opened(
+  config: ModelInversionConfig, *, quiet: bool
+) -> contextlib.AbstractContextManager[Session[Plan]]:
+  """A study that is planned, and whose workdir is this process's alone to write.
+
+  Raises:
+    InputError: As of `run`.
+    Interrupted: A signal came.
+  """
+  return opening.opened(config, make_plan, _describe, quiet=quiet)
 
 
 def finished_classes(
@@ -91,9 +122,7 @@ def _describe(plan: Plan) -> list[str]:
 def _fill_in(session: Session[Plan], missing: dict[Attack, list[int]]) -> None:
   """Trains and attacks what the missing rows need; appends them attack by attack."""
   plan, workdir = session.plan, session.workdir
-  targets, session = study_targets.obtain(session)
-  quality = study_targets.measure_quality(session, targets)
-  study_targets.check_quality(session, quality)
+  targets, quality, session = _obtain_targets(session)
   judge = evaluating.obtain(session)
   prior = priors.obtain(session, judge)
   for schema in (INVERSIONS, CLASSES):
@@ -104,6 +133,24 @@ def _fill_in(session: Session[Plan], missing: dict[Attack, list[int]]) -> None:
       rows, classes = _attack(session, attack, part, targets, quality, judge, prior)
       workdir.append_rows(classes, CLASSES)
       workdir.append_rows(rows, INVERSIONS)
+
+
+def _obtain_targets(
+  session: Session[Plan],
+) -> tuple[Targets, dict[str, np.ndarray], Session[Plan]]:
+  """The targets, how good they are, and the session that says what changed."""
+  targets, session = study_targets.obtain(session)
+  quality = study_targets.measure_quality(session, targets)
+  study_targets.check_quality(session, quality)
+  return targets, quality, session
+
+
+# What a study trains before it attacks: part -> what trains it, unless it is there.
+TRAINED: dict[str, Callable[[Session[Plan]], object]] = {
+  'targets': _obtain_targets,
+  'evaluator': evaluating.obtain,
+  'prior': priors.load,
+}
 
 
 def _divide(plan: Plan, lanes: Sequence[int]) -> list[list[int]]:

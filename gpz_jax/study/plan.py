@@ -289,18 +289,28 @@ def locate_borrowed(config: StudyConfig) -> np.ndarray | None:
   return _locate(config, Workdir(config.targets_from))
 
 
-def _locate(config: StudyConfig, source: Workdir) -> np.ndarray:
+def read_source(flag: str, source: Workdir) -> dict[str, Any]:
+  """The config.json of another study, which a flag names to take something of it.
+
+  Raises:
+    InputError: There is no such study.
+  """
   try:
     theirs = results.read_object(source.config)
   except (OSError, InputError) as error:
     raise InputError(
-      f'--targets_from={source} holds no study ({error}); give the workdir of one'
+      f'--{flag}={source} holds no study ({error}); give the workdir of one'
     ) from error
   if not theirs:
     raise InputError(
-      f'--targets_from={source} holds no study (there is no config.json); give the'
+      f'--{flag}={source} holds no study (there is no config.json); give the'
       ' workdir of one'
     )
+  return theirs
+
+
+def _locate(config: StudyConfig, source: Workdir) -> np.ndarray:
+  theirs = read_source('targets_from', source)
   if difference := first_difference(
     config, theirs, fields.in_scope(type(config), 'targets')
   ):

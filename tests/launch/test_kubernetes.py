@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,119 @@ def test_each_job_meets_the_schema_of_kubernetes(kind):
   validate = pytest.importorskip('kubernetes_validate', reason='it is not installed')
   version = validate.latest_version()
   validate.validate(load(make(), f'{kind}.yaml'), version, strict=True)
+
+
+# Name -> type of the fields of JobSet v1alpha2, as its API reference lists them; those
+# of `template` are a Job's own. None stands for a type that no manifest here needs.
+JOBSET = {
+  'apiVersion': str,
+  'kind': str,
+  'metadata': dict,
+  'spec': {
+    'replicatedJobs': [
+      {
+        'name': str,
+        'groupName': str,
+        'template': {'metadata': dict, 'spec': dict},
+        'replicas': int,
+        'dependsOn': [{'name': str, 'status': str}],
+      }
+    ],
+    'network': None,
+    'successPolicy': None,
+    'failurePolicy': None,
+    'startupPolicy': None,
+    'suspend': bool,
+    'coordinator': None,
+    'managedBy': str,
+    'ttlSecondsAfterFinished': int,
+    'volumeClaimPolicies': None,
+  },
+}
+LONGEST_NAME = 63  # of a pod: it is a label of DNS
+
+
+def list_faults(found, expected, place='jobset') -> list[str]:
+  """Where a manifest has a field that there is not, or one of another type."""
+  if isinstance(expected, list):
+    if not isinstance(found, list):
+      return [f'{place} is no list']
+    each = (list_faults(x, expected[0], f'{place}[{i}]') for i, x in enumerate(found))
+    return [fault for faults in each for fault in faults]
+  if isinstance(expected, dict):
+    if not isinstance(found, dict):
+      return [f'{place} is no object']
+    faults = [f'{place}.{name} is not known' for name in found.keys() - expected.keys()]
+    for name in found.keys() & expected.keys():
+      faults += list_faults(found[name], expected[name], f'{place}.{name}')
+    return faults
+  return [] if type(found) is expected else [f'{place} is no {expected}']
+
+
+def list_jobset_faults(jobset) -> list[str]:
+  """Where a JobSet breaks what its API says: fields, order and length of names."""
+  faults = list_faults(jobset, JOBSET)
+  if (jobset['apiVersion'], jobset['kind']) != ('jobset.x-k8s.io/v1alpha2', 'JobSet'):
+    faults.append('jobset is of another kind')
+  before: set[str] = set()
+  for job in jobset['spec']['replicatedJobs']:
+    name, waits = job['name'], job.get('dependsOn', [])
+    if len(waits) > 1:  # several are not supported by every release
+      faults.append(f'{name} waits for {len(waits)} jobs')
+    for wait in waits:
+      if wait['name'] not in before or wait['status'] not in ('Ready', 'Complete'):
+        faults.append(f'{name} cannot wait for {wait}')
+    last = job['template']['spec']['completions'] - 1
+    pod = f'{jobset["metadata"]["name"]}-{name}-{job["replicas"] - 1}-{last}-abcde'
+    if not re.fullmatch('[a-z]([-a-z0-9]*[a-z0-9])?', pod) or len(pod) > LONGEST_NAME:
+      faults.append(f'{pod} is no name of a pod')
+    before.add(name)
+  return faults
+
+
+def test_a_jobset_has_only_fields_of_its_api_and_its_jobs_meet_their_schema():
+  jobset = load(make(), 'jobset.yaml')
+  assert list_jobset_faults(jobset) == []
+  validate = pytest.importorskip('kubernetes_validate', reason='it is not installed')
+  for job in jobset['spec']['replicatedJobs']:
+    alone = {'apiVersion': 'batch/v1', 'kind': 'Job', 'metadata': {'name': job['name']}}
+    whole = alone | {'spec': job['template']['spec']}
+    validate.validate(whole, validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize(
+  ('place', 'value', 'fault'),
+  [
+    ('spec.suspended', True, 'jobset.spec.suspended is not known'),
+    ('spec.suspend', 'true', 'jobset.spec.suspend is no'),
+    ('spec.replicatedJobs.1.replicas', '1', 'replicas is no'),
+    ('spec.replicatedJobs.1.depends_on', [], 'depends_on is not known'),
+    (
+      'spec.replicatedJobs.1.dependsOn',
+      [{'name': 'merge', 'status': 'Complete'}],
+      'cannot wait for',
+    ),
+    (
+      'spec.replicatedJobs.1.dependsOn',
+      [{'name': 'targets', 'status': 'Completed'}],
+      'cannot wait for',
+    ),
+    ('metadata.name', 'x' * 60, 'is no name of a pod'),
+    ('metadata.name', '1a', 'is no name of a pod'),
+    ('apiVersion', 'jobset.x-k8s.io/v1', 'of another kind'),
+  ],
+)
+def test_the_check_of_a_jobset_finds_what_is_wrong(place, value, fault):
+  jobset = load(make(), 'jobset.yaml')
+  *path, last = [int(x) if x.isdecimal() else x for x in place.split('.')]
+  node = jobset
+  for step in path:
+    node = node[step]
+  node[last] = value
+  if place.endswith('replicas'):  # names are made of the number
+    assert fault in '\n'.join(list_faults(jobset, JOBSET))
+  else:
+    assert fault in '\n'.join(list_jobset_faults(jobset))
 
 
 def test_the_lists_hold_the_units_of_each_kind_in_order():

@@ -6,15 +6,12 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
+import pools
 import pytest
 from faults import harness
 
-from gpz_jax import results
+from gpz_jax import results, sweep
 from gpz_jax.commands.sweep import parse_config
 from gpz_jax.launching import local, outcomes, states
 from gpz_jax.launching.merge import merge
@@ -22,8 +19,6 @@ from gpz_jax.launching.units import Store
 from gpz_jax.sweep.verify import verify
 from gpz_jax.types import BusyError, InputError
 
-ROOT = pathlib.Path(__file__).parents[2]
-PATIENCE = 600.0
 FLAGS = [
   '--image_size=16',
   '--model=cnn',
@@ -43,65 +38,25 @@ FLAGS = [
 ]
 
 
-def submit(workdir, *arguments, log) -> subprocess.Popen:
-  command = [sys.executable, '-m', 'launch.submit', f'--workdir={workdir}', *arguments]
-  path = os.pathsep.join([str(ROOT), *sys.path])
-  with log.open('ab') as out:
-    return subprocess.Popen(
-      command, cwd=ROOT, env=os.environ | {'PYTHONPATH': path}, stdout=out, stderr=out
-    )
-
-
-def wait_for(condition, log):
-  deadline = time.monotonic() + PATIENCE
-  while time.monotonic() < deadline:
-    if found := condition():
-      return found
-    time.sleep(0.1)
-  raise TimeoutError(log.read_text())
-
-
-def find_writer(store: Store) -> int | None:
-  """The process that writes some unit's workdir."""
-  for work in store.units.glob('*/work'):
-    lock = work / 'lock'
-    if lock.exists() and states.is_written(work) and (text := lock.read_text()):
-      return int(text.split()[1])
-  return None
+@pytest.fixture(scope='module')
+def both(tmp_path_factory):
+  """The sweep in one process, and in units that are hurt."""
+  folder = tmp_path_factory.mktemp('both')
+  log = folder / 'whole.log'
+  alone = pools.start_alone('sweep', folder / 'whole', FLAGS, log)
+  pools.run_hurt('sweep', folder / 'big', FLAGS)
+  assert alone.wait(pools.PATIENCE) == 0, log.read_text()
+  return folder
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-  """The sweep in one process, on as many cores as a unit has."""
-  workdir = tmp_path_factory.mktemp('whole') / 'run'
-  log = workdir.with_suffix('.log')
-  command = [sys.executable, '-m', 'gpz_jax.commands.sweep', f'--workdir={workdir}']
-  process = local.make_slots(2)[0].start([*command, *FLAGS], log)
-  assert process.wait(PATIENCE) == 0, log.read_text()
-  return workdir
+def whole(both):
+  return both / 'whole'
 
 
 @pytest.fixture(scope='module')
-def merged(tmp_path_factory):
-  """The same in units, of which one is killed, and so is the pool."""
-  workdir = tmp_path_factory.mktemp('units') / 'big'
-  store, log = Store(workdir), workdir.with_suffix('.log')
-  options = ('--cluster=local:2', '--retry_seconds=0.1')
-  pool = submit(workdir, *FLAGS, *options, log=log)
-  os.kill(wait_for(lambda: find_writer(store), log), signal.SIGKILL)
-  wait_for(lambda: 'status 137, again' in log.read_text(), log)
-  wait_for(
-    lambda: any(
-      (work / 'results.parquet').exists() for work in store.units.glob('*/work')
-    ),
-    log,
-  )
-  pool.kill()
-  pool.wait(PATIENCE)
-  assert submit(workdir, '--resume', *options, log=log).wait(PATIENCE) == 0, (
-    log.read_text()
-  )
-  return workdir
+def merged(both):
+  return both / 'big'
 
 
 def test_the_rows_are_those_of_one_process_bit_for_bit(whole, merged):
@@ -135,15 +90,10 @@ def test_the_killed_unit_was_counted_and_all_is_listed_as_done(merged):
   assert [unit.kind for unit in units] == [*['targets'] * 2, *['cohort'] * 4, 'merge']
 
 
-def test_a_sweep_of_the_merged_workdir_has_nothing_to_do(merged, tmp_path):
-  log = tmp_path / 'log.txt'
+def test_a_sweep_of_the_merged_workdir_has_nothing_to_do(merged, capsys):
   before = (merged / 'results.jsonl').read_bytes()
-  command = [sys.executable, '-m', 'gpz_jax.commands.sweep']
-  process = local.make_slots(2)[0].start(
-    [*command, f'--flagfile={merged}/run.flags'], log
-  )
-  assert process.wait(PATIENCE) == 0, log.read_text()
-  assert '4 rows are there already' in log.read_text()
+  sweep.run(parse_config([f'--flagfile={merged}/run.flags']))
+  assert '4 rows are there already' in capsys.readouterr().out
   assert (merged / 'results.jsonl').read_bytes() == before
 
 

@@ -38,6 +38,7 @@ class Findings:
     curves: For each treatment the course of its strongest attack, name -> [steps], the
       mean over seeds.
     remark: What is wrong with the pictures.
+    total: Rows of the finished study, where units are merged.
   """
 
   rows: list[Row]
@@ -51,6 +52,7 @@ class Findings:
   found: dict[Treatment, np.ndarray]
   curves: dict[Treatment, dict[str, np.ndarray]]
   remark: str = ''
+  total: int | None = None
 
   @functools.cached_property
   def attacks(self) -> list[str]:
@@ -142,6 +144,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     found=_read_found(folder, points, left_out),
     curves={point.treatment: _read_curves(folder, point) for point in points},
     remark=remark,
+    total=results.read_object(folder.merged).get('of'),
   )
 
 

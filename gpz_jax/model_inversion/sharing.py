@@ -1,0 +1,73 @@
+"""What a study takes of others: the evaluator and the prior that they have trained."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gpz_jax import checkpoints
+from gpz_jax.model_inversion.config import ModelInversionConfig
+from gpz_jax.study.plan import read_source
+from gpz_jax.study.serialization import first_difference
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError
+
+_IMAGES = ('dataset', 'image_size', 'channels', 'data_seed', 'precision')
+
+
+class _Shared(NamedTuple):
+  """What can be taken.
+
+  Attributes:
+    word: What it is called.
+    depends_on: The fields of a config that it depends on.
+    is_there: Whether a workdir has it.
+  """
+
+  word: str
+  depends_on: tuple[str, ...]
+  is_there: Callable[[Workdir], bool]
+
+
+_SHARED = {
+  'evaluator_from': _Shared(
+    'evaluator',
+    (
+      *_IMAGES,
+      *('test_share', 'train_limit', 'val_limit', 'test_limit', 'bn_refresh'),
+      *('evaluator', 'evaluator_options', 'evaluator_weights', 'evaluator_size'),
+      *('evaluator_recipe', 'evaluator_epochs', 'evaluator_batch_size'),
+      *('evaluator_learning_rate', 'evaluator_seed'),
+    ),
+    lambda workdir: checkpoints.has_step(workdir.evaluator),
+  ),
+  'prior_from': _Shared(
+    'generator',
+    (
+      *_IMAGES,
+      *('public_dataset', 'public_limit', 'generator', 'prior_steps', 'prior_width'),
+    ),
+    lambda workdir: workdir.generator.is_file(),
+  ),
+}
+
+
+def check(config: ModelInversionConfig) -> None:
+  """Refuses sources that do not have what the study would train itself.
+
+  Raises:
+    InputError: There is no such study, it trains another evaluator or generator, or it
+      has not trained it yet.
+  """
+  ours = Workdir(config.workdir)
+  for flag, shared in _SHARED.items():
+    named = getattr(config, flag)
+    if named is None or shared.is_there(ours):
+      continue
+    source = Workdir(named)
+    theirs = read_source(flag, source)
+    if difference := first_difference(config, theirs, shared.depends_on):
+      raise InputError(f'--{flag}={source} has another {shared.word}: {difference}')
+    if not shared.is_there(source):
+      raise InputError(
+        f'--{flag}={source} has trained no {shared.word} yet; leave it out, or finish'
+        ' that study'
+      )
