@@ -1,6 +1,8 @@
 """Slurm itself, three nodes on this machine: what it does to units, and what is left.
 
-The units are stand-ins that count; the script, the arrays and Slurm are real.
+The units are stand-ins that count; the script, the arrays and Slurm are real. Slurm is
+slow to notice things, so all stories are begun at once and each test waits for its own.
+A unit is preempted on node1 and one loses node2; all others are on node3.
 """
 
 import fcntl
@@ -11,6 +13,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from made_up_units import make_units
@@ -36,9 +40,36 @@ needs_slurm = [
 pytestmark = [*needs_slurm, pytest.mark.xdist_group('slurm')]
 
 
+Story = Callable[[pathlib.Path], None]  # of a folder of its own
+STORIES: dict[str, Story] = {}
+
+
+def told(story: Story):
+  """Makes a test of a story, which runs beside the others."""
+  STORIES[story.__name__] = story
+
+  def test(begun: dict[str, Future[None]]):
+    begun[story.__name__].result()
+
+  test.__doc__ = story.__doc__
+  return test
+
+
+@pytest.fixture(scope='module')
+def begun(request, tmp_path_factory):
+  """The stories whose tests are to be run, all begun."""
+  wanted = {item.name for item in request.session.items}
+  chosen = {name: story for name, story in STORIES.items() if name in wanted}
+  with ThreadPoolExecutor(len(chosen)) as pool:
+    yield {
+      name: pool.submit(story, tmp_path_factory.mktemp('story'))
+      for name, story in chosen.items()
+    }
+
+
 @pytest.fixture(scope='module', autouse=True)
 def cluster(tmp_path_factory):
-  """Three nodes, of which each runs one unit at a time."""
+  """Three nodes."""
   state = tmp_path_factory.mktemp('slurm')
   before = os.environ.get('SLURM_CONF')
   os.environ['SLURM_CONF'] = str(state / 'slurm.conf')
@@ -75,13 +106,13 @@ class Cluster:
     )
     self.python.chmod(0o755)
 
-  def submit(self, *options, names=None) -> list[str]:
+  def submit(self, *options, names=None, where='--nodelist=node3') -> list[str]:
     arrays = slurm.plan_arrays(
       self.units, names or [unit.name for unit in self.units], {}
     )
     script = [str(ROOT / 'launch' / 'unit.sh'), str(self.python), '5']
-    whole_node = ('--exclusive', *options)
-    return slurm.submit(arrays, self.store, script, whole_node, slurm.run_command)
+    options = (where, *options)
+    return slurm.submit(arrays, self.store, script, options, slurm.run_command)
 
   def ask(self):
     return slurm.ask(self.store, slurm.run_command)
@@ -116,6 +147,7 @@ def one(path, steps) -> tuple[Cluster, str]:
   return Cluster(path, [unit], steps), unit.name
 
 
+@told
 def test_every_unit_is_done_after_those_it_needs(tmp_path):
   there = Cluster(tmp_path, make_units(2, 2), 60)
   there.submit()
@@ -127,9 +159,10 @@ def test_every_unit_is_done_after_those_it_needs(tmp_path):
   assert {state.state for state in found} == {'done'}
 
 
+@told
 def test_a_preempted_unit_goes_on_where_it_saved(tmp_path):
   there, name = one(tmp_path, 120)
-  there.submit('--nodelist=node1', '--partition=low')
+  there.submit('--partition=low', where='--nodelist=node1')
   there.wait_until_runs(name)
   other = ['sbatch', '--parsable', '--partition=high', '--nodelist=node1']
   slurm.run_command([*other, '--exclusive', '--output=/dev/null', '--wrap=sleep 2'])
@@ -139,8 +172,9 @@ def test_a_preempted_unit_goes_on_where_it_saved(tmp_path):
   assert second[0] > 0
 
 
+@told
 def test_a_unit_out_of_time_saves_and_is_queued_again(tmp_path):
-  there, name = one(tmp_path, 800)
+  there, name = one(tmp_path, 700)
   # A minute is the least limit. The notice may come earlier than it is asked for.
   there.submit('--time=1', '--signal=B:USR1@45')
   there.wait_until_done(name)
@@ -151,6 +185,7 @@ def test_a_unit_out_of_time_saves_and_is_queued_again(tmp_path):
   assert outcomes.read_retries(there.store.folder(name)) == 0
 
 
+@told
 def test_cancelled_units_have_saved_and_only_those_that_were_named(tmp_path):
   there = Cluster(tmp_path, make_units(3, 0)[:3], 100)
   (job,) = there.submit()
@@ -168,6 +203,7 @@ def test_cancelled_units_have_saved_and_only_those_that_were_named(tmp_path):
     assert there.history(name)[1][0] > 0
 
 
+@told
 def test_a_unit_that_meets_another_writer_is_tried_again_later(tmp_path):
   there, name = one(tmp_path, 5)
   work = there.store.workdir(name)
@@ -182,6 +218,7 @@ def test_a_unit_that_meets_another_writer_is_tried_again_later(tmp_path):
   assert len(there.history(name)) == 1
 
 
+@told
 def test_a_unit_that_is_killed_is_tried_again_and_counted(tmp_path):
   there, name = one(tmp_path, 40)
   there.submit()
@@ -191,15 +228,18 @@ def test_a_unit_that_is_killed_is_tried_again_and_counted(tmp_path):
   assert outcomes.read_retries(there.store.folder(name)) == 1
 
 
-def test_a_node_that_is_lost_gives_its_unit_to_another(tmp_path, cluster):
+@told
+def test_a_node_that_is_lost_gives_its_unit_to_another(tmp_path):
   there, name = one(tmp_path, 100)
-  there.submit()
+  there.submit(where='--exclude=node1')  # node2 is the lighter one, see slurm.conf.in
   there.wait_until_runs(name)
   node = there.ask()[name].node
+  assert node == 'node2'
   _, process, script = there.history(name)[0]
   stat = pathlib.Path(f'/proc/{script}/stat').read_text()
   step = int(stat.rpartition(')')[2].split()[1])
-  daemon = int((cluster / f'slurmd.{node}.pid').read_text())
+  state = pathlib.Path(os.environ['SLURM_CONF']).parent
+  daemon = int((state / f'slurmd.{node}.pid').read_text())
   for number in (daemon, step, script, process):
     os.kill(number, signal.SIGKILL)
   try:
@@ -209,6 +249,7 @@ def test_a_node_that_is_lost_gives_its_unit_to_another(tmp_path, cluster):
   assert len(there.history(name)) == 2
 
 
+@told
 def test_what_waits_for_a_failed_unit_is_submitted_again_by_resume(tmp_path):
   there = Cluster(tmp_path, make_units(2, 1), 5)
   bad = there.store.folder('t1') / 'bad'
@@ -233,7 +274,7 @@ def test_what_waits_for_a_failed_unit_is_submitted_again_by_resume(tmp_path):
   assert found['t1'].startswith('failed (2)')
   assert found['c0x1'].startswith('never')
   bad.unlink()
-  options = ('--sbatch=--exclusive', f'--python={there.python}')
+  options = ('--sbatch=--nodelist=node3', f'--python={there.python}')
   said = submit('--resume', '--cluster=slurm', *options)
   assert said.startswith('3 units in 3 arrays')  # t1, c0x1 and the merge
   again = submit('--resume', '--cluster=slurm', *options)
