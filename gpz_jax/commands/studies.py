@@ -1,5 +1,6 @@
 """Which study a command line is of, and what does each of them."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ def choose(argv: Sequence[str]) -> str:
   if of_sweep and of_inversion:
     raise InputError(
       f'--{of_inversion[0]} is a flag of model inversion and --{of_sweep[0]} one of a'
-      ' sweep; leave one of them out, or name the study by --study'
+      ' sweep; leave one of them out'
     )
   return MODEL_INVERSION if of_inversion else SWEEP
 
@@ -73,8 +74,9 @@ def _list_given(argv: Sequence[str]) -> dict[str, str]:
   except (flags.Error, OSError, ValueError, InputError):
     return {}
   found = {}
-  for argument in argv[1:]:
-    name, _, value = argument.lstrip('-').partition('=')
+  for argument, following in itertools.pairwise([*argv[1:], '']):
+    name, equals, value = argument.lstrip('-').partition('=')
     if argument.startswith('-'):
-      found[name.removeprefix('no') if not value else name] = value
+      found[name] = value if equals else following
+      found.setdefault(name.removeprefix('no'), '')  # --nokes is --kes=false
   return found

@@ -145,6 +145,8 @@ def test_states_are_read_off_the_files_of_each_kind(plan, tmp_path):
     (['--seeds=0,1'], 'sweep'),
     (['--seeds=0,1', '--nokes'], 'model_inversion'),
     (['--study=model_inversion', '--seeds=0'], 'model_inversion'),
+    (['--study', 'model_inversion', '--seeds', '0'], 'model_inversion'),
+    (['--seeds', '0', '--classes', '3'], 'model_inversion'),
     (['--flagfile=absent.cfg'], 'sweep'),
   ],
 )

@@ -196,6 +196,7 @@ def main() -> int:
   what, folder, *given = sys.argv[1:]
   path = pathlib.Path(folder).resolve()
   path.mkdir(parents=True, exist_ok=True)
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Slurm is ended then too
   if what == 'compare':
     return do_compare(path)
   return {'alone': do_alone, 'units': do_units}[what](path, given)
