@@ -8,11 +8,14 @@ import sys
 import time
 from collections.abc import Sequence
 
+import pytest
+
 from gpz_jax.launching import local, states
 from gpz_jax.launching.studies import STUDIES
 from gpz_jax.launching.units import Store
 
 ROOT = pathlib.Path(__file__).parents[1]
+ROUTE = os.pathsep.join([str(ROOT), *sys.path])  # to the models of tests, too
 PATIENCE = 600.0
 
 
@@ -21,7 +24,9 @@ def start_alone(
 ) -> subprocess.Popen:
   """Starts a study in one process, on as many cores as a unit has."""
   command = [sys.executable, '-m', f'gpz_jax.commands.{study}', f'--workdir={workdir}']
-  return local.make_slots(2)[0].start([*command, *flags], log)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('PYTHONPATH', ROUTE)
+    return local.make_slots(2)[0].start([*command, *flags], log)
 
 
 def submit(
@@ -29,10 +34,9 @@ def submit(
 ) -> subprocess.Popen:
   """Starts launch.submit."""
   command = [sys.executable, '-m', 'launch.submit', f'--workdir={workdir}', *arguments]
-  path = os.pathsep.join([str(ROOT), *sys.path])
   with log.open('ab') as out:
     return subprocess.Popen(
-      command, cwd=ROOT, env=os.environ | {'PYTHONPATH': path}, stdout=out, stderr=out
+      command, cwd=ROOT, env=os.environ | {'PYTHONPATH': ROUTE}, stdout=out, stderr=out
     )
 
 

@@ -108,6 +108,18 @@ class Branched(nn.Module):
     return nn.Dense(self.num_classes, name='logits')(x.reshape(len(x), -1))
 
 
+class Halving(nn.Module):
+  """A classifier with two splits, whose activations differ in shape."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    for name in ('first', 'second'):
+      x = nn.relu(nn.Conv(4, (3, 3), strides=2, name=name)(x))
+    return nn.Dense(self.num_classes, name='logits')(x.reshape(len(x), -1))
+
+
 class Stubborn(nn.Module):
   """A module that wants more than images."""
 

@@ -67,8 +67,6 @@ def _do(store, unit, needs: dict[str, str]) -> int:
   from gpz_jax.commands import merge, studies
   from gpz_jax.launching.studies import MODEL_INVERSION
   from gpz_jax.launching.units import TRAINED
-  from gpz_jax.model_inversion import runner as inversion_runner
-  from gpz_jax.sweep import runner
 
   if unit.kind == 'merge':
     status = merge.join(str(store.path))
@@ -76,15 +74,13 @@ def _do(store, unit, needs: dict[str, str]) -> int:
   folders = [f'--workdir={store.workdir(unit.name)}']
   folders += [f'--{kind}_from={store.workdir(name)}' for name, kind in needs.items()]
   config = studies.COMMANDS[unit.study].parse_config([*unit.flags, *folders])
-  if unit.study == MODEL_INVERSION:
-    if unit.kind in TRAINED:
-      inversion_runner.train(config, unit.kind)
-    else:
-      model_inversion.run(config)
-  elif unit.kind == 'targets':
-    runner.train_targets(config)
+  if unit.kind not in TRAINED:
+    run = model_inversion.run if unit.study == MODEL_INVERSION else sweep.run
+    run(config)
+  elif unit.study == MODEL_INVERSION:
+    model_inversion.train(config, unit.kind)
   else:
-    sweep.run(config)
+    sweep.train_targets(config)
   return 0
 
 

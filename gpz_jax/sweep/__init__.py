@@ -11,9 +11,17 @@ from gpz_jax.sweep.config import SweepConfig
 if TYPE_CHECKING:
   from gpz_jax.study.plan import find_targets
   from gpz_jax.sweep.plan import Plan, make_plan
-  from gpz_jax.sweep.runner import Results, run
+  from gpz_jax.sweep.runner import Results, run, train_targets
 
-__all__ = ['Plan', 'Results', 'SweepConfig', 'find_targets', 'make_plan', 'run']
+__all__ = [
+  'Plan',
+  'Results',
+  'SweepConfig',
+  'find_targets',
+  'make_plan',
+  'run',
+  'train_targets',
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,7 +29,7 @@ def __getattr__(name: str) -> Any:
     from gpz_jax.study import plan as home
   elif name in ('Plan', 'make_plan'):
     from gpz_jax.sweep import plan as home
-  elif name in ('Results', 'run'):
+  elif name in ('Results', 'run', 'train_targets'):
     from gpz_jax.sweep import runner as home
   else:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -21,9 +21,8 @@ from gpz_jax.types import BusyError, InputError
 
 FLAGS = [
   '--image_size=16',
-  '--model=cnn',
-  '--model_options=width=0.0625',
-  '--splits=conv_2,conv_3',  # two shapes of activation
+  '--model=tiny:Halving',
+  '--splits=first,second',  # two shapes of activation
   '--alphas=0',
   '--seeds=0,1',
   '--train_limit=16',

@@ -19,10 +19,17 @@ from gpz_jax.study.serialization import write_flags
 from gpz_jax.study.workdir import Workdir
 
 pytestmark = pytest.mark.slow
-CHANGES = {'alphas': (0.0,), 'seeds': (0, 1), 'strategy': 'map'}
-# What both kinds of rows, the targets of two lanes and the pictures of skips depend on.
+CHANGES = {
+  'model': 'tiny:Halving',
+  'model_options': (),
+  'alphas': (0.0,),
+  'seeds': (0, 1),
+  'strategy': 'map',
+}
+# A target of each kind: as it is, smoothed, without a skip connection, defended.
 SKIPS = {
   'model': 'resnet18',
+  'model_options': ('width=0.0625',),
   'alphas': (0.0, 0.3),
   'skips': ('1111', '1110'),
   'defence': ('none', 'bido:lx=0.05:ly=0.5'),
