@@ -23,8 +23,8 @@ from gpz_jax.launching import outcomes, slurm, states
 from gpz_jax.launching.units import Store, Unit
 
 FLAGS = [
-  *('--image_size=16', '--model=cnn', '--model_options=width=0.0625', '--alphas=0'),
-  *('--splits=conv_2,conv_3', '--seeds=0,1', '--train_limit=16', '--val_limit=8'),
+  *('--image_size=16', '--model=tiny:Halving', '--splits=first,second', '--alphas=0'),
+  *('--seeds=0,1', '--train_limit=16', '--val_limit=8'),
   *('--test_limit=8', '--aux_limit=20', '--target_epochs=1', '--decoder_epochs=1'),
   *('--target_batch_size=8', '--decoder_batch_size=8'),
 ]
