@@ -73,7 +73,7 @@ def test_units_are_written_once_and_others_are_refused(tmp_path):
   assert find(units, units[1].name) is units[1]
   with pytest.raises(InputError, match='--unit=x is not in'):
     find(units, 'x')
-  with pytest.raises(InputError, match='holds the units of another sweep'):
+  with pytest.raises(InputError, match='holds the units of another study'):
     store.write(units[:3])
 
 
