@@ -149,6 +149,12 @@ def _hurt(folder: pathlib.Path, given: list[str], state: pathlib.Path) -> int:
   watch.print()
   watch.wait_for(lambda s: s.unit.kind == 'merge' and s.state == 'done')
   story.tell('all is done')
+  for log in sorted(watch.store.submitted.glob('*.log')):
+    for line in log.read_text().splitlines():
+      if (
+        'goes on after' in line or 'queued again' in line or 'targets are those' in line
+      ):
+        print(f'{log.name}: {line}'.replace(str(folder), 'runs'))
   return story.run(sys.executable, '-m', 'launch.submit', workdir, '--status')
 
 
