@@ -110,9 +110,10 @@ def _borrowed(session: Session[Plan]) -> Prior | None:
   if source is None:
     return None
   session.say(f'the generator is that of {source}')
-  generator, variables = generator_files.load(Workdir(source).generator)
-  generator_files.save(session.workdir.generator, generator, variables)
-  return Prior(generator, variables, _name(session.plan))
+  path = Workdir(source).generator
+  found, critic = generator_files.load(path), generator_files.load_critic(path)
+  generator_files.save(session.workdir.generator, *found, critic)
+  return Prior(*found, _name(session.plan), critic)
 
 
 def _trained(session: Session[Plan]) -> Prior:

@@ -26,13 +26,15 @@ CHANGES = {
   'seeds': (0, 1),
   'strategy': 'map',
 }
-# A target of each kind: as it is, without a skip connection, defended.
+# A target of each kind: as it is, without a skip connection, defended. The attack asks
+# the critic that was trained beside the prior.
 SKIPS = {
   'model': 'resnet18',
   'model_options': ('width=0.0625',),
   'skips': ('1111', '1110'),
   'defence': ('none', 'bido:lx=0.05:ly=0.5'),
   'one_at_a_time': True,
+  'attack': ('gmi:preset=small:steps=2',),
   'seeds': (0,),
 }
 
