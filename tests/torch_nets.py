@@ -1,7 +1,8 @@
-"""VGG and ResNet in torch, under torchvision's names, and RepVGG under its own.
+"""VGG in torch, under torchvision's names, and RepVGG under its own.
 
-They are written from the published architectures; `width` narrows them. `full_size`
-gives torchvision's names and shapes without the memory.
+They are written from the published architectures; `width` narrows them. ResNet is that
+of the benchmarks' peer. `full_size` gives torchvision's names and shapes without the
+memory.
 """
 
 import numpy as np
@@ -9,18 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from gpz_jax.commands.benchmarks.torch_resnet import RESNETS, ResidualBlock, ResNet
+
 VGGS = {
   'vgg11': (1, 1, 2, 2, 2),
   'vgg13': (2, 2, 2, 2, 2),
   'vgg16': (2, 2, 3, 3, 3),
   'vgg19': (2, 2, 4, 4, 4),
-}
-RESNETS = {
-  'resnet18': ((2, 2, 2, 2), (3, 3)),
-  'resnet34': ((3, 4, 6, 3), (3, 3)),
-  'resnet50': ((3, 4, 6, 3), (1, 3, 1)),
-  'resnet101': ((3, 4, 23, 3), (1, 3, 1)),
-  'resnet152': ((3, 8, 36, 3), (1, 3, 1)),
 }
 
 
@@ -52,56 +48,6 @@ class VGG(nn.Module):
 
   def forward(self, x):
     return self.classifier(self.pool(self.features(x)).flatten(1))
-
-
-class ResidualBlock(nn.Module):
-  """torchvision's BasicBlock (kernels 3, 3) and Bottleneck (1, 3, 1)."""
-
-  def __init__(self, channels, features, kernels, stride):
-    super().__init__()
-    out = features * (4 if len(kernels) == 3 else 1)
-    sizes = [channels] + [features] * (len(kernels) - 1) + [out]
-    strided = kernels.index(3)
-    for i, k in enumerate(kernels):
-      s = stride if i == strided else 1
-      conv = nn.Conv2d(sizes[i], sizes[i + 1], k, s, k // 2, bias=False)
-      setattr(self, f'conv{i + 1}', conv)
-      setattr(self, f'bn{i + 1}', nn.BatchNorm2d(sizes[i + 1]))
-    self.depth, self.downsample = len(kernels), None
-    if stride != 1 or channels != out:
-      project = nn.Conv2d(channels, out, 1, stride, bias=False)
-      self.downsample = nn.Sequential(project, nn.BatchNorm2d(out))
-
-  def forward(self, x):
-    y = x
-    for i in range(1, self.depth + 1):
-      y = getattr(self, f'bn{i}')(getattr(self, f'conv{i}')(y))
-      y = y if i == self.depth else functional.relu(y)
-    return functional.relu(y + (self.downsample(x) if self.downsample else x))
-
-
-class ResNet(nn.Module):
-  def __init__(self, stages, kernels, num_classes, width, *, stem='small'):
-    super().__init__()
-    channels = int(64 * width)
-    kernel, stride = (7, 2) if stem == 'imagenet' else (3, 1)
-    self.conv1 = nn.Conv2d(3, channels, kernel, stride, kernel // 2, bias=False)
-    self.maxpool = nn.Identity() if stem == 'small' else nn.MaxPool2d(3, 2, 1)
-    self.bn1 = nn.BatchNorm2d(channels)
-    for stage, blocks in enumerate(stages):
-      features, row = int(64 * 2**stage * width), []
-      for i in range(blocks):
-        stride = 2 if stage and i == 0 else 1
-        row.append(ResidualBlock(channels, features, kernels, stride))
-        channels = features * (4 if len(kernels) == 3 else 1)
-      setattr(self, f'layer{stage + 1}', nn.Sequential(*row))
-    self.fc = nn.Linear(channels, num_classes)
-
-  def forward(self, x):
-    x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
-    for stage in range(1, 5):
-      x = getattr(self, f'layer{stage}')(x)
-    return self.fc(x.mean((2, 3)))
 
 
 class RepVGGBlock(nn.Module):

@@ -1,12 +1,13 @@
-"""Times the lane engine: single convolutions, decoder steps and whole sweeps.
+"""Times the lane engine: single convolutions, decoder steps, whole sweeps, inversions.
 
   gpz-bench --suite=step --peer=torch --json=bench.json
 
 The command prints a table and writes the records as JSON. The peer is plain PyTorch in
 a separate process, and runs in turn with ours. Compilation is reported separately.
 Seconds are those of one step of all lanes. In the suite `sweep` they are those of the
-published sweep at one alpha. The suite `estimators` times nothing: it compares the
-theory's estimators with known truths.
+published sweep at one alpha. In the suite `inversion` a lane is a class that is
+searched for, and of the sizes that are not timed the operations are counted. The suite
+`estimators` times nothing: it compares the theory's estimators with known truths.
 
 The exit status is 0 if the work is done, 1 if a bound is on the wrong side, and 2 for
 bad input.
@@ -32,11 +33,12 @@ if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for i
   from gpz_jax.commands.benchmarks.options import Options
   from gpz_jax.commands.benchmarks.records import Record
 
-SUITES = ('conv', 'step', 'sweep')
+SUITES = ('conv', 'step', 'sweep', 'inversion')
 # It is not part of `all`, because it measures correctness instead of speed.
 ESTIMATORS = 'estimators'
 MOST = 2**16  # the largest number of lanes, examples of a batch, steps or repeats
 PEERS = ('none', 'torch', 'torch_compile')
+SIZES = ('32', '64', '256', '1024')  # sides of images in the suite inversion
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -63,6 +65,13 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   )
   lists('precision', ['auto'], 'Number formats of the forward and backward pass.')
   lists('models', ['vgg19', 'ir152'], 'Targets to measure in the suite sweep.')
+  lists(
+    'sizes',
+    ['32', '64'],
+    f'Sides of the images to time in the suite inversion: {", ".join(SIZES)}. The'
+    ' operations of the others are counted.',
+  )
+  counts('candidates', 8, 'Candidates of each class in the suite inversion.')
   counts('batch', None, 'Batch size; 32 on a CPU and 128 elsewhere if it is not set.')
   counts('steps', 4, 'Steps in one timed run.')
   counts('repeats', 5, 'Number of timed runs.')
@@ -114,9 +123,14 @@ def run(values: flags.FlagValues) -> int:
 
 def _find_measure(suite: str) -> 'Callable[[Options], Iterator[Record]]':
   """What measures a suite."""
-  from gpz_jax.commands.benchmarks import convs, steps, sweeps
+  from gpz_jax.commands.benchmarks import convs, inversions, steps, sweeps
 
-  measures = {'conv': convs.measure, 'step': steps.measure, 'sweep': sweeps.measure}
+  measures = {
+    'conv': convs.measure,
+    'step': steps.measure,
+    'sweep': sweeps.measure,
+    'inversion': inversions.measure,
+  }
   return measures[suite]
 
 
@@ -130,6 +144,8 @@ def _check(values: flags.FlagValues) -> None:
     check_known(name, value, known)
   for model in values.models:
     check_known('model', model, models.paper_models())
+  for size in values.sizes:
+    check_known('size', size, SIZES)
   for name, path in (('json', values.json), ('choices', values.choices)):
     if path and not os.path.isdir(pathlib.Path(path).absolute().parent):
       raise InputError(f'--{name}={path} is in no folder; create that first')
@@ -159,6 +175,8 @@ def _make_options(values: flags.FlagValues) -> 'Options':
     peer,
     tuple(values.models),
     values.case,
+    values.candidates,
+    tuple(map(int, values.sizes)),
   )
 
 

@@ -12,7 +12,9 @@ from gpz_jax.models import choices
 
 torch = pytest.importorskip('torch', reason='torch is an optional extra')
 reference = pytest.importorskip(
-  'generators.torch_stylegan2', reason='it needs torch', exc_type=ImportError
+  'gpz_jax.commands.benchmarks.torch_stylegan2',
+  reason='it needs torch',
+  exc_type=ImportError,
 )
 
 SMALL = {
@@ -75,6 +77,17 @@ def test_images_and_gradients(noise, clamp):
   if clamp:
     free = both()[0].synthesis(theirs, noise)
     assert (free - net.synthesis(theirs, noise)).abs().max() > 0.1
+
+
+def test_the_peer_may_convolve_densely():
+  net, ours, _ = both()
+  ws = torch.tensor(np.asarray(draw(3, ours.num_ws, 10)))
+  with torch.no_grad():
+    grouped = net.synthesis(ws)
+    dense = net.convolve(grouped=False).synthesis(ws)
+    net.convolve(grouped=True)
+  assert not torch.equal(dense, grouped)
+  torch.testing.assert_close(dense, grouped, atol=1e-4, rtol=1e-4)
 
 
 def test_mapping():

@@ -26,6 +26,8 @@ class Options:
     peer: What to compare with, or None.
     models: Targets of the suite `sweep`.
     case: Only cases whose name contains this text are measured.
+    candidates: Candidates of a class in the suite `inversion`.
+    sizes: Sides of the images that are timed in the suite `inversion`.
   """
 
   engines: tuple[Engine, ...]
@@ -36,6 +38,8 @@ class Options:
   peer: Peer | None
   models: tuple[str, ...] = ('vgg19', 'ir152')
   case: str = ''
+  candidates: int = 8
+  sizes: tuple[int, ...] = (32, 64)
 
 
 def make_record(
@@ -80,4 +84,5 @@ def make_record(
     compile_seconds=program.compile_seconds,
     peak_bytes=program.peak_bytes,
     repeats=timing.repeats,
+    roofline=records.roofline(work / seconds, engine.precision),
   )

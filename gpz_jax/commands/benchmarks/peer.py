@@ -33,8 +33,8 @@ class Peer:
       start_new_session=True,  # Ctrl-C must reach only this process
     )
 
-  def seconds(self, **request: Any) -> dict[str, float]:
-    """Returns the seconds per step of one timed run.
+  def seconds(self, **request: Any) -> dict[str, Any]:
+    """Returns the seconds per step of one timed run, and how they were computed.
 
     Args:
       **request: What to run; `torch_peer` lists the fields.

@@ -1,12 +1,15 @@
 """Times ours and the peer in turn, and defines what a record of the benchmark holds."""
 
 import dataclasses
+import functools
+import math
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from gpz_jax.models.choices import Site
 from gpz_jax.training import programs, tune
@@ -29,19 +32,22 @@ class Record:
   conv: str
   precision: str
   device: str
-  seconds: float
-  spread: float  # (slowest - fastest) / median of ours
-  peer_seconds: float | None
-  gflops_per_second: float | None  # by the analytic count
-  compile_seconds: float | None
-  peak_bytes: int | None  # arguments, results and temporaries of the compiled program
-  repeats: int
+  seconds: float | None = None
+  spread: float | None = None  # (slowest - fastest) / median of ours
+  peer_seconds: float | None = None
+  gflops_per_second: float | None = None  # by the analytic count
+  compile_seconds: float | None = None
+  peak_bytes: int | None = None  # arguments, results and temporaries of the program
+  repeats: int = 0
   note: str = ''
+  roofline: float | None = None  # GFLOP/s as a share of a large matrix product's
 
   @property
   def speedup(self) -> float | None:
     """How many times faster than the peer."""
-    return None if self.peer_seconds is None else self.peer_seconds / self.seconds
+    if self.seconds is None or self.peer_seconds is None:
+      return None
+    return self.peer_seconds / self.seconds
 
   def to_json(self) -> dict[str, Any]:
     """The record as a JSON object."""
@@ -126,10 +132,34 @@ def find_fastest(records: list[Record]) -> dict[str, str]:
     if record.suite == 'conv':
       of_case.setdefault(record.case, []).append(record)
   return {
-    case: min(timed, key=lambda r: r.seconds / r.lanes).conv
+    case: min(timed, key=lambda r: (r.seconds or math.inf) / r.lanes).conv
     for case, timed in of_case.items()
     if {r.conv for r in timed} >= {*tune.likely_ways(Site.parse(case).kind)}
   }
+
+
+def roofline(flops_per_second: float, precision: str) -> float:
+  """A speed as a share of what a large matrix product reaches on this device."""
+  return flops_per_second / _peak(precision)
+
+
+@functools.cache
+def _peak(precision: str) -> float:
+  """Operations per second of a large matrix product, the best of several."""
+  side, count = (1024, 4) if jax.default_backend() == 'cpu' else (8192, 16)
+  factor = jnp.full((side, side), 1 / side, precision)
+
+  @jax.jit
+  def multiply(x):
+    return jax.lax.fori_loop(0, count, lambda _, x: x @ factor, x)
+
+  jax.block_until_ready(multiply(factor))
+  seconds = []
+  for _ in range(5):
+    began = time.perf_counter()
+    jax.block_until_ready(multiply(factor))
+    seconds.append(time.perf_counter() - began)
+  return 2 * count * side**3 / min(seconds)
 
 
 def device_name() -> str:
@@ -140,19 +170,25 @@ def device_name() -> str:
 def format_table(records: list[Record]) -> str:
   """Formats the records as a table with one line each."""
   header = (
-    f'{"suite":6}{"case":32}{"lanes":>6}{"batch":>6}  {"strategy":10}{"conv":11}'
+    f'{"suite":10}{"case":32}{"lanes":>6}{"batch":>6}  {"strategy":10}{"conv":11}'
     f'{"ms":>10}{"spread":>8}{"peer ms":>10}{"speedup":>9}{"GFLOP/s":>9}'
-    f'{"compile s":>11}{"MiB":>8}'
+    f'{"share":>7}{"compile s":>11}{"MiB":>8}'
   )
   lines = [
-    f'{r.suite:6}{r.case:32}{r.lanes:6}{r.batch:6}  {r.strategy:10}{r.conv:11}'
-    f'{1e3 * r.seconds:10.1f}{r.spread:8.0%}{_cell(r.peer_seconds, 1e3, 1):>10}'
+    f'{r.suite:10}{r.case:32}{r.lanes:6}{r.batch:6}  {r.strategy:10}{r.conv:11}'
+    f'{_cell(r.seconds, 1e3, 1):>10}{_percent(r.spread):>8}'
+    f'{_cell(r.peer_seconds, 1e3, 1):>10}'
     f'{_cell(r.speedup, 1, 2):>9}{_cell(r.gflops_per_second, 1, 0):>9}'
-    f'{_cell(r.compile_seconds, 1, 1):>11}{_cell(r.peak_bytes, 2**-20, 0):>8}'
+    f'{_percent(r.roofline):>7}{_cell(r.compile_seconds, 1, 1):>11}'
+    f'{_cell(r.peak_bytes, 2**-20, 0):>8}'
     f'{"  " + r.note if r.note else ""}'
     for r in records
   ]
   return '\n'.join([header, *lines])
+
+
+def _percent(share: float | None) -> str:
+  return '-' if share is None else f'{share:.0%}'
 
 
 def _cell(value: float | None, scale: float, digits: int) -> str:

@@ -31,7 +31,12 @@ def measure(options: Options) -> Iterator[Record]:
 
 def _step_record(options: Options, activation, case, lanes: int, engine: Engine):
   run, program = decoder_steps(options, activation, lanes, engine)
-  request = {'activation': activation, 'image': IMAGE, 'batch': options.batch}
+  request = {
+    'activation': activation,
+    'image': IMAGE,
+    'batch': options.batch,
+    'precision': engine.precision,
+  }
 
   def peer() -> float:
     assert options.peer is not None

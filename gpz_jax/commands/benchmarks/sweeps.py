@@ -55,7 +55,7 @@ def _sweep_records(options: Options, name: str, engine: Engine) -> Iterator[Reco
   operations = count * sum(
     work.step_flops(shape, options.batch) for shape in shapes.values()
   )
-  peer = _peer_seconds(options, name, shapes, count)
+  peer = _peer_seconds(options, name, shapes, count, engine.precision)
   whole = Record(
     suite='sweep',
     case=f'{name}, whole',
@@ -84,6 +84,7 @@ def _sweep_records(options: Options, name: str, engine: Engine) -> Iterator[Reco
     seconds=training,
     peer_seconds=peer.decoders,
     gflops_per_second=operations / training / 1e9,
+    roofline=records.roofline(operations / training, engine.precision),
     note='',
   )
 
@@ -97,12 +98,12 @@ class _PeerSeconds(NamedTuple):
 
 
 def _peer_seconds(
-  options: Options, name: str, shapes: dict[str, Any], count: int
+  options: Options, name: str, shapes: dict[str, Any], count: int, precision: str
 ) -> _PeerSeconds:
   """Times the peer at every split and multiplies to `count` steps."""
   if options.peer is None:
     return _PeerSeconds()
-  found = [_peer_step(options, name, *item) for item in shapes.items()]
+  found = [_peer_step(options, name, *item, precision) for item in shapes.items()]
   whole = count * sum(seconds['step'] for seconds in found)
   edge = count * sum(seconds['edge'] for seconds in found)
   return _PeerSeconds(whole, whole - edge, f', peer edge {edge:.0f} s')
@@ -138,13 +139,16 @@ def _intercept_seconds(
   return records.alternate(run, None, 1).seconds / count
 
 
-def _peer_step(options: Options, name: str, split: str, shape) -> dict[str, float]:
+def _peer_step(
+  options: Options, name: str, split: str, shape: Any, precision: str
+) -> dict[str, float]:
   """Returns the median seconds of the peer's step at a split, and of its edge."""
   assert options.peer is not None
   request = {
     'activation': shape,
     'image': IMAGE,
     'batch': options.batch,
+    'precision': precision,
     'model': name,
     'split': int(split.rpartition('_')[2]),
   }

@@ -2,9 +2,12 @@
 
 It reads one request per line and answers with the seconds per step:
   {"activation": [h, w, c], "image": [H, W, C], "batch": B, "steps": n,
-   "compile": false, "model": null or "vgg19" or "ir152", "split": index}
-With a model, every step runs its edge first, as the released code does. What a request
-needs is built once, warmed up by one step, and kept until another kind comes.
+   "compile": false, "precision": "float32", "model": null or "vgg19" or "ir152",
+   "split": index}
+With a model, every step runs its edge first, as the released code does. A request with
+a generator is one of `torch_inversion`. Both name the precision, which autocast lowers
+to bfloat16. What a request needs is built once, warmed up by one step, and kept until
+another kind comes. It runs on a GPU if torch sees one.
 """
 
 # pyright: reportMissingImports=false
@@ -17,6 +20,16 @@ import time
 
 import torch
 from torch import nn
+
+from gpz_jax.commands.benchmarks import torch_inversion
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+def synchronize() -> None:
+  """Waits until a GPU has done what it was given."""
+  if DEVICE == 'cuda':
+    torch.cuda.synchronize()
 
 
 def make_decoder(activation: list[int], image: list[int]) -> nn.Module:
@@ -95,11 +108,13 @@ def make_ir152_edge(split: int) -> nn.Module:
 class Job:
   """A decoder in training, which follows an edge or reads a fixed activation."""
 
+  way = 'channels last'
+
   def __init__(self, request: dict):
     height, width, channels = request['activation']
     batch = request['batch']
     layout = torch.channels_last
-    self.decoder = make_decoder(request['activation'], request['image'])
+    self.decoder = make_decoder(request['activation'], request['image']).to(DEVICE)
     self.decoder = self.decoder.to(memory_format=layout)  # pyright: ignore[reportCallIssue] its stubs lack this overload
     self.optimizer = torch.optim.Adam(
       self.decoder.parameters(), lr=2e-4, betas=(0.5, 0.999), amsgrad=True
@@ -107,12 +122,14 @@ class Job:
     make_edge = {'vgg19': make_vgg19_edge, 'ir152': make_ir152_edge}
     self.edge = None
     if request.get('model'):
-      self.edge = make_edge[request['model']](request['split']).eval()
+      self.edge = make_edge[request['model']](request['split']).eval().to(DEVICE)
       self.edge = self.edge.to(memory_format=layout)  # pyright: ignore[reportCallIssue] its stubs lack this overload
     size, _, colours = request['image']
-    self.image = torch.rand(batch, colours, size, size).to(memory_format=layout)
-    sent = torch.randn(batch, channels, height, width)
+    image = torch.rand(batch, colours, size, size, device=DEVICE)
+    self.image = image.to(memory_format=layout)
+    sent = torch.randn(batch, channels, height, width, device=DEVICE)
     self.activation = sent.to(memory_format=layout)
+    self.is_half = request['precision'] == 'bfloat16'
     self.train_decoder = self._train_decoder
     if request['compile']:
       self.train_decoder = torch.compile(self._train_decoder)
@@ -127,31 +144,37 @@ class Job:
   def step(self) -> float:
     """Trains for one step and returns the seconds that the edge took."""
     began = time.perf_counter()
-    activation = self.activation
-    if self.edge is not None:
-      with torch.no_grad():
-        activation = self.edge(self.image)
-    edge = time.perf_counter() - began
-    self.optimizer.zero_grad()
-    self.train_decoder(activation)
+    activation, edge = self.activation, 0.0
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=self.is_half):
+      if self.edge is not None:
+        with torch.no_grad():
+          activation = self.edge(self.image)
+        synchronize()
+        edge = time.perf_counter() - began
+      self.optimizer.zero_grad()
+      self.train_decoder(activation)
     self.optimizer.step()
     return edge
 
 
 def main() -> None:
   """Answers requests until the pipe closes."""
+  where = f'{DEVICE}, {torch.get_num_threads()} threads'
+  print(f'peer: torch {torch.__version__} on {where}', file=sys.stderr)
   key, job = None, None
   for line in sys.stdin:
     request = json.loads(line)
     steps = request.pop('steps')
     if key != request:
       job = None  # frees the old one before the new one is built
-      key, job = request, Job(request)
+      key = request
+      job = torch_inversion.Search(request) if 'generator' in request else Job(request)
     assert job is not None
     began = time.perf_counter()
     edge = sum(job.step() for _ in range(steps))
+    synchronize()
     seconds = time.perf_counter() - began
-    answer = {'step': seconds / steps, 'edge': edge / steps}
+    answer = {'step': seconds / steps, 'edge': edge / steps, 'way': job.way}
     print(json.dumps(answer), flush=True)
 
 
