@@ -6,11 +6,13 @@ The peer takes the candidates of all classes as one batch.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from gpz_jax import jaxpr_costs, models
@@ -137,7 +139,7 @@ def pull(case: Case, engine: Engine):
 def count_operations(case: Case) -> int:
   """The operations of a step of one candidate, counted without computing anything."""
   engine = AUTO.resolve()
-  shared = jax.eval_shape(lambda: _make_shared(case))
+  shared = _shapes(case)
   latents = jax.ShapeDtypeStruct((1, *case.generator.latent_shape), jnp.float32)
 
   def gradient(params, latents):
@@ -150,12 +152,27 @@ def count_operations(case: Case) -> int:
   return found[0][1]
 
 
-def _make_shared(case: Case) -> dict[str, Any]:
-  """Variables of the generator and the target, which are drawn."""
-  key = jax.random.key(0)
-  image = jnp.zeros((1, case.side, case.side, 3))
-  target = case.make_sight(AUTO.resolve()).model.init(key, image)
-  return {'prior': case.generator.init(key), 'target': target}
+def _shapes(case: Case) -> dict[str, Any]:
+  """The shapes of the variables of generator and target."""
+  key, image = jax.random.key(0), jnp.zeros((1, case.side, case.side, 3))
+  model = case.make_sight(AUTO.resolve()).model
+  return {
+    'prior': jax.eval_shape(case.generator.init, key),
+    'target': jax.eval_shape(model.init, key, image),
+  }
+
+
+def _draw(shapes: Any) -> Any:
+  """Arbitrary variables, which spare compiling what would initialise the nets."""
+  rng = np.random.default_rng(0)
+
+  def draw(leaf):
+    if leaf.ndim < 2:  # biases, norms: positive, so that variances are
+      return jnp.asarray(rng.uniform(0.5, 1.5, leaf.shape), jnp.float32)
+    fan_in = math.prod(leaf.shape[:-1])
+    return jnp.asarray(rng.normal(size=leaf.shape) / math.sqrt(fan_in), jnp.float32)
+
+  return jax.tree.map(draw, shapes)
 
 
 def _counted_record(options: Options, case: Case, work: int) -> Record:
@@ -225,7 +242,7 @@ def search_steps(options: Options, case: Case, lanes: int, engine: Engine):
 
     return lax.fori_loop(0, steps, step, latents)
 
-  shared = jax.jit(lambda: _make_shared(case))()
+  shared = _draw(_shapes(case))
   shape = (lanes, options.candidates, *case.generator.latent_shape)
   latents = jax.random.normal(jax.random.key(1), shape)
   function = jax.jit(engine.traced(engine.over_lanes(search)))
