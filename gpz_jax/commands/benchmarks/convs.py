@@ -30,7 +30,7 @@ def measure(options: Options) -> Iterator[Record]:
           continue
         best = fastest.get((site, lanes, engine), math.inf)
         record = _conv_record(options, site, lanes, engine, way, tune.HOPELESS * best)
-        fastest[site, lanes, engine] = min(best, record.seconds)
+        fastest[site, lanes, engine] = min(best, record.seconds or best)
         yield record
 
 

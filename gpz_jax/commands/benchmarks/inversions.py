@@ -83,10 +83,16 @@ class Case:
 
 # By the side of the generator's images: nets as small as the presets', GMI's generator,
 # and StyleGAN2 whole, with the crop of faces at 1024 pixels.
-_SMALL = {'z_dim': 128, 'w_dim': 128, 'mapping_layers': 2, 'channel_max': 128}
+_SMALL: dict[str, Any] = {
+  'z_dim': 128,
+  'w_dim': 128,
+  'mapping_layers': 2,
+  'channel_base': 2048,
+  'channel_max': 128,
+}
 _LARGE = {'side': 224, 'width': 1.0, 'stem': 'imagenet', 'num_classes': 530}
 CASES = {
-  32: Case(StyleGAN2(32, channel_base=2048, **_SMALL), 32),
+  32: Case(StyleGAN2(32, **_SMALL), 32),
   64: Case(DCGAN(64), 64),
   256: Case(StyleGAN2(256), **_LARGE),
   1024: Case(StyleGAN2(1024, crop=views.FACES), **_LARGE),

@@ -84,6 +84,8 @@ class Conv(nn.Module):
   train; without it one kernel convolves the whole batch.
   """
 
+  noise_const: torch.Tensor
+
   def __init__(self, inputs, outputs, w_dim, side, up=False, clamp=None):
     super().__init__()
     self.up, self.clamp, self.grouped = up, clamp, True
