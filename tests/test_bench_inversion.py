@@ -67,7 +67,9 @@ def test_operations_are_those_of_a_hand_count():
   assert inversions.count_operations(case) == pytest.approx(expected, rel=0.02)
 
 
-@pytest.mark.parametrize('kind', TINY)
+@pytest.mark.parametrize(
+  'kind', ['dcgan', pytest.param('stylegan2', marks=pytest.mark.slow)]
+)
 def test_the_peer_moves_candidates_as_we_do(kind):
   torch = pytest.importorskip('torch')
   from gpz_jax.commands.benchmarks import torch_inversion
