@@ -3,8 +3,7 @@
 `choices.json` holds, for each backend, what was fastest for the shapes the project
 trains (`python -m experiments.bench --suite=conv`). A shape that is not in it takes the
 choice of the nearest one. `winograd` takes two seconds longer to compile, so it is
-listed only where it saves 10 ms per step. A kernel that gets no gradient may have a
-choice of its own, of the kind `frozen`. A choice changes speed and the last bits of a
+listed only where it saves 10 ms per step. A choice changes speed and the last bits of a
 result.
 """
 
@@ -32,8 +31,7 @@ UPSAMPLE = (
   'scatter',
   'winograd',
 )
-KNOWN = {'dense': DENSE, 'upsample': UPSAMPLE, 'frozen': DENSE}
-_NEAR = 1.0  # how unlike a frozen kernel may be to one that was measured
+KNOWN = {'dense': DENSE, 'upsample': UPSAMPLE}
 _MEASURED = pathlib.Path(__file__).with_name('choices.json')
 # Used where nothing was measured: safe in compiled loops, see `convolutions`.
 _DEFAULTS = {
@@ -45,7 +43,7 @@ _DEFAULTS = {
 class Site(NamedTuple):
   """What the speed of a convolution depends on, apart from the batch."""
 
-  kind: str  # dense, upsample, or frozen: a dense one whose kernel gets no gradient
+  kind: str  # dense or upsample
   kernel: tuple[int, int]
   size: tuple[int, int]  # height and width of the input
   c_in: int
@@ -80,9 +78,6 @@ Table = tuple[tuple[str, str], ...]  # (text of a site, implementation)
 Setting = str | Table
 _setting: contextvars.ContextVar[Setting] = contextvars.ContextVar(
   'convolutions', default='auto'
-)
-_are_frozen: contextvars.ContextVar[bool] = contextvars.ContextVar(
-  'frozen', default=False
 )
 _met: contextvars.ContextVar[list[Site] | None] = contextvars.ContextVar(
   'sites', default=None
@@ -126,19 +121,6 @@ def using(setting: Setting) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def frozen() -> Iterator[None]:
-  """Says that no kernel of the convolutions traced within gets a gradient.
-
-  Enter it inside the traced function, as `using`.
-  """
-  token = _are_frozen.set(True)
-  try:
-    yield
-  finally:
-    _are_frozen.reset(token)
-
-
-@contextlib.contextmanager
 def recording() -> Iterator[list[Site]]:
   """Collects the convolutions traced within."""
   sites: list[Site] = []
@@ -162,19 +144,7 @@ def choose(kind: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> str
       return tuned[site.text]
   elif setting != 'auto':
     return setting
-  backend = jax.default_backend()
-  if _are_frozen.get() and (way := _measured_frozen(site, backend)):
-    return way
-  return _measured_or_default(site, backend)
-
-
-@functools.cache
-def _measured_frozen(site: Site, backend: str) -> str | None:
-  """The choice for a dense convolution if its kernel gets no gradient, where known."""
-  entries = _table().get(backend, {})
-  site = site._replace(kind='frozen')
-  near = [entry for entry in entries if site.distance(entry) <= _NEAR]
-  return entries[min(near, key=site.distance)] if near else None
+  return _measured_or_default(site, jax.default_backend())
 
 
 @functools.cache

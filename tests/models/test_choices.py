@@ -38,23 +38,6 @@ def test_the_nearest_measurement_decides(x, w, way):
   assert choices.choose('dense', x, w) == way
 
 
-@on_cpu
-def test_a_frozen_kernel_has_a_choice_of_its_own_where_one_was_measured():
-  measured = (8, 4, 4, 512), (3, 3, 512, 1024)
-  other = (8, 4, 4, 512), (3, 3, 512, 512)
-  far = (8, 16, 16, 64), (3, 3, 64, 64)
-  assert choices.choose('dense', *measured) == 'taps'
-  with choices.frozen():
-    assert choices.choose('dense', *measured) == 'scatter'
-    assert choices.choose('dense', *other) == 'scatter'
-    assert choices.choose('dense', *far) == 'canonical'
-    with choices.using('gemm'):
-      assert choices.choose('dense', *measured) == 'gemm'
-  assert (
-    choices._measured_frozen(choices.Site('dense', (3, 3), (4, 4), 9, 9), 'gpu') is None
-  )
-
-
 def test_elsewhere_libraries_decide():
   site = choices.Site('dense', (3, 3), (8, 8), 4, 4)
   assert choices._measured_or_default(site, 'gpu') == 'lax'

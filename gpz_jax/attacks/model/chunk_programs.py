@@ -10,7 +10,6 @@ from jax import lax
 
 from gpz_jax import interruption
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
-from gpz_jax.models import choices
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
@@ -99,8 +98,7 @@ class _PhasePrograms:
 
     def segment(states, history, items, shared, bounds):
       self.traces += 1
-      with choices.frozen():  # a search moves latents, and no weights
-        return batched((states, history, items), shared, bounds)
+      return batched((states, history, items), shared, bounds)
 
     # The old state is overwritten, so that memory holds it once.
     self._jitted = jax.jit(engine.traced(segment), donate_argnums=(0, 1))

@@ -246,8 +246,7 @@ def search_steps(options: Options, case: Case, lanes: int, engine: Engine):
     def step(_, latents):
       return latents - 1e-9 * gradient(shared, latents)
 
-    with choices.frozen():  # as in a search
-      return lax.fori_loop(0, steps, step, latents)
+    return lax.fori_loop(0, steps, step, latents)
 
   shared = _draw(_shapes(case))
   shape = (lanes, options.candidates, *case.generator.latent_shape)
