@@ -31,19 +31,21 @@ UPSAMPLE = (
   'scatter',
   'winograd',
 )
-KNOWN = {'dense': DENSE, 'upsample': UPSAMPLE}
+# `deconv`, of `generators.deconvolutions`, is not tuned: wherever it was measured on
+# CPU, `canonical` was the fastest.
+KNOWN = {'dense': DENSE, 'upsample': UPSAMPLE, 'deconv': DENSE}
 _MEASURED = pathlib.Path(__file__).with_name('choices.json')
 # Used where nothing was measured: safe in compiled loops, see `convolutions`.
 _DEFAULTS = {
-  'cpu': {'dense': 'taps', 'upsample': 'taps'},
-  'other': {'dense': 'lax', 'upsample': 'subpixel'},
+  'cpu': {'dense': 'taps', 'upsample': 'taps', 'deconv': 'canonical'},
+  'other': {'dense': 'lax', 'upsample': 'subpixel', 'deconv': 'lax'},
 }
 
 
 class Site(NamedTuple):
   """What the speed of a convolution depends on, apart from the batch."""
 
-  kind: str  # dense or upsample
+  kind: str  # one of `KNOWN`
   kernel: tuple[int, int]
   size: tuple[int, int]  # height and width of the input
   c_in: int
@@ -135,7 +137,8 @@ def choose(kind: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> str
   """The implementation for an input [B, h, w, C] and a kernel [kh, kw, C, C']."""
   kernel, size = (w_shape[0], w_shape[1]), (x_shape[1], x_shape[2])
   site = Site(kind, kernel, size, w_shape[2], w_shape[3])
-  if (met := _met.get()) is not None and site not in met:
+  met = _met.get()
+  if met is not None and kind != 'deconv' and site not in met:
     met.append(site)
   setting = _setting.get()
   if isinstance(setting, tuple):

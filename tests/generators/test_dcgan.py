@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.generators import DCGAN, Critic
+from gpz_jax.generators import DCGAN, Critic, deconvolutions
 from gpz_jax.generators.deconvolutions import deconvolve
+from gpz_jax.models import choices
 from gpz_jax.types import InputError
 
 SMALL = DCGAN(size=16, width=2, channels=3, latent=5)
@@ -45,6 +46,28 @@ def test_a_deconvolution_is_the_sum_over_all_pixels_and_taps():
     whole[:, 2 * m + i, 2 * n + j] += x[:, m, n] @ w[i, j]
   found = deconvolve(jnp.asarray(x, jnp.float32), jnp.asarray(w, jnp.float32))
   np.testing.assert_allclose(found, whole[:, 2:8, 2:10], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('way', choices.DENSE)
+def test_every_way_gives_one_deconvolution(way):
+  wide = deconvolutions.NARROW + 1
+  x = jax.random.normal(jax.random.key(0), (2, 3, 4, 2))
+  w = jax.random.normal(jax.random.key(1), (5, 5, 2, wide))
+
+  def loss(way, x, w):
+    with choices.using(way):
+      y = deconvolve(x, w)
+    return jnp.sum(jnp.sin(y)), y
+
+  # Narrow enough, the same kernel is computed in one piece.
+  parts = [w[..., :9], w[..., 9:]]
+  expected = jnp.concatenate([loss('gemm', x, part)[1] for part in parts], -1)
+  gradients, found = jax.grad(loss, (1, 2), has_aux=True)(way, x, w)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+  for mine, theirs in zip(
+    gradients, jax.grad(loss, (1, 2), has_aux=True)('lax', x, w)[0], strict=True
+  ):
+    np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_a_kernel_of_another_size_is_refused():
