@@ -27,6 +27,7 @@ FLOORS = (
   'training',
   'interop',
   'defences',
+  'treatments',
   'targets',
   'generators',
   'attacks',

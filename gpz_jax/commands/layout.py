@@ -36,6 +36,7 @@ GROUPS = {
   'The sweep: which targets, how long, on how many images': (
     'alphas',
     'skips',
+    'treatments',
     'seeds',
     'target_recipe',
     'target_epochs',
@@ -98,7 +99,13 @@ _SHARED = ('Settings to start from', 'What to attack: data, model, weights')
 # The same for a study of model inversion.
 INVERSION_GROUPS = {
   **{name: GROUPS[name] for name in _SHARED},
-  'The treatments that are compared': ('skips', 'alphas', 'defence', 'seeds'),
+  'The treatments that are compared': (
+    'treatments',
+    'skips',
+    'alphas',
+    'defence',
+    'seeds',
+  ),
   'The attack': (
     'attack',
     'classes',

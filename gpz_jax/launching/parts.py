@@ -19,7 +19,10 @@ from gpz_jax.types import InputError
 Say = Callable[[str], None]
 Key = Callable[[results.Row], tuple[str, ...]]
 # The fields in `targets` and `rows` in which units may differ: they choose lanes.
-FREE = ('alphas', 'skips', 'defence', 'one_at_a_time', 'seeds', 'splits', 'attack')
+FREE = (
+  *('alphas', 'skips', 'defence', 'one_at_a_time', 'treatments'),
+  *('seeds', 'splits', 'attack'),
+)
 
 
 @dataclasses.dataclass

@@ -9,7 +9,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gpz_jax import skip_text, vocabulary
+from gpz_jax import skip_text, treatments, vocabulary
 from gpz_jax.data import order
 from gpz_jax.study import fields
 from gpz_jax.study.fields import Range, field
@@ -20,6 +20,9 @@ from gpz_jax.types import Lane, Treatment
 
 if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for it
   from gpz_jax.training.engine import Engine
+
+# The fields that hold the values of a treatment's fields, in the order of those.
+TREATED = ('alphas', 'skips', 'defence')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +80,8 @@ class StudyConfig(TargetConfig):
     for name, value in fields.checked(self).items():
       object.__setattr__(self, name, value)  # the way a frozen dataclass sets itself
     self._write_alike()
+    if self.treatments:
+      self._name_treatments()
     self._check_together()
 
   def _write_alike(self) -> None:
@@ -92,6 +97,29 @@ class StudyConfig(TargetConfig):
       if len(set(written)) != len(written):
         fields.refuse(name, ','.join(texts), 'no two that are the same')
       object.__setattr__(self, name, written)
+
+  def _name_treatments(self) -> None:
+    """Sets alphas, skips and defence to those of the named treatments.
+
+    The names are left out where these flags say the same without them, so that a config
+    does not depend on how its lanes were asked for.
+    """
+    wanted = treatments.expand(self.treatments, self.model, self.parse_model_options())
+    plain, values = Treatment().columns, treatments.list_values(wanted)
+    for name, field_name in zip(plain, TREATED, strict=True):
+      given = getattr(self, field_name)
+      default = type(self).__dataclass_fields__[field_name].default
+      if given not in (default, (plain[name],), values[name]):
+        fields.refuse(field_name, given, 'that or --treatments, not both')
+      object.__setattr__(self, field_name, values[name])
+    if self.one_at_a_time:
+      fields.refuse('one_at_a_time', True, 'that or --treatments, not both')
+    for one_at_a_time in (False, True):
+      if set(self._cross(one_at_a_time)) == set(wanted):
+        object.__setattr__(self, 'one_at_a_time', one_at_a_time)
+        object.__setattr__(self, 'treatments', ())
+        return
+    object.__setattr__(self, 'treatments', tuple(map(treatments.write, wanted)))
 
   def _check_together(self) -> None:
     """Raises InputError where values that are allowed alone do not go together."""
@@ -177,19 +205,26 @@ class StudyConfig(TargetConfig):
 
   def list_lanes(self) -> tuple[Lane, ...]:
     """The lanes of the targets: every treatment with every seed."""
-    kinds = (self.alphas, self.skips, self.defence)
-    chosen = list(itertools.product(*kinds))
-    if self.one_at_a_time:
+    if self.treatments:
+      chosen = [treatments.parse(text) for text in self.treatments]
+    else:
+      chosen = self._cross(self.one_at_a_time)
+    return tuple(
+      Lane(self.model, self.dataset, treatment, seed)
+      for treatment, seed in itertools.product(chosen, self.seeds)
+    )
+
+  def _cross(self, one_at_a_time: bool) -> list[Treatment]:
+    """The treatments that alphas, skips and defence give."""
+    chosen = list(itertools.product(*(getattr(self, name) for name in TREATED)))
+    if one_at_a_time:
       first = chosen[0]
       chosen = [
         values
         for values in chosen
         if sum(a != b for a, b in zip(values, first, strict=True)) <= 1
       ]
-    return tuple(
-      Lane(self.model, self.dataset, Treatment(*values), seed)
-      for values, seed in itertools.product(chosen, self.seeds)
-    )
+    return [Treatment(*values) for values in chosen]
 
   def parse_model_options(self) -> dict[str, Any]:
     """The options of the model as values: width=0.25 -> {'width': 0.25}."""

@@ -140,6 +140,13 @@ class TargetConfig:
     ' first value, instead of crossing all of them.',
     'rows',
   )
+  treatments: tuple[str, ...] = field(
+    (),
+    'Treatments by name, in place of alphas, skips and defence: none, rolss, ssf,'
+    ' ssf:0.01, tts, tts:10, alpha:0.3, skips such as 1110, or a defence. + puts'
+    ' several together, as in rolss+bido.',
+    'rows',
+  )
   seeds: tuple[int, ...] = field(
     (0,),
     'Seeds of the targets and of the attacks on them.',

@@ -25,7 +25,7 @@ TARGETS = {
 ROWS = {
   *('aux_dataset', 'aux_exclude', 'aux_limit', 'test_limit', 'alphas', 'seeds'),
   *('splits', 'split_where', 'attack', 'decoder_epochs', 'decoder_batch_size'),
-  *('skips', 'defence', 'one_at_a_time', 'at_accuracy'),
+  *('skips', 'defence', 'one_at_a_time', 'treatments', 'at_accuracy'),
   *(
     'decoder_learning_rate',
     'amsgrad',
