@@ -135,7 +135,7 @@ def _last_stage(text: str, part: str, model: str, options: Mapping[str, Any]) ->
     return skip_text.canonical(f'{kept}s/{factor:g}')
   if value and not (value.isdecimal() and int(value)):
     raise InputError(
-      f"treatment '{text}': '{value}' is no number of epochs; give tts:5"
+      f"treatment '{text}': '{value}' are no epochs; give tts:5"
     )
   return skip_text.canonical(f'{kept}0@{int(value or INTACT_EPOCHS)}')
 
