@@ -15,7 +15,7 @@ Source: docs/paper.md#skip-connections.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gpz_jax import option_text, skip_text, vocabulary
@@ -34,15 +34,12 @@ INTACT_EPOCHS = 5  # of TTS
 _EMPTY_LAST_STAGE = ('repvgg_a0', 'repvgg_b0')
 
 
-def expand(
-  texts: Sequence[str], model: str, options: Mapping[str, Any]
-) -> tuple[Treatment, ...]:
+def expand(texts: Sequence[str], model: str) -> tuple[Treatment, ...]:
   """The treatments that names stand for, in their order.
 
   Args:
     texts: The names.
     model: Name of the targets' architecture.
-    options: The options of the model.
 
   Raises:
     InputError: A name is not known, has no meaning for the model, or is that of a
@@ -50,7 +47,7 @@ def expand(
   """
   found: dict[Treatment, str] = {}
   for text in texts:
-    treatment = parse(text, model, options)
+    treatment = parse(text, model)
     if treatment in found:
       raise InputError(
         f"--treatments: '{text}' and '{found[treatment]}' are the same; give each once"
@@ -59,15 +56,12 @@ def expand(
   return tuple(found)
 
 
-def parse(
-  text: str, model: str = '', options: Mapping[str, Any] | None = None
-) -> Treatment:
+def parse(text: str, model: str = '') -> Treatment:
   """The treatment that a name stands for.
 
   Args:
     text: The name.
     model: Name of the architecture; texts that `write` gave need none.
-    options: The options of the model.
 
   Raises:
     InputError: It is not known, has no meaning for the model, or says one thing twice.
@@ -77,7 +71,7 @@ def parse(
   for part in parts:
     if part == 'none' and len(parts) == 1:
       break
-    field, value = _parse_part(text, part, model, options or {})
+    field, value = _parse_part(text, part, model)
     if field in found:
       raise InputError(
         f"treatment '{text}' has two parts about {field}; give one of them"
@@ -96,15 +90,13 @@ def write(treatment: Treatment) -> str:
   return '+'.join(filter(None, parts)) or 'none'
 
 
-def _parse_part(
-  text: str, part: str, model: str, options: Mapping[str, Any]
-) -> tuple[str, Any]:
+def _parse_part(text: str, part: str, model: str) -> tuple[str, Any]:
   """The field of a treatment that a part of a name sets, and its value."""
   name, _, value = part.partition(':')
   if name == 'alpha':
     return 'alpha', _number(text, part, value, -1.0, 1.0)
   if name in SKIPS:
-    return 'skips', _last_stage(text, part, model, options)
+    return 'skips', _last_stage(text, part, model)
   if part[:1].isdecimal() or name == skip_text.INTACT or set(name) <= set('01sl'):
     return 'skips', skip_text.canonical(part)
   if name not in NAMES and not option_text.is_own(part, NAMES):
@@ -119,10 +111,10 @@ def _parse_part(
   return 'defence', defences.canonical(part)
 
 
-def _last_stage(text: str, part: str, model: str, options: Mapping[str, Any]) -> str:
+def _last_stage(text: str, part: str, model: str) -> str:
   """What RoLSS, SSF or TTS does to the skips of a model, as `skip_text` has it."""
   name, _, value = part.partition(':')
-  stages, concatenates = _look_at(text, model, options)
+  stages, concatenates = _look_at(text, model)
   kept = '1' * (stages - 1)
   if name == 'rolss':
     if value:
@@ -134,13 +126,11 @@ def _last_stage(text: str, part: str, model: str, options: Mapping[str, Any]) ->
       factor = _number(text, part, value, 0.0, 1.0)
     return skip_text.canonical(f'{kept}s/{factor:g}')
   if value and not (value.isdecimal() and int(value)):
-    raise InputError(
-      f"treatment '{text}': '{value}' are no epochs; give tts:5"
-    )
+    raise InputError(f"treatment '{text}': '{value}' are no epochs; give tts:5")
   return skip_text.canonical(f'{kept}0@{int(value or INTACT_EPOCHS)}')
 
 
-def _look_at(text: str, model: str, options: Mapping[str, Any]) -> tuple[int, bool]:
+def _look_at(text: str, model: str) -> tuple[int, bool]:
   """How many stages a model has, and whether its skips concatenate."""
   from gpz_jax import models
   from gpz_jax.models import skips
@@ -156,8 +146,7 @@ def _look_at(text: str, model: str, options: Mapping[str, Any]) -> tuple[int, bo
       f"treatment '{text}' would change nothing: the last stage of {model} has no skip"
       ' connection; give 1101 for the last stage that has some'
     )
-  known = {name: value for name, value in options.items() if name != 'skips'}
-  made = models.make(model, num_classes=2, **known)
+  made = models.make(model, num_classes=2)  # no option changes its stages
   if not skips.has_skips(made):
     raise InputError(
       f"treatment '{text}' needs a model with skip connections that have a factor, such"

@@ -104,7 +104,7 @@ class StudyConfig(TargetConfig):
     The names are left out where these flags say the same without them, so that a config
     does not depend on how its lanes were asked for.
     """
-    wanted = treatments.expand(self.treatments, self.model, self.parse_model_options())
+    wanted = treatments.expand(self.treatments, self.model)
     plain, values = Treatment().columns, treatments.list_values(wanted)
     for name, field_name in zip(plain, TREATED, strict=True):
       given = getattr(self, field_name)

@@ -1,0 +1,205 @@
+"""How one treatment differs from another over seeds and classes, and what that says."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from gpz_jax import intervals, results
+from gpz_jax.results import Row
+from gpz_jax.tradeoff import doubts
+from gpz_jax.tradeoff.estimates import Estimate
+from gpz_jax.tradeoff.points import Point, list_points
+from gpz_jax.tradeoff.published import Finding, StudyRows
+from gpz_jax.types import Treatment
+
+Verdict = Literal['holds', 'does not hold', 'cannot decide']
+HOLDS: Verdict = 'holds'
+FAILS: Verdict = 'does not hold'
+UNDECIDED: Verdict = 'cannot decide'
+LEAST_SEEDS = 2
+UNKNOWN = Estimate()
+
+
+@dataclasses.dataclass(frozen=True)
+class Contrast:
+  """Two treatments of a study, or one of each of two studies.
+
+  Attributes:
+    run: Name of the runs of `before`, and of those of `after` where they are others.
+    before: The treatment that is changed, in words.
+    after: What it is changed to.
+    verdict: What the finding comes to here.
+    why: Why it cannot be decided; '' where it is.
+    change: How much the column rises, with its interval over seeds and classes.
+    by_seed: The same of each seed, [S].
+    cost: How much accuracy falls, the mean over seeds; NaN where it is not known.
+  """
+
+  run: str
+  before: str
+  after: str
+  verdict: Verdict
+  why: str = ''
+  change: Estimate = UNKNOWN
+  by_seed: tuple[float, ...] = ()
+  cost: float = math.nan
+
+
+def contrast(
+  finding: Finding,
+  run: str,
+  before: tuple[StudyRows, Treatment],
+  after: tuple[StudyRows, Treatment],
+) -> Contrast:
+  """Puts a finding to the test on two treatments.
+
+  The interval is a bootstrap over seeds and classes. Because that is too narrow where
+  there are few seeds, every seed must also be on the side of the verdict by itself.
+
+  Args:
+    finding: The statement.
+    run: Name of the runs.
+    before: Rows, and the treatment among them that is changed.
+    after: Rows, and the treatment that it is changed to.
+  """
+  names = (str(before[1]), str(after[1]))
+  points = [_find(study.rows, treatment) for study, treatment in (before, after)]
+  for point, name in zip(points, names, strict=True):
+    if point is None:
+      why = f'no attack on targets with {name} has finished'
+      return Contrast(run, *names, UNDECIDED, why)
+  first, second = (point for point in points if point is not None)
+  cost = _cost(first, second)
+  if why := _doubt(before[0].rows, first, second):
+    return Contrast(run, *names, UNDECIDED, why, cost=cost)
+  values = _differences(
+    of_classes_and_seeds(first, before[0].classes, finding.column),
+    of_classes_and_seeds(second, after[0].classes, finding.column),
+  )
+  if len(values) < LEAST_SEEDS or values.shape[1] < 2:
+    seeds, classes = values.shape
+    why = (
+      f'the two have {seeds} of their seeds and {classes} of their classes in common,'
+      f' and {LEAST_SEEDS} of each are needed to know how much the numbers vary'
+    )
+    return Contrast(run, *names, UNDECIDED, why, cost=cost)
+  change = Estimate(
+    float(np.nanmean(values)),
+    *intervals.bootstrap(values),
+    f'{len(values)} seeds and {values.shape[1]} classes',
+  )
+  by_seed = tuple(float(each) for each in np.nanmean(values, axis=1))
+  verdict = judge_change(finding, change, by_seed)
+  why = _why_open(finding, change) if verdict == UNDECIDED else ''
+  if other := _blame_accuracy(finding, verdict, cost):
+    verdict, why = UNDECIDED, other
+  return Contrast(run, *names, verdict, why, change, by_seed, cost)
+
+
+def judge_change(
+  finding: Finding, change: Estimate, by_seed: Sequence[float]
+) -> Verdict:
+  """What a change says of a finding, accuracy aside.
+
+  Args:
+    finding: The statement, with its margin.
+    change: How much the column rises, with an interval.
+    by_seed: The same of each seed.
+  """
+  margin, low, high = finding.margin, change.low, change.high
+  if finding.kind == 'equal':
+    if -margin < low and high < margin:
+      return HOLDS
+    is_up = low > margin and min(by_seed) > 0
+    is_down = high < -margin and max(by_seed) < 0
+    return FAILS if is_up or is_down else UNDECIDED
+  sign = -1 if finding.kind == 'falls' else 1
+  least, most = sorted((sign * low, sign * high))
+  seeds = [sign * each for each in by_seed]
+  if least > margin and min(seeds) > margin:
+    return HOLDS
+  return FAILS if most < margin and max(seeds) < margin else UNDECIDED
+
+
+def of_classes_and_seeds(
+  point: Point, classes: Sequence[Row], column: str
+) -> dict[int, dict[int, float]]:
+  """seed -> label -> the value of a column, of the finished classes of a point."""
+  lanes = {row['lane_id'] for row in point.rows}
+  found: dict[int, dict[int, float]] = {}
+  for row in classes:
+    is_ours = row['lane_id'] in lanes and row['attack'] == point.attack
+    if is_ours and row['status'] == 'done' and math.isfinite(row[column]):
+      found.setdefault(row['seed'], {})[row['label']] = row[column]
+  return found
+
+
+def _differences(
+  before: Mapping[int, Mapping[int, float]], after: Mapping[int, Mapping[int, float]]
+) -> np.ndarray:
+  """after - before [S, T] for the seeds and labels of both; NaN where one has none."""
+  seeds = sorted(before.keys() & after.keys())
+  labels = sorted(
+    {label for s in seeds for label in before[s].keys() & after[s].keys()}
+  )
+  return np.array(
+    [
+      [after[s].get(k, math.nan) - before[s].get(k, math.nan) for k in labels]
+      for s in seeds
+    ]
+  ).reshape(len(seeds), len(labels))
+
+
+def _find(rows: Sequence[Row], treatment: Treatment) -> Point | None:
+  """The point of a treatment; None where no attack on it has finished."""
+  return next((p for p in list_points(rows) if p.treatment == treatment), None)
+
+
+def _cost(before: Point, after: Point) -> float:
+  """How much accuracy falls, over the seeds of both."""
+  first, second = (
+    {row['seed']: row['target_accuracy'] for row in point.rows}
+    for point in (before, after)
+  )
+  both = first.keys() & second.keys()
+  return results.mean([first[seed] - second[seed] for seed in sorted(both)])
+
+
+def _doubt(rows: Sequence[Row], before: Point, after: Point) -> str:
+  """Why the numbers of a study mean nothing; '' where they may mean something."""
+  points = list_points(rows)
+  nearest = results.nearest_untreated(point.treatment for point in points)
+  untreated = next(point for point in points if point.treatment == nearest)
+  found = (
+    *doubts.of_study(untreated),
+    *doubts.of_point(before),
+    *doubts.of_point(after),
+  )
+  return found[0] if found else ''
+
+
+def _why_open(finding: Finding, change: Estimate) -> str:
+  found = change.in_points
+  margin = f'{100 * finding.margin:.3g}'
+  return (
+    f'the change of {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f}'
+    f' over {found.over}) is not clearly on one side of {margin} points, or the seeds'
+    ' differ in it'
+  )
+
+
+def _blame_accuracy(finding: Finding, verdict: Verdict, cost: float) -> str:
+  """Why a verdict may be due to another accuracy; '' where it is not."""
+  if finding.within is None or verdict == UNDECIDED or math.isnan(cost):
+    return ''
+  in_favour = cost if verdict == HOLDS else -cost
+  if in_favour <= finding.within:
+    return ''
+  word = 'falls' if cost > 0 else 'rises'
+  return (
+    f'accuracy {word} by {100 * abs(cost):.1f} points, which may be the reason; compare'
+    ' at equal accuracy (--keep_checkpoints and --at_accuracy)'
+  )

@@ -1,0 +1,227 @@
+"""The second paper's table and findings, and what rows say of them."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+
+import pytest
+from made_up_inversions import make_classes, make_inversion
+
+from gpz_jax import tradeoff
+from gpz_jax.tradeoff import contrasts, judging
+from gpz_jax.tradeoff.published import Finding, StudyRows
+from gpz_jax.types import InputError
+
+PAPER = pathlib.Path(__file__).parents[2] / 'experiments' / 'paper' / 'skips.toml'
+FALLS = Finding(
+  name='f',
+  text='Skips help.',
+  kind='falls',
+  column='att_acc1',
+  runs=('mi_a',),
+  before=('none',),
+  after=('rolss',),
+  margin=0.02,
+  within=0.02,
+)
+EVEN = (0.0,) * 6
+
+
+def study(values, *, seeds=(0, 1, 2), spread=EVEN, jitter=0.004, **changes):
+  """Rows of skips -> (accuracy, AttAcc@1), whose seeds differ by `jitter`."""
+  rows = [
+    make_inversion(
+      accuracy,
+      att_acc + jitter * (seed - 1),
+      seed=seed,
+      name='resnet18',
+      skips=skips,
+      model_options='width=0.25',
+      **changes,
+    )
+    for skips, (accuracy, att_acc) in values.items()
+    for seed in seeds
+  ]
+  return StudyRows(rows, make_classes(rows, spread))
+
+
+def judge(finding, values, **options):
+  return judging.judge_finding(finding, {'mi_a': study(values, **options)})
+
+
+def test_deltas_follow_from_their_rows_but_for_the_one_that_is_marked():
+  rows = tradeoff.read_paper(PAPER).rows
+  base = {row.net: row for row in rows if row.treatment == 'none'}
+  with_delta = [row for row in rows if row.delta is not None]
+  assert len(with_delta) == 9
+  assert len(rows) == 13
+  for row in with_delta:
+    none = base[row.net]
+    computed = (none.att_acc - row.att_acc) / (none.accuracy - row.accuracy)
+    follows = abs(computed - row.delta) < 0.006
+    assert follows == (not row.note), row
+  stacked = next(row for row in rows if row.treatment == 'rolss+bido')
+  assert (stacked.att_acc, stacked.accuracy) == (41.44, None)
+
+
+def test_each_finding_of_the_issue_is_there_with_a_margin():
+  findings = {each.name: each for each in tradeoff.read_paper(PAPER).findings}
+  of_paper = {name for name, each in findings.items() if each.of == 'paper'}
+  assert of_paper == {
+    *('families', 'last_stage', 'fusion', 'false_positives', 'beats_bido', 'stack'),
+  }
+  assert all(0 < each.margin < 0.1 for each in findings.values())
+
+
+@pytest.mark.parametrize(
+  ('after', 'verdict', 'words'),
+  [
+    ((0.94, 0.6), 'holds', 'AttAcc@1 changes by -23.0 points'),
+    ((0.94, 0.829), 'does not hold', 'AttAcc@1 changes by -0.1 points'),
+    ((0.94, 0.9), 'does not hold', 'AttAcc@1 changes by +7.0 points'),
+    ((0.90, 0.6), 'cannot decide', 'accuracy falls by 5.0 points'),
+    ((0.99, 0.9), 'cannot decide', 'accuracy rises by 4.0 points'),
+  ],
+)
+def test_a_fall_is_judged_by_its_margin_and_its_accuracy(after, verdict, words):
+  found = judge(FALLS, {'intact': (0.95, 0.83), '1110': after})
+  assert found.verdict == verdict
+  assert words in found.reason
+  assert found.sentence().startswith(f'Skips help. {verdict.capitalize()}: ')
+
+
+def test_a_change_about_the_margin_cannot_be_told():
+  # A change of 2.1 points whose classes differ by 5 points either way.
+  found = judge(
+    FALLS,
+    {'intact': (0.95, 0.83), '1110': (0.95, 0.809)},
+    spread=(-0.05, -0.03, -0.01, 0.01, 0.03, 0.05),
+  )
+  assert found.verdict == 'cannot decide'
+  assert 'not clearly on one side of 2 points' in found.reason
+
+
+def test_one_seed_against_the_others_forbids_a_verdict():
+  rows = study({'intact': (0.95, 0.83), '1110': (0.95, 0.6)})
+  for row in (*rows.rows, *rows.classes):
+    if row['skips'] == '1110' and row['seed'] == 2:
+      row['att_acc1'] = 0.84
+  found = judging.judge_finding(FALLS, {'mi_a': rows})
+  (one,) = found.contrasts
+  assert found.verdict == 'cannot decide'
+  # By hand: 0.6 - 0.83 for two seeds, whose jitter cancels, and 0.84 - 0.834.
+  assert one.by_seed == pytest.approx((-0.23, -0.23, 0.006))
+  assert one.change.mean == pytest.approx((-0.23 * 2 + 0.006) / 3)
+  assert one.cost == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+  ('options', 'words'),
+  [
+    ({'seeds': (0,)}, '1 of their seeds and 6 of their classes in common'),
+    ({'evaluator_accuracy': 0.5}, 'the evaluator names 50.0%'),
+    ({'chance_accuracy': 0.99}, 'within reach of guessing'),
+    ({'status': 'diverged'}, 'has finished'),
+  ],
+)
+def test_rows_that_mean_nothing_decide_nothing(options, words):
+  found = judge(FALLS, {'intact': (0.95, 0.83), '1110': (0.95, 0.6)}, **options)
+  assert found.verdict == 'cannot decide'
+  assert words in found.reason
+
+
+def test_every_earlier_stage_and_every_run_must_agree():
+  last = dataclasses.replace(FALLS, before=('stages',))
+  values = {
+    'intact': (0.95, 0.83),
+    '0111': (0.95, 0.80),
+    '1011': (0.95, 0.78),
+    '1110': (0.95, 0.6),
+  }
+  found = judge(last, values)
+  assert found.verdict == 'holds'
+  assert len(found.contrasts) == 2
+  assert '2 of 2 comparisons say so' in found.reason
+  assert judge(last, values | {'1011': (0.95, 0.6)}).verdict == 'does not hold'
+  two = dataclasses.replace(last, runs=('mi_a', 'mi_b'))
+  found = judge(two, values)
+  assert found.verdict == 'cannot decide'
+  assert found.reason == ('The run mi_b is missing; 1 of 3 comparisons are open.')
+
+
+@pytest.mark.parametrize(
+  ('after', 'verdict'),
+  [(0.835, 'holds'), (0.9, 'does not hold'), (0.7, 'does not hold')],
+)
+def test_equality_is_a_margin_too(after, verdict):
+  equal = dataclasses.replace(
+    FALLS, kind='equal', after=('none',), against=('mi_b',), within=None
+  )
+  runs = {
+    'mi_a': study({'intact': (0.95, 0.83)}),
+    'mi_b': study({'intact': (0.9, after)}),
+  }
+  assert judging.judge_finding(equal, runs).verdict == verdict
+
+
+def test_a_wide_interval_says_neither_equal_nor_different():
+  equal = dataclasses.replace(FALLS, kind='equal')
+  change = contrasts.Estimate(0.01, -0.03, 0.05)
+  assert contrasts.judge_change(equal, change, (0.0, 0.02)) == 'cannot decide'
+
+
+def test_tts_of_a_short_training_stands_for_that_of_the_paper():
+  rows = study({'intact': (0.95, 0.83), '1110@1': (0.95, 0.6)})
+  (found,) = judging.resolve('tts', rows)
+  assert found.skips == '1110@1'
+  (found,) = judging.resolve('tts+bido', rows)
+  assert found.skips == '1110@5'  # the rows have none
+
+
+def test_runs_of_a_name_are_one_study_and_must_be_alike():
+  parts = {
+    'mi_net': study({'intact': (0.95, 0.83)}),
+    'mi_net_rolss': study({'1110': (0.95, 0.6)}),
+    'mi_net2': study({'0111': (0.95, 0.6)}),
+    'mi_net_small': study({'1011': (0.95, 0.6)}),
+  }
+  assert {row['skips'] for row in judging.gather(parts, 'mi_net').rows} == {
+    'intact',
+    '1110',
+  }
+  parts['mi_net_rolss'].rows[0]['evaluator'] = 'other'
+  with pytest.raises(InputError, match='differ in evaluator'):
+    judging.gather(parts, 'mi_net')
+
+
+def test_our_numbers_stand_beside_those_of_the_table():
+  paper = tradeoff.read_paper(PAPER).at_small_scale()
+  runs = {
+    'mi_table1_resnet_small': study({'intact': (0.95, 0.83), '1110': (0.925, 0.6)})
+  }
+  lines = tradeoff.format_beside(paper, '1', runs).splitlines()
+  rolss = next(line for line in lines if line.startswith('ResNet-34     rolss'))
+  # 0.6 +- Student's 4.303 x 0.004 / sqrt(3); Delta is 23 / 2.5, by hand.
+  assert '91.38     92.5 (92.5 to 92.5)  71.86     60.0 (59.0 to 61.0)' in rolss
+  assert rolss.split()[-2:] == ['5.72', '9.20']
+  judged = tradeoff.judge(paper, runs)
+  table = list(csv.DictReader(io.StringIO(tradeoff.write_csv(judged))))
+  assert len(table) == sum(len(each.contrasts) for each in judged)
+  assert {line['finding'] for line in table} == {each.finding.name for each in judged}
+
+
+@pytest.mark.parametrize(
+  'text',
+  [
+    '[[row]',
+    '[[row]]\nnet = 1',
+    "[[row]]\ntable='1'",
+    "finding = [{name='x'}]\nrow=[]",
+  ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, text):
+  (tmp_path / 'x.toml').write_text(text)
+  with pytest.raises(InputError, match=r'x\.toml cannot be read') as caught:
+    tradeoff.read_paper(tmp_path / 'x.toml')
+  assert '\n' not in str(caught.value)
