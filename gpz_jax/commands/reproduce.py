@@ -1,12 +1,14 @@
 """Runs a table or figure of the paper and prints our numbers beside the published ones.
 
   gpz-reproduce --table=4 --scale=small --data_dir=DIR
+  gpz-reproduce --paper=skips --table=1 --scale=small
 
 It runs experiments/flagfiles/table4_*.cfg, or their small twins with --scale=small.
 Each run has a folder of its own under --root. Finished runs are not repeated, and
 targets that an earlier run trained are used again. The comparison is printed and added
-to the report of each run. The exit status is 0 if all is done, 2 for bad input and 3 if
-a lane diverged.
+to the report of each run. Of the paper on skip connections (--paper=skips), the table
+is printed and its findings are judged; --plan prints how long its runs take. The exit
+status is 0 if all is done, 2 for bad input and 3 if a lane diverged.
 """
 
 import dataclasses
@@ -19,11 +21,12 @@ from typing import Any
 from absl import flags
 
 from gpz_jax import sweep
-from gpz_jax.commands import command, presets
+from gpz_jax.commands import command, presets, reproduce_skips
 from gpz_jax.commands import sweep as sweep_flags
-from gpz_jax.types import InputError, hint
+from gpz_jax.types import InputError, check_known, hint
 
 FOLDER = presets.FOLDER
+PAPERS = ('gpz', 'skips')
 # The small twins use IR-50 instead of IR-152. These of its units stand for the paper's.
 SMALL_SPLITS = {
   'unit_8': 'unit_6',
@@ -38,8 +41,20 @@ SMALL_SPLITS = {
 
 def define_flags() -> None:
   """The flags of this command."""
+  flags.DEFINE_string(
+    'paper',
+    'gpz',
+    'The paper: gpz is Golden Partition Zone, and skips is that on skip connections.',
+  )
   flags.DEFINE_string('table', None, 'The number of the table: 2, 3, 4 or 5.')
   flags.DEFINE_string('figure', None, 'The number of the figure: 2 to 5, 7, 8 or 10.')
+  flags.DEFINE_string(
+    'finding', None, 'With --paper=skips: the name of a finding to run, or all.'
+  )
+  flags.DEFINE_bool(
+    'plan', False, 'With --paper=skips: print what would be run, and run nothing.'
+  )
+  flags.DEFINE_string('workdir', None, 'With --paper=skips: another name of --root.')
   flags.DEFINE_string(
     'scale',
     'full',
@@ -58,10 +73,23 @@ def main(argv: list[str]) -> int:
   """Checks the flags and reproduces the table or figure that they name."""
   del argv
   options = flags.FLAGS
+  check_known('paper', options.paper, PAPERS)
+  if options.paper == 'skips':
+    _check_scale(options.scale)
+    if options.workdir:
+      options.root = options.workdir
+    return reproduce_skips.reproduce(options)
+  for name in ('finding', 'plan', 'workdir'):
+    if options[name].value:
+      raise InputError(f'--{name} needs --paper=skips; leave it out, or give both')
   artefact = _artefact(options.table, options.figure)
-  if options.scale not in ('full', 'small'):
-    raise InputError(f'--scale={options.scale} is not allowed; give full or small')
+  _check_scale(options.scale)
   return reproduce(artefact, options)
+
+
+def _check_scale(scale: str) -> None:
+  if scale not in ('full', 'small'):
+    raise InputError(f'--scale={scale} is not allowed; give full or small')
 
 
 def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int:

@@ -84,13 +84,7 @@ def gather(runs: Mapping[str, StudyRows], name: str) -> StudyRows:
     InputError: They are of different models or data, or were judged by different
       evaluators.
   """
-  stem, is_small = name.removesuffix(SMALL), name.endswith(SMALL)
-  those = [
-    study
-    for other, study in runs.items()
-    if other.endswith(SMALL) == is_small
-    and f'{other.removesuffix(SMALL)}_'.startswith(f'{stem}_')
-  ]
+  those = [study for other, study in runs.items() if is_part(other, name)]
   rows = [row for study in those for row in study.rows]
   for column in ('model', 'dataset', 'public_dataset', 'evaluator'):
     if len(found := {row[column] for row in rows}) > 1:
@@ -99,6 +93,14 @@ def gather(runs: Mapping[str, StudyRows], name: str) -> StudyRows:
         ' that do not belong there'
       )
   return StudyRows(rows, [row for study in those for row in study.classes])
+
+
+def is_part(other: str, name: str) -> bool:
+  """Whether a run is one of those that a name stands for."""
+  if other.endswith(SMALL) != name.endswith(SMALL):
+    return False
+  stem, whole = other.removesuffix(SMALL), name.removesuffix(SMALL)
+  return f'{stem}_'.startswith(f'{whole}_')
 
 
 def _contrast_all(

@@ -1,0 +1,151 @@
+"""How long a study of model inversion takes, by its arithmetic and a measured speed."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gpz_jax import jaxpr_costs
+from gpz_jax.attacks.model.ppa import Ppa
+from gpz_jax.model_inversion.plan import Plan
+from gpz_jax.models import calls
+from gpz_jax.results.formats import align
+from gpz_jax.study.progress import format_seconds
+
+# A backward pass is two of the forward pass: for the input, and for the weights.
+TRAINING = 3
+# Operations in a second that two quiet cores of the project's machine do.
+SPEED = 70e9
+IMAGE = tuple[int, int, int]
+
+
+class Cost(NamedTuple):
+  """One kind of work.
+
+  Attributes:
+    what: What it is.
+    flops: Floating-point operations; None where they are not known.
+  """
+
+  what: str
+  flops: float | None
+
+  @property
+  def seconds(self) -> float:
+    """How long it takes two cores; NaN where that is not known."""
+    return math.nan if self.flops is None else self.flops / SPEED
+
+
+def estimate(plan: Plan) -> list[Cost]:
+  """What targets, evaluator, prior and each attack cost, over all lanes."""
+  image = plan.task.image_shape
+  target = _forward(plan.model, image)
+  return [
+    *_targets(plan, target),
+    *_evaluator(plan),
+    *_prior(plan, image),
+    *_attacks(plan, target),
+  ]
+
+
+def describe(costs: list[Cost]) -> str:
+  """The costs as a table with their sum."""
+  table = [['work', 'TFLOP', 'time']]
+  known = [cost.seconds for cost in costs if cost.flops is not None]
+  for what, flops in costs:
+    if flops is None:
+      table.append([what, 'not known', ''])
+    else:
+      table.append([what, f'{flops / 1e12:.3g}', format_seconds(flops / SPEED)])
+  total = math.fsum(known)
+  return '\n'.join(
+    [
+      *align(table),
+      f'about {format_seconds(total)} on two quiet cores, computed and not measured: at'
+      f' {SPEED / 1e9:.3g} GFLOP/s, and without compiling and scoring',
+    ]
+  )
+
+
+def _targets(plan: Plan, forward: float) -> Iterator[Cost]:
+  if plan.weights is not None or plan.borrowed is not None:
+    return
+  recipe = plan.config.make_target_recipe()
+  images = TRAINING * len(plan.task.train) * recipe.epochs
+  yield Cost(f'{len(plan.lanes)} targets', len(plan.lanes) * forward * images)
+
+
+def _evaluator(plan: Plan) -> Iterator[Cost]:
+  if plan.imported is not None:
+    return
+  task = plan.evaluator_task
+  images = TRAINING * len(task.train) * plan.config.make_evaluator_recipe().epochs
+  yield Cost('evaluator', _forward(plan.evaluator, task.image_shape) * images)
+
+
+def _prior(plan: Plan, image: IMAGE) -> Iterator[Cost]:
+  if plan.given is not None:
+    return
+  wanted = plan.config.make_prior_config()
+  generator = _generate(plan, image)
+  critic, example = wanted.make_critic(image), jax.ShapeDtypeStruct((1, *image), float)
+  shapes = jax.eval_shape(lambda x: critic.init(jax.random.key(0), x), example)
+  judge = _count(critic.apply, shapes, example)
+  # The critic sees real and made images, and moves by both; the generator moves by the
+  # critic's gradient. The penalty on the critic's gradient comes once in some steps.
+  step = TRAINING * (3 * judge + generator) + 6 * judge / wanted.r1_every
+  yield Cost('generator', wanted.steps * wanted.batch * step)
+
+
+def _attacks(plan: Plan, target: float) -> Iterator[Cost]:
+  generator = _generate(plan, plan.task.image_shape)
+  for attack in plan.attacks:
+    what = f'{attack.text} on {len(plan.lanes)} targets'
+    if not isinstance(attack, Ppa):
+      yield Cost(what, None)
+      continue
+    searches = len(plan.classes) * attack.candidates
+    views = attack.views if attack.adaptive != 'none' else 1
+    # Only gradients with respect to the image and to the latent are needed.
+    of_step = 2 * (generator + views * target)
+    of_lane = (
+      attack.latents * (generator + 2 * target)
+      + searches * attack.steps * of_step
+      + searches * (generator + attack.draws * target)
+    )
+    yield Cost(what, len(plan.lanes) * of_lane)
+
+
+def _generate(plan: Plan, image: IMAGE) -> float:
+  """Operations for one generated image."""
+  if plan.given is not None:
+    generator, variables = plan.given
+  else:
+    generator = plan.config.make_prior_config().make_generator(image)
+    variables = jax.eval_shape(generator.init, jax.random.key(0))
+  latent = jax.ShapeDtypeStruct((1, *generator.latent_shape), jnp.float32)
+  return _count(generator.images, variables, latent)
+
+
+def _forward(model: nn.Module, image: IMAGE) -> float:
+  """Operations of a classifier's forward pass for one image."""
+  example = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+  variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), example)
+
+  def apply(variables, images):
+    return calls.lend_keys(
+      lambda rngs: model.apply(variables, images, train=False, rngs=rngs)
+    )
+
+  return _count(apply, variables, example)
+
+
+def _count(function: Callable[..., Any], variables: Any, *args: Any) -> float:
+  """Operations of a function of variables, for one example."""
+  ((_, flops),) = jaxpr_costs.used_params_and_flops(
+    lambda v, *rest: (function(v, *rest),), variables, *args
+  )
+  return float(flops)
