@@ -7,18 +7,21 @@ import re
 import forked
 import pytest
 
-from gpz_jax import models, sweep
+from gpz_jax import model_inversion, models, sweep
 from gpz_jax.attacks.activation import specs
 from gpz_jax.commands import model_inversion as inversion_flags
 from gpz_jax.commands import reproduce
 from gpz_jax.commands import sweep as sweep_flags
+from gpz_jax.model_inversion import estimate
 from gpz_jax.report.comparison import Cell, plain
+from gpz_jax.study.plan import treat
 from gpz_jax.types import InputError
 
 FOLDER = reproduce.FOLDER
 FLAGFILES = sorted((FOLDER / 'flagfiles').glob('*.cfg'))
 SWEEPS = [path for path in FLAGFILES if not path.stem.startswith('mi_')]
 INVERSIONS = [path for path in FLAGFILES if path.stem.startswith('mi_')]
+TWINS = [path for path in INVERSIONS if path.stem.endswith('_small')]
 PAPER = [path for path in FLAGFILES if re.match(r'(table|fig)\d', path.stem)]
 
 
@@ -32,6 +35,29 @@ def test_every_flagfile_of_model_inversion_is_valid(path):
   models.make(config.model, num_classes=10, **config.parse_model_options())
   options = config.parse_evaluator_options()
   models.make(config.evaluator, num_classes=10, **options)
+  side = config.image_size or 32
+  models.check_image(config.model, (side, side, 3), config.parse_model_options())
+  side = config.evaluator_size or side
+  models.check_image(config.evaluator, (side, side, 3), options)
+
+
+@pytest.mark.parametrize('path', INVERSIONS, ids=lambda path: path.stem)
+def test_the_treatments_of_model_inversion_are_lanes_of_one_program(path):
+  config = inversion_flags.parse_config([f'--flagfile={path}'])
+  model = models.make(config.model, num_classes=10, **config.parse_model_options())
+  treat(model, config, is_imported=False)  # refuses skips that the net has not
+  least = 2 if path.stem.endswith('_small') else 3
+  assert len(config.seeds) >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', TWINS, ids=lambda path: path.stem)
+def test_every_twin_of_model_inversion_can_be_planned_for_half_an_hour(path, tmp_path):
+  arguments = [f'--flagfile={path}', f'--workdir={tmp_path / "none"}']
+  plan = model_inversion.make_plan(inversion_flags.parse_config(arguments))
+  costs = estimate.estimate(plan)
+  assert 60 < sum(cost.seconds for cost in costs) < 30 * 60
+  assert not (tmp_path / 'none').exists()
 
 
 @pytest.mark.parametrize('path', SWEEPS, ids=lambda path: path.stem)

@@ -133,6 +133,9 @@ def test_a_table_is_run_set_beside_the_paper_and_judged(folder, capsys):
   table = list(csv.DictReader((root / 'claims.csv').read_text().splitlines()))
   assert [line['finding'] for line in table] == ['helps', 'fusion']
   assert (root / 'mi_table1_net_small' / 'comparison.txt').read_text() in out
+  page = (root / 'mi_table1_net_small' / 'report' / 'index.html').read_text()
+  assert 'Beside the paper' in page
+  assert 'Skips help. Cannot decide' in page
   runs = reproduce_skips.read_runs(root)
   assert [len(runs[name].rows) for name in sorted(runs)] == [2, 4]
   # The second run was given what the first one trained, and judges alike.

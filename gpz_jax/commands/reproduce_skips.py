@@ -30,7 +30,7 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
   Returns:
     The exit status.
   """
-  from gpz_jax import atomic, tradeoff
+  from gpz_jax import atomic, report, tradeoff
   from gpz_jax.study.workdir import Workdir
 
   paper = tradeoff.read_paper(folder / 'paper' / 'skips.toml')
@@ -58,6 +58,7 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
   text = '\n\n'.join([*parts, tradeoff.format_findings(wanted)])
   for found in done:
     atomic.write_text(Workdir(found.workdir).comparison, text + '\n')
+    report.build(found.workdir)
   atomic.write_text(root / 'claims.csv', tradeoff.write_csv(judged))
   print(f'\n{text}\n\nevery comparison: {root / "claims.csv"}')
   diverged = any(row['status'] == 'diverged' for found in done for row in found.rows)

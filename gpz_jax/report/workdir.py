@@ -127,7 +127,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     config=config,
     env=results.read_object(folder.environment),
     originals=pictures.read_images(folder.originals, left_out),
-    comparison=_read_text(folder.comparison),
+    comparison=read_text(folder.comparison),
     samples=_read_samples(folder, strongest, left_out),
     remark=remark,
     total=results.read_object(folder.merged).get('of'),
@@ -149,7 +149,12 @@ def _read_samples(
   return samples
 
 
-def _read_text(path: pathlib.Path) -> str:
+def read_text(path: pathlib.Path) -> str:
+  """The text of a file; '' where it is not there.
+
+  Raises:
+    InputError: It cannot be read, or is no UTF-8.
+  """
   try:
     return path.read_text(encoding='utf-8') if path.exists() else ''
   except (OSError, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpz_jax import results, tradeoff
 from gpz_jax.report import pictures
+from gpz_jax.report.workdir import read_text
 from gpz_jax.results import Row
 from gpz_jax.results.inversions import CLASSES, INVERSIONS
 from gpz_jax.study import histories
@@ -39,6 +40,7 @@ class Findings:
       mean over seeds.
     remark: What is wrong with the pictures.
     total: Rows of the finished study, where units are merged.
+    comparison: The numbers and findings of a paper beside ours, '' without.
   """
 
   rows: list[Row]
@@ -53,6 +55,7 @@ class Findings:
   curves: dict[Treatment, dict[str, np.ndarray]]
   remark: str = ''
   total: int | None = None
+  comparison: str = ''
 
   @functools.cached_property
   def attacks(self) -> list[str]:
@@ -145,6 +148,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     curves={point.treatment: _read_curves(folder, point) for point in points},
     remark=remark,
     total=results.read_object(folder.merged).get('of'),
+    comparison=read_text(folder.comparison),
   )
 
 
