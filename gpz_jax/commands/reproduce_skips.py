@@ -72,7 +72,7 @@ def read_runs(root: pathlib.Path, seeds: str | None = None) -> 'dict[str, Any]':
     root: The folder.
     seeds: The seeds that were given in place of those of the flagfiles.
   """
-  from gpz_jax import tradeoff
+  from gpz_jax import results, tradeoff
   from gpz_jax.results import CLASSES, INVERSIONS
   from gpz_jax.study.workdir import Workdir
 
@@ -84,7 +84,7 @@ def read_runs(root: pathlib.Path, seeds: str | None = None) -> 'dict[str, Any]':
       if not seeds and '_seeds_' in name:
         continue
       found[name] = tradeoff.StudyRows(
-        workdir.read_rows(INVERSIONS), workdir.read_rows(CLASSES)
+        *(results.read_workdir(path, schema)[0] for schema in (INVERSIONS, CLASSES))
       )
   return found
 

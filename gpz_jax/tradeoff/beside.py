@@ -106,11 +106,11 @@ def _line(row: PublishedRow, mark: str, study: StudyRows) -> list[str]:
   return [
     row.net,
     row.treatment,
-    _published(row.accuracy),
+    _published(row.accuracy) + (mark if row.accuracy is None else ''),
     _number(accuracy),
     _published(row.att_acc),
     _number(att_acc),
-    _published(row.delta) + mark,
+    _published(row.delta) + (mark if row.accuracy is not None else ''),
     '-' if math.isnan(delta) else f'{delta:.2f}',
   ]
 

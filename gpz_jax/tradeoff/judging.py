@@ -20,6 +20,11 @@ COLUMN_WORDS = {
   'att_acc1': 'AttAcc@1',
   'false_positives': 'the share of false positives',
 }
+ASKED = {
+  'falls': 'a fall of more than',
+  'rises': 'a rise of more than',
+  'equal': 'a change of less than',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,21 +169,23 @@ def _combine(contrasts: Sequence[Contrast]) -> Verdict:
 def _explain(finding: Finding, verdict: Verdict, contrasts: Sequence[Contrast]) -> str:
   """Why, by the contrast that decides it, as a sentence."""
   those = [each for each in contrasts if each.verdict == verdict]
-  word = COLUMN_WORDS.get(finding.column, finding.column)
+  rest = f'{len(those)} of {len(contrasts)} comparisons'
   if verdict == UNDECIDED:
     where = those[0]
-    more = f'; {len(those)} of {len(contrasts)} comparisons are open'
     place = '' if 'is missing' in where.why else f'in {where.run}, '
-    text = f'{place}{where.why}{more if len(contrasts) > 1 else ""}'
-  else:
-    where = min(those, key=lambda each: abs(each.change.mean))
-    found = where.change.in_points
-    least = 'by the least ' if len(contrasts) > 1 and verdict == HOLDS else ''
-    text = (
-      f'{word} changes {least}by {found.mean:+.1f} points ({found.low:+.1f} to'
-      f' {found.high:+.1f} over {found.over}) from {where.before} to {where.after} in'
-      f' {where.run}, where {100 * finding.margin:.3g} points are asked for'
-    )
+    text = f'{place}{where.why}'
     if len(contrasts) > 1:
-      text += f'; {len(those)} of {len(contrasts)} comparisons say so'
+      text += f'; {rest} are open'
+    return f'{text[0].upper()}{text[1:]}.'
+  where = min(those, key=lambda each: abs(each.change.mean))
+  found = where.change.in_points
+  words = COLUMN_WORDS.get(finding.column, finding.column)
+  margin = f'{100 * finding.margin:.3g} points'
+  text = (
+    f'from {where.before} to {where.after} in {where.run}, {words} changes by'
+    f' {found.mean:+.1f} points ({found.low:+.1f} to {found.high:+.1f} over'
+    f' {found.over}), and {ASKED[finding.kind]} {margin} is asked for'
+  )
+  if len(contrasts) > 1:
+    text += f'; {rest} say so'
   return f'{text[0].upper()}{text[1:]}.'
