@@ -183,21 +183,26 @@ def _comment(flagfile: pathlib.Path) -> str:
 
 
 def _borrow(config: Any, root: pathlib.Path) -> Any:
-  """The config with the first finished run whose targets it can attack."""
+  """The config with the first finished run whose targets it can attack.
+
+  A run that was begun keeps the one it began with, whose epochs it may need again.
+  """
+  from gpz_jax import results
   from gpz_jax.results import INVERSIONS
   from gpz_jax.study.plan import find_targets
   from gpz_jax.study.workdir import Workdir
 
+  if config.target_weights and not config.finetune:
+    return config
+  if begun := results.read_object(Workdir(config.workdir).config):
+    return dataclasses.replace(config, targets_from=begun.get('targets_from'))
   finished = [
     path
     for path in sorted(root.glob('mi_*'))
     if Workdir(path).table(INVERSIONS).exists()
-    and path != pathlib.Path(config.workdir)
     # Targets at an accuracy of their own are taken from epochs that were kept.
     and (config.at_accuracy is None or Workdir(path).epochs.is_dir())
   ]
-  if config.target_weights and not config.finetune:
-    return config
   return dataclasses.replace(config, targets_from=find_targets(config, finished))
 
 
