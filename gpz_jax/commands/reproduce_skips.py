@@ -169,7 +169,7 @@ def _plan(flagfile: pathlib.Path, options: Any, promised: set[pathlib.Path]) -> 
   costs = [
     cost
     for cost in estimate.estimate(plan)
-    if cost.what not in paths or paths[cost.what] not in promised
+    if cost.kind not in paths or paths[cost.kind] not in promised
   ]
   promised |= set(paths.values())
   print(estimate.describe(costs))

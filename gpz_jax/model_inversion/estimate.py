@@ -17,8 +17,9 @@ from gpz_jax.study.progress import format_seconds
 
 # A backward pass is two of the forward pass: for the input, and for the weights.
 TRAINING = 3
-# Operations in a second that two quiet cores of the project's machine do.
-SPEED = 70e9
+# Operations in a second, by kind of work: what `mi_small` reached on two cores with
+# nothing else running (docs/reproduction.md#model-inversion-small).
+SPEEDS = {'targets': 97e9, 'evaluator': 92e9, 'generator': 167e9, 'attack': 127e9}
 IMAGE = tuple[int, int, int]
 
 
@@ -27,16 +28,18 @@ class Cost(NamedTuple):
 
   Attributes:
     what: What it is.
+    kind: A key of `SPEEDS`.
     flops: Floating-point operations; None where they are not known.
   """
 
   what: str
+  kind: str
   flops: float | None
 
   @property
   def seconds(self) -> float:
     """How long it takes two cores; NaN where that is not known."""
-    return math.nan if self.flops is None else self.flops / SPEED
+    return math.nan if self.flops is None else self.flops / SPEEDS[self.kind]
 
 
 def estimate(plan: Plan) -> list[Cost]:
@@ -55,17 +58,19 @@ def describe(costs: list[Cost]) -> str:
   """The costs as a table with their sum."""
   table = [['work', 'TFLOP', 'time']]
   known = [cost.seconds for cost in costs if cost.flops is not None]
-  for what, flops in costs:
-    if flops is None:
-      table.append([what, 'not known', ''])
+  for cost in costs:
+    if cost.flops is None:
+      table.append([cost.what, 'not known', ''])
     else:
-      table.append([what, f'{flops / 1e12:.3g}', format_seconds(flops / SPEED)])
+      seconds = format_seconds(cost.seconds)
+      table.append([cost.what, f'{cost.flops / 1e12:.3g}', seconds])
   total = math.fsum(known)
   return '\n'.join(
     [
       *align(table),
       f'about {format_seconds(total)} on two quiet cores, computed and not measured: at'
-      f' {SPEED / 1e9:.3g} GFLOP/s, and without compiling and scoring',
+      ' the speed of mi_small, without compiling and scoring. Nets of many thin layers'
+      ' are slower',
     ]
   )
 
@@ -75,7 +80,9 @@ def _targets(plan: Plan, forward: float) -> Iterator[Cost]:
     return
   recipe = plan.config.make_target_recipe()
   images = TRAINING * len(plan.task.train) * recipe.epochs
-  yield Cost(f'{len(plan.lanes)} targets', len(plan.lanes) * forward * images)
+  yield Cost(
+    f'{len(plan.lanes)} targets', 'targets', len(plan.lanes) * forward * images
+  )
 
 
 def _evaluator(plan: Plan) -> Iterator[Cost]:
@@ -83,7 +90,9 @@ def _evaluator(plan: Plan) -> Iterator[Cost]:
     return
   task = plan.evaluator_task
   images = TRAINING * len(task.train) * plan.config.make_evaluator_recipe().epochs
-  yield Cost('evaluator', _forward(plan.evaluator, task.image_shape) * images)
+  yield Cost(
+    'evaluator', 'evaluator', _forward(plan.evaluator, task.image_shape) * images
+  )
 
 
 def _prior(plan: Plan, image: IMAGE) -> Iterator[Cost]:
@@ -97,7 +106,7 @@ def _prior(plan: Plan, image: IMAGE) -> Iterator[Cost]:
   # The critic sees real and made images, and moves by both; the generator moves by the
   # critic's gradient. The penalty on the critic's gradient comes once in some steps.
   step = TRAINING * (3 * judge + generator) + 6 * judge / wanted.r1_every
-  yield Cost('generator', wanted.steps * wanted.batch * step)
+  yield Cost('generator', 'generator', wanted.steps * wanted.batch * step)
 
 
 def _attacks(plan: Plan, target: float) -> Iterator[Cost]:
@@ -105,7 +114,7 @@ def _attacks(plan: Plan, target: float) -> Iterator[Cost]:
   for attack in plan.attacks:
     what = f'{attack.text} on {len(plan.lanes)} targets'
     if not isinstance(attack, Ppa):
-      yield Cost(what, None)
+      yield Cost(what, 'attack', None)
       continue
     searches = len(plan.classes) * attack.candidates
     views = attack.views if attack.adaptive != 'none' else 1
@@ -116,7 +125,7 @@ def _attacks(plan: Plan, target: float) -> Iterator[Cost]:
       + searches * attack.steps * of_step
       + searches * (generator + attack.draws * target)
     )
-    yield Cost(what, len(plan.lanes) * of_lane)
+    yield Cost(what, 'attack', len(plan.lanes) * of_lane)
 
 
 def _generate(plan: Plan, image: IMAGE) -> float:

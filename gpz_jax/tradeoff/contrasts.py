@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -15,10 +14,7 @@ from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.published import Finding, StudyRows
 from gpz_jax.types import Treatment
 
-Verdict = Literal['holds', 'does not hold', 'cannot decide']
-HOLDS: Verdict = 'holds'
-FAILS: Verdict = 'does not hold'
-UNDECIDED: Verdict = 'cannot decide'
+HOLDS, FAILS, UNDECIDED = intervals.HOLDS, intervals.FAILS, intervals.OPEN
 LEAST_SEEDS = 2
 UNKNOWN = Estimate()
 
@@ -41,7 +37,7 @@ class Contrast:
   run: str
   before: str
   after: str
-  verdict: Verdict
+  verdict: str
   why: str = ''
   change: Estimate = UNKNOWN
   by_seed: tuple[float, ...] = ()
@@ -99,9 +95,7 @@ def contrast(
   return Contrast(run, *names, verdict, why, change, by_seed, cost)
 
 
-def judge_change(
-  finding: Finding, change: Estimate, by_seed: Sequence[float]
-) -> Verdict:
+def judge_change(finding: Finding, change: Estimate, by_seed: Sequence[float]) -> str:
   """What a change says of a finding, accuracy aside.
 
   Args:
@@ -191,7 +185,7 @@ def _why_open(finding: Finding, change: Estimate) -> str:
   )
 
 
-def _blame_accuracy(finding: Finding, verdict: Verdict, cost: float) -> str:
+def _blame_accuracy(finding: Finding, verdict: str, cost: float) -> str:
   """Why a verdict may be due to another accuracy; '' where it is not."""
   if finding.within is None or verdict == UNDECIDED or math.isnan(cost):
     return ''

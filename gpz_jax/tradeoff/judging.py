@@ -9,7 +9,6 @@ from gpz_jax.tradeoff.contrasts import (
   HOLDS,
   UNDECIDED,
   Contrast,
-  Verdict,
   contrast,
 )
 from gpz_jax.tradeoff.points import removed_stage
@@ -39,7 +38,7 @@ class Judged:
   """
 
   finding: Finding
-  verdict: Verdict
+  verdict: str
   reason: str
   contrasts: tuple[Contrast, ...]
 
@@ -158,7 +157,7 @@ def _without_schedule(treatment: Treatment) -> Treatment:
   return dataclasses.replace(treatment, skips=skip_text.strip_schedule(treatment.skips))
 
 
-def _combine(contrasts: Sequence[Contrast]) -> Verdict:
+def _combine(contrasts: Sequence[Contrast]) -> str:
   """The verdict on a finding whose contrasts all have to agree."""
   found = {each.verdict for each in contrasts}
   if FAILS in found:
@@ -166,7 +165,7 @@ def _combine(contrasts: Sequence[Contrast]) -> Verdict:
   return HOLDS if found == {HOLDS} else UNDECIDED
 
 
-def _explain(finding: Finding, verdict: Verdict, contrasts: Sequence[Contrast]) -> str:
+def _explain(finding: Finding, verdict: str, contrasts: Sequence[Contrast]) -> str:
   """Why, by the contrast that decides it, as a sentence."""
   those = [each for each in contrasts if each.verdict == verdict]
   rest = f'{len(those)} of {len(contrasts)} comparisons'

@@ -1,15 +1,18 @@
 """What a study costs by its arithmetic, before anything is trained."""
 
 import pytest
-from test_study import TINY
+from tiny_inversion import TINY
 
 from gpz_jax import model_inversion
 from gpz_jax.model_inversion import estimate
 
+# Its embedding of faces is a toy of the tests of a study.
+PLAIN = TINY | {'face_embedding': None, 'attack': TINY['attack'][:1]}
+
 
 def costs(tmp_path, **changes):
   config = model_inversion.ModelInversionConfig(
-    workdir=str(tmp_path / 'none'), **TINY | changes
+    workdir=str(tmp_path / 'none'), **PLAIN | changes
   )
   found = estimate.estimate(model_inversion.make_plan(config))
   return {cost.what: cost.flops for cost in found}
@@ -21,7 +24,7 @@ def plain(tmp_path_factory):
 
 
 def test_every_kind_of_work_is_counted(plain):
-  attack = f'{TINY["attack"][0]} on 2 targets'
+  attack = f'{PLAIN["attack"][0]} on 2 targets'
   assert list(plain) == ['2 targets', 'evaluator', 'generator', attack]
   assert all(flops > 0 for flops in plain.values())
 
@@ -41,7 +44,7 @@ def test_costs_grow_with_what_is_done(tmp_path, plain, changes, kind, times):
 
 def test_an_attack_that_is_no_ppa_is_not_guessed(tmp_path):
   config = model_inversion.ModelInversionConfig(
-    workdir=str(tmp_path), **TINY | {'attack': ('gmi',)}
+    workdir=str(tmp_path), **PLAIN | {'attack': ('gmi',)}
   )
   found = estimate.estimate(model_inversion.make_plan(config))
   assert found[-1].flops is None

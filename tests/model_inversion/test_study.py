@@ -7,34 +7,13 @@ import shutil
 import flax.linen as nn
 import numpy as np
 import pytest
+from tiny_inversion import TINY
 
 from gpz_jax import evaluators, generators, model_inversion, results, tradeoff
 from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
-TINY = {
-  'dataset': 'portraits/private32_4x8',
-  'public_dataset': 'portraits/public32_6x6',
-  'image_size': 16,
-  'model': 'cnn',
-  'model_options': ('width=0.0625',),
-  'alphas': (0.0, 0.3),
-  'target_epochs': 1,
-  'target_batch_size': 8,
-  'evaluator': 'cnn',
-  'evaluator_options': ('width=0.125',),
-  'evaluator_epochs': 1,
-  'evaluator_batch_size': 8,
-  'prior_steps': 3,
-  'prior_width': 2,
-  'classes': 3,
-  'face_embedding': 'toy',
-  'attack': (
-    'ppa:preset=small:steps=2:candidates=3:final=2:latents=8:draws=2',
-    'gmi:preset=small:steps=2',
-  ),
-}
 SPEED = ('wall_seconds',)
 
 
