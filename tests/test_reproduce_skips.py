@@ -138,12 +138,14 @@ def test_a_table_is_run_set_beside_the_paper_and_judged(folder, capsys):
   assert 'Skips help. Cannot decide' in page
   runs = reproduce_skips.read_runs(root)
   assert [len(runs[name].rows) for name in sorted(runs)] == [2, 4]
-  # The second run was given what the first one trained, and judges alike.
+  # The second run was given what the first one by name trained, and judges alike.
   judges = {row['evaluator_accuracy'] for study in runs.values() for row in study.rows}
   assert len(judges) == 1
-  more = Workdir(root / 'mi_table1_net_more_small')
-  assert not more.generator.exists()
-  assert not more.evaluator.exists()
+  first, second = (Workdir(root / name) for name in sorted(runs))
+  assert first.generator.exists()
+  assert first.evaluator.exists()
+  assert not second.generator.exists()
+  assert not second.evaluator.exists()
   assert len(list((root / 'shared').glob('*.safetensors'))) == 2
 
   claims = (root / 'claims.csv').read_text()
