@@ -37,6 +37,11 @@ def fuse(
   if targets is None:
     raise InputError(f'--workdir={config.workdir} has no targets; run that study first')
   folder.mkdir(parents=True, exist_ok=True)
+  # Weights do not tell these, and those that are imported have other defaults.
+  untold = (f'{name}={getattr(plan.model, name)}' for name in ('normalization', 'stem'))
+  given = {option.partition('=')[0] for option in config.model_options}
+  added = (option for option in untold if option.partition('=')[0] not in given)
+  options = (*config.model_options, *added, 'fused=True')
   for i, lane in enumerate(plan.lanes):
     if lane.treatment != Treatment():
       continue
@@ -48,7 +53,7 @@ def fuse(
       lane.seed,
       dataclasses.replace(
         config,
-        model_options=(*config.model_options, 'fused=True'),
+        model_options=options,
         target_weights=str(path),
         targets_from=None,
         treatments=(),

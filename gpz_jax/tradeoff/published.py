@@ -154,7 +154,7 @@ Record = TypeVar('Record', PublishedRow, Finding)
 
 def _make(kind: type[Record], values: Mapping[str, Any]) -> Record:
   """A record of a file; lists become tuples."""
-  plain = {
+  plain: dict[str, Any] = {
     name: tuple(value) if isinstance(value, list) else value
     for name, value in values.items()
   }
