@@ -65,6 +65,7 @@ OTHER = {
   'flip': True,
   'at_accuracy': 0.5,
   'defence': ('bido',),
+  'treatments': ('alpha:0.5',),
   'batches': '4x4',
   'strategy': 'vmap',
   'conv': 'lax',
@@ -79,8 +80,9 @@ OTHER = {
 }
 
 
-# What a field is allowed beside alone; these need one that is looked at first.
-UNALONE = {'new_head', 'finetune'}
+# What a field is allowed beside alone; these need one that is looked at first, or set
+# others.
+UNALONE = {'new_head', 'finetune', 'treatments'}
 NEEDS = {'at_accuracy': {'keep_checkpoints': 8}}
 
 
