@@ -4,10 +4,12 @@ import csv
 import pathlib
 import types
 
+import chex
 import forked
 import pytest
+import safetensors.numpy
 
-from gpz_jax import tradeoff
+from gpz_jax import results, tradeoff
 from gpz_jax.commands import reproduce_skips
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
@@ -142,11 +144,10 @@ def test_a_table_is_run_set_beside_the_paper_and_judged(folder, capsys):
   judges = {row['evaluator_accuracy'] for study in runs.values() for row in study.rows}
   assert len(judges) == 1
   first, second = (Workdir(root / name) for name in sorted(runs))
-  assert first.generator.exists()
-  assert first.evaluator.exists()
-  assert not second.generator.exists()
-  assert not second.evaluator.exists()
-  assert len(list((root / 'shared').glob('*.safetensors'))) == 2
+  taken = results.read_object(second.config)
+  assert taken['evaluator_from'] == taken['prior_from'] == str(first)
+  priors = [safetensors.numpy.load_file(each.generator) for each in (first, second)]
+  chex.assert_trees_all_equal(*priors)
 
   claims = (root / 'claims.csv').read_text()
   assert reproduce_skips.reproduce(make_options(folder), folder) == 0

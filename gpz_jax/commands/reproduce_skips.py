@@ -15,7 +15,7 @@ from gpz_jax.commands import presets
 from gpz_jax.types import InputError, check_known
 
 FOLDER = presets.FOLDER
-SHARED = 'shared'  # evaluators, generators and fused nets, which runs are given
+FUSED_NETS = 'fused'  # the folder of fused nets, which runs are given
 FUSED = 'mi_fused'  # the run that has no flagfile: it is made from that of RepVGG
 REPVGG = 'mi_repvgg'
 
@@ -39,7 +39,7 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
   tables, names = _choose(paper, options)
   flagfiles = list_flagfiles(folder, names)
   if options.plan:
-    promised: set[pathlib.Path] = set()
+    promised: set[Any] = set()
     return max(_plan(flagfile, options, promised) for flagfile in flagfiles)
   root, status, done = pathlib.Path(options.root), 0, []
   for flagfile in flagfiles:
@@ -147,7 +147,7 @@ def _end(seeds: str | None) -> str:
   return f'_seeds_{seeds.replace(",", "_")}' if seeds else ''
 
 
-def _plan(flagfile: pathlib.Path, options: Any, promised: set[pathlib.Path]) -> int:
+def _plan(flagfile: pathlib.Path, options: Any, promised: set[Any]) -> int:
   """Prints what a run would do and how long it takes; trains and writes nothing.
 
   Args:
@@ -161,17 +161,17 @@ def _plan(flagfile: pathlib.Path, options: Any, promised: set[pathlib.Path]) -> 
   try:
     config = _config(flagfile, options)
     root = pathlib.Path(options.root)
-    plan = model_inversion.make_plan(_borrow(sharing.take(config, root / SHARED), root))
+    plan = model_inversion.make_plan(_borrow(config, root))
   except InputError as error:
     print(f'reproduce: {flagfile.stem}: {error}', file=sys.stderr)
     return 2
-  paths = sharing.locate(config, root / SHARED)
+  needed = sharing.identify(config)
   costs = [
     cost
     for cost in estimate.estimate(plan)
-    if cost.kind not in paths or paths[cost.kind] not in promised
+    if cost.kind not in needed or needed[cost.kind] not in promised
   ]
-  promised |= set(paths.values())
+  promised |= set(needed.values())
   print(estimate.describe(costs))
   return 0
 
@@ -183,15 +183,17 @@ def _comment(flagfile: pathlib.Path) -> str:
 
 
 def _borrow(config: Any, root: pathlib.Path) -> Any:
-  """The config with the first finished run whose targets it can attack.
+  """The config with the first runs whose evaluator, generator and targets it can take.
 
-  A run that was begun keeps the one it began with, whose epochs it may need again.
+  A run that was begun keeps those it began with, whose epochs it may need again.
   """
   from gpz_jax import results
+  from gpz_jax.model_inversion import sharing
   from gpz_jax.results import INVERSIONS
   from gpz_jax.study.plan import find_targets
   from gpz_jax.study.workdir import Workdir
 
+  config = sharing.borrow(config, sorted(root.glob('mi_*')))
   if config.target_weights and not config.finetune:
     return config
   if begun := results.read_object(Workdir(config.workdir).config):
@@ -208,18 +210,17 @@ def _borrow(config: Any, root: pathlib.Path) -> Any:
 
 def _run(flagfile: pathlib.Path, options: Any) -> 'Iterator[model_inversion.Results]':
   """Runs a flagfile, and the fused form of RepVGG behind it."""
-  from gpz_jax.model_inversion import fusing, sharing
+  from gpz_jax.model_inversion import fusing
 
   root = pathlib.Path(options.root)
-  config = _borrow(sharing.take(_config(flagfile, options), root / SHARED), root)
+  config = _borrow(_config(flagfile, options), root)
   print(f'gpz-model-inversion --flagfile={flagfile} --workdir={config.workdir}')
   sys.stdout.flush()
   yield model_inversion.run(config)
-  sharing.keep(config, root / SHARED)
   if not flagfile.stem.startswith(REPVGG):
     return
-  for seed, fused in fusing.fuse(config, root / SHARED):
+  for seed, fused in fusing.fuse(config, root / FUSED_NETS):
     name = pathlib.Path(config.workdir).name.replace(REPVGG, f'{FUSED}_{seed}', 1)
     named = dataclasses.replace(fused, workdir=str(root / name))
     print(f'{name}: the targets of {config.workdir}, fused', flush=True)
-    yield model_inversion.run(sharing.take(named, root / SHARED))
+    yield model_inversion.run(_borrow(named, root))

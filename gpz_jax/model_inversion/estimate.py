@@ -86,7 +86,7 @@ def _targets(plan: Plan, forward: float) -> Iterator[Cost]:
 
 
 def _evaluator(plan: Plan) -> Iterator[Cost]:
-  if plan.imported is not None:
+  if plan.imported is not None or plan.config.evaluator_from is not None:
     return
   task = plan.evaluator_task
   images = TRAINING * len(task.train) * plan.config.make_evaluator_recipe().epochs
@@ -96,7 +96,7 @@ def _evaluator(plan: Plan) -> Iterator[Cost]:
 
 
 def _prior(plan: Plan, image: IMAGE) -> Iterator[Cost]:
-  if plan.given is not None:
+  if plan.given is not None or plan.config.prior_from is not None:
     return
   wanted = plan.config.make_prior_config()
   generator = _generate(plan, image)

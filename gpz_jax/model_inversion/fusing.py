@@ -4,9 +4,9 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+from gpz_jax.interop import export
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import make_plan
-from gpz_jax.model_inversion.sharing import write_weights
 from gpz_jax.models import repvgg
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.workdir import Workdir
@@ -48,7 +48,7 @@ def fuse(
     variables = lanes_lib.take(targets.best.variables, i)
     model, fused = repvgg.fuse(plan.model, variables)
     path = folder / f'{lane.model}-{lane.lane_id}-fused.safetensors'
-    write_weights(path, model, fused, plan.task.image_shape)
+    export.export_weights(model, fused, path, image_shape=plan.task.image_shape)
     yield (
       lane.seed,
       dataclasses.replace(

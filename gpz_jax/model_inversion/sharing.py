@@ -1,9 +1,11 @@
 """What a study takes of others: the evaluator and the prior that they have trained."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-from gpz_jax import checkpoints
+from gpz_jax import checkpoints, results
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.study.plan import read_source
 from gpz_jax.study.serialization import first_difference
@@ -18,11 +20,13 @@ class _Shared(NamedTuple):
 
   Attributes:
     word: What it is called.
+    given: The field of a config that names a file of it instead.
     depends_on: The fields of a config that it depends on.
     is_there: Whether a workdir has it.
   """
 
   word: str
+  given: str
   depends_on: tuple[str, ...]
   is_there: Callable[[Workdir], bool]
 
@@ -30,6 +34,7 @@ class _Shared(NamedTuple):
 _SHARED = {
   'evaluator_from': _Shared(
     'evaluator',
+    'evaluator_weights',
     (
       *_IMAGES,
       *('test_share', 'train_limit', 'val_limit', 'test_limit', 'bn_refresh'),
@@ -40,6 +45,7 @@ _SHARED = {
     lambda workdir: checkpoints.has_step(workdir.evaluator),
   ),
   'prior_from': _Shared(
+    'generator',
     'generator',
     (
       *_IMAGES,
@@ -71,3 +77,40 @@ def check(config: ModelInversionConfig) -> None:
         f'--{flag}={source} has trained no {shared.word} yet; leave it out, or finish'
         ' that study'
       )
+
+
+def borrow(
+  config: ModelInversionConfig, folders: Iterable[pathlib.Path]
+) -> ModelInversionConfig:
+  """The config with the first studies that have what it would train itself.
+
+  A study that was begun keeps those it began with.
+
+  Args:
+    config: A study that is to be run.
+    folders: Workdirs of others.
+  """
+  begun = results.read_object(Workdir(config.workdir).config)
+  found = {}
+  for flag, shared in _SHARED.items():
+    if getattr(config, flag) is not None or getattr(config, shared.given) is not None:
+      continue
+    if begun:
+      found[flag] = begun.get(flag)
+      continue
+    for folder in folders:
+      source = Workdir(folder)
+      if shared.is_there(source) and not first_difference(
+        config, results.read_object(source.config), shared.depends_on
+      ):
+        found[flag] = str(folder)
+        break
+  return dataclasses.replace(config, **found)
+
+
+def identify(config: ModelInversionConfig) -> dict[str, tuple[Any, ...]]:
+  """What can be taken by name, with what it depends on; equal if others have it."""
+  return {
+    shared.word: tuple(getattr(config, name) for name in shared.depends_on)
+    for shared in _SHARED.values()
+  }
