@@ -37,6 +37,7 @@ SUITES = ('conv', 'step', 'sweep', 'inversion')
 # It is not part of `all`, because it measures correctness instead of speed.
 ESTIMATORS = 'estimators'
 MOST = 2**16  # the largest number of lanes, examples of a batch, steps or repeats
+CLOCKS = ('wall', 'cpu')
 PEERS = ('none', 'torch', 'torch_compile')
 SIZES = ('32', '64', '256', '1024')  # sides of images in the suite inversion
 
@@ -70,6 +71,12 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     ['32', '64'],
     f'Sides of the images to time in the suite inversion: {", ".join(SIZES)}. The'
     ' operations of the others are counted.',
+  )
+  texts(
+    'clock',
+    'wall',
+    'What is timed in the suites step and inversion: wall, or cpu for the seconds that'
+    ' processors worked, which other programs disturb less. Use one core for it.',
   )
   counts('candidates', 8, 'Candidates of each class in the suite inversion.')
   counts('batch', None, 'Batch size; 32 on a CPU and 128 elsewhere if it is not set.')
@@ -140,6 +147,7 @@ def _check(values: flags.FlagValues) -> None:
   for name, value, known in (
     ('suite', values.suite, (*SUITES, 'all', ESTIMATORS)),
     ('peer', values.peer, PEERS),
+    ('clock', values.clock, CLOCKS),
   ):
     check_known(name, value, known)
   for model in values.models:
@@ -165,7 +173,9 @@ def _make_options(values: flags.FlagValues) -> 'Options':
       values.strategy, values.conv, values.precision
     )
   )
-  peer = None if values.peer == 'none' else Peer(values.peer == 'torch_compile')
+  peer = None
+  if values.peer != 'none':
+    peer = Peer(values.peer == 'torch_compile', values.clock)
   return Options(
     engines,
     lanes,
@@ -177,6 +187,7 @@ def _make_options(values: flags.FlagValues) -> 'Options':
     values.case,
     values.candidates,
     tuple(map(int, values.sizes)),
+    values.clock,
   )
 
 

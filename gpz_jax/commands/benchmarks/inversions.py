@@ -150,7 +150,7 @@ def count_operations(case: Case) -> int:
 
   def gradient(params, latents):
     shared = jax.tree.unflatten(structure, params['params'])
-    with choices.using('taps'):  # it multiplies no zeros of a stride
+    with choices.using('canonical'):  # it multiplies no zeros of a stride
       return [pull(case, engine)(shared, latents)]
 
   leaves, structure = jax.tree.flatten(shared)
@@ -211,7 +211,9 @@ def _timed_record(
     way = found['way']
     return found['step'] * options.steps
 
-  timing = records.alternate(run, peer if options.peer else None, options.repeats)
+  timing = records.alternate(
+    run, peer if options.peer else None, options.repeats, options.clock
+  )
   speed = lanes * count * options.steps / timing.seconds
   note = f'{work / 1e9:.2f} GFLOP an image, {speed:.1f} images/s'
   if timing.peer_seconds is not None:

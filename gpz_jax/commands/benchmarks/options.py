@@ -28,6 +28,7 @@ class Options:
     case: Only cases whose name contains this text are measured.
     candidates: Candidates of a class in the suite `inversion`.
     sizes: Sides of the images that are timed in the suite `inversion`.
+    clock: One of `records.CLOCKS`, for the suites `step` and `inversion`.
   """
 
   engines: tuple[Engine, ...]
@@ -40,6 +41,7 @@ class Options:
   case: str = ''
   candidates: int = 8
   sizes: tuple[int, ...] = (32, 64)
+  clock: str = 'wall'
 
 
 def make_record(
@@ -84,5 +86,5 @@ def make_record(
     compile_seconds=program.compile_seconds,
     peak_bytes=program.peak_bytes,
     repeats=timing.repeats,
-    roofline=records.roofline(work / seconds, engine.precision),
+    roofline=records.roofline(work / seconds, engine.precision, options.clock),
   )

@@ -19,12 +19,13 @@ class Peer:
 
   Args:
     compile_models: Whether the peer compiles its models with torch.compile.
+    clock: 'wall', or 'cpu' for the seconds that processors worked for it.
   """
 
-  def __init__(self, compile_models: bool = False):
+  def __init__(self, compile_models: bool = False, clock: str = 'wall'):
     if importlib.util.find_spec('torch') is None:
       raise InputError("--peer=torch needs PyTorch; pip install 'gpz_jax[torch]'")
-    self._compile = compile_models
+    self._given = {'compile': compile_models, 'clock': clock}
     self._process = subprocess.Popen(
       [sys.executable, '-m', 'gpz_jax.commands.benchmarks.torch_peer'],
       stdin=subprocess.PIPE,
@@ -44,7 +45,7 @@ class Peer:
     assert stdout is not None
     line = ''
     with contextlib.suppress(BrokenPipeError):
-      stdin.write(json.dumps({**request, 'compile': self._compile}) + '\n')
+      stdin.write(json.dumps({**request, **self._given}) + '\n')
       stdin.flush()
       line = stdout.readline()
     if not line:

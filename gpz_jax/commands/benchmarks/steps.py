@@ -45,7 +45,7 @@ def _step_record(options: Options, activation, case, lanes: int, engine: Engine)
 
   is_map = len(activation) == 3  # the peer has no decoder of tokens
   timing = records.alternate(
-    run, peer if options.peer and is_map else None, options.repeats
+    run, peer if options.peer and is_map else None, options.repeats, options.clock
   )
   operations = work.step_flops(activation, options.batch) * lanes
   return make_record(
