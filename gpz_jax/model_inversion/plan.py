@@ -194,6 +194,9 @@ def _load_critic(
 ) -> tuple[Critic, Any] | None:
   """The critic in the given file; refuses attacks that would find none."""
   kept = Workdir(config.workdir).generator
+  borrows = False
+  if config.prior_from is not None and not kept.is_file():
+    borrows, kept = True, Workdir(config.prior_from).generator
   path = pathlib.Path(config.generator or kept)
   if not path.is_file():
     return None  # it will be trained
@@ -203,6 +206,7 @@ def _load_critic(
     way = 'leave out --generator, so that one is trained'
     if config.generator is None:
       way = 'remove the file, so that it is trained again'
+      way = 'leave out --prior_from, so that one is trained' if borrows else way
     raise InputError(
       f"attack '{asking[0].text}' asks the generator's critic, and '{path}' holds none;"
       f' {way}, or give prior_weight=0'
