@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tiny_inversion
 
 from gpz_jax import model_inversion, sweep
 from gpz_jax.types import Dataset, Task
@@ -56,23 +57,9 @@ def sweep_config(workdir, **changes) -> sweep.SweepConfig:
 
 def inversion_config(workdir, **changes) -> model_inversion.ModelInversionConfig:
   """A study of model inversion of seconds: a few people, a step of everything."""
-  smallest = {
-    'dataset': 'portraits/private32_4x8',
-    'public_dataset': 'portraits/public32_6x6',
-    'image_size': 16,
-    'model': 'cnn',
-    'model_options': ('width=0.0625',),
-    'alphas': (0.0, 0.3),
-    'target_epochs': 1,
-    'target_batch_size': 8,
-    'evaluator': 'cnn',
-    'evaluator_options': ('width=0.125',),
-    'evaluator_epochs': 1,
-    'evaluator_batch_size': 8,
-    'prior_steps': 3,
-    'prior_width': 2,
-    'classes': 3,
-    'attack': ('ppa:preset=small:steps=2:candidates=3:final=2:latents=8:draws=2',),
+  smallest = tiny_inversion.TINY | {
+    'face_embedding': None,
+    'attack': tiny_inversion.TINY['attack'][:1],
   }
   return model_inversion.ModelInversionConfig(
     workdir=str(workdir), **smallest | changes

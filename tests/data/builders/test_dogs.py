@@ -99,7 +99,6 @@ def cut(name):
     (cut('images.tar'), 'images.tar is not a whole tar archive'),
     (cut('annotation.tar'), 'annotation.tar is not a whole tar archive'),
   ],
-  ids=str,
 )
 def test_damage_is_one_line_and_leaves_nothing(damage, message, root):
   damage(root)
