@@ -26,7 +26,8 @@ COMMAND = re.compile(
   r'(python -m experiments\.|\bgpz-|python -m gpz_jax )(\w[\w-]*)((?:[^`#\n]|\\\n)*)'
 )
 SHARED = {'flagfile', 'preset', 'help', 'helpfull'}  # flags that every command has
-SBATCH = {'partition', 'gres', 'cpus', 'time'}  # what Slurm is given by a document
+# What Slurm is given by a document.
+SBATCH = {'partition', 'gres', 'cpus', 'time', 'exclusive'}
 FLAG = re.compile(r'(?<![\w-])--(\w+)')
 DATA = ('parquet', 'json', 'jsonl', 'flags')  # what looks like a name and is a file
 DOTTED = re.compile(r'`([a-z_]+(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`')
