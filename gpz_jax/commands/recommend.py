@@ -75,7 +75,8 @@ def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:
 
   Args:
     workdir: Folder of the sweep.
-    limits: Arguments of `zone.recommend`. If one is None, the limit of the sweep holds.
+    limits: Arguments of `zone.recommend`. Where one is None or missing, that of the
+      sweep holds.
 
   Returns:
     Whether a cut is recommended.
@@ -118,10 +119,14 @@ def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:
 
 def _given_limits() -> dict[str, Any]:
   """The limits that the flags give, and what they call private enough."""
+  return {name: getattr(flags.FLAGS, name) for name in _names()}
+
+
+def _names() -> tuple[str, ...]:
+  """The arguments of `zone.recommend` that a sweep, or a flag, may give."""
   from gpz_jax import zone
 
-  names = (*zone.LIMITS, 'private_enough')
-  return {name: getattr(flags.FLAGS, name) for name in names}
+  return (*zone.LIMITS, 'private_enough')
 
 
 def _with_those_of(workdir: pathlib.Path, limits: dict[str, Any]) -> dict[str, Any]:
@@ -133,8 +138,9 @@ def _with_those_of(workdir: pathlib.Path, limits: dict[str, Any]) -> dict[str, A
   # A sweep of an earlier version was not told what is private enough.
   before = {'private_enough': bars.DEFAULT}
   config = before | results.read_object(Workdir(workdir).config)
+  given = {name: limits.get(name) for name in _names()}
   return {
-    name: config.get(name) if value is None else value for name, value in limits.items()
+    name: config.get(name) if value is None else value for name, value in given.items()
   }
 
 
