@@ -59,7 +59,7 @@ class StudyConfig(TargetConfig):
   devices: int = field(
     0, 'Number of local devices that lanes are spread over; 0 takes all.', 'speed'
   )
-  compile_cache: str | None = field(
+  compile_cache: str = field(
     'auto',
     'Folder to keep compiled programs in. It must be local to the machine, and only'
     " yours. 'auto' takes one in your cache folder, and 'none' keeps nothing.",

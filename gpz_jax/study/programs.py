@@ -33,7 +33,7 @@ def default_dir() -> pathlib.Path:
   return _root() / f'{versions}-{flags:08x}'
 
 
-def find_folder(named: str | None) -> str | None:
+def find_folder(named: str) -> str | None:
   """The folder that a config names, with the user's own for `auto`.
 
   The user's own is made where it is absent. Its entries are executed, so that it must
@@ -47,7 +47,7 @@ def find_folder(named: str | None) -> str | None:
     None where JAX's own setting stays as it is.
   """
   if named != AUTO:
-    return None if named in (None, '', NONE) else named
+    return None if named in ('', NONE) else named
   if jax.config.values['jax_compilation_cache_dir']:
     return None
   try:

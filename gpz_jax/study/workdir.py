@@ -123,7 +123,7 @@ class Workdir:
 
   def list_kept(self, config: StudyConfig) -> list[pathlib.Path]:
     """The folders in this one where JAX keeps programs or a trace, as named."""
-    words = (None, programs.AUTO, programs.NONE)
+    words = (None, '', programs.AUTO, programs.NONE)
     folders = (config.compile_cache, config.profile)
     named = [pathlib.Path(folder) for folder in folders if folder not in words]
     return [p for p in named if p.resolve().is_relative_to(self.path.resolve())]

@@ -139,7 +139,7 @@ def test_rows_that_do_not_fit_leave_none_of_their_wave(tmp_path):
   length = path.stat().st_size
   done = limited(
     int(2.5 * length),
-    'import json, sys\n'
+    'from math import nan\n'
     'from gpz_jax import results\n'
     f'rows = {[dict(row) for row in rows[1:]]!r}\n'
     'try:\n'

@@ -32,7 +32,7 @@ def test_programs_are_kept_for_this_user_alone(cache):
   assert jax.config.values['jax_persistent_cache_min_compile_time_secs'] == before
 
 
-@pytest.mark.parametrize('named', [None, '', 'none'])
+@pytest.mark.parametrize('named', ['', 'none'])
 def test_nothing_is_kept_where_that_is_said(named, cache):
   assert programs.find_folder(named) is None
   assert not cache.exists()
