@@ -19,7 +19,16 @@ ROUTE = os.pathsep.join([str(ROOT), *sys.path])  # to the models of tests, too
 PATIENCE = 600.0
 
 
-def start_alone(
+def do_both(study: str, folder: pathlib.Path, flags: Sequence[str]) -> pathlib.Path:
+  """A study in one process (`whole`), and in units that are hurt (`big`)."""
+  log = folder / 'whole.log'
+  alone = _start_alone(study, folder / 'whole', flags, log)
+  _run_hurt(study, folder / 'big', flags)
+  assert alone.wait(PATIENCE) == 0, log.read_text()
+  return folder
+
+
+def _start_alone(
   study: str, workdir: pathlib.Path, flags: Sequence[str], log: pathlib.Path
 ) -> subprocess.Popen:
   """Starts a study in one process, on as many cores as a unit has."""
@@ -40,15 +49,17 @@ def submit(
     )
 
 
-def run_hurt(study: str, workdir: pathlib.Path, flags: Sequence[str]) -> None:
+def _run_hurt(study: str, workdir: pathlib.Path, flags: Sequence[str]) -> None:
   """Does a study in units, of which one is killed, and so is the pool."""
   store, log = Store(workdir), workdir.with_suffix('.log')
   options = ('--cluster=local:2', '--retry_seconds=0.1')
   pool = submit(workdir, *flags, *options, log=log)
   os.kill(_wait_for(lambda: _find_writer(store), log), signal.SIGKILL)
   _wait_for(lambda: 'status 137, again' in log.read_text(), log)
-  table = f'*/work/{STUDIES[study].rows}.parquet'
-  _wait_for(lambda: any(store.units.glob(table)), log)
+  table = f'{STUDIES[study].rows}.parquet'
+  _wait_for(
+    lambda: any((work / table).exists() for work in store.units.glob('*/work')), log
+  )
   pool.kill()
   pool.wait(PATIENCE)
   again = submit(workdir, '--resume', *options, log=log)

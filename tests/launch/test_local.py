@@ -40,12 +40,7 @@ FLAGS = [
 @pytest.fixture(scope='module')
 def both(tmp_path_factory):
   """The sweep in one process, and in units that are hurt."""
-  folder = tmp_path_factory.mktemp('both')
-  log = folder / 'whole.log'
-  alone = pools.start_alone('sweep', folder / 'whole', FLAGS, log)
-  pools.run_hurt('sweep', folder / 'big', FLAGS)
-  assert alone.wait(pools.PATIENCE) == 0, log.read_text()
-  return folder
+  return pools.do_both('sweep', tmp_path_factory.mktemp('both'), FLAGS)
 
 
 @pytest.fixture(scope='module')

@@ -48,11 +48,7 @@ def list_flags(**changes) -> list[str]:
 
 def do_both(folder, **changes):
   """A study in one process, and in units that are hurt."""
-  log, flags = folder / 'whole.log', list_flags(**changes)
-  alone = pools.start_alone('model_inversion', folder / 'whole', flags, log)
-  pools.run_hurt('model_inversion', folder / 'big', flags)
-  assert alone.wait(pools.PATIENCE) == 0, log.read_text()
-  return folder
+  return pools.do_both('model_inversion', folder, list_flags(**changes))
 
 
 @pytest.fixture(scope='module')
