@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpz_jax.launching import units
 from gpz_jax.launching.studies import MODEL_INVERSION
 from gpz_jax.launching.units import Unit
+from gpz_jax.model_inversion.config import GIVEN
 
 if TYPE_CHECKING:  # planning needs JAX, and listing must not wait for it
   from gpz_jax.model_inversion.plan import Plan
@@ -26,11 +27,9 @@ def plan_units(plan: 'Plan', per: str = 'cohort') -> list[Unit]:
   """
   config, whole = plan.config, units.make_whole(plan.config)
   made: list[Unit] = []
-  for kind, given in (
-    ('evaluator', (config.evaluator_weights, config.evaluator_from)),
-    ('prior', (config.generator, config.prior_from)),
-  ):
-    if given == (None, None):
+  for source, file in GIVEN.items():
+    kind = source.removesuffix('_from')
+    if getattr(config, source) is None and getattr(config, file) is None:
       made.append(units.make(MODEL_INVERSION, kind, whole, (), kind))
   shared = tuple(unit.name for unit in made)
   if per == 'seed':

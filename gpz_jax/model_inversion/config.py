@@ -15,6 +15,10 @@ if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for i
   from gpz_jax.generators import PriorConfig
 
 
+# What a study can take of another, and the field that names a file of it instead.
+GIVEN = {'evaluator_from': 'evaluator_weights', 'prior_from': 'generator'}
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelInversionConfig(StudyConfig):
   """One study of model inversion. None means: as the dataset or the recipe says."""
@@ -170,10 +174,7 @@ class ModelInversionConfig(StudyConfig):
     parse_model_options(self.evaluator_options)
     if self.evaluator_seed in self.seeds:
       fields.refuse('evaluator_seed', self.evaluator_seed, 'a seed that no target has')
-    for name, file in (
-      ('evaluator_from', 'evaluator_weights'),
-      ('prior_from', 'generator'),
-    ):
+    for name, file in GIVEN.items():
       if getattr(self, name) is not None and getattr(self, file) is not None:
         fields.refuse(name, getattr(self, name), f'that or --{file}, not both')
     if self.tune:

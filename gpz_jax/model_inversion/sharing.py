@@ -1,12 +1,13 @@
 """What a study takes of others: the evaluator and the prior that they have trained."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from gpz_jax import checkpoints, results
-from gpz_jax.model_inversion.config import ModelInversionConfig
+from gpz_jax.model_inversion.config import GIVEN, ModelInversionConfig
 from gpz_jax.study.plan import read_source
 from gpz_jax.study.serialization import first_difference
 from gpz_jax.study.workdir import Workdir
@@ -20,13 +21,11 @@ class _Shared(NamedTuple):
 
   Attributes:
     word: What it is called.
-    given: The field of a config that names a file of it instead.
     depends_on: The fields of a config that it depends on.
     is_there: Whether a workdir has it.
   """
 
   word: str
-  given: str
   depends_on: tuple[str, ...]
   is_there: Callable[[Workdir], bool]
 
@@ -34,7 +33,6 @@ class _Shared(NamedTuple):
 _SHARED = {
   'evaluator_from': _Shared(
     'evaluator',
-    'evaluator_weights',
     (
       *_IMAGES,
       *('test_share', 'train_limit', 'val_limit', 'test_limit', 'bn_refresh'),
@@ -45,7 +43,6 @@ _SHARED = {
     lambda workdir: checkpoints.has_step(workdir.evaluator),
   ),
   'prior_from': _Shared(
-    'generator',
     'generator',
     (
       *_IMAGES,
@@ -68,15 +65,19 @@ def check(config: ModelInversionConfig) -> None:
     named = getattr(config, flag)
     if named is None or shared.is_there(ours):
       continue
-    source = Workdir(named)
-    theirs = read_source(flag, source)
-    if difference := first_difference(config, theirs, shared.depends_on):
-      raise InputError(f'--{flag}={source} has another {shared.word}: {difference}')
-    if not shared.is_there(source):
-      raise InputError(
-        f'--{flag}={source} has trained no {shared.word} yet; leave it out, or finish'
-        ' that study'
-      )
+    _check_source(config, flag, Workdir(named))
+
+
+def _check_source(config: ModelInversionConfig, flag: str, source: Workdir) -> None:
+  shared = _SHARED[flag]
+  theirs = read_source(flag, source)
+  if difference := first_difference(config, theirs, shared.depends_on):
+    raise InputError(f'--{flag}={source} has another {shared.word}: {difference}')
+  if not shared.is_there(source):
+    raise InputError(
+      f'--{flag}={source} has trained no {shared.word} yet; leave it out, or finish'
+      ' that study'
+    )
 
 
 def borrow(
@@ -92,17 +93,15 @@ def borrow(
   """
   begun = results.read_object(Workdir(config.workdir).config)
   found = {}
-  for flag, shared in _SHARED.items():
-    if getattr(config, flag) is not None or getattr(config, shared.given) is not None:
+  for flag in _SHARED:
+    if getattr(config, flag) is not None or getattr(config, GIVEN[flag]) is not None:
       continue
     if begun:
       found[flag] = begun.get(flag)
       continue
     for folder in folders:
-      source = Workdir(folder)
-      if shared.is_there(source) and not first_difference(
-        config, results.read_object(source.config), shared.depends_on
-      ):
+      with contextlib.suppress(InputError):
+        _check_source(config, flag, Workdir(folder))
         found[flag] = str(folder)
         break
   return dataclasses.replace(config, **found)
