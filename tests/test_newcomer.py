@@ -173,7 +173,9 @@ def test_the_package_is_that_of_the_wheel(desk):
 
 def test_the_preset_answers(quickstart):
   assert 'golden zone' in quickstart
-  assert re.search(r'Cut at \w+ with alpha 0', quickstart)
+  # Which of the two is a matter of the processor's rounding.
+  said = r'Cut at \w+ with alpha 0|No cut is private enough: .* is conv_\d with alpha 0'
+  assert re.search(said, quickstart)
   assert 'report: runs/quickstart/report/index.html' in quickstart
   assert 'WARNING' not in quickstart
 

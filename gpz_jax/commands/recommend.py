@@ -119,29 +119,18 @@ def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:
 
 def _given_limits() -> dict[str, Any]:
   """The limits that the flags give, and what they call private enough."""
-  return {name: getattr(flags.FLAGS, name) for name in _names()}
+  from gpz_jax.zone import bounds
 
-
-def _names() -> tuple[str, ...]:
-  """The arguments of `zone.recommend` that a sweep, or a flag, may give."""
-  from gpz_jax import zone
-
-  return (*zone.LIMITS, 'private_enough')
+  return {name: getattr(flags.FLAGS, name) for name in bounds.NAMES}
 
 
 def _with_those_of(workdir: pathlib.Path, limits: dict[str, Any]) -> dict[str, Any]:
   """The limits, completed by those that the sweep itself was given."""
-  from gpz_jax import results
+  from gpz_jax import zone
   from gpz_jax.study.workdir import Workdir
-  from gpz_jax.zone import bars
 
-  # A sweep of an earlier version was not told what is private enough.
-  before = {'private_enough': bars.DEFAULT}
-  config = before | results.read_object(Workdir(workdir).config)
-  given = {name: limits.get(name) for name in _names()}
-  return {
-    name: config.get(name) if value is None else value for name, value in given.items()
-  }
+  given = {name: value for name, value in limits.items() if value is not None}
+  return zone.read_bounds(Workdir(workdir).config) | given
 
 
 def _describe_zone(advice, rows, theory_rows, ladder) -> list[str]:

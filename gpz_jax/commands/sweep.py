@@ -68,10 +68,9 @@ def main(argv: list[str]) -> int:
 
 def _limits() -> dict[str, Any]:
   """What the flags ask of the recommendation."""
-  from gpz_jax import zone
+  from gpz_jax.zone import bounds
 
-  names = (*zone.LIMITS, 'private_enough')
-  return {name: flags.FLAGS[name].value for name in names}
+  return {name: flags.FLAGS[name].value for name in bounds.NAMES}
 
 
 def start() -> None:

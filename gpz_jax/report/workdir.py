@@ -11,7 +11,7 @@ from gpz_jax.report import pictures
 from gpz_jax.results import Row
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Treatment
-from gpz_jax.zone import LIMITS, Recommendation, Zone, bars, golden_zone, recommend
+from gpz_jax.zone import Recommendation, Zone, golden_zone, read_bounds, recommend
 
 MADE_AGAIN = 'the command of the sweep makes those again whose decoder is there'
 
@@ -108,8 +108,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
   folder = Workdir(workdir)
   rows, is_final = results.read_workdir(folder.path)
   config = results.read_object(folder.config)
-  limits = {name: config[name] for name in LIMITS if config.get(name) is not None}
-  limits['private_enough'] = config.get('private_enough', bars.DEFAULT)
+  bounds = read_bounds(folder.config)
   ladder = results.read_ladder(folder.ladder)
   strongest = results.strongest(rows)
   shown = folder.list_pictures(rows)[folder.samples]
@@ -122,7 +121,7 @@ def read_workdir(workdir: str | pathlib.Path) -> Findings:
     attacks=results.list_attacks(rows),
     treatments=results.list_treatments(rows),
     zone=golden_zone(rows),
-    recommendation=recommend(rows, ladder=ladder, **limits),
+    recommendation=recommend(rows, ladder=ladder, **bounds),
     ladder=ladder,
     config=config,
     env=results.read_object(folder.environment),

@@ -13,6 +13,7 @@ attack. The prediction is no place to cut: sending it leaves nothing for the clo
 
 from gpz_jax.zone.advice import Recommendation
 from gpz_jax.zone.bars import Bar
+from gpz_jax.zone.bounds import read_bounds
 from gpz_jax.zone.candidates import SAME, Candidate, pareto_front
 from gpz_jax.zone.comparison import Agreement, agreement, agreement_by_model
 from gpz_jax.zone.golden_zone import TreatmentZone, Zone, golden_zone
@@ -42,6 +43,7 @@ __all__ = [
   'golden_zone',
   'pareto_front',
   'probe',
+  'read_bounds',
   'recommend',
   'vote',
 ]
