@@ -63,7 +63,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS, study: str = SWEEP) -> 
       'resume',
       'Submit the units of --workdir that are not done, as planned.',
     ),
-    ('estimate', 'Print the GPU hours that the arithmetic of the sweep takes.'),
+    ('estimate', 'Print the GPU hours that the arithmetic of the study takes.'),
   ):
     flags.DEFINE_bool(name, False, text, flag_values=values)
   for name, default, text in (
@@ -256,15 +256,23 @@ def _print_status(store) -> int:
 
 
 def _print_estimate(study: str) -> int:
-  from gpz_jax import sweep
-  from gpz_jax.launching import estimate
+  from gpz_jax import model_inversion, sweep
+  from gpz_jax.model_inversion import estimate as inversion
+  from gpz_jax.study import estimates
+  from gpz_jax.sweep import estimate
 
-  if study != SWEEP:
-    raise InputError('--estimate is for sweeps only; give the flags of one')
-  plan = sweep.make_plan(studies.COMMANDS[study].config_from_flags())
+  config = studies.COMMANDS[study].config_from_flags()
+  if study == MODEL_INVERSION:
+    costs = inversion.estimate(model_inversion.make_plan(config))
+    uncounted = inversion.UNCOUNTED
+  else:
+    costs, uncounted = estimate.estimate(sweep.make_plan(config)), estimate.UNCOUNTED
   values = flags.FLAGS
-  costs = estimate.estimate(plan)
-  print(estimate.describe(costs, values.peak_tflops, values.peak_share))
+  print(
+    estimates.describe_gpu_hours(
+      costs, values.peak_tflops, values.peak_share, uncounted
+    )
+  )
   return 0
 
 

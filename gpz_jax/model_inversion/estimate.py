@@ -1,8 +1,8 @@
-"""How long a study of model inversion takes, by its arithmetic and a measured speed."""
+"""What a study of model inversion computes, and how long that takes two cores."""
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,33 +13,22 @@ from gpz_jax.attacks.model.ppa import Ppa
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.models import calls
 from gpz_jax.results.formats import align
+from gpz_jax.study.estimates import TRAINING, Cost
 from gpz_jax.study.progress import format_seconds
 
-# A backward pass is two of the forward pass: for the input, and for the weights.
-TRAINING = 3
 # Operations in a second, by kind of work: what `mi_small` reached on two cores with
 # nothing else running (docs/reproduction.md#model-inversion-small).
 SPEEDS = {'targets': 97e9, 'evaluator': 92e9, 'generator': 167e9, 'attack': 127e9}
 IMAGE = tuple[int, int, int]
 
 
-class Cost(NamedTuple):
-  """One kind of work.
+# What `estimate` leaves out.
+UNCOUNTED = 'Compiling and scoring'
 
-  Attributes:
-    what: What it is.
-    kind: A key of `SPEEDS`.
-    flops: Floating-point operations; None where they are not known.
-  """
 
-  what: str
-  kind: str
-  flops: float | None
-
-  @property
-  def seconds(self) -> float:
-    """How long it takes two cores; NaN where that is not known."""
-    return math.nan if self.flops is None else self.flops / SPEEDS[self.kind]
+def seconds(cost: Cost) -> float:
+  """How long two cores take; NaN where that is not known."""
+  return math.nan if cost.flops is None else cost.flops / SPEEDS[cost.kind]
 
 
 def estimate(plan: Plan) -> list[Cost]:
@@ -57,13 +46,13 @@ def estimate(plan: Plan) -> list[Cost]:
 def describe(costs: list[Cost]) -> str:
   """The costs as a table with their sum."""
   table = [['work', 'TFLOP', 'time']]
-  known = [cost.seconds for cost in costs if cost.flops is not None]
+  known = [seconds(cost) for cost in costs if cost.flops is not None]
   for cost in costs:
     if cost.flops is None:
       table.append([cost.what, 'not known', ''])
     else:
-      seconds = format_seconds(cost.seconds)
-      table.append([cost.what, f'{cost.flops / 1e12:.3g}', seconds])
+      its = format_seconds(seconds(cost))
+      table.append([cost.what, f'{cost.flops / 1e12:.3g}', its])
   total = math.fsum(known)
   return '\n'.join(
     [
@@ -80,9 +69,8 @@ def _targets(plan: Plan, forward: float) -> Iterator[Cost]:
     return
   recipe = plan.config.make_target_recipe()
   images = TRAINING * len(plan.task.train) * recipe.epochs
-  yield Cost(
-    f'{len(plan.lanes)} targets', 'targets', len(plan.lanes) * forward * images
-  )
+  flops = len(plan.lanes) * forward * images
+  yield Cost(f'{len(plan.lanes)} targets', flops, 'targets')
 
 
 def _evaluator(plan: Plan) -> Iterator[Cost]:
@@ -91,7 +79,7 @@ def _evaluator(plan: Plan) -> Iterator[Cost]:
   task = plan.evaluator_task
   images = TRAINING * len(task.train) * plan.config.make_evaluator_recipe().epochs
   yield Cost(
-    'evaluator', 'evaluator', _forward(plan.evaluator, task.image_shape) * images
+    'evaluator', _forward(plan.evaluator, task.image_shape) * images, 'evaluator'
   )
 
 
@@ -106,7 +94,7 @@ def _prior(plan: Plan, image: IMAGE) -> Iterator[Cost]:
   # The critic sees real and made images, and moves by both; the generator moves by the
   # critic's gradient. The penalty on the critic's gradient comes once in some steps.
   step = TRAINING * (3 * judge + generator) + 6 * judge / wanted.r1_every
-  yield Cost('generator', 'generator', wanted.steps * wanted.batch * step)
+  yield Cost('generator', wanted.steps * wanted.batch * step, 'generator')
 
 
 def _attacks(plan: Plan, target: float) -> Iterator[Cost]:
@@ -114,7 +102,7 @@ def _attacks(plan: Plan, target: float) -> Iterator[Cost]:
   for attack in plan.attacks:
     what = f'{attack.text} on {len(plan.lanes)} targets'
     if not isinstance(attack, Ppa):
-      yield Cost(what, 'attack', None)
+      yield Cost(what, None, 'attack')
       continue
     searches = len(plan.classes) * attack.candidates
     views = attack.views if attack.adaptive != 'none' else 1
@@ -125,7 +113,7 @@ def _attacks(plan: Plan, target: float) -> Iterator[Cost]:
       + searches * attack.steps * of_step
       + searches * (generator + attack.draws * target)
     )
-    yield Cost(what, 'attack', len(plan.lanes) * of_lane)
+    yield Cost(what, len(plan.lanes) * of_lane, 'attack')
 
 
 def _generate(plan: Plan, image: IMAGE) -> float:

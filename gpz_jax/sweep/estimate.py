@@ -1,8 +1,6 @@
-"""GPU hours that the arithmetic of a sweep takes, computed and not measured."""
+"""What a sweep computes, in floating-point operations."""
 
-import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +8,11 @@ import jax.numpy as jnp
 from gpz_jax import jaxpr_costs
 from gpz_jax.attacks.activation.cohorts import cohorts, subsets
 from gpz_jax.attacks.activation.protocol import Network
+from gpz_jax.study.estimates import TRAINING, Cost
 from gpz_jax.sweep.plan import Plan
 
-# A backward pass is two of the forward pass: for the input, and for the weights.
-TRAINING = 3
-
-
-class Cost(NamedTuple):
-  """Floating-point operations of one kind of work; None where they are not known."""
-
-  what: str
-  flops: float | None
+# What `estimate` leaves out.
+UNCOUNTED = 'Evaluation, compiling and the theory'
 
 
 def estimate(plan: Plan) -> list[Cost]:
@@ -76,34 +68,3 @@ def _count(network: Network) -> float:
 
   ((_, flops),) = jaxpr_costs.used_params_and_flops(apply, variables, example)
   return flops
-
-
-def describe(costs: list[Cost], peak_tflops: float, share: float) -> str:
-  """The costs as a table, with the hours at an assumed speed.
-
-  Args:
-    costs: What `estimate` gave.
-    peak_tflops: Peak of one GPU in TFLOP/s.
-    share: Share of the peak that is reached.
-  """
-  speed = peak_tflops * 1e12 * share
-  width = max(len(cost.what) for cost in costs)
-  lines = [f'{"work".ljust(width)}  TFLOP     GPU hours']
-  for cost in costs:
-    numbers = ('not known', '')
-    if cost.flops is not None:
-      numbers = (f'{cost.flops / 1e12:<9.3g}', f'{_hours(cost.flops, speed):.3g}')
-    lines.append(f'{cost.what.ljust(width)}  {numbers[0]} {numbers[1]}'.rstrip())
-  known = [cost.flops for cost in costs if cost.flops is not None]
-  left_out = len(costs) - len(known)
-  lines.append(
-    f'{_hours(math.fsum(known), speed):.3g} GPU hours, computed and not measured: at an'
-    f' assumed {share:.0%} of {peak_tflops:g} TFLOP/s. Evaluation, compiling and the'
-    ' theory are not counted'
-    + (f', nor are {left_out} attacks that train no decoder.' if left_out else '.')
-  )
-  return '\n'.join(lines)
-
-
-def _hours(flops: float, speed: float) -> float:
-  return flops / speed / 3600 if speed else math.inf
