@@ -13,6 +13,7 @@ TINY = {
   'evaluator_options': ('width=0.125',),
   'evaluator_epochs': 1,
   'evaluator_batch_size': 8,
+  'evaluator_size': 24,
   'prior_steps': 3,
   'prior_width': 2,
   'classes': 3,

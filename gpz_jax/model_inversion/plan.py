@@ -124,7 +124,7 @@ def _load_evaluator_task(config: ModelInversionConfig, task: Task) -> Task:
     test_limit=config.test_limit,
     data_seed=config.data_seed,
     aux_dataset=config.public_dataset,
-    aux_limit=config.public_limit,
+    aux_limit=1,  # The evaluator is not trained on public images.
   )
 
 
