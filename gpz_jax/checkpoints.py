@@ -160,7 +160,20 @@ def _read(
   for name in sorted(expected.keys() | found.keys()):
     if expected.get(name) != found.get(name):
       raise DamagedError(f'checksum of {name} differs')
+  if like is not None:
+    _check_shapes(state, like)
   return state, plain['meta']
+
+
+def _check_shapes(state: Tree, like: Tree) -> None:
+  """Refuses arrays of other shapes, which Orbax restores without a word."""
+  found, _ = jax.tree_util.tree_flatten_with_path(state)
+  for (path, leaf), wanted in zip(found, jax.tree.leaves(like), strict=True):
+    if np.shape(leaf) != np.shape(wanted):
+      name = jax.tree_util.keystr(path, simple=True, separator='/')
+      raise DamagedError(
+        f'{name} has the shape {np.shape(leaf)}, expected {np.shape(wanted)}'
+      )
 
 
 def _read_plain(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:

@@ -130,15 +130,15 @@ def train(
   texts = [lane.treatment.skips for lane in lanes]
   names = [lane.treatment.defence for lane in lanes]
   defended = defences.prepare(model, task.image_shape, names)
-  objective = Objective(
-    model=model,
-    sample_shape=task.image_shape,
-    loss=_make_loss(model, recipe, task.num_classes, convention, engine, defended),
-    evaluation=make_evaluation(_classify(model, engine), len(task.val)),
-    plateau_on='nll',
-    select_on='error',
-    eligible=_is_eligible,
-    restrict=defended.freeze if defended.freezes else None,
+  objective = make_objective(
+    model,
+    task.image_shape,
+    task.num_classes,
+    recipe,
+    num_val=len(task.val),
+    convention=convention,
+    engine=engine,
+    defended=defended,
   )
   trainer = Trainer(objective, recipe, engine, initial=initial)
   shared = jax.device_put(
@@ -163,6 +163,41 @@ def train(
   if bn_refresh:
     found = refresh_batch_norm(model, found, task.train, engine=engine)
   return found, history
+
+
+def make_objective(
+  model: nn.Module,
+  image_shape: tuple[int, int, int],
+  num_classes: int,
+  recipe: Recipe,
+  *,
+  num_val: int,
+  convention: Convention = 'standard',
+  engine: Engine = AUTO,
+  defended: defences.Training = _UNDEFENDED,
+) -> Objective:
+  """What a `Trainer` minimises and measures where targets are trained.
+
+  Args:
+    model: As of `train`.
+    image_shape: (H, W, C).
+    num_classes: K.
+    recipe: How the images are augmented.
+    num_val: Number of validation examples.
+    convention: As of `train`.
+    engine: How lanes are computed.
+    defended: What the defences of the lanes add to the training.
+  """
+  return Objective(
+    model=model,
+    sample_shape=image_shape,
+    loss=_make_loss(model, recipe, num_classes, convention, engine, defended),
+    evaluation=make_evaluation(_classify(model, engine), num_val),
+    plateau_on='nll',
+    select_on='error',
+    eligible=_is_eligible,
+    restrict=defended.freeze if defended.freezes else None,
+  )
 
 
 def refresh_batch_norm(

@@ -59,3 +59,12 @@ def test_a_checksum_is_of_bytes_shape_and_dtype():
   digests = [checkpoints.checksums(array)[''] for array in ones]
   assert len(set(digests)) == len(ones)
   assert checkpoints.checksums({'a': [ones[0]]}) == {'a/0': digests[0]}
+
+
+def test_arrays_of_other_shapes_are_not_restored(tmp_path):
+  checkpoints.save(tmp_path / 'c', tree(1), {})
+  # Orbax looks at the shapes of arrays, and not at those of what stands for one.
+  like = jax.eval_shape(lambda: tree(0) | {'n': jnp.zeros((2,), jnp.int32)})
+  said = []
+  assert checkpoints.restore(tmp_path / 'c', like, say=said.append) is None
+  assert said == ['checkpoint c, step 0 is damaged: n has the shape (), expected (2,)']

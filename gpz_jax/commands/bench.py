@@ -1,13 +1,15 @@
-"""Times the lane engine: single convolutions, decoder steps, whole sweeps, inversions.
+"""Times the engine of lanes: convolutions, decoders, targets, sweeps, inversions.
 
   gpz-bench --suite=step --peer=torch --json=bench.json
 
 The command prints a table and writes the records as JSON. The peer is plain PyTorch in
 a separate process, and runs in turn with ours. Compilation is reported separately.
 Seconds are those of one step of all lanes. In the suite `sweep` they are those of the
-published sweep at one alpha. In the suite `inversion` a lane is a class that is
-searched for, and of the sizes that are not timed the operations are counted. The suite
-`estimators` times nothing: it compares the theory's estimators with known truths.
+published sweep at one alpha. In the suite `target` a lane is a target that is trained,
+and the peer trains them one after another. In the suite `inversion` a lane is a class
+that is searched for, and of the sizes that are not timed the operations are counted.
+The suite `estimators` times nothing: it compares the theory's estimators with known
+truths.
 
 The exit status is 0 if the work is done, 1 if a bound is on the wrong side, and 2 for
 bad input.
@@ -33,7 +35,7 @@ if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for i
   from gpz_jax.commands.benchmarks.options import Options
   from gpz_jax.commands.benchmarks.records import Record
 
-SUITES = ('conv', 'step', 'sweep', 'inversion')
+SUITES = ('conv', 'step', 'target', 'sweep', 'inversion')
 # It is not part of `all`, because it measures correctness instead of speed.
 ESTIMATORS = 'estimators'
 MOST = 2**16  # the largest number of lanes, examples of a batch, steps or repeats
@@ -65,7 +67,15 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     'How convolutions are computed. In the suite conv, auto measures every way.',
   )
   lists('precision', ['auto'], 'Number formats of the forward and backward pass.')
-  lists('models', ['vgg19', 'ir152'], 'Targets to measure in the suite sweep.')
+  lists(
+    'models',
+    [],
+    'Targets to measure in the suites sweep and target; those of the suite if it is not'
+    ' set.',
+  )
+  lists(
+    'widths', ['0.25', '0.5', '1'], 'Multiples of the channels in the suite target.'
+  )
   lists(
     'sizes',
     ['32', '64'],
@@ -75,8 +85,9 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   texts(
     'clock',
     'wall',
-    'What is timed in the suites step and inversion: wall, or cpu for the seconds that'
-    ' processors worked, which other programs disturb less. Use one core for it.',
+    'What is timed in the suites step, target and inversion: wall, or cpu for the'
+    ' seconds that processors worked, which other programs disturb less. Use one core'
+    ' for it.',
   )
   counts('candidates', 8, 'Candidates of each class in the suite inversion.')
   counts('batch', None, 'Batch size; 32 on a CPU and 128 elsewhere if it is not set.')
@@ -130,11 +141,12 @@ def run(values: flags.FlagValues) -> int:
 
 def _find_measure(suite: str) -> 'Callable[[Options], Iterator[Record]]':
   """What measures a suite."""
-  from gpz_jax.commands.benchmarks import convs, inversions, steps, sweeps
+  from gpz_jax.commands.benchmarks import convs, inversions, steps, sweeps, targets
 
   measures = {
     'conv': convs.measure,
     'step': steps.measure,
+    'target': targets.measure,
     'sweep': sweeps.measure,
     'inversion': inversions.measure,
   }
@@ -143,6 +155,7 @@ def _find_measure(suite: str) -> 'Callable[[Options], Iterator[Record]]':
 
 def _check(values: flags.FlagValues) -> None:
   from gpz_jax import models
+  from gpz_jax.commands.benchmarks import targets
 
   for name, value, known in (
     ('suite', values.suite, (*SUITES, 'all', ESTIMATORS)),
@@ -150,8 +163,10 @@ def _check(values: flags.FlagValues) -> None:
     ('clock', values.clock, CLOCKS),
   ):
     check_known(name, value, known)
+  trained, attacked = set(targets.MODELS), set(models.paper_models())
+  known = {'target': trained, 'sweep': attacked}.get(values.suite, trained & attacked)
   for model in values.models:
-    check_known('model', model, models.paper_models())
+    check_known('model', model, sorted(known))
   for size in values.sizes:
     check_known('size', size, SIZES)
   for name, path in (('json', values.json), ('choices', values.choices)):
@@ -184,6 +199,7 @@ def _make_options(values: flags.FlagValues) -> 'Options':
     values.repeats,
     peer,
     tuple(values.models),
+    _widths(values.widths),
     values.case,
     values.candidates,
     tuple(map(int, values.sizes)),
@@ -223,6 +239,18 @@ def _positive(entries: list[str]) -> tuple[int, ...]:
       f'--lanes={",".join(entries)} is not allowed; give numbers such as 1,3'
     )
   return tuple(map(int, entries))
+
+
+def _widths(entries: list[str]) -> tuple[float, ...]:
+  try:
+    widths = tuple(map(float, entries))
+  except ValueError:
+    widths = ()
+  if not widths or not all(0 < width <= 4 for width in widths):
+    raise InputError(
+      f'--widths={",".join(entries)} is not allowed; give multiples, such as 0.25,0.5'
+    )
+  return widths
 
 
 def start() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from gpz_jax import checkpoints, evaluators, metrics, models, results
 from gpz_jax.evaluators import Evaluator
@@ -87,8 +86,7 @@ def _of_study(config: SweepConfig, task: Task) -> Evaluator:
     lambda: calls.init(model, jax.random.key(0), jnp.zeros((1, *shape)))
   )
   found = checkpoints.restore(folder.evaluator, like, say=lambda text: None)
-  # Orbax restores arrays of other shapes without a word.
-  if found is None or not _fits(found[0], like):
+  if found is None:
     raise InputError(
       f'the evaluator of --judge={config.judge} is damaged, or not for images of'
       f' {height}x{width}x{channels} in {task.num_classes} classes; give one of'
@@ -97,9 +95,3 @@ def _of_study(config: SweepConfig, task: Task) -> Evaluator:
   variables: Any = jax.device_put(found[0])
   judge = Evaluator(name, model, variables, shape)
   return Evaluator(name, model, variables, shape, judge.measure_accuracy(task.test))
-
-
-def _fits(variables: Any, like: Any) -> bool:
-  """Whether variables have the structure and the shapes of others."""
-  ours, theirs = (jax.tree.map(np.shape, tree) for tree in (variables, like))
-  return ours == theirs

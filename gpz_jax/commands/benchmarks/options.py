@@ -24,11 +24,12 @@ class Options:
     steps: Steps in one timed run.
     repeats: Number of timed runs.
     peer: What to compare with, or None.
-    models: Targets of the suite `sweep`.
+    models: Targets of the suites `sweep` and `target`; () for those of the suite.
+    widths: Multiples of the channels in the suite `target`.
     case: Only cases whose name contains this text are measured.
     candidates: Candidates of a class in the suite `inversion`.
     sizes: Sides of the images that are timed in the suite `inversion`.
-    clock: One of `records.CLOCKS`, for the suites `step` and `inversion`.
+    clock: One of `records.CLOCKS`, for the suites `step`, `target` and `inversion`.
   """
 
   engines: tuple[Engine, ...]
@@ -37,7 +38,8 @@ class Options:
   steps: int
   repeats: int
   peer: Peer | None
-  models: tuple[str, ...] = ('vgg19', 'ir152')
+  models: tuple[str, ...] = ()
+  widths: tuple[float, ...] = (0.25, 0.5, 1.0)
   case: str = ''
   candidates: int = 8
   sizes: tuple[int, ...] = (32, 64)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +75,20 @@ def decoder_steps(options: Options, activation, lanes: int, engine: Engine):
     'normalization_stats': {},
   }
   images = rng.integers(0, 256, (count, *IMAGE)).astype(np.uint8)
-  shared = jax.device_put({'train': images})
+  return training_steps(options, trainer, stacked, {'train': images})
+
+
+def training_steps(options: Options, trainer: Trainer, stacked: Any, shared: Any):
+  """Makes a function that trains for `options.steps` steps, and its program.
+
+  Args:
+    options: What is measured.
+    trainer: What trains.
+    stacked: The arrays of the lanes, see `Trainer.fit`.
+    shared: The arrays that all lanes share, with as many examples as are seen.
+  """
+  lanes, count = len(stacked['key']), options.batch * options.steps
+  shared = jax.device_put(shared)
   states = trainer.create(stacked['key'])
   order = jnp.arange(count, dtype=jnp.int32).reshape(options.steps, options.batch)
   rest = (

@@ -21,6 +21,7 @@ from gpz_jax.types import Lane, Treatment
 
 # What a published sweep has: epochs, images of the attacker, test images.
 EPOCHS, AUX, TEST = 100, 10_000, 10_000
+DEFAULT = ('vgg19', 'ir152')
 
 
 def measure(options: Options) -> Iterator[Record]:
@@ -31,7 +32,7 @@ def measure(options: Options) -> Iterator[Record]:
   (every split, 100 epochs of 10,000 images). There are two records for each model: the
   whole sweep, and the decoders alone.
   """
-  for name in options.models:
+  for name in options.models or DEFAULT:
     if options.case in name:
       for engine in options.engines:
         yield from _sweep_records(options, name, engine)

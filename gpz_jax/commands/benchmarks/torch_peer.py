@@ -5,23 +5,26 @@ It reads one request per line and answers with the seconds per step:
    "compile": false, "clock": "wall" or "cpu", "precision": "float32",
    "model": null or "vgg19" or "ir152", "split": index}
 With a model, every step runs its edge first, as the released code does. A request with
-a generator is one of `torch_inversion`. Both name the precision, which autocast lowers
-to bfloat16. What a request needs is built once, warmed up by one step, and kept until
-another kind comes. It runs on a GPU if torch sees one.
+a generator is one of `torch_inversion`, and one with a target_net of `torch_targets`.
+All name the precision, which autocast lowers to bfloat16. What a request needs is built
+once, warmed up by one step, and kept until another kind comes. It runs on a GPU if
+torch sees one.
 """
 
 # pyright: reportMissingImports=false
 # (torch is optional, so lint must pass without it)
 
+import itertools
 import json
 import math
 import sys
 import time
+from typing import Any
 
 import torch
 from torch import nn
 
-from gpz_jax.commands.benchmarks import torch_inversion
+from gpz_jax.commands.benchmarks import torch_inversion, torch_ir, torch_targets
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 
@@ -65,44 +68,9 @@ def make_vgg19_edge(split: int) -> nn.Module:
   return nn.Sequential(*layers[:split])
 
 
-class Unit(nn.Module):
-  """The residual unit of IR-152: BN, 3x3, PReLU, 3x3, BN, and a shortcut."""
-
-  def __init__(self, c_in: int, c_out: int, stride: int):
-    super().__init__()
-    self.residual = nn.Sequential(
-      nn.BatchNorm2d(c_in),
-      nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False),
-      nn.PReLU(c_out),
-      nn.Conv2d(c_out, c_out, 3, stride, 1, bias=False),
-      nn.BatchNorm2d(c_out),
-    )
-    self.shortcut = (
-      nn.MaxPool2d(1, stride)
-      if c_in == c_out
-      else nn.Sequential(
-        nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
-      )
-    )
-
-  def forward(self, x: torch.Tensor) -> torch.Tensor:
-    """[B, c_in, h, w] -> [B, c_out, h / stride, w / stride]."""
-    return self.residual(x) + self.shortcut(x)
-
-
 def make_ir152_edge(split: int) -> nn.Module:
   """Makes the input layer and `split - 1` units, as the name `unit_50` counts them."""
-  layers: list[nn.Module] = [
-    nn.Sequential(
-      nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)
-    )
-  ]
-  width = 64
-  for features, count in ((64, 3), (128, 8), (256, 36), (512, 3)):
-    for unit in range(count):
-      layers.append(Unit(width, features, 2 if unit == 0 else 1))
-      width = features
-  return nn.Sequential(*layers[:split])
+  return nn.Sequential(*itertools.islice(torch_ir.make_units('ir152'), split))
 
 
 class Job:
@@ -157,6 +125,15 @@ class Job:
     return edge
 
 
+def _make_job(request: dict) -> Any:
+  """What a request asks for, ready to take a step."""
+  if 'generator' in request:
+    return torch_inversion.Search(request)
+  if 'target_net' in request:
+    return torch_targets.Training(request)
+  return Job(request)
+
+
 def main() -> None:
   """Answers requests until the pipe closes."""
   where = f'{DEVICE}, {torch.get_num_threads()} threads'
@@ -168,7 +145,7 @@ def main() -> None:
     if key != request:
       job = None  # frees the old one before the new one is built
       key = request
-      job = torch_inversion.Search(request) if 'generator' in request else Job(request)
+      job = _make_job(request)
     assert job is not None
     clock = time.process_time if request['clock'] == 'cpu' else time.perf_counter
     began = clock()
