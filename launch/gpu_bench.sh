@@ -8,8 +8,8 @@
 # Part 1 tests the engine and times every convolution; DIR/choices.json is the table for
 # gpz_jax/models/choices.json. Part 2 times decoder steps and sweeps, and runs a small
 # sweep on real images in both precisions. Part 3 is the sweep of Figure 5 as published,
-# which goes on where it stopped. Part 4 times model inversion. Without --part all four
-# run, one after another.
+# which goes on where it stopped. Part 4 times model inversion and the training of
+# targets. Without --part all four run, one after another.
 #
 # --wheels names a folder of wheels, of which DIR/venv is made without a network by
 # PYTHON (python3). --data_dir names prepared CIFAR-10, as a folder or a tar archive.
@@ -82,10 +82,12 @@ part_3() {
 }
 
 part_4() {
-  bench inversion_256 350 --suite=inversion --sizes=256 --lanes="$classes" --strategy="$strategies" --candidates="$candidates" \
+  bench inversion_256 300 --suite=inversion --sizes=256 --lanes="$classes" --strategy="$strategies" --candidates="$candidates" \
     --precision="$precisions" --peer="$peer" --steps=2 --repeats=3
-  bench inversion 200 --suite=inversion --sizes=32,64 --lanes=1,4 --strategy="$strategies" --precision="$precisions" \
+  bench inversion 150 --suite=inversion --sizes=32,64 --lanes=1,4 --strategy="$strategies" --precision="$precisions" \
     --peer="$peer" --repeats=3
+  bench target 100 --suite=target --widths=1 --lanes="$lanes" --strategy="$strategies" --precision="$precisions" \
+    --peer="$peer" --steps=2 --repeats=3
 }
 
 started=$SECONDS
