@@ -9,8 +9,10 @@ import types
 
 import jax
 import pytest
+from absl import flags
 
-from gpz_jax.commands import command
+from gpz_jax.commands import command, sweep
+from gpz_jax.types import InputError
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -79,3 +81,27 @@ def test_an_unwritable_home_leaves_one_line_for_a_refusal():
   assert done.returncode == 2
   assert done.stderr.startswith('sweep: --alphas=2.0 is not allowed')
   assert done.stderr.count('\n') == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+  ('given', 'message'),
+  [
+    (('--attack=inversion', '--attack=rmle'), '--attack=inversion,rmle'),
+    (('--seeds=0', '--model=cnn', '-seeds=1,2'), '--seeds=0,1,2'),
+  ],
+)
+def test_a_list_that_is_given_twice_is_refused(given, message):
+  """absl would keep the second one without a word."""
+  values = flags.FlagValues()
+  sweep.define_flags(values)
+  with pytest.raises(InputError, match=f'is given twice; give one list, as {message}'):
+    command.parse_flags(values, ['gpz-sweep', *given])
+
+
+def test_a_list_replaces_that_of_a_flagfile(tmp_path):
+  path = tmp_path / 'a.cfg'
+  path.write_text('--seeds=0,1\n')
+  values = flags.FlagValues()
+  sweep.define_flags(values)
+  command.parse_flags(values, ['gpz-sweep', f'--flagfile={path}', '--seeds=2'])
+  assert values.seeds == '2'

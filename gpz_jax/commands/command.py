@@ -32,6 +32,10 @@ _DISK_IS_FULL = (
 )
 
 
+class ListText(flags.ArgumentParser):
+  """Parses nothing, and tells that a flag's text is a list separated by commas."""
+
+
 def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
   """Parses a command line and returns what is not a flag.
 
@@ -42,9 +46,10 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     argv: The command line. The first entry is the program's name.
 
   Raises:
-    InputError: A flag or preset is unknown, a value is not allowed, or a flagfile
-      cannot be read.
+    InputError: A flag or preset is unknown, a value is not allowed, a list is given
+      twice, or a flagfile cannot be read.
   """
+  _check_repeated(values, argv)
   argv = presets.expand(argv)
   try:
     return values(_name_folders(argv) if 'workdir' in values else argv)
@@ -58,6 +63,23 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     raise InputError(
       f'{files} cannot be read ({error}); give flags in UTF-8 text'
     ) from error
+
+
+def _check_repeated(values: flags.FlagValues, argv: Sequence[str]) -> None:
+  """Refuses a list that is given twice, of which absl would keep the second alone."""
+  given: dict[str, str] = {}
+  for argument in argv[1:]:
+    name, equals, value = argument.lstrip('-').partition('=')
+    is_list = name in values and isinstance(
+      values[name].parser, (flags.ListParser, ListText)
+    )
+    if not (argument.startswith('-') and equals and is_list):
+      continue
+    if name in given:
+      raise InputError(
+        f'--{name} is given twice; give one list, as --{name}={given[name]},{value}'
+      )
+    given[name] = value
 
 
 def _name_folders(argv: Sequence[str]) -> list[str]:

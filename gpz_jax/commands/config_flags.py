@@ -5,6 +5,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from absl import flags
 
+from gpz_jax.commands.command import ListText
 from gpz_jax.study import fields
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.types import InputError
@@ -29,9 +30,8 @@ def define(config_type: type[StudyConfig], values: flags.FlagValues) -> None:
       text += f' It is one of: {", ".join(map(str, meaning.choices))}.'
     if get_origin(kind) is tuple:
       default = ','.join(map(str, default))
-      flags.DEFINE_string(
-        name, default, f'{text} Entries are separated by commas.', flag_values=values
-      )
+      text += ' Entries are separated by commas.'
+      flags.DEFINE(ListText(), name, default, text, values, flags.ArgumentSerializer())
     elif kind is bool:
       flags.DEFINE_bool(name, default, text, flag_values=values)
     else:
