@@ -49,6 +49,8 @@ def contrast(
   run: str,
   before: tuple[StudyRows, Treatment],
   after: tuple[StudyRows, Treatment],
+  *,
+  comparisons: int = 1,
 ) -> Contrast:
   """Puts a finding to the test on two treatments.
 
@@ -60,6 +62,9 @@ def contrast(
     run: Name of the runs.
     before: Rows, and the treatment among them that is changed.
     after: Rows, and the treatment that it is changed to.
+    comparisons: In how many comparisons the finding is put to the test. It fails where
+      one of them does, which may be by chance. So it fails here only by an interval
+      that is wider for their number (Bonferroni).
   """
   names = (str(before[1]), str(after[1]))
   points = [_find(study.rows, treatment) for study, treatment in (before, after)]
@@ -82,39 +87,50 @@ def contrast(
       f' and {LEAST_SEEDS} of each are needed to know how much the numbers vary'
     )
     return Contrast(run, *names, UNDECIDED, why, cost=cost)
-  change = Estimate(
-    float(np.nanmean(values)),
-    *intervals.bootstrap(values),
-    f'{len(values)} seeds and {values.shape[1]} classes',
-  )
+  change, wider = _estimate(values, 0.05), _estimate(values, 0.05 / comparisons)
   by_seed = tuple(float(each) for each in np.nanmean(values, axis=1))
-  verdict = judge_change(finding, change, by_seed)
+  verdict = judge_change(finding, change, by_seed, wider)
+  change = wider if verdict == FAILS else change
   why = _why_open(finding, change) if verdict == UNDECIDED else ''
   if other := _blame_accuracy(finding, verdict, cost):
     verdict, why = UNDECIDED, other
   return Contrast(run, *names, verdict, why, change, by_seed, cost)
 
 
-def judge_change(finding: Finding, change: Estimate, by_seed: Sequence[float]) -> str:
+def _estimate(values: np.ndarray, risk: float) -> Estimate:
+  """The mean of differences [S, T], with an interval that misses it at that risk."""
+  seeds, classes = values.shape
+  level = f'{100 * (1 - risk):.3g}% interval, ' if risk < 0.05 else ''
+  return Estimate(
+    float(np.nanmean(values)),
+    *intervals.bootstrap(values, level=1 - risk),
+    f'{level}{seeds} seeds and {classes} classes',
+  )
+
+
+def judge_change(
+  finding: Finding, change: Estimate, by_seed: Sequence[float], wider: Estimate
+) -> str:
   """What a change says of a finding, accuracy aside.
 
   Args:
     finding: The statement, with its margin.
-    change: How much the column rises, with an interval.
+    change: How much the column rises, with the interval by which the finding holds.
     by_seed: The same of each seed.
+    wider: The change with the interval by which the finding fails.
   """
-  margin, low, high = finding.margin, change.low, change.high
+  margin = finding.margin
   if finding.kind == 'equal':
-    if -margin < low and high < margin:
+    if -margin < change.low and change.high < margin:
       return HOLDS
-    is_up = low > margin and min(by_seed) > 0
-    is_down = high < -margin and max(by_seed) < 0
+    is_up = wider.low > margin and min(by_seed) > 0
+    is_down = wider.high < -margin and max(by_seed) < 0
     return FAILS if is_up or is_down else UNDECIDED
   sign = -1 if finding.kind == 'falls' else 1
-  least, most = sorted((sign * low, sign * high))
   seeds = [sign * each for each in by_seed]
-  if least > margin and min(seeds) > margin:
+  if min(sign * change.low, sign * change.high) > margin and min(seeds) > margin:
     return HOLDS
+  most = max(sign * wider.low, sign * wider.high)
   return FAILS if most < margin and max(seeds) < margin else UNDECIDED
 
 

@@ -24,6 +24,7 @@ ASKED = {
   'rises': 'a rise of more than',
   'equal': 'a change of less than',
 }
+_Test = tuple[str, tuple[StudyRows, Treatment], tuple[StudyRows, Treatment]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Judged:
 
   Attributes:
     finding: The statement.
-    verdict: `holds` if it does in every contrast, `does not hold` if it fails in one.
+    verdict: `holds` if it does in every contrast, `does not hold` if it fails in one,
+      by an interval that is wider for their number.
     reason: Why, as a sentence.
     contrasts: Every comparison that was made, or could not be.
   """
@@ -60,6 +62,7 @@ def judge(paper: Paper, runs: Mapping[str, StudyRows]) -> list[Judged]:
 def judge_finding(finding: Finding, runs: Mapping[str, StudyRows]) -> Judged:
   """The verdict on one finding, see `judge`."""
   contrasts: list[Contrast] = []
+  tests: list[_Test] = []
   for first, second in finding.pairs:
     name = first if first == second else f'{first} and {second}'
     studies = gather(runs, first), gather(runs, second)
@@ -72,7 +75,13 @@ def judge_finding(finding: Finding, runs: Mapping[str, StudyRows]) -> Judged:
         )
       )
       continue
-    contrasts += _contrast_all(finding, name, *studies)
+    found = _list_tests(finding, name, *studies)
+    if not found:
+      why = 'no treatment removes the skips of one earlier stage'
+      text = ', '.join(finding.after)
+      contrasts.append(Contrast(name, 'stages', text, UNDECIDED, why))
+    tests += found
+  contrasts += [contrast(finding, *test, comparisons=len(tests)) for test in tests]
   verdict = _combine(contrasts)
   return Judged(
     finding, verdict, _explain(finding, verdict, contrasts), tuple(contrasts)
@@ -107,10 +116,10 @@ def is_part(other: str, name: str) -> bool:
   return f'{stem}_'.startswith(f'{whole}_')
 
 
-def _contrast_all(
+def _list_tests(
   finding: Finding, name: str, first: StudyRows, second: StudyRows
-) -> list[Contrast]:
-  """A finding in one study, or in two."""
+) -> list[_Test]:
+  """The comparisons of a finding in one study, or in two."""
   after_texts = () if finding.after == (SAME,) else finding.after
   before, after = (
     [treatment for text in texts for treatment in resolve(text, study)]
@@ -119,11 +128,7 @@ def _contrast_all(
   pairs = [(b, a) for b in before for a in after]
   if not after_texts:
     pairs = [(treatment, treatment) for treatment in before]
-  if not pairs:
-    why = 'no treatment removes the skips of one earlier stage'
-    text = ', '.join(finding.after)
-    return [Contrast(name, 'stages', text, UNDECIDED, why)]
-  return [contrast(finding, name, (first, b), (second, a)) for b, a in pairs]
+  return [(name, (first, b), (second, a)) for b, a in pairs]
 
 
 def resolve(text: str, study: StudyRows) -> list[Treatment]:

@@ -168,7 +168,24 @@ def test_equality_is_a_margin_too(after, verdict):
 def test_a_wide_interval_says_neither_equal_nor_different():
   equal = dataclasses.replace(FALLS, kind='equal')
   change = contrasts.Estimate(0.01, -0.03, 0.05)
-  assert contrasts.judge_change(equal, change, (0.0, 0.02)) == 'cannot decide'
+  assert contrasts.judge_change(equal, change, (0.0, 0.02), change) == 'cannot decide'
+
+
+def test_one_of_many_comparisons_fails_only_by_a_wider_interval():
+  """The change of +6.4 points is more than -2 at a level of 95%, and not at 98.3%."""
+  spread = (-0.14, -0.08, -0.03, 0.03, 0.08, 0.14)
+  values = {'intact': (0.95, 0.6), '1110': (0.95, 0.664)}
+  one = judge(FALLS, values, spread=spread)
+  assert one.verdict == 'does not hold'
+  assert one.contrasts[0].change.over == '3 seeds and 6 classes'
+  # Two more that hold, and so do not decide
+  values |= {'1111/0.2': (0.95, 0.1), '1110@1': (0.95, 0.1)}
+  three = dataclasses.replace(FALLS, after=('rolss', 'ssf', 'tts'))
+  assert judge(three, values, spread=spread).verdict == 'cannot decide'
+  values['1110'] = (0.95, 0.9)
+  failed = judge(three, values, spread=spread)
+  assert failed.verdict == 'does not hold'
+  assert '98.3% interval, 3 seeds and 6 classes' in failed.reason
 
 
 def test_tts_of_a_short_training_stands_for_that_of_the_paper():
