@@ -95,7 +95,7 @@ def make_plan(config: ModelInversionConfig) -> Plan:
     evaluator_task=task,
     imported=imported,
     face=_load_face(config, study.task),
-    given=_load_generator(config, study.task),
+    given=_load_generator(config, study.task, attacks),
     given_critic=_load_critic(config, attacks),
   )
 
@@ -167,11 +167,24 @@ def _choose_classes(config: ModelInversionConfig, task: Task) -> np.ndarray:
 
 
 def _load_generator(
+  config: ModelInversionConfig, task: Task, attacks: tuple[Attack, ...]
+) -> tuple[Generator, Any] | None:
+  """The generator whose file is given; refuses what cannot be trained or attack."""
+  found = _read_generator(config, task)
+  if found is None:
+    generator = config.make_prior_config().make_generator(task.image_shape)
+  else:
+    generator = found[0]
+  for attack in attacks:
+    attack.check_generator(generator, task.image_shape)
+  return found
+
+
+def _read_generator(
   config: ModelInversionConfig, task: Task
 ) -> tuple[Generator, Any] | None:
-  """The generator whose file is given; refuses a training that cannot begin."""
+  """The generator whose file is given; None where one is trained."""
   if config.generator is None:
-    config.make_prior_config().make_generator(task.image_shape)
     return None
   path = pathlib.Path(config.generator)
   if generator_files.is_ours(path):
@@ -207,8 +220,9 @@ def _load_critic(
     if config.generator is None:
       way = 'remove the file, so that it is trained again'
       way = 'leave out --prior_from, so that one is trained' if borrows else way
+    option = asking[0].without_critic
     raise InputError(
       f"attack '{asking[0].text}' asks the generator's critic, and '{path}' holds none;"
-      f' {way}, or give prior_weight=0'
+      f' {way}' + (f', or give {option}' if option else '')
     )
   return critic if config.generator is not None else None

@@ -21,6 +21,9 @@ NUM_SAMPLES = 2048  # that the quality of a prior is measured on
 PIECE = 128
 SHEET = 64  # samples that are kept as a picture
 SHEET_NAME = 'prior.npy'
+# A generator that an attack trained itself makes no such images as the public ones if
+# its distance to them is so many times that of the study's.
+TIMES_FID = 10.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,6 +89,40 @@ def sample(prior: Prior, count: int, seed: int) -> np.ndarray:
   drawn = [np.asarray(draw(prior.variables, key)) for key in keys]
   pixels = np.clip(np.concatenate(drawn)[:count], 0, 1)
   return np.round(255 * pixels).astype(np.uint8)
+
+
+def doubt_samples(
+  session: Session[Plan], judge: Evaluator, prior: Prior, samples: np.ndarray
+) -> list[str]:
+  """Says which generators of an attack's own make no images like the public ones.
+
+  An attack with such a generator finds nothing, whatever the target gives away.
+
+  Args:
+    session: The study.
+    judge: Its evaluator, in whose features the distance is measured.
+    prior: Its prior, of which as many samples are compared.
+    samples: [L, S, H, W, C] uint8, what each generator draws.
+
+  Returns:
+    The doubt in short for each generator; '' where there is none.
+  """
+  public = judge.features(session.plan.task.aux.image[:NUM_SAMPLES])
+
+  def distance(images: np.ndarray) -> float:
+    # All are of as many images, so that they can be compared where these are few.
+    found = metrics.frechet_distance(judge.features(images), public).biased
+    return math.nan if found is None else found
+
+  usual = distance(sample(prior, samples.shape[1], session.plan.config.data_seed))
+  own = [distance(each) for each in samples]
+  return [
+    "the attack's own generator makes no images like the public ones (FID"
+    f" {each:.3g}, that of the study's generator {usual:.3g})"
+    if each > TIMES_FID * usual
+    else ''
+    for each in own
+  ]
 
 
 def _given(session: Session[Plan]) -> Prior | None:

@@ -177,7 +177,7 @@ def _attack(
   attack.check(scenario)
   outcome = attack.run(scenario)
   seconds = time.monotonic() - began
-  found = scoring.score(session, scenario, outcome, judge, seconds)
+  found = scoring.score(session, scenario, outcome, judge, prior, seconds)
   scoring.save_pictures(session, attack, scenario, outcome)
   shares = ' '.join(
     f'{share:.2f}' for share in found.scores.by_class['att_acc1'].mean(1)
@@ -186,6 +186,8 @@ def _attack(
     f'{attack.text}: {count(len(index), "target")} in {format_seconds(seconds)};'
     f' AttAcc@1 {shares}'
   )
+  for doubt in filter(None, found.doubts):
+    session.say(f'warning: {attack.text}: {doubt}')
   return scoring.make_rows(
     session, attack, index, quality, outcome, found, judge, prior
   )

@@ -10,6 +10,7 @@ import gpz_jax
 from gpz_jax import evaluators, intervals, metrics, results, tradeoff
 from gpz_jax.attacks.model import Attack, Outcome, Scenario
 from gpz_jax.evaluators import Evaluator, Scores
+from gpz_jax.model_inversion import priors
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.study import conditions, histories, pictures
@@ -43,6 +44,7 @@ class Found(NamedTuple):
   scores: Scores
   kes: np.ndarray  # [L], NaN where it was not measured
   seconds: float  # of one lane
+  doubts: list[str]  # [L], of the attack's own generators; '' where there is none
 
 
 def score(
@@ -50,6 +52,7 @@ def score(
   scenario: Scenario,
   outcome: Outcome,
   judge: Evaluator,
+  prior: Prior,
   seconds: float,
 ) -> Found:
   """Scores what an attack found on the lanes of a scenario."""
@@ -73,7 +76,10 @@ def score(
         engine=session.engine,
         on_progress=phase,
       ).accuracy
-  return Found(scores, kes, seconds / len(scenario.lanes))
+  doubts = [''] * len(scenario.lanes)
+  if outcome.samples is not None:
+    doubts = priors.doubt_samples(session, judge, prior, outcome.samples)
+  return Found(scores, kes, seconds / len(scenario.lanes), doubts)
 
 
 def measure_confidence(scenario: Scenario, outcome: Outcome) -> np.ndarray:
@@ -115,7 +121,8 @@ def make_rows(
       | _lane_scores(found, lane)
       | _gradients(outcome, lane)
     )
-    rows.append(row | {'doubt': tradeoff.describe_row(row)})
+    doubts = filter(None, (tradeoff.describe_row(row), found.doubts[lane]))
+    rows.append(row | {'doubt': '; '.join(doubts)})
     classes += [who | each for each in _class_scores(session.plan, found, lane)]
   return rows, classes
 

@@ -65,12 +65,14 @@ class Player(flax.struct.PyTreeNode):
 
   params: Any
   batch_stats: Any  # {} without batch norm
+  statistics: Any  # what a `generators.Critic` was told once; {} without one
   moments: Any  # of Adam
 
   @property
   def variables(self) -> Variables:
     """The variables `model.apply` takes."""
-    return {'params': self.params, 'batch_stats': self.batch_stats}
+    names = ('params', 'batch_stats', 'statistics')
+    return {name: getattr(self, name) for name in names}
 
 
 class Match(flax.struct.PyTreeNode):
@@ -169,7 +171,12 @@ def train(
 
 def _create(game: Game, tx: optax.GradientTransformation, key: jax.Array) -> Match:
   players = [
-    Player(v['params'], v.get('batch_stats', {}), tx.init(v['params']))
+    Player(
+      v['params'],
+      v.get('batch_stats', {}),
+      v.get('statistics', {}),
+      tx.init(v['params']),
+    )
     for v in game.init(jax.random.fold_in(key, 0))
   ]
   return Match(players[0], players[1], jnp.zeros(2))
@@ -189,7 +196,7 @@ def _make_step(game: Game, tx: optax.GradientTransformation):
     updates, moments = tx.update(gradient, player.moments)
     updates = jax.tree.map(lambda u: -game.learning_rate * u, updates)
     params = optax.apply_updates(player.params, updates)
-    return Player(params, stats, moments), value
+    return player.replace(params=params, batch_stats=stats, moments=moments), value
 
   def step(match: Match, lane: LaneArrays, shared: Shared, number: jax.Array) -> Match:
     key = jax.random.fold_in(lane['key'], 1 + number)  # 0 was spent on the parameters

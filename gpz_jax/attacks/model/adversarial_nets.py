@@ -1,6 +1,7 @@
 """The small nets of generators that are trained against one target.
 
-The generator is a DCGAN, with or without classes. The critics share their trunk.
+The generator is a DCGAN, with or without classes. The critics share their trunk, or
+have the layers of a critic that was trained before.
 """
 
 import math
@@ -10,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax.generators import Critic
 from gpz_jax.generators.dcgan import SIZES, DCGANNet
 from gpz_jax.models import layers
 from gpz_jax.types import InputError
@@ -90,12 +92,15 @@ class ClassCritic(nn.Module):
     width: Channels of the first map.
     kernels: How many of these features; 0 for none.
     kernel_dim: The dimension in which each of them measures distances.
+    base: The critic whose features are taken, as `base` in the variables; None takes
+      those of a trunk.
   """
 
   num_classes: int
   width: int = 64
   kernels: int = 64
   kernel_dim: int = 50
+  base: Critic | None = None
 
   @nn.compact
   def __call__(
@@ -103,7 +108,7 @@ class ClassCritic(nn.Module):
   ) -> tuple[jax.Array, jax.Array]:
     """Logits [B, K] and features [B, D] of images [B, H, W, C]."""
     del train
-    features = Trunk(self.width, name='trunk')(images)
+    features = _features(self, images)
     if self.kernels:
       init: Any = nn.initializers.normal(1 / math.sqrt(features.shape[-1]))
       shape = (features.shape[-1], self.kernels * self.kernel_dim)
@@ -114,10 +119,17 @@ class ClassCritic(nn.Module):
 
 
 class ProjectionCritic(nn.Module):
-  """How real an image looks as one of its class: a linear part and a projection."""
+  """How real an image looks as one of its class: a linear part and a projection.
+
+  Attributes:
+    num_classes: K.
+    width: Channels of the first map.
+    base: As of `ClassCritic`.
+  """
 
   num_classes: int
   width: int = 64
+  base: Critic | None = None
 
   @nn.compact
   def __call__(
@@ -125,10 +137,17 @@ class ProjectionCritic(nn.Module):
   ) -> jax.Array:
     """Scores [B] of images [B, H, W, C] with labels [B]."""
     del train
-    features = Trunk(self.width, name='trunk')(images)
+    features = _features(self, images)
     embed = nn.Embed(self.num_classes, features.shape[-1], name='classes')
     projected = jnp.mean(embed(labels) * features, axis=-1)
     return nn.Dense(1, name='score')(features)[:, 0] + projected
+
+
+def _features(critic: ClassCritic | ProjectionCritic, images: jax.Array) -> jax.Array:
+  """The features [B, D] that a critic reads its answer off."""
+  if critic.base is not None:
+    return critic.base.features(images)
+  return Trunk(critic.width, name='trunk')(images)
 
 
 def minibatch_nearness(places: jax.Array) -> jax.Array:

@@ -14,7 +14,11 @@ from gpz_jax.attacks.model import chunks, losses, views
 from gpz_jax.attacks.model.classifiers import classify
 from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Shared
+from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
+
+# Of a generator that an attack trained itself, so many times SAMPLE_PIECE are drawn.
+SAMPLE_PIECE, SAMPLE_PIECES = 128, 4
 
 
 class Clock:
@@ -67,7 +71,12 @@ def finish(
   }
 
 
-def outcome(found: dict[str, np.ndarray], num_final: int, seconds: float) -> Outcome:
+def outcome(
+  found: dict[str, np.ndarray],
+  num_final: int,
+  seconds: float,
+  samples: np.ndarray | None = None,
+) -> Outcome:
   """The outcome of what `chunks.run` gave for searches that end with `finish`."""
   arrays, history = chunks.split_history(found)
   return Outcome(
@@ -76,7 +85,31 @@ def outcome(found: dict[str, np.ndarray], num_final: int, seconds: float) -> Out
     num_final=num_final,
     latents=arrays['latents'],
     history=history,
+    samples=samples,
     seconds=seconds,
+  )
+
+
+def draw_samples(
+  draw: Callable[[Any, jax.Array], jax.Array], made_by: Any, scenario: Scenario
+) -> np.ndarray:
+  """What the generators that an attack trained itself make at random.
+
+  Args:
+    draw: Makes images [n, H, W, C] of a generator's variables and a key.
+    made_by: The variables [L] of the generators.
+    scenario: The scenario, whose seed is that of the draws.
+
+  Returns:
+    [L, S, H, W, C] uint8, by the same keys for all generators.
+  """
+  one = jax.jit(lambda variables, key: views.to_uint8(draw(variables, key)))
+  keys = jax.random.split(jax.random.key(scenario.seed), SAMPLE_PIECES)
+  return np.stack(
+    [
+      np.concatenate([one(lanes_lib.take(made_by, row), key) for key in keys])
+      for row in range(len(scenario.lanes))
+    ]
   )
 
 

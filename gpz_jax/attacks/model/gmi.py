@@ -57,6 +57,11 @@ class GMI(IdentityAttack):
     """Whether the critic's score has a weight."""
     return self.prior_weight != 0
 
+  @property
+  def without_critic(self) -> str:
+    """The option with which it asks none."""
+    return 'prior_weight=0'
+
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if there is no critic, or the loss cannot be computed."""
     super().check(scenario)

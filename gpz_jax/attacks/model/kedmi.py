@@ -17,6 +17,7 @@ from gpz_jax.attacks.model import (
   chunks,
   kedmi_generator,
   pull,
+  starts,
 )
 from gpz_jax.attacks.model.classifiers import num_classes
 from gpz_jax.attacks.model.lomma import (
@@ -28,6 +29,8 @@ from gpz_jax.attacks.model.lomma import (
 )
 from gpz_jax.attacks.model.protocol import Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
+from gpz_jax.attacks.model.starts import Start
+from gpz_jax.generators import Generator
 from gpz_jax.training.engine import Engine
 
 
@@ -44,7 +47,8 @@ class KEDMI(IdentityAttack):
   """Learns mean and log-variance of the latents of each class, then draws from them.
 
   The generator and its critic are trained for each target on public images with the
-  target's answers, see `kedmi_generator`. The scenario's own generator is not read.
+  target's answers, see `kedmi_generator`. The scenario's own generator and critic are
+  not read, unless they are what the training starts at.
 
   Attributes:
     candidates: How many latents are drawn for each class in the end, all of which are
@@ -57,6 +61,9 @@ class KEDMI(IdentityAttack):
     generator_steps: How many steps the generator is trained for.
     batch_size: Images in a step of that training.
     width: Width of the generator and its critic.
+    kernels: Features of minibatch discrimination of the critic.
+    start: Where that training starts, see `starts`. At the prior, `width` and `z_dim`
+      must be those of the prior.
   """
 
   candidates: int = 5
@@ -68,6 +75,8 @@ class KEDMI(IdentityAttack):
   generator_steps: int = 10000
   batch_size: int = 64
   width: int = 64
+  kernels: int = 64
+  start: Start = 'scratch'
 
   PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
     'paper': {},
@@ -75,23 +84,47 @@ class KEDMI(IdentityAttack):
       'steps': 150,
       'generator_steps': 300,
       'batch_size': 32,
-      'width': 8,
-      'z_dim': 16,
+      'width': 32,
+      'kernels': 8,
+      'start': 'prior',
     },
   }
+
+  @property
+  def asks_critic(self) -> bool:
+    """Whether its critic starts at the generator's."""
+    return self.start == 'prior'
+
+  @property
+  def without_critic(self) -> str:
+    """The option with which it asks none."""
+    return 'start=scratch'
+
+  def check_generator(
+    self, generator: Generator, image_shape: tuple[int, int, int]
+  ) -> None:
+    """Raises InputError if it cannot start at the generator it is to start at."""
+    starts.check(self, generator, image_shape)
 
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if no generator can be trained, or the loss not be computed."""
     super().check(scenario)
     check_public(self, scenario)
     adversarial_nets.num_doublings(scenario.image_shape)
+    self.check_generator(scenario.generator, scenario.image_shape)
+    starts.find_critic(self, scenario)
 
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""
     self.check(scenario)
     engine = scenario.engine.resolve()
     maker = adversarial_nets.ImageMaker(scenario.image_shape, self.width)
-    critic = adversarial_nets.ClassCritic(num_classes(scenario), self.width)
+    critic = adversarial_nets.ClassCritic(
+      num_classes(scenario),
+      self.width,
+      self.kernels,
+      base=starts.find_critic(self, scenario),
+    )
     name = answer.piece_name('kedmi', self, scenario)
     with answer.timed() as clock:
       made_by, judged_by = kedmi_generator.train(
@@ -115,7 +148,14 @@ class KEDMI(IdentityAttack):
           at_once=chunks.fitting(self.candidates),
           on_progress=on_progress,
         )
-    return answer.outcome(found, self.candidates, clock.seconds)
+      samples = answer.draw_samples(
+        lambda made_by, key: engine.apply(
+          maker, made_by, jax.random.normal(key, (answer.SAMPLE_PIECE, self.z_dim))
+        ),
+        made_by,
+        scenario,
+      )
+    return answer.outcome(found, self.candidates, clock.seconds, samples)
 
   def _make_search(self, scenario: Scenario, nets: Any, engine: Engine) -> Search:
     maker, critic = nets

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.attacks.model import adversarial
+from gpz_jax.attacks.model import adversarial, starts
 from gpz_jax.attacks.model.adversarial_nets import ClassCritic, ImageMaker
 from gpz_jax.attacks.model.distillation import answers
 from gpz_jax.attacks.model.protocol import Scenario
@@ -69,6 +69,21 @@ def generator_loss(
   return apart + ENTROPY * entropy
 
 
+def start_at_prior(scenario: Scenario, made_by: Any, judged_by: Any) -> tuple[Any, Any]:
+  """Puts the prior and its critic into fresh variables.
+
+  Each of the K logits is the critic's score less ln K at first, so that their
+  log-sum-exp is that score and no class is preferred.
+  """
+  made_by, judged_by, score = starts.put_prior(scenario, made_by, judged_by)
+  params = judged_by['params']
+  fresh = jax.tree.map(jnp.zeros_like, params['logits'])
+  kernel = fresh['kernel'].at[: len(score['kernel'])].set(score['kernel'])
+  bias = fresh['bias'] + score['bias'] - jnp.log(len(fresh['bias']))
+  params = params | {'logits': {'kernel': kernel, 'bias': bias}}
+  return made_by, judged_by | {'params': params}
+
+
 def train(
   scenario: Scenario,
   nets: tuple[ImageMaker, ClassCritic],
@@ -83,7 +98,8 @@ def train(
 
   Args:
     scenario: Who is attacked; its public images are learned from.
-    nets: The generator and the critic.
+    nets: The generator and the critic, which start at those of the scenario if the
+      critic has a `base`.
     engine: How lanes are computed; it must be resolved.
     z_dim: Length of a latent.
     steps: How many steps the generator takes.
@@ -104,7 +120,8 @@ def train(
   def init(key: jax.Array):
     z, image = jnp.zeros((2, z_dim)), jnp.zeros((2, *maker.image_shape))
     made_key, judged_key = jax.random.split(key)
-    return maker.init(made_key, z), critic.init(judged_key, image)
+    fresh = maker.init(made_key, z), critic.init(judged_key, image)
+    return fresh if critic.base is None else start_at_prior(scenario, *fresh)
 
   def draw(shared: Shared, key: jax.Array):
     rows = jax.random.randint(key, (batch_size,), 0, len(public))

@@ -18,12 +18,15 @@ from gpz_jax.attacks.model import (
   plg_generator,
   plg_views,
   pull,
+  starts,
 )
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.classifiers import classify, num_classes
 from gpz_jax.attacks.model.lomma import check_public
 from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
+from gpz_jax.attacks.model.starts import Start
+from gpz_jax.generators import Generator
 from gpz_jax.training.engine import Engine
 
 
@@ -32,7 +35,8 @@ class PLGMI(Attack):
   """Descends on the max-margin loss of several random views of each image.
 
   The generator of classes is trained for each target on public images that the target
-  labels, see `plg_generator`. The scenario's own generator is not read.
+  labels, see `plg_generator`. The scenario's own generator and critic are not read,
+  unless they are what the training starts at.
 
   Attributes:
     candidates: How many latents are searched for each class; all are the answer.
@@ -45,6 +49,8 @@ class PLGMI(Attack):
     per_class: How many public images stand for each class.
     generator_identity_weight: Weight of the target's loss in that training.
     width: Width of the generator and its critic.
+    start: Where that training starts, see `starts`. At the prior, `width` and `z_dim`
+      must be those of the prior.
     adaptive: How the gradient at the image is averaged beside, see `adaptive.Adaptive`.
     views: How many views it is averaged over.
   """
@@ -59,6 +65,7 @@ class PLGMI(Attack):
   per_class: int = 30
   generator_identity_weight: float = 0.2
   width: int = 64
+  start: Start = 'scratch'
   adaptive: Kind = 'none'
   views: int = 20
 
@@ -68,15 +75,34 @@ class PLGMI(Attack):
       'steps': 100,
       'generator_steps': 300,
       'batch_size': 32,
-      'width': 8,
-      'z_dim': 16,
+      'width': 32,
+      'z_dim': 100,
+      'start': 'prior',
     },
   }
+
+  @property
+  def asks_critic(self) -> bool:
+    """Whether its critic starts at the generator's."""
+    return self.start == 'prior'
+
+  @property
+  def without_critic(self) -> str:
+    """The option with which it asks none."""
+    return 'start=scratch'
+
+  def check_generator(
+    self, generator: Generator, image_shape: tuple[int, int, int]
+  ) -> None:
+    """Raises InputError if it cannot start at the generator it is to start at."""
+    starts.check(self, generator, image_shape)
 
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if no generator can be trained."""
     check_public(self, scenario)
     adversarial_nets.num_doublings(scenario.image_shape)
+    self.check_generator(scenario.generator, scenario.image_shape)
+    starts.find_critic(self, scenario)
 
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""
@@ -84,7 +110,8 @@ class PLGMI(Attack):
     engine = scenario.engine.resolve()
     classes = num_classes(scenario)
     maker = adversarial_nets.ImageMaker(scenario.image_shape, self.width, classes)
-    critic = adversarial_nets.ProjectionCritic(classes, self.width)
+    base = starts.find_critic(self, scenario)
+    critic = adversarial_nets.ProjectionCritic(classes, self.width, base)
     name = answer.piece_name('plg', self, scenario)
     with answer.timed() as clock:
       made_by = plg_generator.train(
@@ -109,7 +136,19 @@ class PLGMI(Attack):
           at_once=chunks.fitting(self.candidates),
           on_progress=on_progress,
         )
-    return answer.outcome(found, self.candidates, clock.seconds)
+      samples = answer.draw_samples(self._make_draw(maker, engine), made_by, scenario)
+    return answer.outcome(found, self.candidates, clock.seconds, samples)
+
+  def _make_draw(self, maker: adversarial_nets.ImageMaker, engine: Engine):
+    """Makes the function that draws images of random classes."""
+
+    def draw(made_by: Any, key: jax.Array) -> jax.Array:
+      z_key, label_key = jax.random.split(key)
+      z = jax.random.normal(z_key, (answer.SAMPLE_PIECE, self.z_dim))
+      labels = jax.random.randint(label_key, (len(z),), 0, maker.num_classes)
+      return engine.apply(maker, made_by, z, labels=labels)
+
+    return draw
 
   def _make_search(
     self, scenario: Scenario, maker: adversarial_nets.ImageMaker, engine: Engine

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.attacks.model import adversarial, losses, plg_views
+from gpz_jax.attacks.model import adversarial, losses, plg_views, starts
 from gpz_jax.attacks.model.adversarial_nets import ImageMaker, ProjectionCritic
 from gpz_jax.attacks.model.classifiers import classify
 from gpz_jax.attacks.model.distillation import answers
@@ -39,6 +39,18 @@ def hinge(real: jax.Array, made: jax.Array) -> jax.Array:
   return jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + made).mean()
 
 
+def start_at_prior(scenario: Scenario, made_by: Any, judged_by: Any) -> tuple[Any, Any]:
+  """Puts the prior and its critic into fresh variables.
+
+  The critic's score is that of the prior's critic at first, whatever the class.
+  """
+  made_by, judged_by, score = starts.put_prior(scenario, made_by, judged_by)
+  params = judged_by['params']
+  classes = jax.tree.map(jnp.zeros_like, params['classes'])
+  params = params | {'score': score, 'classes': classes}
+  return made_by, judged_by | {'params': params}
+
+
 def train(
   scenario: Scenario,
   nets: tuple[ImageMaker, ProjectionCritic],
@@ -55,7 +67,8 @@ def train(
 
   Args:
     scenario: Who is attacked; its public images are learned from.
-    nets: The generator and the critic.
+    nets: The generator and the critic, which start at those of the scenario if the
+      critic has a `base`.
     engine: How lanes are computed; it must be resolved.
     z_dim: Length of a latent.
     steps: How many steps the generator takes.
@@ -80,7 +93,8 @@ def train(
     z, image = jnp.zeros((2, z_dim)), jnp.zeros((2, *maker.image_shape))
     labels = jnp.zeros(2, jnp.int32)
     made_key, judged_key = jax.random.split(key)
-    return maker.init(made_key, z, labels), critic.init(judged_key, image, labels)
+    fresh = maker.init(made_key, z, labels), critic.init(judged_key, image, labels)
+    return fresh if critic.base is None else start_at_prior(scenario, *fresh)
 
   def make(variables: Any, key: jax.Array):
     z_key, label_key = jax.random.split(key)

@@ -89,6 +89,8 @@ class Outcome(NamedTuple):
   latents: np.ndarray | None = None  # [L, T, M, *latent_shape]
   history: dict[str, np.ndarray] | None = None  # name -> [L, T, steps]
   seconds: float = 0.0  # that the search took
+  # [L, S, H, W, C] uint8, drawn from the generators that the attack trained itself
+  samples: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,24 @@ class Attack(abc.ABC):
   def asks_critic(self) -> bool:
     """Whether it cannot be used without the generator's critic."""
     return False
+
+  @property
+  def without_critic(self) -> str:
+    """The option with which it asks none; '' if there is none."""
+    return ''
+
+  def check_generator(
+    self, generator: Generator, image_shape: tuple[int, int, int]
+  ) -> None:
+    """Raises InputError if it cannot be used with a generator.
+
+    A study asks this before anything is trained, and `check` before the attack runs.
+
+    Args:
+      generator: The attacker's prior.
+      image_shape: (H, W, C) of what the targets take.
+    """
+    del generator, image_shape
 
   def check(self, scenario: Scenario) -> None:
     """Raises InputError if the attack cannot be used in a scenario."""
