@@ -54,7 +54,7 @@ TINY_INVERSION = {
   'classes': 0,
   'attack': (
     'ppa:preset=small:steps=4:candidates=3:final=2:latents=8:draws=2,'
-    'kedmi:preset=small:steps=4:candidates=2:generator_steps=6:batch_size=8:width=4'
+    'kedmi:preset=small:steps=4:candidates=2:generator_steps=6:batch_size=8:width=2'
   ),
   'save_seconds': 0,
 }

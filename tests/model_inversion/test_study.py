@@ -153,6 +153,7 @@ def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):
     ({'image_size': 20}, 'size of a DCGAN'),
     ({'evaluator': 'vgg11'}, 'vgg11'),
     ({'targets_from': 'absent'}, 'absent'),
+    ({'attack': ('kedmi:preset=small',)}, 'give width=2:z_dim=100, or start=scratch'),
   ],
   ids=str,
 )

@@ -81,8 +81,8 @@ class KEDMI(IdentityAttack):
   PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
     'paper': {},
     'small': {
-      'steps': 150,
-      'generator_steps': 300,
+      'steps': 600,
+      'generator_steps': 100,
       'batch_size': 32,
       'width': 32,
       'kernels': 8,

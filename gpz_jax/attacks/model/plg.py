@@ -73,7 +73,7 @@ class PLGMI(Attack):
     'paper': {},
     'small': {
       'steps': 100,
-      'generator_steps': 300,
+      'generator_steps': 100,
       'batch_size': 32,
       'width': 32,
       'z_dim': 100,
