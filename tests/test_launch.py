@@ -36,7 +36,7 @@ STAGES = {
   '1': ['tests', 'conv'],
   '2': ['step', 'sweep', 'sweep_compiled', 'real_float32', 'real_bfloat16'],
   '3': ['figure_5', 'figure_5'],  # how it ended, and its rows
-  '4': ['inversion_256', 'inversion'],
+  '4': ['inversion_256', 'inversion', 'target'],
 }
 
 
