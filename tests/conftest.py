@@ -13,11 +13,18 @@ os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 # Nor better than needed: most programs run for less time than it takes to optimise
 # them. `make test-all` optimises, and here those tests do that ask for `optimized`.
-os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1')
+if os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1') == '1':
+  # XLA's older emitter of loops takes a third of the time, and one module of LLVM
+  # for a program less than many.
+  os.environ.setdefault(
+    'XLA_FLAGS',
+    '--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1',
+  )
 
 import jax  # noqa: E402 the settings above must come first
 import pytest  # noqa: E402 as jax
 import wheels  # noqa: E402 as jax
+from jax._src import compiler  # noqa: E402 as jax
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -29,7 +36,17 @@ def optimized():
   """Programs of the module are compiled as users have them."""
   before = jax.config.read('jax_disable_most_optimizations')
   jax.config.update('jax_disable_most_optimizations', False)
-  yield
+  # XLA reads its flags only once, so each compilation is told otherwise.
+  get_options = compiler.get_compile_options
+  usual = {'xla_cpu_use_fusion_emitters': True}
+
+  def get_usual(*args, env_options_overrides=None, **options):
+    overrides = usual | (env_options_overrides or {})
+    return get_options(*args, env_options_overrides=overrides, **options)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(compiler, 'get_compile_options', get_usual)
+    yield
   jax.config.update('jax_disable_most_optimizations', before)
 
 

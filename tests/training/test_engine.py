@@ -190,7 +190,8 @@ def test_lanes_over_devices_equal_one_device(lanes):
     [sys.executable, '-c', OVER_DEVICES, str(lanes)],
     env=os.environ
     | {
-      'XLA_FLAGS': '--xla_force_host_platform_device_count=8',
+      'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} '
+      '--xla_force_host_platform_device_count=8',
       'JAX_PLATFORMS': 'cpu',
       'PYTHONPATH': f'tests{os.pathsep}.',
     },
