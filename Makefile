@@ -3,7 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 EXTRAS ?= test
 RUN = $(VENV)/bin
-PARALLEL = -n auto --maxprocesses 8 --dist loadfile
+# tests/conftest.py orders the files.
+PARALLEL = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: setup test test-all soak lint format quickstart clean

@@ -1,5 +1,6 @@
 """Settings every test runs under, and the real data where it is at hand."""
 
+import gc
 import os
 import pathlib
 import sys
@@ -20,15 +21,54 @@ if os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1') == '1':
     'XLA_FLAGS',
     '--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1',
   )
+  os.environ.setdefault('JAX_TRACEBACK_IN_LOCATIONS_LIMIT', '0')  # nobody reads them
 
 import jax  # noqa: E402 the settings above must come first
 import pytest  # noqa: E402 as jax
 import wheels  # noqa: E402 as jax
 from jax._src import compiler  # noqa: E402 as jax
+from matplotlib.figure import Figure  # noqa: E402 as jax
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
+# The files that take longest, longest first. They are begun first, so that no process
+# is left alone with one of them at the end.
+LONGEST = (
+  *('defences/test_lanes.py', 'sweep/test_defences.py', 'models/test_skips.py'),
+  *('sweep/test_command.py', 'study/test_own_models.py', 'test_notebook.py'),
+  *('attacks_model/test_ifgmi.py', 'launch/test_local.py', 'test_extending.py'),
+  *('test_reproduce_skips.py', 'report/test_browser.py', 'training/test_engine.py'),
+  *('test_bench.py', 'sweep/test_pictures.py', 'generators/test_prior_training.py'),
+  *('attacks/test_inversion.py', 'model_inversion/test_study.py'),
+  *('sweep/test_attacks.py', 'study/test_learned_skips.py', 'study/test_finetune.py'),
+)
 REAL_DATA = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'tfds'
+
+
+def pytest_collection_modifyitems(items):
+  root = pathlib.Path(__file__).parent
+  place = {root / name: index for index, name in enumerate(LONGEST)}
+  items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish():
+  """What was imported stays: a trace makes so much garbage that it is gone through."""
+  gc.collect()
+  gc.freeze()
+  gc.set_threshold(20_000, 50, 100)
+
+
+@pytest.fixture(scope='module')
+def blank_charts():
+  """Charts of the page without anything in them, for what reads the rest of it."""
+  draw = Figure.savefig
+
+  def draw_blank(figure, *args, **options):
+    draw(Figure(figsize=figure.get_size_inches()), *args, **options)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(Figure, 'savefig', draw_blank)
+    yield
 
 
 @pytest.fixture(scope='module')

@@ -16,6 +16,7 @@ from gpz_jax.study import pictures
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep.verify import verify
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 ATTACKS = ('inversion', 'rmle:steps=1:images=2')
 
 
