@@ -14,6 +14,7 @@ from gpz_jax.commands import reproduce_skips
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 COMMON = """# {note}
 --dataset=portraits/private32_4x8
 --public_dataset=portraits/public32_6x6

@@ -14,6 +14,7 @@ from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 SPEED = ('wall_seconds',)
 
 

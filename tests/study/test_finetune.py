@@ -14,6 +14,7 @@ from gpz_jax.study import targets as study_targets
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Lane, Treatment
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 IMAGE = (16, 16, 3)
 CLASSES = 10  # of the dataset 'shapes'
 

@@ -12,6 +12,7 @@ from gpz_jax.study.kept_epochs import Keeper
 from gpz_jax.targets import Targets
 from gpz_jax.types import InputError, Lane, Treatment
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 LANES = [
   Lane('line', 'x', Treatment(), 0),
   Lane('line', 'x', Treatment(skips='1110@2'), 0),

@@ -21,6 +21,7 @@ from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import IR
 from gpz_jax.types import InputError, Lane, Treatment
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 IMAGE = (16, 16, 3)
 LANES = [Lane('tiny', 'own', Treatment(0.0), seed) for seed in (0, 1)]
 

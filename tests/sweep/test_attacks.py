@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from gpz_jax import models, results, sweep, zone
 from gpz_jax.types import InputError
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 ATTACKS = (
   'inversion',
   'inversion:enhance=normalize_input+nn_concat:attention=aac+se:at=conv_1',

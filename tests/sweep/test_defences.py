@@ -14,6 +14,8 @@ from gpz_jax.sweep import SweepConfig, make_plan
 from gpz_jax.sweep import rescore as rescore_lib
 from gpz_jax.types import InputError, Lane, Treatment
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
+
 
 def test_treatments_are_the_product_with_defences():
   config = SweepConfig(alphas=(0.0, 0.3), defence=('none', 'bido:ly=0.5:lx=1.0'))

@@ -14,6 +14,7 @@ from gpz_jax.sweep.plan import make_plan
 from gpz_jax.training import programs, streaming
 from gpz_jax.training.engine import Engine
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
 ATTACK = 'inversion:enhance=normalize_input'
 MADE_BY_THE_RUN = ('wall_seconds', 'cache', 'wave')
 

@@ -10,6 +10,8 @@ import tiny
 from gpz_jax import sweep
 from gpz_jax.training import tune
 
+pytestmark = pytest.mark.usefixtures('blank_charts')
+
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
