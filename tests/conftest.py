@@ -34,13 +34,13 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 # The files that take longest, longest first. They are begun first, so that no process
 # is left alone with one of them at the end.
 LONGEST = (
-  *('defences/test_lanes.py', 'sweep/test_defences.py', 'models/test_skips.py'),
-  *('sweep/test_command.py', 'study/test_own_models.py', 'test_notebook.py'),
-  *('attacks_model/test_ifgmi.py', 'launch/test_local.py', 'test_extending.py'),
-  *('test_reproduce_skips.py', 'report/test_browser.py', 'training/test_engine.py'),
-  *('test_bench.py', 'sweep/test_pictures.py', 'generators/test_prior_training.py'),
-  *('attacks/test_inversion.py', 'model_inversion/test_study.py'),
-  *('sweep/test_attacks.py', 'study/test_learned_skips.py', 'study/test_finetune.py'),
+  *('launch/test_local.py', 'models/test_skips.py', 'defences/test_lanes.py'),
+  *('test_reproduce_skips.py', 'sweep/test_defences.py', 'test_extending.py'),
+  *('test_notebook.py', 'study/test_own_models.py', 'attacks/test_inversion.py'),
+  *('sweep/test_command.py', 'sweep/test_attacks.py', 'test_bench.py'),
+  *('training/test_engine.py', 'generators/test_prior_training.py'),
+  *('report/test_browser.py', 'sweep/test_memory.py', 'attacks_model/test_ifgmi.py'),
+  *('model_inversion/test_study.py', 'study/test_finetune.py'),
 )
 REAL_DATA = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'tfds'
 
