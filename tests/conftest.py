@@ -1,6 +1,7 @@
 """Settings every test runs under, and the real data where it is at hand."""
 
 import gc
+import importlib.metadata
 import os
 import pathlib
 import sys
@@ -14,19 +15,24 @@ os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 # Nor better than needed: most programs run for less time than it takes to optimise
 # them. `make test-all` optimises, and here those tests do that ask for `optimized`.
-if os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1') == '1':
-  # XLA's older emitter of loops takes a third of the time, and one module of LLVM
-  # for a program less than many.
+_IS_QUICK = os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', '1') == '1'
+# XLA's older emitter of loops takes a third of the time, and one module of LLVM for a
+# program less than many. An XLA that does not know a flag ends the process, so only
+# the one that was tried is told.
+_HAS_OLD_EMITTER = _IS_QUICK and importlib.metadata.version('jaxlib').startswith(
+  '0.10.'
+)
+if _HAS_OLD_EMITTER:
   os.environ.setdefault(
     'XLA_FLAGS',
     '--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1',
   )
+if _IS_QUICK:
   os.environ.setdefault('JAX_TRACEBACK_IN_LOCATIONS_LIMIT', '0')  # nobody reads them
 
 import jax  # noqa: E402 the settings above must come first
 import pytest  # noqa: E402 as jax
 import wheels  # noqa: E402 as jax
-from jax._src import compiler  # noqa: E402 as jax
 from matplotlib.figure import Figure  # noqa: E402 as jax
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
@@ -76,7 +82,17 @@ def optimized():
   """Programs of the module are compiled as users have them."""
   before = jax.config.read('jax_disable_most_optimizations')
   jax.config.update('jax_disable_most_optimizations', False)
-  # XLA reads its flags only once, so each compilation is told otherwise.
+  with pytest.MonkeyPatch.context() as patch:
+    if _HAS_OLD_EMITTER:
+      _use_new_emitter(patch)
+    yield
+  jax.config.update('jax_disable_most_optimizations', before)
+
+
+def _use_new_emitter(patch: pytest.MonkeyPatch) -> None:
+  """Tells each compilation, because XLA reads its flags only once."""
+  from jax._src import compiler
+
   get_options = compiler.get_compile_options
   usual = {'xla_cpu_use_fusion_emitters': True}
 
@@ -84,10 +100,7 @@ def optimized():
     overrides = usual | (env_options_overrides or {})
     return get_options(*args, env_options_overrides=overrides, **options)
 
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(compiler, 'get_compile_options', get_usual)
-    yield
-  jax.config.update('jax_disable_most_optimizations', before)
+  patch.setattr(compiler, 'get_compile_options', get_usual)
 
 
 @pytest.fixture(scope='session', autouse=True)
