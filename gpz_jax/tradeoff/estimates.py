@@ -44,7 +44,11 @@ class Estimate(NamedTuple):
 
 
 def of_values(values: Sequence[float], unit: str) -> Estimate:
-  """The mean of values with Student's interval; without one where there is one value.
+  """The mean of values with Student's interval.
+
+  There is no interval where there is one value, or where there are two and they are the
+  same. Two shares of a few searches often agree by chance, and an interval without
+  width would look certain.
 
   Args:
     values: Independent values; those that are not finite are left out.
@@ -54,7 +58,7 @@ def of_values(values: Sequence[float], unit: str) -> Estimate:
   if not finite:
     return Estimate()
   mean = sum(finite) / len(finite)
-  if len(finite) == 1:
+  if len(finite) < 3 and math.isclose(finite[0], finite[-1], abs_tol=1e-9):
     return Estimate(mean)
   low, high = intervals.mean_interval(finite)
   return Estimate(mean, low, high, f'{len(finite)} {unit}')

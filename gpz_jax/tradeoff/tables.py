@@ -33,7 +33,7 @@ def format_table(rows: Sequence[Row]) -> str:
 
   Returns:
     Lines of plain text. Shares are in percent, and the interval of AttAcc@1 is over
-    seeds where there are several, else over classes.
+    seeds where there are several, else over classes; so it is where two seeds agree.
   """
   points = list_points(rows)
   if not points:

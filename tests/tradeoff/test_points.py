@@ -51,6 +51,16 @@ def test_delta(accuracy, att_acc, delta):
   assert round(found, 2) == pytest.approx(delta, nan_ok=True)
 
 
+def test_two_seeds_that_agree_tell_nothing_of_how_seeds_vary():
+  rows = [make_inversion(0.9, 0.5, seed=seed) for seed in (0, 1)]
+  rows += [make_inversion(0.9, 0.4, seed=seed, skips='1110') for seed in (0, 1)]
+  baseline, point = tradeoff.list_points(rows)
+  assert point.att_acc.mean == pytest.approx(0.4)
+  assert point.att_acc.over == '6 classes'  # the interval that a row has of itself
+  assert not tradeoff.compare(point, baseline).fall.has_interval
+  assert not tradeoff.compare(point, baseline).is_fall_clear
+
+
 def test_seeds_are_compared_in_pairs():
   # Both vary by 0.1 between seeds, and together: the difference does not vary.
   rows = []
