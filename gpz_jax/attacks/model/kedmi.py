@@ -25,12 +25,10 @@ from gpz_jax.attacks.model.lomma import (
   STUDENTS,
   IdentityAttack,
   Loss,
-  check_public,
 )
 from gpz_jax.attacks.model.protocol import Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
-from gpz_jax.attacks.model.starts import Start
-from gpz_jax.generators import Generator
+from gpz_jax.attacks.model.starts import OwnGenerator, Start
 from gpz_jax.training.engine import Engine
 
 
@@ -43,7 +41,7 @@ class _State(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class KEDMI(IdentityAttack):
+class KEDMI(OwnGenerator, IdentityAttack):
   """Learns mean and log-variance of the latents of each class, then draws from them.
 
   The generator and its critic are trained for each target on public images with the
@@ -89,30 +87,6 @@ class KEDMI(IdentityAttack):
       'start': 'prior',
     },
   }
-
-  @property
-  def asks_critic(self) -> bool:
-    """Whether its critic starts at the generator's."""
-    return self.start == 'prior'
-
-  @property
-  def without_critic(self) -> str:
-    """The option with which it asks none."""
-    return 'start=scratch'
-
-  def check_generator(
-    self, generator: Generator, image_shape: tuple[int, int, int]
-  ) -> None:
-    """Raises InputError if it cannot start at the generator it is to start at."""
-    starts.check(self, generator, image_shape)
-
-  def check(self, scenario: Scenario) -> None:
-    """Raises InputError if no generator can be trained, or the loss not be computed."""
-    super().check(scenario)
-    check_public(self, scenario)
-    adversarial_nets.num_doublings(scenario.image_shape)
-    self.check_generator(scenario.generator, scenario.image_shape)
-    starts.find_critic(self, scenario)
 
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""

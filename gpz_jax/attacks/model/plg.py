@@ -22,16 +22,14 @@ from gpz_jax.attacks.model import (
 )
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.classifiers import classify, num_classes
-from gpz_jax.attacks.model.lomma import check_public
-from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
+from gpz_jax.attacks.model.protocol import Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
-from gpz_jax.attacks.model.starts import Start
-from gpz_jax.generators import Generator
+from gpz_jax.attacks.model.starts import OwnGenerator, Start
 from gpz_jax.training.engine import Engine
 
 
 @dataclasses.dataclass(frozen=True)
-class PLGMI(Attack):
+class PLGMI(OwnGenerator):
   """Descends on the max-margin loss of several random views of each image.
 
   The generator of classes is trained for each target on public images that the target
@@ -80,29 +78,6 @@ class PLGMI(Attack):
       'start': 'prior',
     },
   }
-
-  @property
-  def asks_critic(self) -> bool:
-    """Whether its critic starts at the generator's."""
-    return self.start == 'prior'
-
-  @property
-  def without_critic(self) -> str:
-    """The option with which it asks none."""
-    return 'start=scratch'
-
-  def check_generator(
-    self, generator: Generator, image_shape: tuple[int, int, int]
-  ) -> None:
-    """Raises InputError if it cannot start at the generator it is to start at."""
-    starts.check(self, generator, image_shape)
-
-  def check(self, scenario: Scenario) -> None:
-    """Raises InputError if no generator can be trained."""
-    check_public(self, scenario)
-    adversarial_nets.num_doublings(scenario.image_shape)
-    self.check_generator(scenario.generator, scenario.image_shape)
-    starts.find_critic(self, scenario)
 
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""

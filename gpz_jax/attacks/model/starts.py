@@ -8,12 +8,47 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 
-from gpz_jax.attacks.model.protocol import Scenario
+from gpz_jax.attacks.model.adversarial_nets import num_doublings
+from gpz_jax.attacks.model.lomma import check_public
+from gpz_jax.attacks.model.protocol import Attack, Scenario
 from gpz_jax.generators import DCGAN, Critic, Generator
 from gpz_jax.types import InputError
 
 Start = Literal['scratch', 'prior']
 Variables = dict[str, Any]
+
+
+class OwnGenerator(Attack):
+  """An attack that trains a generator against each target.
+
+  Its fields `start`, `width` and `z_dim` are those of the attack.
+  """
+
+  start: Start
+
+  @property
+  def asks_critic(self) -> bool:
+    """Whether its critic starts at the generator's."""
+    return self.start == 'prior'
+
+  @property
+  def without_critic(self) -> str:
+    """The option with which it asks none."""
+    return 'start=scratch'
+
+  def check_generator(
+    self, generator: Generator, image_shape: tuple[int, int, int]
+  ) -> None:
+    """Raises InputError if it cannot start at the generator it is to start at."""
+    check(self, generator, image_shape)
+
+  def check(self, scenario: Scenario) -> None:
+    """Raises InputError if no generator can be trained, or the attack not be used."""
+    super().check(scenario)
+    check_public(self, scenario)
+    num_doublings(scenario.image_shape)
+    self.check_generator(scenario.generator, scenario.image_shape)
+    find_critic(self, scenario)
 
 
 def check(attack: Any, generator: Generator, image_shape: tuple[int, int, int]) -> None:
