@@ -1,7 +1,8 @@
 """A torch module and ours, with the same weights, give the same logits.
 
 The modules here are written from the published architectures, under the names that
-the released code uses; `width` narrows them. `torch_nets` has torchvision's.
+the released code uses; `width` narrows them. `torch_nets` has torchvision's, and IR is
+that of the benchmarks' peer.
 """
 
 import functools
@@ -18,6 +19,9 @@ from gpz_jax.models import repvgg
 
 torch = pytest.importorskip('torch', reason='torch is an optional extra')
 torch_nets = pytest.importorskip('torch_nets', reason='it needs torch')
+torch_ir = pytest.importorskip(
+  'gpz_jax.commands.benchmarks.torch_ir', reason='as above'
+)
 nn, functional = torch.nn, torch.nn.functional
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -28,52 +32,6 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def standardize(image, mean=MEAN, std=STD):
   """[B, 3, H, W] in [0, 1], by CIFAR-10's statistics unless others are given."""
   return (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-
-
-class IRUnit(nn.Module):
-  def __init__(self, channels, features, stride):
-    super().__init__()
-    self.shortcut_layer = nn.MaxPool2d(1, stride)
-    if channels != features:
-      project = nn.Conv2d(channels, features, 1, stride, bias=False)
-      self.shortcut_layer = nn.Sequential(project, nn.BatchNorm2d(features))
-    self.res_layer = nn.Sequential(
-      nn.BatchNorm2d(channels),
-      nn.Conv2d(channels, features, 3, 1, 1, bias=False),
-      nn.PReLU(features),
-      nn.Conv2d(features, features, 3, stride, 1, bias=False),
-      nn.BatchNorm2d(features),
-    )
-
-  def forward(self, x):
-    return self.res_layer(x) + self.shortcut_layer(x)
-
-
-class IR(nn.Module):
-  def __init__(self, stages, num_classes, width, side):
-    super().__init__()
-    channels = int(64 * width)
-    stem = nn.Conv2d(3, channels, 3, 1, 1, bias=False)
-    norm = nn.BatchNorm2d(channels)
-    self.input_layer = nn.Sequential(stem, norm, nn.PReLU(channels))
-    units = []
-    for stage, count in enumerate(stages):
-      features = int(64 * 2**stage * width)
-      for i in range(count):
-        units.append(IRUnit(channels, features, 1 if i else 2))
-        channels = features
-    self.body = nn.Sequential(*units)
-    self.output_layer = nn.Sequential(
-      nn.BatchNorm2d(channels),
-      nn.Dropout(),
-      nn.Flatten(),
-      nn.Linear(channels * (side // 16) ** 2, channels),
-      nn.BatchNorm1d(channels),
-    )
-    self.fc_layer = nn.Linear(channels, num_classes)
-
-  def forward(self, x):
-    return self.fc_layer(self.output_layer(self.body(self.input_layer(x))))
 
 
 class ViTBlock(nn.Module):
@@ -213,13 +171,13 @@ def test_a_normalization(normalization, mean, std):
 
 
 def test_ir50():
-  module = IR((3, 4, 14, 3), 5, 1 / 8, 32)
+  module = torch_ir.IR('ir50', 5, 1 / 8, 32)
   _check_parity(module, 'ir50', 32, width=1 / 8)
 
 
 @pytest.mark.slow
 def test_ir152_at_full_width():
-  module = IR((3, 8, 36, 3), 5, 1, 64)
+  module = torch_ir.IR('ir152', 5, 1, 64)
   _check_parity(module, 'ir152', 64)
 
 

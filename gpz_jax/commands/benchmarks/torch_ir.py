@@ -1,4 +1,4 @@
-"""The residual unit of face.evoLVe's IR nets in torch, and IR-50 and IR-152.
+"""IR-50 and IR-152 in torch, under face.evoLVe's names.
 
 They are written from the published architecture.
 """
@@ -20,14 +20,14 @@ class Unit(nn.Module):
 
   def __init__(self, c_in: int, c_out: int, stride: int):
     super().__init__()
-    self.residual = nn.Sequential(
+    self.res_layer = nn.Sequential(
       nn.BatchNorm2d(c_in),
       nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False),
       nn.PReLU(c_out),
       nn.Conv2d(c_out, c_out, 3, stride, 1, bias=False),
       nn.BatchNorm2d(c_out),
     )
-    self.shortcut = (
+    self.shortcut_layer = (
       nn.MaxPool2d(1, stride)
       if c_in == c_out
       else nn.Sequential(
@@ -37,7 +37,7 @@ class Unit(nn.Module):
 
   def forward(self, x: torch.Tensor) -> torch.Tensor:
     """[B, c_in, h, w] -> [B, c_out, h / stride, w / stride]."""
-    return self.residual(x) + self.shortcut(x)
+    return self.res_layer(x) + self.shortcut_layer(x)
 
 
 def make_units(name: str, width: float = 1.0) -> Iterator[nn.Module]:
@@ -54,15 +54,30 @@ def make_units(name: str, width: float = 1.0) -> Iterator[nn.Module]:
       channels = int(base * width)
 
 
-def make_ir(name: str, num_classes: int, width: float, side: int) -> nn.Module:
-  """Makes a whole net for images of `side` pixels."""
-  channels, cells = int(WIDTHS[-1] * width), (side // 16) ** 2
-  return nn.Sequential(
-    *make_units(name, width),
-    nn.BatchNorm2d(channels),
-    nn.Dropout(0.5),
-    nn.Flatten(),
-    nn.Linear(channels * cells, channels),
-    nn.BatchNorm1d(channels),
-    nn.Linear(channels, num_classes),
-  )
+class IR(nn.Module):
+  """A whole net for images of `side` pixels.
+
+  Args:
+    name: A key of `STAGES`.
+    num_classes: K.
+    width: Multiple of every number of channels.
+    side: Height and width of the images.
+  """
+
+  def __init__(self, name: str, num_classes: int, width: float, side: int):
+    super().__init__()
+    channels = int(WIDTHS[-1] * width)
+    self.input_layer, *units = make_units(name, width)
+    self.body = nn.Sequential(*units)
+    self.output_layer = nn.Sequential(
+      nn.BatchNorm2d(channels),
+      nn.Dropout(0.5),
+      nn.Flatten(),
+      nn.Linear(channels * (side // 16) ** 2, channels),
+      nn.BatchNorm1d(channels),
+    )
+    self.fc_layer = nn.Linear(channels, num_classes)
+
+  def forward(self, x: torch.Tensor) -> torch.Tensor:
+    """Images [B, 3, side, side] -> logits [B, K]."""
+    return self.fc_layer(self.output_layer(self.body(self.input_layer(x))))

@@ -53,7 +53,7 @@ def make(name: str, num_classes: int, width: float, side: int) -> nn.Module:
   if name in _VGGS:
     return make_vgg(name, num_classes, width, side)
   if name in torch_ir.STAGES:
-    return torch_ir.make_ir(name, num_classes, width, side)
+    return torch_ir.IR(name, num_classes, width, side)
   if name in torch_resnet.RESNETS:
     stages, kernels = torch_resnet.RESNETS[name]
     return torch_resnet.ResNet(stages, kernels, num_classes, width)
