@@ -13,6 +13,20 @@ import jax
 from jax.extend import core
 
 
+def count_flops(function: Callable[..., Any], variables: Any, *args: Any) -> int:
+  """Operations of the one array that a function returns, see `used_params_and_flops`.
+
+  Args:
+    function: called as `function(variables, *args)`; only traced. Returns an array.
+    variables: arrays or shapes, with the collection 'params'.
+    *args: arrays or shapes.
+  """
+  ((_, flops),) = used_params_and_flops(
+    lambda v, *rest: (function(v, *rest),), variables, *args
+  )
+  return flops
+
+
 def used_params_and_flops(
   function: Callable[..., Sequence[Any]], variables: Any, *args: Any
 ) -> list[tuple[int, int]]:

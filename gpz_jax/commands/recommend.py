@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
   for i, workdir in enumerate(workdirs):
     if len(workdirs) > 1:
       print(f'{chr(10) if i else ""}{workdir}:')
-    are_cuts.append(show(pathlib.Path(workdir), _given_limits()))
+    are_cuts.append(show(pathlib.Path(workdir), given_limits()))
   if len(workdirs) > 1 and (text := agreements.describe(workdirs)):
     print(f'\n{text}')
   return 0 if all(are_cuts) else NO_CUT
@@ -117,7 +117,7 @@ def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:
   return found.split is not None
 
 
-def _given_limits() -> dict[str, Any]:
+def given_limits() -> dict[str, Any]:
   """The limits that the flags give, and what they call private enough."""
   from gpz_jax.zone import bounds
 

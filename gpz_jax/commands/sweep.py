@@ -12,12 +12,11 @@ is done, 2 for bad input and 3 if a lane diverged. It is 73 if another process w
 and can be continued.
 """
 
-from typing import Any
-
 from absl import flags
 
 from gpz_jax import sweep
 from gpz_jax.commands import command, config_flags, layout, presets
+from gpz_jax.commands.recommend import given_limits
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -58,19 +57,12 @@ def main(argv: list[str]) -> int:
   found = sweep.run(config_from_flags())
   ladder = results.read_ladder(Workdir(found.workdir).ladder)
   print(f'\n{results.format_table(found.rows)}\n')
-  advice = zone.recommend(found.rows, ladder=ladder, **_limits())
+  advice = zone.recommend(found.rows, ladder=ladder, **given_limits())
   if not advice.tells_all_of(found.zone):
     print(found.zone.sentence())
   print(advice.sentence())
   print(f'report: {found.report}')
   return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0
-
-
-def _limits() -> dict[str, Any]:
-  """What the flags ask of the recommendation."""
-  from gpz_jax.zone import bounds
-
-  return {name: flags.FLAGS[name].value for name in bounds.NAMES}
 
 
 def start() -> None:

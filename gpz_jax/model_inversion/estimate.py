@@ -1,8 +1,7 @@
 """What a study of model inversion computes, and how long that takes two cores."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import flax.linen as nn
 import jax
@@ -90,7 +89,7 @@ def _prior(plan: Plan, image: IMAGE) -> Iterator[Cost]:
   generator = _generate(plan, image)
   critic, example = wanted.make_critic(image), jax.ShapeDtypeStruct((1, *image), float)
   shapes = jax.eval_shape(lambda x: critic.init(jax.random.key(0), x), example)
-  judge = _count(critic.apply, shapes, example)
+  judge = jaxpr_costs.count_flops(critic.apply, shapes, example)
   # The critic sees real and made images, and moves by both; the generator moves by the
   # critic's gradient. The penalty on the critic's gradient comes once in some steps.
   step = TRAINING * (3 * judge + generator) + 6 * judge / wanted.r1_every
@@ -124,7 +123,7 @@ def _generate(plan: Plan, image: IMAGE) -> float:
     generator = plan.config.make_prior_config().make_generator(image)
     variables = jax.eval_shape(generator.init, jax.random.key(0))
   latent = jax.ShapeDtypeStruct((1, *generator.latent_shape), jnp.float32)
-  return _count(generator.images, variables, latent)
+  return jaxpr_costs.count_flops(generator.images, variables, latent)
 
 
 def _forward(model: nn.Module, image: IMAGE) -> float:
@@ -137,12 +136,4 @@ def _forward(model: nn.Module, image: IMAGE) -> float:
       lambda rngs: model.apply(variables, images, train=False, rngs=rngs)
     )
 
-  return _count(apply, variables, example)
-
-
-def _count(function: Callable[..., Any], variables: Any, *args: Any) -> float:
-  """Operations of a function of variables, for one example."""
-  ((_, flops),) = jaxpr_costs.used_params_and_flops(
-    lambda v, *rest: (function(v, *rest),), variables, *args
-  )
-  return float(flops)
+  return jaxpr_costs.count_flops(apply, variables, example)

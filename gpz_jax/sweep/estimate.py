@@ -64,7 +64,6 @@ def _count(network: Network) -> float:
   variables = jax.eval_shape(network.module.init, jax.random.key(0), example)
 
   def apply(variables, activations):
-    return (network.module.apply(variables, activations, train=False),)
+    return network.module.apply(variables, activations, train=False)
 
-  ((_, flops),) = jaxpr_costs.used_params_and_flops(apply, variables, example)
-  return flops
+  return jaxpr_costs.count_flops(apply, variables, example)

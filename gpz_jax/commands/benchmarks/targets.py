@@ -17,6 +17,7 @@ from gpz_jax.commands.benchmarks import records, steps
 from gpz_jax.commands.benchmarks.options import Options, make_record
 from gpz_jax.commands.benchmarks.records import Record
 from gpz_jax.models import calls, choices
+from gpz_jax.study.estimates import TRAINING
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import TARGET_RECIPES
@@ -37,8 +38,6 @@ MODELS = {
   'efficientnet_b0': {'stem': 'small'},
 }
 DEFAULT = ('vgg11', 'ir50', 'resnet18')
-# A backward pass is two of the forward pass: for the input, and for the weights.
-TRAINING = 3
 
 
 def measure(options: Options) -> Iterator[Record]:
@@ -92,10 +91,9 @@ def count_operations(name: str, width: float) -> int:
   image = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
   variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), image)
   with choices.using('canonical'):  # it multiplies no zeros of a stride
-    ((_, work),) = jaxpr_costs.used_params_and_flops(
-      lambda v, x: (model.apply(v, x, train=False),), variables, image
+    return jaxpr_costs.count_flops(
+      lambda v, x: model.apply(v, x, train=False), variables, image
     )
-  return work
 
 
 def _record(
