@@ -58,7 +58,8 @@ def of_values(values: Sequence[float], unit: str) -> Estimate:
   if not finite:
     return Estimate()
   mean = sum(finite) / len(finite)
-  if len(finite) < 3 and math.isclose(finite[0], finite[-1], abs_tol=1e-9):
+  # Shares were float32 once, so that equal ones may differ in the eighth digit.
+  if len(finite) < 3 and math.isclose(finite[0], finite[-1], abs_tol=1e-6):
     return Estimate(mean)
   low, high = intervals.mean_interval(finite)
   return Estimate(mean, low, high, f'{len(finite)} {unit}')

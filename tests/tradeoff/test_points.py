@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 from made_up_inversions import LABELS, make_classes, make_inversion
 
 from gpz_jax import intervals, tradeoff
+from gpz_jax.tradeoff import estimates
 from gpz_jax.types import Treatment
 
 
@@ -59,6 +61,9 @@ def test_two_seeds_that_agree_tell_nothing_of_how_seeds_vary():
   assert point.att_acc.over == '6 classes'  # the interval that a row has of itself
   assert not tradeoff.compare(point, baseline).fall.has_interval
   assert not tradeoff.compare(point, baseline).is_fall_clear
+  rounded = np.float32([0.9, 0.95]) - np.float32([0.85, 0.9])
+  assert rounded[0] != rounded[1]
+  assert not estimates.of_values(rounded.tolist(), 'seeds').has_interval
 
 
 def test_seeds_are_compared_in_pairs():
