@@ -108,6 +108,13 @@ class Dataset:
     """The examples at `index` (a slice or an integer array)."""
     return Dataset(self.image[index], self.label[index])
 
+  def append(self, other: 'Dataset') -> 'Dataset':
+    """These examples, and the others behind them."""
+    return Dataset(
+      np.concatenate([self.image, other.image]),
+      np.concatenate([self.label, other.label]),
+    )
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:

@@ -50,6 +50,7 @@ def load(
   aux_limit: int | None = None,
   aux_share: float | None = None,
   val_share: float = 0.05,
+  validate_on_rest: bool = False,
   data_seed: int = 0,
   cache_dir: str | os.PathLike | None = None,
 ) -> types.Task:
@@ -77,6 +78,8 @@ def load(
     aux_share: The attacker's share of the examples that are not test, in [0, 1); None
       takes the dataset's own. 0 needs an aux_dataset.
     val_share: Share of the owner's train examples that is held out, in [0, 1).
+    validate_on_rest: Whether the attacker's share joins `val`, behind the owner's, where
+      an aux_dataset takes its place. Otherwise nobody sees it.
     data_seed: Seed of the permutations, >= 0.
     cache_dir: Folder for decoded images; `cache.default_dir()` by default.
 
@@ -97,6 +100,8 @@ def load(
   if aux_dataset:
     aux_source = sources.find(aux_dataset, folder, is_aux=True)
     _check_aux(source, aux_source, aux_exclude)
+    if validate_on_rest:
+      parts['val'] = parts['val'].append(parts['aux'])
     parts['aux'] = _foreign_aux(aux_source, parts['test'], store, data_seed)
   if aux_exclude:
     names = aux_source.class_names

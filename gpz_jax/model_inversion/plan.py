@@ -80,7 +80,10 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   sharing.check(config)
   attacks = tuple(specs.parse(text) for text in config.attack)
   study = plan_study(
-    config, aux_dataset=config.public_dataset, aux_limit=config.public_limit
+    config,
+    aux_dataset=config.public_dataset,
+    aux_limit=config.public_limit,
+    validate_on_rest=True,
   )
   task = _load_evaluator_task(config, study.task)
   options = config.parse_evaluator_options()
@@ -125,6 +128,7 @@ def _load_evaluator_task(config: ModelInversionConfig, task: Task) -> Task:
     data_seed=config.data_seed,
     aux_dataset=config.public_dataset,
     aux_limit=1,  # The evaluator is not trained on public images.
+    validate_on_rest=True,
   )
 
 

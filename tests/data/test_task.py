@@ -119,6 +119,16 @@ def test_nothing_for_the_attacker_is_refused(grey_folder, shapes_dir, tmp_path):
   assert sizes(task) == [57, 3, 10, 60]
 
 
+def test_what_the_attacker_does_not_take_can_validate(grey_folder, shapes_dir, tmp_path):
+  own = load(grey_folder, tmp_path)
+  options = {'data_dir': shapes_dir, 'aux_dataset': 'shapes/4_default'}
+  task = load(grey_folder, tmp_path, validate_on_rest=True, **options)
+  assert levels(task.val) == levels(own.val) + levels(own.aux)
+  assert levels(task.train) == levels(own.train)
+  assert len(task.aux) == 60
+  assert sizes(load(grey_folder, tmp_path, validate_on_rest=True)) == sizes(own)
+
+
 def test_aux_exclude(grey_folder, shapes_dir, tmp_path):
   file = tmp_path / 'exclude.txt'
   file.write_text('odd\n')
