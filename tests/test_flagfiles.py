@@ -23,6 +23,7 @@ SWEEPS = [path for path in FLAGFILES if not path.stem.startswith('mi_')]
 INVERSIONS = [path for path in FLAGFILES if path.stem.startswith('mi_')]
 TWINS = [path for path in INVERSIONS if path.stem.endswith('_small')]
 PAPER = [path for path in FLAGFILES if re.match(r'(table|fig)\d', path.stem)]
+FULL = [path for path in PAPER if not path.stem.endswith(('_small', '_medium'))]
 
 
 def load(path: pathlib.Path) -> sweep.SweepConfig:
@@ -90,16 +91,16 @@ def test_flags_of_the_other_study_are_told_from_unknown_ones(tmp_path):
     sweep_flags.parse_config(['--kess=3'])
 
 
-@pytest.mark.parametrize(
-  'path',
-  [p for p in PAPER if not p.stem.endswith('_small')],
-  ids=lambda path: path.stem,
-)
-def test_every_full_flagfile_has_a_twin_with_the_same_attacks(path):
-  full, small = load(path), load(path.with_stem(f'{path.stem}_small'))
-  assert [plain(a) for a in full.attack] == [plain(a) for a in small.attack]
-  assert set(small.alphas) <= set(full.alphas)
+@pytest.mark.parametrize('path', FULL, ids=lambda path: path.stem)
+def test_every_full_flagfile_has_twins_with_the_same_attacks(path):
+  full = load(path)
   assert (full.image_size, full.target_epochs, full.decoder_epochs) == (64, 300, 100)
+  twins = [path.with_stem(f'{path.stem}_{scale}') for scale in ('small', 'medium')]
+  assert twins[0].is_file()
+  for twin in filter(pathlib.Path.is_file, twins):
+    config = load(twin)
+    assert [plain(a) for a in full.attack] == [plain(a) for a in config.attack]
+    assert set(config.alphas) <= set(full.alphas)
 
 
 def cells():
@@ -114,19 +115,22 @@ def cells():
           yield line['artefact'], Cell.parse(line['right'])
 
 
-@pytest.mark.parametrize('is_small', [False, True], ids=['full', 'small'])
-def test_every_published_number_and_claim_has_a_lane(is_small):
+@pytest.mark.parametrize('scale', reproduce.SCALES)
+def test_every_published_number_and_claim_has_a_lane(scale):
   configs = {path.stem: load(path) for path in PAPER}
   for artefact, cell in cells():
     if isinstance(cell, float):
       continue
     assert cell.run.startswith(f'{artefact}_')
-    config = configs[cell.run + ('_small' if is_small else '')]
+    config = configs.get(cell.run + reproduce.SCALES[scale])
+    if config is None:  # Some have no medium twin.
+      assert scale == 'medium'
+      continue
     assert cell.alpha in config.alphas
     splits = config.splits
     if splits == ('paper',):
       splits = models.info(config.model).paper_splits
-    stand_in = reproduce.SMALL_SPLITS if is_small else {}
+    stand_in = {} if scale == 'full' else reproduce.TWIN_SPLITS
     split = stand_in.get(cell.split, cell.split)
     assert cell.attack in map(plain, config.attack)
     attacks = [specs.parse(a) for a in config.attack if plain(a) == cell.attack]
@@ -140,7 +144,9 @@ def test_every_published_number_and_claim_has_a_lane(is_small):
   [
     ([], 'give one of --table and --figure'),
     (['--table=7'], "'table7' has no flagfiles; did you mean"),
-    (['--table=4', '--scale=tiny'], '--scale=tiny is not allowed; give full or small'),
+    (['--table=4', '--scale=tiny'], "scale 'tiny' is not known"),
+    (['--figure=2', '--scale=medium'], 'fig2 has no flagfile at --scale=medium'),
+    (['--paper=skips', '--table=1', '--scale=medium'], 'give full or small'),
   ],
 )
 def test_reproduce_refuses_what_it_has_not(arguments, message):

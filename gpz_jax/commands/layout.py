@@ -32,6 +32,7 @@ GROUPS = {
     'decoder_epochs',
     'decoder_batch_size',
     'decoder_learning_rate',
+    'decoder_schedule',
   ),
   'The sweep: which targets, how long, on how many images': (
     'alphas',

@@ -3,8 +3,8 @@
   gpz-reproduce --table=4 --scale=small --data_dir=DIR
   gpz-reproduce --paper=skips --table=1 --scale=small
 
-It runs experiments/flagfiles/table4_*.cfg, or their small twins with --scale=small.
-Each run has a folder of its own under --root. Finished runs are not repeated, and
+It runs experiments/flagfiles/table4_*.cfg, or twins of them that two cores can run:
+--scale=small takes minutes, and --scale=medium hours. Each run has a folder of its own under --root. Finished runs are not repeated, and
 targets that an earlier run trained are used again. The comparison is printed and added
 to the report of each run. Of the paper on skip connections (--paper=skips), the table
 is printed and its findings are judged; --plan prints how long its runs take. The exit
@@ -27,8 +27,10 @@ from gpz_jax.types import InputError, check_known, hint
 
 FOLDER = presets.FOLDER
 PAPERS = ('gpz', 'skips')
-# The small twins use IR-50 instead of IR-152. These of its units stand for the paper's.
-SMALL_SPLITS = {
+# What the names of flagfiles end with.
+SCALES = {'full': '', 'medium': '_medium', 'small': '_small'}
+# The twins use IR-50 instead of IR-152. These of its units stand for the paper's.
+TWIN_SPLITS = {
   'unit_8': 'unit_6',
   'unit_25': 'unit_9',
   'unit_40': 'unit_18',
@@ -58,7 +60,8 @@ def define_flags() -> None:
   flags.DEFINE_string(
     'scale',
     'full',
-    'Size of the runs: full is as published, and small suits two cores.',
+    'Size of the runs: full is as published; small takes minutes on two cores, and'
+    ' medium up to three hours.',
   )
   flags.DEFINE_string(
     'root', 'runs/reproduce', 'The folder that holds the folders of all runs.'
@@ -74,22 +77,19 @@ def main(argv: list[str]) -> int:
   del argv
   options = flags.FLAGS
   check_known('paper', options.paper, PAPERS)
+  check_known('scale', options.scale, SCALES)
   if options.paper == 'skips':
-    _check_scale(options.scale)
+    if options.scale == 'medium':
+      raise InputError(
+        '--scale=medium has no flagfiles for --paper=skips; give full or small'
+      )
     if options.workdir:
       options.root = options.workdir
     return reproduce_skips.reproduce(options)
   for name in ('finding', 'plan', 'workdir'):
     if options[name].value:
       raise InputError(f'--{name} needs --paper=skips; leave it out, or give both')
-  artefact = _artefact(options.table, options.figure)
-  _check_scale(options.scale)
-  return reproduce(artefact, options)
-
-
-def _check_scale(scale: str) -> None:
-  if scale not in ('full', 'small'):
-    raise InputError(f'--scale={scale} is not allowed; give full or small')
+  return reproduce(_artefact(options.table, options.figure), options)
 
 
 def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int:
@@ -107,25 +107,23 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   from gpz_jax.report import agreements, comparison
   from gpz_jax.study.workdir import Workdir
 
-  is_small = options.scale == 'small'
+  is_twin = options.scale != 'full'
   runs, notes, status = {}, {}, 0
-  for flagfile in sorted((folder / 'flagfiles').glob(f'{artefact}_*.cfg')):
-    if flagfile.stem.endswith('_small') != is_small:
-      continue
+  for flagfile in _list_flagfiles(folder, artefact, options.scale):
     try:
       found = _sweep(flagfile, options)
     except InputError as error:  # a missing dataset must not stop the other runs
       print(f'reproduce: {flagfile.stem}: {error}', file=sys.stderr)
       status = 2
       continue
-    runs[flagfile.stem.removesuffix('_small')] = found.rows
+    runs[flagfile.stem.removesuffix(SCALES[options.scale])] = found.rows
     notes[found.workdir] = _comment(flagfile)
   if not runs:
     return status
-  cells = comparison.Runs(runs, SMALL_SPLITS if is_small else {})
+  cells = comparison.Runs(runs, TWIN_SPLITS if is_twin else {})
   numbers = comparison.read_numbers(folder / 'paper' / 'numbers.csv', artefact, cells)
   claims = comparison.read_claims(folder / 'paper' / 'claims.csv', artefact, cells)
-  text = comparison.format_comparison(numbers, claims, has_verdicts=not is_small)
+  text = comparison.format_comparison(numbers, claims, has_verdicts=not is_twin)
   comments = [textwrap.fill(note, 88) for note in dict.fromkeys(notes.values())]
   theory = agreements.describe(notes)
   text = '\n'.join([*comments, '', text, *(['', theory] if theory else [])])
@@ -135,6 +133,22 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   print(f'\n{text}')
   diverged = any(row['status'] == 'diverged' for rows in runs.values() for row in rows)
   return status or (3 if diverged else 0)
+
+
+def _list_flagfiles(
+  folder: pathlib.Path, artefact: str, scale: str
+) -> list[pathlib.Path]:
+  """The flagfiles of a table or figure at a scale."""
+  every = sorted((folder / 'flagfiles').glob(f'{artefact}_*.cfg'))
+  twins = [path for path in every if path.stem.endswith(('_small', '_medium'))]
+  if scale == 'full':
+    return [path for path in every if path not in twins]
+  found = [path for path in twins if path.stem.endswith(SCALES[scale])]
+  if not found:
+    raise InputError(
+      f'{artefact} has no flagfile at --scale={scale}; give another scale'
+    )
+  return found
 
 
 def _comment(flagfile: pathlib.Path) -> str:

@@ -7,7 +7,7 @@ from gpz_jax import vocabulary
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.fields import AMOUNT, COUNT, SHARE, Range, field
 from gpz_jax.study.target_config import BATCH, LEARNING_RATE
-from gpz_jax.training.recipe import DECODER, Recipe
+from gpz_jax.training.recipe import DECODER, DECODER_COSINE, Recipe
 from gpz_jax.types import check_known
 
 
@@ -61,6 +61,14 @@ class SweepConfig(StudyConfig):
   )
   decoder_learning_rate: float | None = field(
     None, 'Learning rate of the decoders.', 'rows', range=LEARNING_RATE
+  )
+  decoder_schedule: Literal['plateau', 'cosine'] = field(
+    'plateau',
+    'How the learning rate of the decoders changes. plateau halves it where the'
+    ' held-out error stops falling, as published; cosine ends it at 0, which suits few'
+    ' epochs.',
+    'rows',
+    choices=('plateau', 'cosine'),
   )
   amsgrad: bool = field(True, 'Train the decoders by AMSGrad.', 'rows')
   selection: Literal['aux', 'test'] = field(
@@ -176,6 +184,8 @@ class SweepConfig(StudyConfig):
 
   def make_decoder_recipe(self) -> Recipe:
     """The recipe of the decoders, with the config's own values put in."""
-    return self.override_recipe(
-      dataclasses.replace(DECODER, amsgrad=self.amsgrad), 'decoder'
+    recipe = dataclasses.replace(
+      DECODER if self.decoder_schedule == 'plateau' else DECODER_COSINE,
+      amsgrad=self.amsgrad,
     )
+    return self.override_recipe(recipe, 'decoder')

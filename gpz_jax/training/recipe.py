@@ -102,6 +102,10 @@ SHORT = Recipe(
   flip=True,
   shift=2,
 )
+# The same for nets of attention, which SGD hardly trains in few epochs.
+SHORT_ADAMW = dataclasses.replace(
+  SHORT, optimizer='adamw', learning_rate=1e-3, weight_decay=0.05, amsgrad=False
+)
 # For the evaluator of small images: SHORT with more varied images, because it judges
 # what a generator made. Its measured accuracy is at `evaluators.SMALL`.
 EVALUATOR = dataclasses.replace(
@@ -134,6 +138,7 @@ VIT_ADAMW = Recipe(300, optimizer='adamw', weight_decay=0.01, plateau_patience=2
 TARGET_RECIPES = {
   'default': DEFAULT,
   'short': SHORT,
+  'short_adamw': SHORT_ADAMW,
   'skips': SKIPS,
   'evaluator': EVALUATOR,
   'ir': IR,
@@ -146,6 +151,8 @@ TARGET_RECIPES = {
 }
 # Source: docs/paper.md#decoders; the paper and its released code have patience 8.
 DECODER = Recipe(100, learning_rate=2e-4, b1=0.5, plateau_patience=8)
+# Ours, for few epochs, in which a plateau would never be met.
+DECODER_COSINE = dataclasses.replace(DECODER, schedule='cosine', warmup=0.1)
 
 
 def scheduled_rate(

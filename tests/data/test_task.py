@@ -119,7 +119,9 @@ def test_nothing_for_the_attacker_is_refused(grey_folder, shapes_dir, tmp_path):
   assert sizes(task) == [57, 3, 10, 60]
 
 
-def test_what_the_attacker_does_not_take_can_validate(grey_folder, shapes_dir, tmp_path):
+def test_what_the_attacker_does_not_take_can_validate(
+  grey_folder, shapes_dir, tmp_path
+):
   own = load(grey_folder, tmp_path)
   options = {'data_dir': shapes_dir, 'aux_dataset': 'shapes/4_default'}
   task = load(grey_folder, tmp_path, validate_on_rest=True, **options)

@@ -28,6 +28,7 @@ ROWS = {
   *('skips', 'defence', 'one_at_a_time', 'treatments', 'at_accuracy'),
   *(
     'decoder_learning_rate',
+    'decoder_schedule',
     'amsgrad',
     'selection',
     'activation_dtype',
@@ -59,6 +60,7 @@ OTHER = {
   'selection': 'test',
   'activation_dtype': 'float16',
   'payload_bits': 8,
+  'decoder_schedule': 'cosine',
   'alphas': (0.7,),
   'seeds': (5,),
   'skips': ('1110',),

@@ -102,6 +102,9 @@ def test_recipes_follow_the_family_and_the_given_values():
     0.5,
     False,
   )  # docs/paper.md#decoders
+  assert decoder.schedule == 'plateau'
+  short = SweepConfig(decoder_schedule='cosine', decoder_epochs=9).make_decoder_recipe()
+  assert (short.epochs, short.schedule, short.b1) == (9, 'cosine', 0.5)
 
 
 def test_model_options_are_literals_or_words():

@@ -53,6 +53,7 @@ VALUES = {
   'decoder_epochs': ('0',),
   'decoder_batch_size': ('1',),
   'decoder_learning_rate': ('0',),
+  'decoder_schedule': ('steps',),
   'selection': ('other',),
   'activation_dtype': ('other',),
   'cache': ('other',),
