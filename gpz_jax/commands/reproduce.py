@@ -4,11 +4,12 @@
   gpz-reproduce --paper=skips --table=1 --scale=small
 
 It runs experiments/flagfiles/table4_*.cfg, or twins of them that two cores can run:
---scale=small takes minutes, and --scale=medium hours. Each run has a folder of its own under --root. Finished runs are not repeated, and
-targets that an earlier run trained are used again. The comparison is printed and added
-to the report of each run. Of the paper on skip connections (--paper=skips), the table
-is printed and its findings are judged; --plan prints how long its runs take. The exit
-status is 0 if all is done, 2 for bad input and 3 if a lane diverged.
+--scale=small takes minutes, and --scale=medium hours. Each run has a folder of its own
+under --root. Finished runs are not repeated, and targets that an earlier run trained
+are used again. The comparison is printed and added to the report of each run. Of the
+paper on skip connections (--paper=skips), the table is printed and its findings are
+judged; --plan prints how long its runs take. The exit status is 0 if all is done, 2 for
+bad input and 3 if a lane diverged.
 """
 
 import dataclasses

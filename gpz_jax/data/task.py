@@ -78,8 +78,8 @@ def load(
     aux_share: The attacker's share of the examples that are not test, in [0, 1); None
       takes the dataset's own. 0 needs an aux_dataset.
     val_share: Share of the owner's train examples that is held out, in [0, 1).
-    validate_on_rest: Whether the attacker's share joins `val`, behind the owner's, where
-      an aux_dataset takes its place. Otherwise nobody sees it.
+    validate_on_rest: Whether the attacker's share joins `val`, behind the owner's,
+      where an aux_dataset takes its place. Otherwise nobody sees it.
     data_seed: Seed of the permutations, >= 0.
     cache_dir: Folder for decoded images; `cache.default_dir()` by default.
 
