@@ -111,6 +111,22 @@ def test_acts():
   )  # D5: all but the first
 
 
+def test_width_multiplies_the_channels_between():
+  # By hand from docs/paper.md#decoders: ups of 16ab + 3b and a slope for all but the
+  # first, then 9 * c * 3 without a bias; 512 channels go in at any width.
+  def count(*channels):
+    ups = [16 * a * b + 3 * b for a, b in zip((512, *channels), channels, strict=False)]
+    return sum(ups) + 3 + 27 * channels[-1]
+
+  assert _count((4, 4, 512)) == count(256, 128, 64, 64)
+  assert _count((4, 4, 512), width=2) == count(512, 256, 128, 128)
+  assert _count((4, 4, 512), width=0.25) == count(64, 32, 16, 16)
+  vectors = [_count((10,), width=width) for width in (1, 2)]
+  assert 3.5 < vectors[1] / vectors[0] < 4
+  reversed_ir = [_count((4, 4, 512), kind='reversed_ir', width=w) for w in (1, 0.5)]
+  assert reversed_ir[1] < 0.5 * reversed_ir[0]
+
+
 # Every option trains: narrow activations, one upsampling where that will do.
 CASES = [
   *({'enhance': name} for name in enhance.ENHANCEMENTS),
@@ -118,6 +134,7 @@ CASES = [
   {'attention': 'lsk_published+msca_published'},
   {'attention': 'lka'},
   *({'act': act} for act in ('tanh', 'prelu')),
+  {'width': 1.5},
   *({'kind': kind} for kind in ('inversion4', 'reversed_ir')),
   {'kind': 'inversion4', 'attention': 'aac+se'},
   {'attention': 'aac+se+lsk+msca', 'enhance': 'nn_concat'},  # Attention & NN
@@ -180,7 +197,7 @@ SLOW = (
 @pytest.mark.parametrize(
   'options',
   [pytest.param(o, marks=[pytest.mark.slow] if o in SLOW else []) for o in CASES],
-  ids=lambda options: '-'.join(options.values()),
+  ids=lambda options: '-'.join(map(str, options.values())),
 )
 def test_every_option_trains_two_steps(options):
   x, image = _data((2, 2, 4) if 'inversion4' in options.values() else (4, 4, 4))

@@ -87,8 +87,10 @@ def test_decoders_that_cannot_be_trained_are_one_line(name, message):
 
 
 def test_parts_of_our_decoders_are_none_of_ones_own():
-  with pytest.raises(InputError, match="neither act 'tanh' nor attention 'none'"):
+  with pytest.raises(InputError, match="neither act 'tanh', attention 'none' nor"):
     decoders.make((2, 2, 4), IMAGE, kind='users:good', act='tanh')
+  with pytest.raises(InputError, match='nor width 2; leave them out'):
+    decoders.make((2, 2, 4), IMAGE, kind='users:good', width=2)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ def test_options_and_defaults():
     ('inversion:enhanc=none', "option 'enhanc=none' is not known.*mean 'enhance'"),
     ('inversion:enhance', "option 'enhance' is not known as KEY=VALUE"),
     ('inversion:act=tanh:act=code', "option 'act=code' is given twice"),
+    ('inversion:width=0', 'width=0 is not above 0 and at most 16; give another one'),
+    ('inversion:width=nan', 'width=nan'),
     ('inversion:act=relu', 'act=relu is not allowed.*Known: auto, code'),
     ('inversion:enhance=magic', "enhancement 'magic' is not known"),
     ('inversion:attention=magic', 'attention'),

@@ -39,6 +39,7 @@ VALUES = {
     'inversion:attention=se+se',
     'inversion:decoder=other',
     'inversion:act=other',
+    'inversion:width=-1',
     'inversion:at=stem:at=sum',
     'inversion:input=prediction:at=stem',
     'rmle:steps=0',

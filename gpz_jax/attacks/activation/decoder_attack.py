@@ -35,6 +35,7 @@ from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.types import InputError
 
+MAX_WIDTH = 16
 ActOrAuto = Literal['auto', 'code', 'tanh', 'prelu']
 
 
@@ -52,6 +53,7 @@ class DecoderAttack(Attack):
     decoder: Kind of decoder, or one of the user's own, see `decoders.make`.
     loss: What the decoder minimises, see `losses`.
     act: Kind of its activation functions. The default, auto, follows its kind.
+    width: What the channels of its layers are multiplied by, > 0.
   """
 
   input: str = 'activation'
@@ -61,6 +63,7 @@ class DecoderAttack(Attack):
   decoder: str = 'auto'
   loss: str = 'mse'
   act: ActOrAuto = 'auto'
+  width: float = 1.0
 
   def __post_init__(self):
     inputs.make(self.input)
@@ -68,6 +71,11 @@ class DecoderAttack(Attack):
     attention.plan(self.attention, 1)
     decoders.check_kind(self.decoder)
     losses.check(self.loss)
+    if not 0 < self.width <= MAX_WIDTH:
+      raise InputError(
+        f"attack '{self.text}': width={self.width:g} is not above 0 and at most"
+        f' {MAX_WIDTH}; give another one'
+      )
     if self.stats == 'raw' and (
       'normalize' not in self.enhance or self.input != 'activation'
     ):
@@ -102,6 +110,7 @@ class DecoderAttack(Attack):
       kind=self.decoder,
       attention=self.attention,
       enhance=self.enhance,
+      width=self.width,
     )
 
   def check_model(self, model: nn.Module) -> None:

@@ -45,7 +45,7 @@ def activation_of(act: Act, stage: int) -> Callable[[], Callable]:
   return (lambda: nn.tanh) if tanh else layers.PReLU
 
 
-def channels_after(width: int, stage: int) -> int:
+def channels_after(width: int, stage: int, scale: float = 1.0) -> int:
   """The number of channels after an upsampling.
 
   It is halved three times at most and never falls below 32, so that the decoder of a
@@ -55,10 +55,11 @@ def channels_after(width: int, stage: int) -> int:
   Args:
     width: Number of channels of the activation.
     stage: Number of the upsampling, from 0.
+    scale: What the result is multiplied by; one channel at least is left.
   """
   for _ in range(min(stage + 1, HALVINGS)):
     width = max(width // 2, MIN_WIDTH)
-  return width
+  return max(1, round(width * scale))
 
 
 def fill_grid(x: jax.Array, ups: int, size: tuple[int, int] | None) -> jax.Array:
@@ -100,6 +101,7 @@ class FeatureDecoder(nn.Module):
     attention: Blocks after the upsamplings, see `attention`.
     up_to_image: Whether the last upsampling gives the image, as in `inversion4`.
     size: (H, W) of the image where doublings do not lead to it exactly.
+    scale: What the channels between activation and image are multiplied by.
   """
 
   ups: int
@@ -109,6 +111,7 @@ class FeatureDecoder(nn.Module):
   attention: str = 'none'
   up_to_image: bool = False
   size: tuple[int, int] | None = None
+  scale: float = 1.0
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -118,11 +121,13 @@ class FeatureDecoder(nn.Module):
     stages = self.ups - self.up_to_image
     plan = attention_lib.plan(self.attention, max(stages, 1))
     for stage in range(stages):
-      width = channels_after(self.width, stage)
+      width = channels_after(self.width, stage, self.scale)
       up = layers.Upsample(width, activation_of(self.act, stage), name=f'up_{stage}')
       x = attention_lib.apply(plan[stage], stage, up(x, train=train))
     if not self.ups:
-      x = layers.Conv(channels_after(self.width, 0), (3, 3), name='conv_0')(x)
+      x = layers.Conv(channels_after(self.width, 0, self.scale), (3, 3), name='conv_0')(
+        x
+      )
       x = layers.BatchNorm(use_running_average=not train, name='norm_0')(x)
       x = attention_lib.apply(plan[0], 0, activation_of(self.act, 0)()(x))
     if self.up_to_image:
@@ -173,6 +178,7 @@ class ReversedIR(nn.Module):
   channels: int
   width: int
   size: tuple[int, int] | None = None
+  scale: float = 1.0
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -180,7 +186,8 @@ class ReversedIR(nn.Module):
     chex.assert_rank(x, 4, custom_message=f'{MAP}, given to {self.name}')
     x = fill_grid(x, self.ups, self.size)
     for stage in range(self.ups):
-      unit = ReverseUnit(channels_after(self.width, stage), name=f'unit_{stage}')
+      width = channels_after(self.width, stage, self.scale)
+      unit = ReverseUnit(width, name=f'unit_{stage}')
       x = unit(x, train=train)
     last = ReverseUnit(self.channels, doubles=False, name=f'unit_{self.ups}')
     return nn.sigmoid(cut(OutConv(self.channels)(last(x, train=train)), self.size))
@@ -198,6 +205,7 @@ class VectorDecoder(nn.Module):
     act: Kind of activation functions.
     base: Number of channels before the image.
     size: (H, W) of the image; None where it is 4 * 2**ups on either side.
+    scale: What the channels between vector and image are multiplied by.
   """
 
   ups: int
@@ -205,12 +213,13 @@ class VectorDecoder(nn.Module):
   act: Act = 'tanh'
   base: int = 64
   size: tuple[int, int] | None = None
+  scale: float = 1.0
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """[B, n] -> [B, 4 * 2**ups, 4 * 2**ups, channels] or of `size`, in [0, 1]."""
     chex.assert_rank(x, 2, custom_message=f'{VECTOR}, given to {self.name}')
-    width = self.base * 2 ** (self.ups - 1)
+    width = max(1, round(self.base * self.scale)) * 2 ** (self.ups - 1)
     sides = self.size or (4 * 2**self.ups,) * 2
     rows, columns = (-(-side // 2**self.ups) for side in sides)
     # A transposed convolution with a 4x4 kernel on a single pixel is a fully connected

@@ -47,6 +47,7 @@ def make(
   kind: Kind | str = 'auto',
   attention: str = 'none',
   enhance: str = 'none',
+  width: float = 1.0,
 ) -> nn.Module:
   """Makes the decoder for activations of some shape.
 
@@ -66,6 +67,7 @@ def make(
     attention: Blocks after the upsamplings of a map's decoder, see `attention`.
     enhance: Enhancement of the activation, see `enhance`. If it normalizes, the
       decoder's batch_stats must hold what `enhance.normalization_stats` gives.
+    width: What the channels of the decoder's layers are multiplied by, > 0.
 
   Raises:
     InputError: A name is unknown, options do not go together, or no number of doublings
@@ -83,24 +85,26 @@ def make(
     activation_shape = inputs.shape('patch_grid', activation_shape, image_shape)
   enhance_lib.check(enhance, activation_shape)
   if ':' in kind:
-    _refuse_parts(kind, act, attention)
+    _refuse_parts(kind, act, attention, width)
     decoder = own_decoders.make(kind, activation_shape, image_shape)
   else:
-    decoder = _make_decoder(activation_shape, image_shape, act, kind, attention)
+    decoder = _make_decoder(activation_shape, image_shape, act, kind, attention, width)
   plain = not tokens and enhance == 'none'
   return decoder if plain else Enhanced(decoder, enhance, grid)
 
 
-def _refuse_parts(kind: str, act: Act | None, attention: str) -> None:
+def _refuse_parts(kind: str, act: Act | None, attention: str, width: float) -> None:
   """Refuses options that name parts of our own decoders."""
-  if act is not None or attention != 'none':
+  if act is not None or attention != 'none' or width != 1:
     raise InputError(
-      f"decoder '{kind}' is your own and takes neither act '{act}' nor attention"
-      f" '{attention}'; leave them out"
+      f"decoder '{kind}' is your own and takes neither act '{act}', attention"
+      f" '{attention}' nor width {width:g}; leave them out"
     )
 
 
-def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Module:
+def _make_decoder(
+  activation_shape, image_shape, act, kind, attention, scale
+) -> nn.Module:
   if len(activation_shape) == 1:
     if kind != 'auto' or attention != 'none':
       raise InputError(
@@ -108,7 +112,7 @@ def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Mod
         f" not {activation_shape}; use decoder 'auto' with attention 'none'"
       )
     ups, size = _vector_ups(image_shape)
-    return VectorDecoder(ups, image_shape[2], act or 'tanh', size=size)
+    return VectorDecoder(ups, image_shape[2], act or 'tanh', size=size, scale=scale)
   if len(activation_shape) != 3:
     raise InputError(
       f'activation of shape {activation_shape} has no decoder; use a split that sends'
@@ -122,17 +126,18 @@ def _make_decoder(activation_shape, image_shape, act, kind, attention) -> nn.Mod
         f"decoder 'reversed_ir' takes neither attention '{attention}' nor act '{act}';"
         " use attention 'none' and the default act"
       )
-    return ReversedIR(ups, channels, width, size)
+    return ReversedIR(ups, channels, width, size, scale)
   if kind == 'auto':
     act = act or 'code'
-    return FeatureDecoder(ups, channels, width, act, attention, size=size)
+    return FeatureDecoder(ups, channels, width, act, attention, size=size, scale=scale)
   least = 1 if attention == 'none' else 2
   if ups < least:
     raise InputError(
       f"decoder 'inversion4' with attention '{attention}' needs {least} doublings, but"
       f" the activation {activation_shape} is {ups} away from the image; use 'auto'"
     )
-  return FeatureDecoder(ups, channels, width, act or 'tanh', attention, True, size)
+  act = act or 'tanh'
+  return FeatureDecoder(ups, channels, width, act, attention, True, size, scale)
 
 
 def _vector_ups(image_shape: tuple[int, int, int]) -> tuple[int, Size]:
