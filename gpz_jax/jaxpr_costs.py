@@ -27,6 +27,14 @@ def count_flops(function: Callable[..., Any], variables: Any, *args: Any) -> int
   return flops
 
 
+def jaxpr_flops(closed: Any) -> int:
+  """2 x multiply-accumulates of convolutions and matrix products in a jaxpr.
+
+  The body of a loop whose length is not known counts once.
+  """
+  return sum(map(_equation_flops, closed.jaxpr.eqns))
+
+
 def used_params_and_flops(
   function: Callable[..., Sequence[Any]], variables: Any, *args: Any
 ) -> list[tuple[int, int]]:
@@ -89,7 +97,10 @@ def _live(jaxpr: Any, live: set[int]) -> tuple[set[int], list[Any]]:
 
 
 def _equation_flops(equation: Any) -> int:
-  name, out = equation.primitive.name, equation.outvars[0].aval
+  name = equation.primitive.name
+  if not equation.outvars:  # such as a print
+    return 0
+  out = equation.outvars[0].aval
   if name == 'dot_general':
     (contracted, _), _ = equation.params['dimension_numbers']
     left = equation.invars[0].aval.shape

@@ -5,7 +5,6 @@ showed is another question, and the target itself can be asked: does it give a
 reconstruction to the class of the image?
 """
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -15,6 +14,7 @@ import numpy as np
 from gpz_jax.attacks.activation.protocol import Outcome, Scenario
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.models import calls
+from gpz_jax.training import compiling
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 
@@ -72,7 +72,7 @@ class Witness:
 
 
 # Targets and the lane are arguments, so that one program serves all lanes of a sweep.
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@compiling.brief_jit(static_argnums=(0, 1))
 def _classify(
   model: nn.Module, engine: Engine, targets: Any, target: int, images: jax.Array
 ) -> jax.Array:

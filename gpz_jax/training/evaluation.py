@@ -16,6 +16,7 @@ from jax import lax
 from gpz_jax import interruption
 from gpz_jax.data import eval_order
 from gpz_jax.means import Mean
+from gpz_jax.training import compiling
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.segments import Segmenter
@@ -79,7 +80,7 @@ class Evaluator:
     def evaluate(lanes, *shared):
       return engine.over_lanes(self._segment)(lanes, *shared)
 
-    self._lazy = jax.jit(evaluate)
+    self._lazy = jax.jit(evaluate, compiler_options=compiling.brief_options())
     self._run: Callable[..., Means] = self._lazy
 
   def compile(self, variables: Any, lanes: LaneArrays, shared: Shared) -> Any:

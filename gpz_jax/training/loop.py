@@ -6,6 +6,7 @@ keeps the best variables. The host sees one small array per epoch.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gpz_jax import jaxpr_costs
 from gpz_jax.data import epoch_order
 from gpz_jax.means import Mean
+from gpz_jax.training import compiling, programs
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training import programs
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.evaluation import Evaluator
 from gpz_jax.training.objective import Objective
@@ -87,7 +89,8 @@ class Trainer:
       self.traces += 1
       return engine.over_lanes(self._segment)((running, scale, lanes), *shared)
 
-    self.segment = jax.jit(segment, donate_argnums=(0,))
+    self._traced = segment
+    self.segment: Any = None  # not before it is known how much it will do
     self._compiled: dict[str, Any] = {}
 
   def compile(self, lanes: LaneArrays, shared: Shared, num_examples: int) -> None:
@@ -105,15 +108,28 @@ class Trainer:
     carry = (states.train, loss), states.plateau.scale, lanes
     variables = states.train.variables
     means = self.evaluator.empty_means(variables, lanes, shared)
+    arguments = *carry, shared, order, masks, bounds, np.float32(0)
     self._compiled = {
-      'segment': self.segment.lower(
-        *carry, shared, order, masks, bounds, np.float32(0)
-      ).compile(),
+      'segment': self._make_segment(num_examples, *arguments)
+      .lower(*arguments)
+      .compile(),
       'evaluate': self.evaluator.compile(variables, lanes, shared),
       'end_epoch': self.end_epoch.lower(
         states, means, lanes, np.int32(0), np.float32(0)
       ).compile(),
     }
+
+  def _make_segment(self, num_examples: int, *arguments: Any) -> Any:
+    """The program of a segment, optimised as far as the whole training is worth it.
+
+    The second jit does not trace again: JAX keeps what it traced of a function.
+    """
+    program = functools.partial(jax.jit, self._traced, donate_argnums=(0,))
+    traced = program().trace(*arguments)
+    lanes = lanes_lib.count(arguments[2]) // self.engine.devices
+    steps = self.recipe.epochs * -(-num_examples // self.recipe.batch_size)
+    flops = jaxpr_costs.jaxpr_flops(traced.jaxpr) / lanes * steps
+    return program(compiler_options=compiling.options_for(flops))
 
   def _shapes(self, keys: Any) -> tuple[FitState, Mean]:
     """The shapes of the states and of the running loss of lanes with keys [L]."""
@@ -229,7 +245,8 @@ class Trainer:
       order, masks = make_order(order_seed, epoch, num_examples, batch_size)
       steps, progress = len(order), np.float32((epoch + 1) / epochs)
       for bounds in segmenter.segments(running.step, steps):
-        self._run_segment(running, stream.segment(order, masks, bounds), progress)
+        given = stream.segment(order, masks, bounds)
+        self._run_segment(running, given, progress, num_examples)
         running.step = int(bounds[1])
         on_progress(epoch * steps + running.step, epochs * steps, {})
         running.keep_if_due()
@@ -256,15 +273,16 @@ class Trainer:
       states, loss, snapshot.epoch, snapshot.step, epochs, num_lanes, snapshots
     )
 
-  def _run_segment(self, running: Running, arguments: Any, progress: Any) -> None:
+  def _run_segment(
+    self, running: Running, given: Any, progress: Any, num_examples: int
+  ) -> None:
     """Takes the steps of one segment and waits for them, as the host times them."""
-    segment = self._compiled.get('segment', self.segment)
-    train, running.loss = segment(
-      (running.states.train, running.loss),
-      running.states.plateau.scale,
-      *arguments,
-      progress,
-    )
+    carry = (running.states.train, running.loss), running.states.plateau.scale
+    arguments = *carry, *given, progress
+    segment = self._compiled.get('segment') or self.segment
+    if segment is None:
+      segment = self.segment = self._make_segment(num_examples, *arguments)
+    train, running.loss = segment(*arguments)
     running.states = running.states.replace(train=jax.block_until_ready(train))
 
   def _finish_epoch(self, running: Running, stream: Stream, progress: Any) -> None:

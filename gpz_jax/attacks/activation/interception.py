@@ -25,8 +25,8 @@ from gpz_jax.data import eval_order
 from gpz_jax.defences import Defence, cuts, parse
 from gpz_jax.models import calls
 from gpz_jax.targets import Targets
+from gpz_jax.training import compiling, programs
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training import programs
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import PREDICTION
 from gpz_jax.vocabulary import Place
@@ -177,7 +177,7 @@ def _list_changes(model, lanes: Sequence[AttackLane], image_shape):
   return changes
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4, 5, 6))
+@compiling.brief_jit(static_argnums=(0, 4, 5, 6))
 def _run_edge(model, targets, target, images, splits, forms, engine, draws):
   """Maps each split of one target to its activations [CHUNK, ...]."""
   (dtype, bits, defence), (draw, numbers) = forms, draws

@@ -26,6 +26,7 @@ from gpz_jax.attacks.activation.objective import (
   make_trainer,
 )
 from gpz_jax.models import calls
+from gpz_jax.training import compiling
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress, Trainer
 from gpz_jax.training.recipe import Recipe
@@ -204,7 +205,7 @@ def decode_rows(
   return _decode(decoder, decoders.best, sent, engine)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
+@compiling.brief_jit(static_argnums=(0, 3))
 def _decode(decoder, best, activations, engine) -> jax.Array:
   """[L, n, ...] -> [L, n, H, W, C], one batch at a time as in training."""
 

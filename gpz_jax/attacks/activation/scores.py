@@ -1,6 +1,5 @@
 """How close reconstructions are to their images, for many lanes, chunk by chunk."""
 
-import functools
 from collections.abc import Callable
 
 import chex
@@ -11,6 +10,7 @@ from jax import lax
 
 from gpz_jax import metrics
 from gpz_jax.attacks.activation.interception import chunks
+from gpz_jax.training import compiling
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import Task
 
@@ -60,7 +60,7 @@ def make_ladder(task: Task) -> dict[str, dict[str, float]]:
   return metrics.ladder(task.aux, task.test, shared_labels=is_shared)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiling.brief_jit(static_argnums=0)
 def _evaluate_chunk(engine, reconstructions, images, mask):
   """The sums and counts [L] over the examples of one chunk."""
 
