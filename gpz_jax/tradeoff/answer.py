@@ -57,8 +57,9 @@ def conclude(rows: Sequence[Row], classes: Sequence[Row] = ()) -> Answer:
     return Answer(NO_CONCLUSION, reasons, baseline, compared)
   if not compared:
     return Answer(_describe_alone(baseline), (), baseline)
-  usable = [each for each in compared if not doubts.of_point(each.point)]
-  left_out = tuple(text for each in compared for text in doubts.of_point(each.point))
+  doubted = [(each, doubts.of_point(each.point, baseline)) for each in compared]
+  usable = [each for each, texts in doubted if not texts]
+  left_out = tuple(text for _, texts in doubted for text in texts)
   clear = [each for each in usable if each.is_fall_clear and each.fall.mean > 0]
   if not clear:
     return Answer(NO_CONCLUSION, (_no_fall(usable), *left_out), baseline, compared)

@@ -19,6 +19,9 @@ LEAST_EVALUATOR_ACCURACY = 0.8
 # Without an interval, an attack has worked where it is right this often, in units of
 # what it would be by chance.
 TIMES_CHANCE = 2.0
+# A treatment that leaves less than this share of the untreated targets' accuracy has
+# broken the training. What it did to the attack is then no question of privacy.
+LEAST_SHARE_OF_ACCURACY = 0.5
 
 
 def of_study(baseline: Point) -> tuple[str, ...]:
@@ -31,9 +34,10 @@ def of_study(baseline: Point) -> tuple[str, ...]:
   return tuple(filter(None, found))
 
 
-def of_point(point: Point) -> tuple[str, ...]:
-  """What is doubtful of one treatment, in the same form."""
-  return tuple(filter(None, (_doubt_target(point),)))
+def of_point(point: Point, baseline: Point) -> tuple[str, ...]:
+  """What is doubtful of one treatment beside the untreated targets, likewise."""
+  found = _doubt_target(point) or _doubt_training(point, baseline)
+  return (found,) if found else ()
 
 
 def describe_row(row: Row) -> str:
@@ -54,6 +58,17 @@ def _doubt_target(point: Point) -> str | None:
     f'the accuracy of {accuracy:.1%} of the targets with {point.treatment} is within'
     f' reach of guessing (up to {chance:.1%}), so an attack has nothing to find; train'
     ' them longer or on more images (--target_epochs, --train_limit)'
+  )
+
+
+def _doubt_training(point: Point, baseline: Point) -> str | None:
+  accuracy, usual = point.accuracy.mean, baseline.accuracy.mean
+  if not accuracy < LEAST_SHARE_OF_ACCURACY * usual:
+    return None
+  return (
+    f'the targets with {point.treatment} hardly trained: their accuracy is'
+    f' {accuracy:.1%}, and that of the untreated ones {usual:.1%}; train them longer'
+    ' or otherwise (--target_epochs, --target_recipe)'
   )
 
 

@@ -126,6 +126,19 @@ def test_a_treatment_that_guesses_is_not_the_answer():
   assert 'defence bido is within reach of guessing' in found.reasons[-1]
 
 
+@pytest.mark.parametrize(('share', 'is_usable'), [(0.51, True), (0.49, False)])
+def test_a_treatment_that_breaks_the_training_says_nothing(share, is_usable):
+  rows = make_pair()
+  usual = tradeoff.conclude(rows).baseline.accuracy.mean
+  rows += [
+    make_inversion(share * usual, 0.0, seed=seed, defence='bido') for seed in range(3)
+  ]
+  found = tradeoff.conclude(rows)
+  reasons = [text for text in found.reasons if 'hardly trained: their acc' in text]
+  assert (reasons == []) == is_usable
+  assert is_usable or 'the targets with alpha 0, defence bido' in reasons[0]
+
+
 def test_rows_that_diverged_are_left_out():
   rows = make_pair()
   for row in rows:

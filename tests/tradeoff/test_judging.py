@@ -131,6 +131,12 @@ def test_rows_that_mean_nothing_decide_nothing(options, words):
   assert words in found.reason
 
 
+def test_targets_that_hardly_trained_decide_nothing():
+  found = judge(FALLS, {'intact': (0.95, 0.83), '1110': (0.4, 0.1)})
+  assert found.verdict == 'cannot decide'
+  assert 'hardly trained: their accuracy is 40.' in found.reason
+
+
 def test_every_earlier_stage_and_every_run_must_agree():
   last = dataclasses.replace(FALLS, before=('stages',))
   values = {
