@@ -44,7 +44,7 @@ def finished(photos, tmp_path_factory):
     'attack': 'inversion,rmle:steps=2:images=2:at=conv_2',
     'target_epochs': 2,
     'target_batch_size': 8,
-    'decoder_epochs': 50,
+    'decoder_epochs': 4,
     'decoder_batch_size': 4,
     'workdir': workdir,
   }
