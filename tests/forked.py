@@ -17,7 +17,7 @@ from typing import NamedTuple
 PATIENCE = 600.0  # seconds that anything may take
 COMMANDS = (
   *('sweep', 'model_inversion', 'verify', 'report', 'recommend', 'reproduce'),
-  'prepare_data',
+  *('prepare_data', 'threats'),
 )
 _context = multiprocessing.get_context('forkserver')
 # What commands import when they run, beside themselves.

@@ -37,6 +37,7 @@ FLOORS = (
   'results',
   'zone',
   'tradeoff',
+  'threats',
   'study',
   'report',
   'sweep',

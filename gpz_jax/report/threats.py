@@ -1,0 +1,96 @@
+"""The picture of both threats: what each treatment takes from either attack."""
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from gpz_jax.report.styles import GRID, INK, MUTED, STYLE, compared_styles
+from gpz_jax.results.formats import shorten
+from gpz_jax.threats import Crossing
+from gpz_jax.threats.crossing import DOUBTFUL, MODEL
+from gpz_jax.tradeoff.estimates import Estimate
+
+WIDTH, HEIGHT = 7.2, 5.2  # inches
+
+
+def draw(crossing: Crossing, split: str) -> Figure:
+  """A point for each treatment: to the right and up is more private.
+
+  Beside a point stands the accuracy that the treatment costs, in points. Doubtful
+  effects are drawn hollow.
+
+  Args:
+    crossing: Both studies.
+    split: The split whose error is shown, one of `crossing.splits`.
+  """
+  figure = Figure(figsize=(WIDTH, HEIGHT), layout='constrained')
+  with mpl.rc_context(STYLE):
+    axes = figure.add_subplot()
+    axes.axhline(0, color=MUTED, linewidth=1)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    names = [each.treatment for each in crossing.treatments]
+    styles = compared_styles(names, crossing.baseline)
+    for each in crossing.treatments[1:]:
+      effects = {effect.threat: effect for effect in each.effects}
+      down, up = effects[MODEL], effects[split]
+      x, y = down.change.in_points, up.change.in_points
+      if not np.isfinite([x.mean, y.mean]).all():
+        continue
+      style = dict(styles[each.treatment])
+      if DOUBTFUL in (down.verdict, up.verdict):
+        style['markerfacecolor'] = 'none'
+      axes.errorbar(
+        x.mean,
+        y.mean,
+        xerr=_reach(x),
+        yerr=_reach(y),
+        linestyle='none',
+        markersize=9,
+        elinewidth=1.0,
+        capsize=3,
+        label=shorten(str(each.treatment), 44),
+        **style,
+      )
+      axes.annotate(
+        f'{-each.cost.in_points.mean:+.1f}',
+        (x.mean, y.mean),
+        xytext=(7, 6),
+        textcoords='offset points',
+        color=INK,
+        fontsize=9.5,
+      )
+    axes.set_title('Upper right protects against both threats')
+    axes.set_xlabel('model inversion: points of AttAcc@1 lost')
+    axes.set_ylabel(f'activation inversion at {shorten(split, 30)}: rise of error, %')
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    _limit(axes, crossing, split)
+    legend = figure.legend(
+      frameon=False,
+      loc='outside lower left',  # pyright: ignore[reportArgumentType] its stubs lack it
+      ncols=2,
+      title=f'beside {crossing.baseline}; numbers: accuracy gained, points',
+      alignment='left',
+    )
+    for text in legend.get_texts():
+      text.set_parse_math(False)
+  return figure
+
+
+def _reach(found: Estimate) -> list[list[float]] | None:
+  if not found.has_interval:
+    return None
+  return [[found.mean - found.low], [found.high - found.mean]]
+
+
+def _limit(axes, crossing: Crossing, split: str) -> None:
+  """Keeps the points in sight, where intervals over two seeds reach far beyond."""
+  found = [
+    {effect.threat: effect.change.in_points.mean for effect in each.effects}
+    for each in crossing.treatments[1:]
+  ]
+  for threat, limit in ((MODEL, axes.set_xlim), (split, axes.set_ylim)):
+    values = [each[threat] for each in found if np.isfinite(each[threat])]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = max(high - low, 5.0)
+    limit(low - 0.6 * room, high + 0.6 * room)

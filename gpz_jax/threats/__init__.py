@@ -1,0 +1,14 @@
+"""Both threats to the same targets: which treatment protects against which of them."""
+
+from gpz_jax.threats.crossing import Crossed, Crossing, Effect, cross
+from gpz_jax.threats.tables import LINES, format_crossed, list_lines
+
+__all__ = [
+  'LINES',
+  'Crossed',
+  'Crossing',
+  'Effect',
+  'cross',
+  'format_crossed',
+  'list_lines',
+]

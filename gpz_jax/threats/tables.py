@@ -1,0 +1,142 @@
+"""The crossed table as text, and as lines for a file."""
+
+import math
+from typing import Any
+
+from gpz_jax.results.formats import align, join_words
+from gpz_jax.threats.crossing import (
+  DOUBTFUL,
+  LEAKS,
+  MODEL,
+  PROTECTS,
+  Crossed,
+  Crossing,
+  Effect,
+)
+from gpz_jax.tradeoff.estimates import Estimate
+
+# The columns of `list_lines`: one line for each treatment and threat.
+LINES = (
+  *('treatment', 'threat', 'sweep_seeds', 'inversion_seeds'),
+  *('accuracy', 'accuracy_low', 'accuracy_high'),
+  *('accuracy_lost', 'accuracy_lost_low', 'accuracy_lost_high'),
+  *('found', 'found_low', 'found_high', 'found_over'),
+  *('change', 'change_low', 'change_high', 'change_over'),
+  *('verdict', 'doubt'),
+)
+_MARKS = {PROTECTS: '+', LEAKS: '-', DOUBTFUL: '!'}
+
+
+def format_crossed(crossing: Crossing) -> str:
+  """The table of both threats with a legend, and what it says in sentences."""
+  heading = ['treatment', 'seeds', 'accuracy', 'lost']
+  for split in crossing.splits:
+    heading += [f'error at {split}', 'change']
+  heading += ['AttAcc@1', 'change', 'false pos.']
+  table = [heading, *(_line(each) for each in crossing.treatments)]
+  return '\n'.join(
+    [
+      *align(table),
+      '',
+      'Change is what the attack loses: the share by which its error rises, or points',
+      'of AttAcc@1. The sign + protects, - leaks more, and ! is doubtful. Without a sign',
+      'it cannot be told, because a 95% interval reaches 0.',
+      '',
+      *conclude(crossing),
+    ]
+  )
+
+
+def conclude(crossing: Crossing) -> list[str]:
+  """What can be said of each threat, as sentences, and then the doubts and notes."""
+  lines = []
+  others = crossing.treatments[1:]
+  for number, threat in enumerate((*crossing.splits, MODEL)):
+    named = threat if threat == MODEL else f'activation inversion at {threat}'
+    effects = [(each, each.effects[number]) for each in others]
+    for verdict, words in ((PROTECTS, 'protect'), (LEAKS, 'leak more')):
+      those = [_describe(each, e) for each, e in effects if e.verdict == verdict]
+      if those:
+        lines.append(f'Under {named}, these {words}: {join_words(those)}.')
+    if not any(e.verdict in (PROTECTS, LEAKS) for _, e in effects):
+      lines.append(f'Under {named}, no treatment can be told from {crossing.baseline}.')
+  both = [str(each.treatment) for each in others if _protects_twice(each)]
+  if both:
+    lines.append(f'Against both threats protect: {join_words(both)}.')
+  elif others:
+    lines.append('No treatment was shown to protect against both threats.')
+  doubts = {e.doubt: None for each in crossing.treatments for e in each.effects}
+  lines += [f'doubtful: {doubt}' for doubt in doubts if doubt]
+  return [*lines, *(f'note: {note}' for note in crossing.notes)]
+
+
+def list_lines(crossing: Crossing) -> list[dict[str, Any]]:
+  """A line for each treatment and threat, see `LINES`; shares are not in percent."""
+  return [
+    {
+      'treatment': str(each.treatment),
+      'threat': effect.threat,
+      'sweep_seeds': each.seeds[0],
+      'inversion_seeds': each.seeds[1],
+      **_spread('accuracy', each.accuracy),
+      **_spread('accuracy_lost', each.cost),
+      **_spread('found', effect.found),
+      'found_over': effect.found.over,
+      **_spread('change', effect.change),
+      'change_over': effect.change.over,
+      'verdict': effect.verdict,
+      'doubt': effect.doubt,
+    }
+    for each in crossing.treatments
+    for effect in each.effects
+  ]
+
+
+def _protects_twice(each: Crossed) -> bool:
+  protected = {e.threat for e in each.effects if e.verdict == PROTECTS}
+  return MODEL in protected and len(protected) > 1
+
+
+def _describe(each: Crossed, effect: Effect) -> str:
+  """A treatment with what it does and costs: 'skips 1110 (error +22%, ...)'."""
+  change = effect.change.in_points.mean
+  told = f'error {change:+.0f}%'
+  if effect.threat == MODEL:
+    told = f'AttAcc@1 {-change:+.1f} points'
+  cost = f'{each.cost.in_points.mean:.1f} points' if each.cost.mean > 0 else 'no loss'
+  return f'{each.treatment} ({told}, for {cost} of accuracy)'
+
+
+def _line(each: Crossed) -> list[str]:
+  seeds = ', '.join(map(str, dict.fromkeys(each.seeds)))
+  lost = '-' if each.cost == Estimate(0.0) else _points(each.cost)
+  cells = [str(each.treatment), seeds, f'{100 * each.accuracy.mean:.1f}', lost]
+  for effect in each.effects:
+    is_model = effect.threat == MODEL
+    cells.append(
+      f'{100 * effect.found.mean:.1f}' if is_model else f'{effect.found.mean:.4f}'
+    )
+    cells.append(_change(effect))
+  positives = each.false_positives
+  return [*cells, f'{100 * positives:.1f}' if math.isfinite(positives) else '-']
+
+
+def _change(effect: Effect) -> str:
+  if not math.isfinite(effect.change.mean):
+    return '-'
+  unit = '' if effect.threat == MODEL else '%'
+  change = effect.change.in_points
+  told = f'{change.mean:+.1f}{unit}'
+  if change.has_interval:
+    told += f' ({change.low:.0f} to {change.high:.0f})'
+  return f'{told} {_MARKS.get(effect.verdict, "")}'.strip()
+
+
+def _points(cost: Estimate) -> str:
+  found = cost.in_points
+  told = f'{found.mean:.1f}'
+  return f'{told} ({found.low:.0f} to {found.high:.0f})' if found.has_interval else told
+
+
+def _spread(name: str, found: Estimate) -> dict[str, float]:
+  return {name: found.mean, f'{name}_low': found.low, f'{name}_high': found.high}

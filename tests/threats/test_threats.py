@@ -1,0 +1,181 @@
+"""Both threats in one table: by hand, on rows with chosen numbers."""
+
+import csv
+
+import forked
+import made_up
+import made_up_inversions
+import pytest
+from PIL import Image
+
+from gpz_jax import results, threats
+from gpz_jax.results.inversions import INVERSIONS
+from gpz_jax.threats.crossing import DOUBTFUL, LEAKS, MODEL, OPEN, PROTECTS
+from gpz_jax.types import InputError, Treatment
+
+TREATED = {'skips': '1110'}
+SAME = {'model': 'vgg', 'model_options': 'width=1', 'dataset': 'people'}
+
+
+def make_sweep(treated=1.3, seeds=(0, 1, 2), *, attacks=('inversion',), **changes):
+  """Errors 0.01 and 0.04 at two splits, and `treated` times that of treated targets.
+
+  Seeds differ by 1%, and the treated ones by 1% more.
+  """
+  rows = []
+  for factor, treatment in ((1.0, {}), (treated, TREATED)):
+    for seed in seeds:
+      own = factor * (1 + 0.01 * (seed - 1) * (2 if treatment else 1))
+      for row in made_up.make_rows([0.03 * own, 0.12 * own], seed=seed):
+        rows += [
+          row | SAME | {'attack': attack, **treatment} | changes for attack in attacks
+        ]
+  return rows
+
+
+def make_faces(att_acc=0.4, seeds=(0, 1, 2), **changes):
+  """AttAcc@1 0.8 of untreated targets; accuracy is that of `make_sweep`."""
+  rows = []
+  for treatment, found in (({}, 0.8), (TREATED, att_acc)):
+    for seed in seeds:
+      own = found + 0.01 * (seed - 1) * (2 if treatment else 1)
+      rows.append(
+        made_up_inversions.make_inversion(
+          0.9, own, seed=seed, **treatment, **SAME, **changes
+        )
+      )
+  return rows
+
+
+def cross(sweep, faces):
+  return threats.cross(sweep, faces, made_up_inversions.make_classes(faces))
+
+
+def effects_of(crossing, number=1):
+  return {effect.threat: effect for effect in crossing.treatments[number].effects}
+
+
+def test_each_threat_is_judged_by_its_own_attack():
+  crossing = cross(make_sweep(), make_faces())
+  assert crossing.baseline == Treatment()
+  assert crossing.splits == ('a', 'b')
+  untreated, treated = crossing.treatments
+  assert [each.verdict for each in untreated.effects] == ['', '', '']
+  assert untreated.effects[0].found.mean == pytest.approx(0.01)
+  found = {effect.threat: effect for effect in treated.effects}
+  # By hand: 1.3 * (0.98, 1, 1.02) over (0.99, 1, 1.01), less 1.
+  gains = [1.3 * 0.98 / 0.99 - 1, 0.3, 1.3 * 1.02 / 1.01 - 1]
+  assert found['a'].change.mean == pytest.approx(sum(gains) / 3)
+  assert found['a'].change.over == '3 seeds'
+  assert found[MODEL].change.mean == pytest.approx(0.4)
+  assert {effect.verdict for effect in treated.effects} == {PROTECTS}
+  text = threats.format_crossed(crossing)
+  assert 'Against both threats protect: alpha 0, skips 1110.' in text
+  assert 'AttAcc@1 -40.0 points, for no loss of accuracy' in text
+
+
+@pytest.mark.parametrize(
+  ('treated', 'att_acc', 'verdicts'),
+  [
+    (0.7, 0.8, (LEAKS, LEAKS, OPEN)),
+    (1.0, 0.95, (OPEN, OPEN, LEAKS)),
+    (1.3, 0.79, (PROTECTS, PROTECTS, OPEN)),
+  ],
+)
+def test_a_verdict_needs_an_interval_on_one_side(treated, att_acc, verdicts):
+  crossing = cross(make_sweep(treated), make_faces(att_acc))
+  assert tuple(e.verdict for e in crossing.treatments[1].effects) == verdicts
+  text = threats.format_crossed(crossing)
+  assert 'No treatment was shown to protect against both threats.' in text
+
+
+def test_one_seed_decides_nothing_of_activations():
+  crossing = cross(make_sweep(seeds=(0,)), make_faces(seeds=(0,)))
+  found = effects_of(crossing)
+  assert found['a'].verdict == OPEN
+  assert found[MODEL].verdict == PROTECTS  # its classes are many
+
+
+def test_the_strongest_attack_counts():
+  weak = make_sweep(attacks=('inversion', 'other'))
+  for row in weak:
+    row['test_mse'] *= 2 if row['attack'] == 'other' else 1
+  found = effects_of(cross(weak, make_faces()), 0)
+  assert found['a'].found.mean == pytest.approx(0.01)
+
+
+def test_doubts_of_either_study_are_told():
+  found = effects_of(cross(make_sweep(guess_mse=0.001), make_faces()))
+  assert found['b'].verdict == DOUBTFUL
+  assert found[MODEL].verdict == PROTECTS
+  crossing = cross(make_sweep(), make_faces(evaluator_accuracy=0.5))
+  assert effects_of(crossing)[MODEL].verdict == DOUBTFUL
+  assert 'doubtful: the evaluator names 50.0%' in threats.format_crossed(crossing)
+
+
+def test_other_targets_are_told():
+  assert cross(make_sweep(), make_faces()).notes == ()
+  crossing = cross(make_sweep(target_accuracy=0.8), make_faces())
+  (note,) = crossing.notes
+  assert 'that with alpha 0 and seed 0 is right 80.0% of the time' in note
+  assert 'and 90.0% in the other study' in note
+  # Noise acts on what is sent: a row of the sweep has the accuracy of its cut.
+  noisy = [row | {'defence': 'noise', 'target_accuracy': 0.1} for row in make_sweep()]
+  faces = [row | {'defence': 'noise'} for row in make_faces()]
+  assert cross(noisy, faces).notes == ()
+
+
+def test_what_only_one_study_has_is_named():
+  sweep = [*make_sweep(), *(row | {'alpha': 0.3} for row in make_sweep())]
+  crossing = cross(sweep, make_faces())
+  assert [each.treatment for each in crossing.treatments] == [
+    Treatment(),
+    Treatment(skips='1110'),
+  ]
+  assert 'only the sweep has it: alpha 0.3; alpha 0.3, skips 1110' in crossing.notes[0]
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'model': 'resnet18'}, 'the sweep has model resnet18 and the study of .* vgg'),
+    ({'dataset': 'dogs'}, 'dataset dogs'),
+    ({'skips': '0111', 'alpha': 0.7}, 'no treatment is in both studies'),
+  ],
+)
+def test_studies_of_other_targets_are_refused(changes, message):
+  with pytest.raises(InputError, match=message):
+    cross(make_sweep(**changes), make_faces())
+
+
+def test_the_command_prints_and_writes_the_same(tmp_path):
+  sweep, faces, out = tmp_path / 'sweep', tmp_path / 'faces', tmp_path / 'new' / 'out'
+  sweep.mkdir()
+  faces.mkdir()
+  results.write_parquet(sweep / 'results.parquet', make_sweep())
+  made_up_inversions.write(faces, make_faces())
+  flags = [f'--sweep={sweep}', f'--model_inversion={faces}']
+  done = forked.run('threats', *flags, f'--workdir={out}')
+  assert (done.returncode, done.stderr) == (0, '')
+  assert (out / 'threats.txt').read_text() == done.stdout
+  with (out / 'threats.csv').open(newline='') as file:
+    lines = list(csv.DictReader(file))
+  assert [line['threat'] for line in lines] == ['a', 'b', MODEL] * 2
+  assert float(lines[-1]['change']) == pytest.approx(0.4)
+  assert lines[-1]['verdict'] == PROTECTS
+  with Image.open(out / 'threats.png') as picture:
+    assert picture.width > 1000
+  for arguments, message in (
+    (flags[:1], '--model_inversion is missing'),
+    ([*flags, '--split=c'], "split 'c' is not known"),
+    ([*flags, f'--workdir={sweep}/results.parquet/x'], 'cannot be made'),
+  ):
+    refused = forked.run('threats', *arguments)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert refused.stderr.count('\n') == 1
+
+
+def test_rows_of_the_two_studies_share_these_columns():
+  for schema in (results.RESULTS, INVERSIONS):
+    assert {'model', 'dataset', 'model_options'} <= set(schema.types)
