@@ -39,8 +39,8 @@ def format_crossed(crossing: Crossing) -> str:
       *align(table),
       '',
       'Change is what the attack loses: the share by which its error rises, or points',
-      'of AttAcc@1. The sign + protects, - leaks more, and ! is doubtful. Without a sign',
-      'it cannot be told, because a 95% interval reaches 0.',
+      'of AttAcc@1. The sign + protects, - leaks more, and ! is doubtful. Without a',
+      'sign it cannot be told, because a 95% interval reaches 0.',
       '',
       *conclude(crossing),
     ]
