@@ -11,6 +11,7 @@ COMMANDS = {
   'recommend': 'says where to cut under limits, from what a sweep has written',
   'merge': 'joins the units of a sweep that was done in many places',
   'report': "writes a sweep's page again",
+  'threats': 'says which treatment protects against which of the two threats',
   'verify': 'checks that a workdir is sound',
   'probe': 'finds the zone from the theory alone, without training a decoder',
   'prepare-data': 'prepares a data set',
