@@ -30,7 +30,8 @@ def count_flops(function: Callable[..., Any], variables: Any, *args: Any) -> int
 def jaxpr_flops(closed: Any) -> int:
   """2 x multiply-accumulates of convolutions and matrix products in a jaxpr.
 
-  The body of a loop whose length is not known counts once.
+  The body of a loop whose length is not known counts once, and what `lax.cond` chooses
+  from is not counted.
   """
   return sum(map(_equation_flops, closed.jaxpr.eqns))
 

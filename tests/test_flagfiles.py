@@ -14,7 +14,9 @@ from gpz_jax.commands import reproduce
 from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.model_inversion import estimate
 from gpz_jax.report.comparison import Cell, plain
+from gpz_jax.study import fields
 from gpz_jax.study.plan import treat
+from gpz_jax.study.serialization import first_difference, to_json
 from gpz_jax.types import InputError
 
 FOLDER = reproduce.FOLDER
@@ -77,6 +79,24 @@ def test_the_command_of_the_other_study_says_whose_a_preset_is(path):
   wanted = f'--preset={path.stem} belongs to {owner}: it gives --'
   with pytest.raises(InputError, match=wanted):
     wrong.parse_config([f'--preset={path.stem}'])
+
+
+@pytest.mark.parametrize(
+  ('inversions', 'sweeps'),
+  [
+    ('mi_small', 'treatments_small'),
+    ('mi_table1_resnet_small', 'treatments_table1_small'),
+    ('mi_table1_resnet_smoothing_small', 'treatments_table1_small'),
+  ],
+)
+def test_documented_pairs_of_studies_have_the_same_targets(inversions, sweeps):
+  files = FOLDER / 'flagfiles'
+  ours = inversion_flags.parse_config([f'--flagfile={files}/{inversions}.cfg'])
+  theirs = load(files / f'{sweeps}.cfg')
+  scope = fields.in_scope(type(ours), 'targets')
+  assert not first_difference(ours, to_json(theirs), scope)
+  lanes = {lane.lane_id for lane in ours.list_lanes()}
+  assert lanes <= {lane.lane_id for lane in theirs.list_lanes()}
 
 
 def test_flags_of_the_other_study_are_told_from_unknown_ones(tmp_path):

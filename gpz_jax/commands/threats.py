@@ -11,6 +11,7 @@ threats.txt there. The exit status is 2 for bad input.
 import csv
 import io
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -36,7 +37,12 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
   """Prints the table, and writes what --workdir asks for."""
   from gpz_jax import results, threats
-  from gpz_jax.results.inversions import CLASSES, INVERSIONS
+  from gpz_jax.results.inversions import (
+    CLASSES,
+    INVERSIONS,
+    class_key,
+    inversion_key,
+  )
 
   del argv
   options = flags.FLAGS
@@ -44,9 +50,9 @@ def main(argv: list[str]) -> None:
     if not options[name].value:
       raise InputError(f'--{name} is missing; name the folder of a study')
   crossing = threats.cross(
-    _read(options.sweep, results.RESULTS),
-    _read(options.model_inversion, INVERSIONS),
-    _read(options.model_inversion, CLASSES, missing_ok=True),
+    _read(options.sweep, results.RESULTS, results.row_key),
+    _read(options.model_inversion, INVERSIONS, inversion_key),
+    _read(options.model_inversion, CLASSES, class_key, missing_ok=True),
   )
   split = options.split or crossing.splits[-1]
   check_known('split', split, crossing.splits)
@@ -56,15 +62,17 @@ def main(argv: list[str]) -> None:
   print(text)
 
 
-def _read(workdirs: list[str], schema: Any, **options: Any) -> list[dict[str, Any]]:
-  """The rows of several studies, of each lane and attack the first that is found."""
+def _read(
+  workdirs: list[str], schema: Any, key: Callable[[Any], Any], **options: Any
+) -> list[dict[str, Any]]:
+  """The rows of several studies; of rows with one key, that of the first study."""
   from gpz_jax import results
 
-  return [
-    row
-    for workdir in dict.fromkeys(workdirs)
-    for row in results.read_workdir(workdir, schema, **options)[0]
-  ]
+  found: dict[Any, dict[str, Any]] = {}
+  for workdir in workdirs:
+    for row in results.read_workdir(workdir, schema, **options)[0]:
+      found.setdefault(key(row), row)
+  return [*found.values()]
 
 
 def _write(folder: pathlib.Path, crossing: Any, split: str, text: str) -> None:

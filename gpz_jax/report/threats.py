@@ -16,8 +16,8 @@ WIDTH, HEIGHT = 7.2, 5.2  # inches
 def draw(crossing: Crossing, split: str) -> Figure:
   """A point for each treatment: to the right and up is more private.
 
-  Beside a point stands the accuracy that the treatment costs, in points. Doubtful
-  effects are drawn hollow.
+  Beside a point stands by how many points the accuracy rises or falls. Doubtful effects
+  are drawn hollow.
 
   Args:
     crossing: Both studies.
@@ -30,7 +30,7 @@ def draw(crossing: Crossing, split: str) -> Figure:
     axes.axvline(0, color=MUTED, linewidth=1)
     names = [each.treatment for each in crossing.treatments]
     styles = compared_styles(names, crossing.baseline)
-    for each in crossing.treatments[1:]:
+    for number, each in enumerate(crossing.treatments[1:]):
       effects = {effect.threat: effect for effect in each.effects}
       down, up = effects[MODEL], effects[split]
       x, y = down.change.in_points, up.change.in_points
@@ -46,15 +46,15 @@ def draw(crossing: Crossing, split: str) -> Figure:
         yerr=_reach(y),
         linestyle='none',
         markersize=9,
-        elinewidth=1.0,
+        elinewidth=0.8,
         capsize=3,
         label=shorten(str(each.treatment), 44),
         **style,
       )
       axes.annotate(
-        f'{-each.cost.in_points.mean:+.1f}',
+        f'{-up.cost.in_points.mean:+.1f}',
         (x.mean, y.mean),
-        xytext=(7, 6),
+        xytext=(8, -14 if number % 2 else 6),  # neighbours do not cover each other
         textcoords='offset points',
         color=INK,
         fontsize=9.5,
@@ -65,22 +65,25 @@ def draw(crossing: Crossing, split: str) -> Figure:
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     _limit(axes, crossing, split)
-    legend = figure.legend(
-      frameon=False,
-      loc='outside lower left',  # pyright: ignore[reportArgumentType] its stubs lack it
-      ncols=2,
-      title=f'beside {crossing.baseline}; numbers: accuracy gained, points',
-      alignment='left',
-    )
-    for text in legend.get_texts():
-      text.set_parse_math(False)
+    if len(crossing.treatments) > 1:
+      legend = figure.legend(
+        frameon=False,
+        loc='outside lower left',  # pyright: ignore[reportArgumentType] its stubs lack it
+        ncols=2,
+        title=f'beside {crossing.baseline}; numbers are points of accuracy gained',
+        alignment='left',
+      )
+      for text in legend.get_texts():
+        text.set_parse_math(False)
   return figure
 
 
 def _reach(found: Estimate) -> list[list[float]] | None:
   if not found.has_interval:
     return None
-  return [[found.mean - found.low], [found.high - found.mean]]
+  # A mean over seeds may lie outside an interval over classes.
+  ends = (found.mean - found.low, found.high - found.mean)
+  return [[max(end, 0.0)] for end in ends]
 
 
 def _limit(axes, crossing: Crossing, split: str) -> None:

@@ -315,6 +315,11 @@ def _locate(config: StudyConfig, source: Workdir) -> np.ndarray:
     config, theirs, fields.in_scope(type(config), 'targets')
   ):
     raise InputError(f'--targets_from={source} has other targets: {difference}')
+  if theirs.get('public_dataset') and getattr(config, 'aux_dataset', '') is None:
+    raise InputError(
+      f'--targets_from={source} is a study of model inversion, which chose epochs on'
+      " the images that would be the attacker's; give --aux_dataset"
+    )
   ids = [lane.lane_id for lane in config.list_lanes()]
   there = (checkpoints.read_meta(source.targets) or {}).get('lanes', [])
   if absent := [lane_id for lane_id in ids if lane_id not in there]:

@@ -3,29 +3,30 @@
 A treatment protects against a threat where the attack does worse by an interval that
 does not reach 0, and leaks more where it does better by such an interval. Activation
 inversion is judged seed by seed, at each split under its strongest attack. Model
-inversion is judged as on its own page, by seeds and by classes.
+inversion is judged as on its own page, by seeds and by classes. The model's answer is
+no split: what an attack makes of it is not asked here.
 
 Source: docs/defences.md; the rules are ours.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.defences import parse as parse_defence
 from gpz_jax.results import Row
 from gpz_jax.tradeoff import doubts as inversion_doubts
-from gpz_jax.tradeoff.comparison import Comparison, compare
+from gpz_jax.tradeoff.comparison import compare
 from gpz_jax.tradeoff.estimates import Estimate, of_values
 from gpz_jax.tradeoff.points import Point, list_points
-from gpz_jax.types import InputError, Treatment
+from gpz_jax.types import PREDICTION, InputError, Treatment
 from gpz_jax.zone import doubts as sweep_doubts
 
 PROTECTS, LEAKS, OPEN, DOUBTFUL = 'protects', 'leaks more', 'cannot tell', 'doubtful'
 MODEL = 'model inversion'
-# Accuracies of one target that differ by more were measured on different targets.
-_SAME = 1e-4
+# Accuracies of one target that differ by more can hardly be those of the same images.
+_SAME = 0.01
 UNKNOWN = Estimate()
 
 
@@ -38,14 +39,17 @@ class Effect:
     found: AttAcc@1, or the per-element squared error of the reconstructions.
     change: How much the attack loses: AttAcc@1 as a share, or the share by which the
       error rises. Positive is more private.
-    verdict: One of `PROTECTS`, `LEAKS`, `OPEN` and `DOUBTFUL`; '' for the untreated
-      targets, with which others are compared.
+    cost: Accuracy lost, as a share. It is that of the split where a defence changes
+      what is sent, which costs the other threat nothing.
+    verdict: One of `PROTECTS`, `LEAKS`, `OPEN` and `DOUBTFUL`; '' for the targets with
+      which others are compared.
     doubt: Why it is doubtful, or ''.
   """
 
   threat: str
   found: Estimate
   change: Estimate = UNKNOWN
+  cost: Estimate = UNKNOWN
   verdict: str = ''
   doubt: str = ''
 
@@ -57,8 +61,7 @@ class Crossed:
   Attributes:
     treatment: The treatment.
     seeds: How many seeds the two studies have of it; 0 where one has none.
-    accuracy: Accuracy of its targets on test images.
-    cost: Accuracy lost beside the untreated targets, as a share.
+    accuracy: Accuracy of its targets on test images, whatever is sent.
     effects: The splits in forward order, then model inversion.
     false_positives: Share of reconstructions of which the target is sure, and wrong.
   """
@@ -66,9 +69,13 @@ class Crossed:
   treatment: Treatment
   seeds: tuple[int, int]
   accuracy: Estimate
-  cost: Estimate
   effects: tuple[Effect, ...]
   false_positives: float = math.nan
+
+  @property
+  def cost(self) -> Estimate:
+    """Accuracy lost where nothing that is sent is changed."""
+    return self.effects[-1].cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,16 +109,17 @@ def cross(
     classes: Rows of `results.CLASSES`, as far as there are any.
 
   Raises:
-    InputError: They are of different models or data, or no treatment is in both.
+    InputError: They are of different models, data or attackers, or no treatment has
+      finished in both.
   """
   _check_same(sweep, inversions)
-  best = results.strongest(sweep)
+  best = _list_finished(sweep)
   points = list_points(inversions)
   known = {point.treatment for point in points} & set(results.list_treatments(best))
   if not known:
     raise InputError(
-      'no treatment is in both studies; give both the same --treatments, and the second'
-      ' one --targets_from'
+      'no treatment has a finished row in both studies; give both the same'
+      ' --treatments, and the second one --targets_from'
     )
   baseline = results.nearest_untreated(sorted(known))
   order = [baseline, *(t for t in sorted(known) if t != baseline)]
@@ -129,64 +137,66 @@ def _cross_one(
   treatment: Treatment,
   baseline: Treatment,
 ) -> Crossed:
-  point, untreated = points[treatment], points[baseline]
-  comparison = compare(point, untreated, classes)
-  is_baseline = treatment == baseline
-  splits = [s for s in results.list_splits(best) if _by_seed(best, baseline, s)]
+  point = points[treatment]
+  doubt = ''.join(inversion_doubts.of_point(point, [*points.values()])[:1])
+  splits = results.list_splits(row for row in best if Treatment.of(row) == baseline)
   ours = {row['seed'] for row in best if Treatment.of(row) == treatment}
   return Crossed(
     treatment=treatment,
     seeds=(len(ours), len(point.seeds)),
     accuracy=point.accuracy,
-    cost=Estimate(0.0) if is_baseline else comparison.cost,
     effects=(
-      *(_cross_split(best, treatment, baseline, split) for split in splits),
-      _cross_model(comparison, is_baseline=is_baseline),
+      *(_cross_split(best, treatment, baseline, split, doubt) for split in splits),
+      _cross_model(point, points[baseline], classes, doubt),
     ),
     false_positives=point.mean('false_positives'),
   )
 
 
 def _cross_split(
-  best: Sequence[Row], treatment: Treatment, baseline: Treatment, split: str
+  best: Sequence[Row], treatment: Treatment, baseline: Treatment, split: str, doubt: str
 ) -> Effect:
   """Activation inversion at one split."""
   before, after = (_by_seed(best, each, split) for each in (baseline, treatment))
-  found = of_values([*after.values()], 'seeds')
+  found = of_values([row['test_mse'] for row in after.values()], 'seeds')
   doubted = [
-    *sweep_doubts.of_treatment(best, treatment),
-    *sweep_doubts.of_treatment(best, baseline),
+    doubt
+    for each in (treatment, baseline)
+    for doubt in (
+      *sweep_doubts.of_treatment(best, each),
+      *sweep_doubts.of_split(best, each, split),
+    )
   ]
-  doubt = doubted[0].text if doubted else ''
+  doubt = doubted[0].text if doubted else doubt
   if treatment == baseline:
     return Effect(split, found, doubt=doubt)
   both = sorted(before.keys() & after.keys())
-  change = of_values([after[seed] / before[seed] - 1 for seed in both], 'seeds')
+  errors = [after[s]['test_mse'] / before[s]['test_mse'] - 1 for s in both]
+  lost = [before[s]['target_accuracy'] - after[s]['target_accuracy'] for s in both]
+  change = of_values(errors, 'seeds')
   verdict = DOUBTFUL if doubt else _judge(change)
-  return Effect(split, found, change, verdict, doubt)
+  return Effect(split, found, change, of_values(lost, 'seeds'), verdict, doubt)
 
 
-def _cross_model(comparison: Comparison, *, is_baseline: bool) -> Effect:
+def _cross_model(
+  point: Point, untreated: Point, classes: Sequence[Row], doubt: str
+) -> Effect:
   """Model inversion, judged as `tradeoff.conclude` does."""
-  point, untreated = comparison.point, comparison.baseline
-  doubted = [
-    *inversion_doubts.of_study(untreated),
-    *inversion_doubts.of_point(point, untreated),
-  ]
-  doubt = doubted[0] if doubted else ''
-  if is_baseline:
+  doubt = ''.join(inversion_doubts.of_study(untreated)[:1]) or doubt
+  if point is untreated:
     return Effect(MODEL, point.att_acc, doubt=doubt)
+  comparison = compare(point, untreated, classes)
   change = comparison.fall
   if not change.has_interval:
     change = comparison.fall_of_classes._replace(mean=change.mean)
   verdict = OPEN
-  if comparison.is_fall_clear and comparison.fall.mean > 0:
+  if doubt:
+    verdict = DOUBTFUL
+  elif comparison.is_fall_clear:
     verdict = PROTECTS
-  elif all(
-    _judge(each) == LEAKS for each in (comparison.fall, comparison.fall_of_classes)
-  ):
+  elif compare(untreated, point, classes).is_fall_clear:
     verdict = LEAKS
-  return Effect(MODEL, point.att_acc, change, DOUBTFUL if doubt else verdict, doubt)
+  return Effect(MODEL, point.att_acc, change, comparison.cost, verdict, doubt)
 
 
 def _judge(change: Estimate) -> str:
@@ -195,19 +205,28 @@ def _judge(change: Estimate) -> str:
   return PROTECTS if change.low > 0 else LEAKS
 
 
-def _by_seed(best: Sequence[Row], treatment: Treatment, split: str) -> dict[int, float]:
-  """seed -> the error of the strongest attack at a split, where it finished."""
-  return {
-    row['seed']: row['test_mse']
-    for row in best
-    if row['split'] == split
-    and Treatment.of(row) == treatment
-    and row['status'] == 'done'
+def _list_finished(sweep: Sequence[Row]) -> list[Row]:
+  """The row of the strongest attack at each split, where one has finished."""
+  return [
+    row
+    for row in results.strongest(sweep)
+    if row['status'] == 'done'
     and math.isfinite(row['test_mse'])
+    and row['split'] != PREDICTION
+  ]
+
+
+def _by_seed(best: Sequence[Row], treatment: Treatment, split: str) -> dict[int, Row]:
+  """seed -> the row of a treatment at a split."""
+  return {
+    row['seed']: row
+    for row in best
+    if row['split'] == split and Treatment.of(row) == treatment
   }
 
 
 def _check_same(sweep: Sequence[Row], inversions: Sequence[Row]) -> None:
+  """Refuses rows of different targets, and those that were judged differently."""
   for column in ('model', 'dataset', 'model_options'):
     ours, theirs = ({row[column] for row in rows} for rows in (sweep, inversions))
     if len(ours | theirs) > 1:
@@ -215,9 +234,27 @@ def _check_same(sweep: Sequence[Row], inversions: Sequence[Row]) -> None:
         f'the sweep has {column} {_list(ours)} and the study of model inversion'
         f' {_list(theirs)}; give two studies of the same targets'
       )
+  for name, rows, columns in (
+    ('sweeps', sweep, ('aux_dataset', 'payload_bits', 'selection')),
+    ('studies of model inversion', inversions, ('public_dataset', 'evaluator')),
+  ):
+    for column in columns:
+      if len(found := {str(row[column]) for row in rows}) > 1:
+        raise InputError(
+          f'the {name} differ in {column}: {_list(found)}; give those of one kind'
+        )
+  counts: dict[str, set[int]] = {}
+  for row in sweep:
+    counts.setdefault(row['attack'], set()).add(row['n_test'])
+  for attack, found in counts.items():
+    if len(found) > 1:
+      raise InputError(
+        f'attack {attack} was scored on {_list(map(str, found))} test images; give'
+        ' sweeps with the same --test_limit'
+      )
 
 
-def _list(values: set[str]) -> str:
+def _list(values: Iterable[str]) -> str:
   return ' and '.join(sorted(values))
 
 
@@ -225,11 +262,9 @@ def _list_notes(
   sweep: Sequence[Row], inversions: Sequence[Row], known: set[Treatment]
 ) -> list[str]:
   """What the two studies do not have in common."""
-  notes = []
-  for name, rows in (('sweep', sweep), ('study of model inversion', inversions)):
-    left = [str(t) for t in results.list_treatments(rows) if t not in known]
-    if left:
-      notes.append(f'left out, because only the {name} has it: {"; ".join(left)}')
+  every = {*results.list_treatments(sweep), *results.list_treatments(inversions)}
+  left = '; '.join(str(each) for each in sorted(every - known))
+  notes = [f'left out, without a finished row in both studies: {left}'] if left else []
   return [*notes, *_tell_other_targets(sweep, inversions)]
 
 
@@ -241,18 +276,18 @@ def _tell_other_targets(
   Not where its defence changes what is sent: the accuracy of a sweep's row is then that
   of the cut.
   """
-  accuracies: dict[tuple[Treatment, int], float] = {}
+  accuracies: dict[tuple[Treatment, int], set[float]] = {}
   for row in sweep:
     if not parse_defence(row['defence']).sends:
-      accuracies[Treatment.of(row), row['seed']] = row['target_accuracy']
+      key = Treatment.of(row), row['seed']
+      accuracies.setdefault(key, set()).add(row['target_accuracy'])
   for row in inversions:
-    key = Treatment.of(row), row['seed']
-    ours = accuracies.get(key, math.nan)
-    if abs(ours - row['target_accuracy']) > _SAME:
-      yield (
-        f'the two studies attacked other targets: that with {key[0]} and seed {key[1]}'
-        f' is right {ours:.1%} of the time in the sweep and'
-        f' {row["target_accuracy"]:.1%} in the other study; give one of them'
-        ' --targets_from'
-      )
-      return
+    treatment, theirs = Treatment.of(row), row['target_accuracy']
+    for ours in accuracies.get((treatment, row['seed']), ()):
+      if abs(ours - theirs) > _SAME:
+        yield (
+          f'the studies may have attacked other targets. With {treatment} and seed'
+          f' {row["seed"]} the accuracy is {ours:.1%} in a sweep and {theirs:.1%} in'
+          ' model inversion. Give one study the --targets_from of the other'
+        )
+        return

@@ -40,7 +40,7 @@ def format_crossed(crossing: Crossing) -> str:
       '',
       'Change is what the attack loses: the share by which its error rises, or points',
       'of AttAcc@1. The sign + protects, - leaks more, and ! is doubtful. Without a',
-      'sign it cannot be told, because a 95% interval reaches 0.',
+      'sign it cannot be told: a 95% interval reaches 0, or there is none.',
       '',
       *conclude(crossing),
     ]
@@ -49,8 +49,10 @@ def format_crossed(crossing: Crossing) -> str:
 
 def conclude(crossing: Crossing) -> list[str]:
   """What can be said of each threat, as sentences, and then the doubts and notes."""
-  lines = []
   others = crossing.treatments[1:]
+  if not others:
+    return [f'There is no treatment beside {crossing.baseline} to compare with.']
+  lines = []
   for number, threat in enumerate((*crossing.splits, MODEL)):
     named = threat if threat == MODEL else f'activation inversion at {threat}'
     effects = [(each, each.effects[number]) for each in others]
@@ -60,10 +62,10 @@ def conclude(crossing: Crossing) -> list[str]:
         lines.append(f'Under {named}, these {words}: {join_words(those)}.')
     if not any(e.verdict in (PROTECTS, LEAKS) for _, e in effects):
       lines.append(f'Under {named}, no treatment can be told from {crossing.baseline}.')
-  both = [str(each.treatment) for each in others if _protects_twice(each)]
+  both = [told for each in others if (told := _tell_both(each))]
   if both:
-    lines.append(f'Against both threats protect: {join_words(both)}.')
-  elif others:
+    lines.append(f'These protect against both threats: {join_words(both)}.')
+  else:
     lines.append('No treatment was shown to protect against both threats.')
   doubts = {e.doubt: None for each in crossing.treatments for e in each.effects}
   lines += [f'doubtful: {doubt}' for doubt in doubts if doubt]
@@ -79,7 +81,7 @@ def list_lines(crossing: Crossing) -> list[dict[str, Any]]:
       'sweep_seeds': each.seeds[0],
       'inversion_seeds': each.seeds[1],
       **_spread('accuracy', each.accuracy),
-      **_spread('accuracy_lost', each.cost),
+      **_spread('accuracy_lost', effect.cost),
       **_spread('found', effect.found),
       'found_over': effect.found.over,
       **_spread('change', effect.change),
@@ -92,9 +94,14 @@ def list_lines(crossing: Crossing) -> list[dict[str, Any]]:
   ]
 
 
-def _protects_twice(each: Crossed) -> bool:
-  protected = {e.threat for e in each.effects if e.verdict == PROTECTS}
-  return MODEL in protected and len(protected) > 1
+def _tell_both(each: Crossed) -> str:
+  """A treatment that protects against both threats, and where; '' of others."""
+  verdicts = {effect.threat: effect.verdict for effect in each.effects}
+  model = verdicts.pop(MODEL)
+  splits = [split for split, verdict in verdicts.items() if verdict == PROTECTS]
+  if model != PROTECTS or not splits or LEAKS in verdicts.values():
+    return ''
+  return f'{each.treatment} (at {join_words(splits)})'
 
 
 def _describe(each: Crossed, effect: Effect) -> str:
@@ -103,14 +110,16 @@ def _describe(each: Crossed, effect: Effect) -> str:
   told = f'error {change:+.0f}%'
   if effect.threat == MODEL:
     told = f'AttAcc@1 {-change:+.1f} points'
-  cost = f'{each.cost.in_points.mean:.1f} points' if each.cost.mean > 0 else 'no loss'
+  cost = 'no loss'
+  if effect.cost.mean > 0:
+    cost = f'{effect.cost.in_points.mean:.1f} points'
   return f'{each.treatment} ({told}, for {cost} of accuracy)'
 
 
 def _line(each: Crossed) -> list[str]:
   seeds = ', '.join(map(str, dict.fromkeys(each.seeds)))
-  lost = '-' if each.cost == Estimate(0.0) else _points(each.cost)
-  cells = [str(each.treatment), seeds, f'{100 * each.accuracy.mean:.1f}', lost]
+  accuracy = f'{100 * each.accuracy.mean:.1f}'
+  cells = [str(each.treatment), seeds, accuracy, _points(each.cost)]
   for effect in each.effects:
     is_model = effect.threat == MODEL
     cells.append(
@@ -134,6 +143,8 @@ def _change(effect: Effect) -> str:
 
 def _points(cost: Estimate) -> str:
   found = cost.in_points
+  if not math.isfinite(found.mean):
+    return '-'
   told = f'{found.mean:.1f}'
   return f'{told} ({found.low:.0f} to {found.high:.0f})' if found.has_interval else told
 

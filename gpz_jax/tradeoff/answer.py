@@ -53,11 +53,11 @@ def conclude(rows: Sequence[Row], classes: Sequence[Row] = ()) -> Answer:
   baseline = next(point for point in points if point.treatment == nearest)
   others = [point for point in points if point is not baseline]
   compared = tuple(compare(point, baseline, classes) for point in others)
-  if reasons := doubts.of_study(baseline):
+  if reasons := doubts.of_study(baseline) or doubts.of_point(baseline, points):
     return Answer(NO_CONCLUSION, reasons, baseline, compared)
   if not compared:
     return Answer(_describe_alone(baseline), (), baseline)
-  doubted = [(each, doubts.of_point(each.point, baseline)) for each in compared]
+  doubted = [(each, doubts.of_point(each.point, points)) for each in compared]
   usable = [each for each, texts in doubted if not texts]
   left_out = tuple(text for _, texts in doubted for text in texts)
   clear = [each for each in usable if each.is_fall_clear and each.fall.mean > 0]
@@ -129,7 +129,7 @@ def _negate(found: Estimate) -> Estimate:
 
 def _no_fall(usable: Sequence[Comparison]) -> str:
   if not usable:
-    return 'every treatment leaves its targets within reach of guessing'
+    return 'the targets of every treatment are doubtful'
   nearest = max(usable, key=lambda each: each.fall.mean)
   text = _with_interval('AttAcc@1 falls by', nearest.fall)
   classes = _with_interval('class by class by', nearest.fall_of_classes)

@@ -90,7 +90,9 @@ def _difference(baseline: Point, point: Point, column: str) -> Estimate:
 def _difference_of_classes(
   baseline: Point, point: Point, classes: Sequence[Row]
 ) -> Estimate:
-  before, after = (of_classes(p, classes, 'att_acc1') for p in (baseline, point))
+  seeds = set(baseline.seeds) & set(point.seeds)
+  shared = [row for row in classes if row['seed'] in seeds]
+  before, after = (of_classes(p, shared, 'att_acc1') for p in (baseline, point))
   both = sorted(before.keys() & after.keys())
   return of_values([before[label] - after[label] for label in both], 'classes')
 

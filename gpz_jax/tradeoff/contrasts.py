@@ -185,8 +185,8 @@ def _doubt(rows: Sequence[Row], before: Point, after: Point) -> str:
   untreated = next(point for point in points if point.treatment == nearest)
   found = (
     *doubts.of_study(untreated),
-    *doubts.of_point(before, untreated),
-    *doubts.of_point(after, untreated),
+    *doubts.of_point(before, points),
+    *doubts.of_point(after, points),
   )
   return found[0] if found else ''
 

@@ -8,6 +8,7 @@ Source: docs/paper.md#trade-off; the rules are ours.
 """
 
 import math
+from collections.abc import Sequence
 
 from gpz_jax.results import Row
 from gpz_jax.tradeoff.points import Point
@@ -19,8 +20,8 @@ LEAST_EVALUATOR_ACCURACY = 0.8
 # Without an interval, an attack has worked where it is right this often, in units of
 # what it would be by chance.
 TIMES_CHANCE = 2.0
-# A treatment that leaves less than this share of the untreated targets' accuracy has
-# broken the training. What it did to the attack is then no question of privacy.
+# A treatment that leaves less than this share of the best targets' accuracy has broken
+# the training. What it did to the attack is then no question of privacy.
 LEAST_SHARE_OF_ACCURACY = 0.5
 
 
@@ -34,9 +35,13 @@ def of_study(baseline: Point) -> tuple[str, ...]:
   return tuple(filter(None, found))
 
 
-def of_point(point: Point, baseline: Point) -> tuple[str, ...]:
-  """What is doubtful of one treatment beside the untreated targets, likewise."""
-  found = _doubt_target(point) or _doubt_training(point, baseline)
+def of_point(point: Point, others: Sequence[Point]) -> tuple[str, ...]:
+  """What is doubtful of one treatment beside the others of its study.
+
+  Returns:
+    At most one sentence, in the form of `of_study`.
+  """
+  found = _doubt_target(point) or _doubt_training(point, others)
   return (found,) if found else ()
 
 
@@ -61,13 +66,15 @@ def _doubt_target(point: Point) -> str | None:
   )
 
 
-def _doubt_training(point: Point, baseline: Point) -> str | None:
-  accuracy, usual = point.accuracy.mean, baseline.accuracy.mean
+def _doubt_training(point: Point, others: Sequence[Point]) -> str | None:
+  known = [each for each in others if math.isfinite(each.accuracy.mean)]
+  best = max(known, key=lambda each: each.accuracy.mean, default=point)
+  accuracy, usual = point.accuracy.mean, best.accuracy.mean
   if not accuracy < LEAST_SHARE_OF_ACCURACY * usual:
     return None
   return (
     f'the targets with {point.treatment} hardly trained: their accuracy is'
-    f' {accuracy:.1%}, and that of the untreated ones {usual:.1%}; train them longer'
+    f' {accuracy:.1%}, and with {best.treatment} it is {usual:.1%}; train them longer'
     ' or otherwise (--target_epochs, --target_recipe)'
   )
 

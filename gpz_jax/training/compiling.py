@@ -1,9 +1,10 @@
 """How long XLA works on a program, which depends on how long the program will run.
 
 On CPU, XLA has an older emitter of loops beside the usual one. It compiles in a little
-over half of the time, and steps of decoders then take 11 to 20% longer
+over half of the time, and steps of decoders then take 10 to 20% longer
 (docs/performance.md). So it pays for what runs for seconds, and not for what runs for
-minutes.
+minutes. Evaluations and forward passes always get it: they are a few percent of a long
+training.
 """
 
 import functools
@@ -13,8 +14,8 @@ from typing import Any
 import jax
 
 # Operations of one lane below which a training counts as brief: some ten seconds of
-# two cores. A program may hold several lanes, but their number must not change the
-# bits of one.
+# two cores. A program may hold several lanes, but under `map` their number must not
+# change the bits of one.
 BRIEF_FLOPS = 1e12
 
 Options = dict[str, str | bool | int | float] | None

@@ -110,7 +110,7 @@ class Trainer:
     means = self.evaluator.empty_means(variables, lanes, shared)
     arguments = *carry, shared, order, masks, bounds, np.float32(0)
     self._compiled = {
-      'segment': self._make_segment(num_examples, *arguments)
+      'segment': self.make_segment(num_examples, *arguments)
       .lower(*arguments)
       .compile(),
       'evaluate': self.evaluator.compile(variables, lanes, shared),
@@ -119,10 +119,15 @@ class Trainer:
       ).compile(),
     }
 
-  def _make_segment(self, num_examples: int, *arguments: Any) -> Any:
+  def make_segment(self, num_examples: int, *arguments: Any) -> Any:
     """The program of a segment, optimised as far as the whole training is worth it.
 
-    The second jit does not trace again: JAX keeps what it traced of a function.
+    Args:
+      num_examples: What `fit` will be given.
+      *arguments: What the program will be given; shapes and dtypes will do.
+
+    Returns:
+      A jitted function. Making it traces the segment once, and JAX keeps the trace.
     """
     program = functools.partial(jax.jit, self._traced, donate_argnums=(0,))
     traced = program().trace(*arguments)
@@ -281,7 +286,7 @@ class Trainer:
     arguments = *carry, *given, progress
     segment = self._compiled.get('segment') or self.segment
     if segment is None:
-      segment = self.segment = self._make_segment(num_examples, *arguments)
+      segment = self.segment = self.make_segment(num_examples, *arguments)
     train, running.loss = segment(*arguments)
     running.states = running.states.replace(train=jax.block_until_ready(train))
 

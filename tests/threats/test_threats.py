@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from gpz_jax import results, threats
+from gpz_jax.report import threats as picture
 from gpz_jax.results.inversions import INVERSIONS
 from gpz_jax.threats.crossing import DOUBTFUL, LEAKS, MODEL, OPEN, PROTECTS
-from gpz_jax.types import InputError, Treatment
+from gpz_jax.types import InputError, Lane, Treatment
 
 TREATED = {'skips': '1110'}
 SAME = {'model': 'vgg', 'model_options': 'width=1', 'dataset': 'people'}
@@ -26,10 +27,10 @@ def make_sweep(treated=1.3, seeds=(0, 1, 2), *, attacks=('inversion',), **change
   for factor, treatment in ((1.0, {}), (treated, TREATED)):
     for seed in seeds:
       own = factor * (1 + 0.01 * (seed - 1) * (2 if treatment else 1))
+      lane = Lane('vgg', 'people', Treatment(**treatment), seed)
       for row in made_up.make_rows([0.03 * own, 0.12 * own], seed=seed):
-        rows += [
-          row | SAME | {'attack': attack, **treatment} | changes for attack in attacks
-        ]
+        row |= SAME | treatment | {'lane_id': lane.lane_id} | changes
+        rows += [row | {'attack': attack} for attack in attacks]
   return rows
 
 
@@ -70,7 +71,7 @@ def test_each_threat_is_judged_by_its_own_attack():
   assert found[MODEL].change.mean == pytest.approx(0.4)
   assert {effect.verdict for effect in treated.effects} == {PROTECTS}
   text = threats.format_crossed(crossing)
-  assert 'Against both threats protect: alpha 0, skips 1110.' in text
+  assert 'These protect against both threats: alpha 0, skips 1110 (at a and b).' in text
   assert 'AttAcc@1 -40.0 points, for no loss of accuracy' in text
 
 
@@ -96,6 +97,50 @@ def test_one_seed_decides_nothing_of_activations():
   assert found[MODEL].verdict == PROTECTS  # its classes are many
 
 
+def test_a_clear_rise_leaks_more_without_rows_of_classes_too():
+  faces = make_faces(0.95)
+  assert effects_of(threats.cross(make_sweep(), faces))[MODEL].verdict == LEAKS
+  one = make_faces(0.97, seeds=(0,))
+  assert effects_of(cross(make_sweep(seeds=(0,)), one))[MODEL].verdict == LEAKS
+
+
+def test_a_split_that_leaks_more_is_no_protection():
+  sweep = make_sweep()
+  for row in sweep:
+    if row['skips'] != 'intact' and row['split'] == 'b':
+      row['test_mse'] *= 0.5
+  crossing = cross(sweep, make_faces())
+  verdicts = [effect.verdict for effect in crossing.treatments[1].effects]
+  assert verdicts == [PROTECTS, LEAKS, PROTECTS]
+  text = threats.format_crossed(crossing)
+  assert 'No treatment was shown to protect against both threats.' in text
+
+
+def test_what_is_sent_has_a_cost_of_its_own():
+  noisy = {'skips': 'intact', 'defence': 'noise'}
+  sweep, faces = make_sweep(), make_faces()
+  for row in (*sweep, *faces):
+    if row['skips'] != 'intact':
+      row |= noisy
+  for row in sweep:
+    if row['defence'] == 'noise':
+      row['target_accuracy'] = 0.3
+  crossing = cross(sweep, faces)
+  found = effects_of(crossing)
+  assert found['a'].cost.mean == pytest.approx(0.6)
+  assert found[MODEL].cost.mean == pytest.approx(0)
+  text = threats.format_crossed(crossing)
+  assert 'noise (error +30%, for 60.0 points of accuracy)' in text
+  assert crossing.notes == ()
+
+
+def test_the_answer_is_no_split():
+  sweep = make_sweep()
+  for row in sweep:
+    row['split'] = {'a': 'a', 'b': 'prediction'}[row['split']]
+  assert cross(sweep, make_faces()).splits == ('a',)
+
+
 def test_the_strongest_attack_counts():
   weak = make_sweep(attacks=('inversion', 'other'))
   for row in weak:
@@ -108,6 +153,12 @@ def test_doubts_of_either_study_are_told():
   found = effects_of(cross(make_sweep(guess_mse=0.001), make_faces()))
   assert found['b'].verdict == DOUBTFUL
   assert found[MODEL].verdict == PROTECTS
+  falling = effects_of(cross(make_sweep(loss_fall=0.5), make_faces()))
+  assert falling['a'].doubt.startswith('the decoder at a was still improving')
+  broken = make_faces()
+  for row in broken:
+    row['target_accuracy'] = 0.9 if row['skips'] == 'intact' else 0.3
+  assert 'hardly trained' in effects_of(cross(make_sweep(), broken))['a'].doubt
   crossing = cross(make_sweep(), make_faces(evaluator_accuracy=0.5))
   assert effects_of(crossing)[MODEL].verdict == DOUBTFUL
   assert 'doubtful: the evaluator names 50.0%' in threats.format_crossed(crossing)
@@ -117,12 +168,8 @@ def test_other_targets_are_told():
   assert cross(make_sweep(), make_faces()).notes == ()
   crossing = cross(make_sweep(target_accuracy=0.8), make_faces())
   (note,) = crossing.notes
-  assert 'that with alpha 0 and seed 0 is right 80.0% of the time' in note
-  assert 'and 90.0% in the other study' in note
-  # Noise acts on what is sent: a row of the sweep has the accuracy of its cut.
-  noisy = [row | {'defence': 'noise', 'target_accuracy': 0.1} for row in make_sweep()]
-  faces = [row | {'defence': 'noise'} for row in make_faces()]
-  assert cross(noisy, faces).notes == ()
+  assert 'With alpha 0 and seed 0 the accuracy is 80.0% in a sweep and 90.0%' in note
+  assert cross(make_sweep(target_accuracy=0.905), make_faces()).notes == ()
 
 
 def test_what_only_one_study_has_is_named():
@@ -132,7 +179,9 @@ def test_what_only_one_study_has_is_named():
     Treatment(),
     Treatment(skips='1110'),
   ]
-  assert 'only the sweep has it: alpha 0.3; alpha 0.3, skips 1110' in crossing.notes[0]
+  assert crossing.notes[0] == (
+    'left out, without a finished row in both studies: alpha 0.3; alpha 0.3, skips 1110'
+  )
 
 
 @pytest.mark.parametrize(
@@ -140,12 +189,38 @@ def test_what_only_one_study_has_is_named():
   [
     ({'model': 'resnet18'}, 'the sweep has model resnet18 and the study of .* vgg'),
     ({'dataset': 'dogs'}, 'dataset dogs'),
-    ({'skips': '0111', 'alpha': 0.7}, 'no treatment is in both studies'),
+    ({'skips': '0111', 'alpha': 0.7}, 'no treatment has a finished row in both'),
+    ({'status': 'diverged'}, 'no treatment has a finished row in both'),
   ],
 )
 def test_studies_of_other_targets_are_refused(changes, message):
   with pytest.raises(InputError, match=message):
     cross(make_sweep(**changes), make_faces())
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'aux_dataset': 'other'}, 'the sweeps differ in aux_dataset: other and x'),
+    ({'n_test': 7}, 'attack inversion was scored on 1 and 7 test images'),
+  ],
+)
+def test_sweeps_that_cannot_be_compared_are_refused(changes, message):
+  sweep = [*make_sweep(), *make_sweep(alpha=0.3, **changes)]
+  with pytest.raises(InputError, match=message):
+    cross(sweep, make_faces())
+
+
+def test_a_running_study_is_read_as_far_as_it_is(tmp_path):
+  sweep = [row for row in make_sweep() if row['seed'] == 0 or row['skips'] == 'intact']
+  faces = [row for row in make_faces() if row['seed'] == 0 or row['skips'] == 'intact']
+  crossing = cross(sweep, faces)
+  found = effects_of(crossing)
+  assert found['a'].verdict == OPEN  # one seed in common
+  # Both sides of the classes are those of the seed in common: 0.79 and 0.38.
+  assert found[MODEL].change.mean == pytest.approx(0.41)
+  assert found[MODEL].change.low < 0.41 < found[MODEL].change.high
+  picture.draw(crossing, 'a').savefig(tmp_path / 'threats.png')
 
 
 def test_the_command_prints_and_writes_the_same(tmp_path):
@@ -154,7 +229,8 @@ def test_the_command_prints_and_writes_the_same(tmp_path):
   faces.mkdir()
   results.write_parquet(sweep / 'results.parquet', make_sweep())
   made_up_inversions.write(faces, make_faces())
-  flags = [f'--sweep={sweep}', f'--model_inversion={faces}']
+  # A folder that is given twice counts once.
+  flags = [f'--sweep={sweep},{sweep}/', f'--model_inversion={faces},{faces}/']
   done = forked.run('threats', *flags, f'--workdir={out}')
   assert (done.returncode, done.stderr) == (0, '')
   assert (out / 'threats.txt').read_text() == done.stdout
@@ -162,9 +238,15 @@ def test_the_command_prints_and_writes_the_same(tmp_path):
     lines = list(csv.DictReader(file))
   assert [line['threat'] for line in lines] == ['a', 'b', MODEL] * 2
   assert float(lines[-1]['change']) == pytest.approx(0.4)
+  assert lines[-1]['inversion_seeds'] == '3'
   assert lines[-1]['verdict'] == PROTECTS
   with Image.open(out / 'threats.png') as picture:
     assert picture.width > 1000
+  alone = [row for row in make_faces() if row['skips'] == 'intact']
+  results.write_parquet(faces / 'inversions.parquet', alone, INVERSIONS)
+  done = forked.run('threats', *flags, f'--workdir={out}')
+  assert (done.returncode, done.stderr) == (0, '')
+  assert 'There is no treatment beside alpha 0 to compare with.' in done.stdout
   for arguments, message in (
     (flags[:1], '--model_inversion is missing'),
     ([*flags, '--split=c'], "split 'c' is not known"),

@@ -139,6 +139,18 @@ def test_a_treatment_that_breaks_the_training_says_nothing(share, is_usable):
   assert is_usable or 'the targets with alpha 0, defence bido' in reasons[0]
 
 
+def test_a_defence_may_be_all_there_is_to_compare_with():
+  rows = [
+    make_inversion(accuracy, 0.4, seed=seed, defence=defence)
+    for defence, accuracy in (('bido', 0.4), ('vib', 0.95))
+    for seed in range(2)
+  ]
+  found = tradeoff.conclude(rows)
+  assert found.headline == 'No conclusion can be drawn from these results'
+  assert 'with alpha 0, defence bido hardly trained' in found.reasons[0]
+  assert 'with alpha 0, defence vib it is 95.0%' in found.reasons[0]
+
+
 def test_rows_that_diverged_are_left_out():
   rows = make_pair()
   for row in rows:

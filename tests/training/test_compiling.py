@@ -42,6 +42,7 @@ def test_long_trainings_are_compiled_as_usual():
 
 
 @pytest.mark.skipif(compiling.brief_options() is None, reason='XLA has one emitter')
+@pytest.mark.usefixtures('optimized')
 def test_either_emitter_trains_alike(monkeypatch):
   states, _ = toys.fit(toys.make_trainer())
   monkeypatch.setattr(compiling, 'options_for', lambda flops: None)

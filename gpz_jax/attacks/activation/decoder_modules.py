@@ -48,9 +48,9 @@ def activation_of(act: Act, stage: int) -> Callable[[], Callable]:
 def channels_after(width: int, stage: int, scale: float = 1.0) -> int:
   """The number of channels after an upsampling.
 
-  It is halved three times at most and never falls below 32, so that the decoder of a
-  narrow target is wide enough. For the paper's activations (c >= 64) this least width
-  changes nothing.
+  It is halved three times at most and, before the scale, never falls below 32, so that
+  the decoder of a narrow target is wide enough. For the paper's activations (c >= 64)
+  this least width changes nothing.
 
   Args:
     width: Number of channels of the activation.

@@ -78,6 +78,10 @@ def decoder_steps(options: Options, activation, lanes: int, engine: Engine):
   return training_steps(options, trainer, stacked, {'train': images})
 
 
+# So many that the program is compiled for a training of hours, as published ones are.
+USUAL_EXAMPLES = 10**9
+
+
 def training_steps(options: Options, trainer: Trainer, stacked: Any, shared: Any):
   """Makes a function that trains for `options.steps` steps, and its program.
 
@@ -101,7 +105,8 @@ def training_steps(options: Options, trainer: Trainer, stacked: Any, shared: Any
   )
   scale = jnp.copy(states.plateau.scale)
   running = (states.train, Mean(*jnp.zeros((2, lanes))))
-  program = records.compile_program(trainer.segment, running, scale, *rest)
+  segment = trainer.make_segment(USUAL_EXAMPLES, running, scale, *rest)
+  program = records.compile_program(segment, running, scale, *rest)
   held = [running]  # every run donates its state, and the next takes its result
 
   def run():
