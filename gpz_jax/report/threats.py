@@ -4,9 +4,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from gpz_jax.report.styles import GRID, INK, MUTED, STYLE, compared_styles
+from gpz_jax.report.styles import GRID, MUTED, STYLE, compared_styles
 from gpz_jax.results.formats import shorten
-from gpz_jax.threats import Crossing
+from gpz_jax.threats import Crossing, Effect
 from gpz_jax.threats.crossing import DOUBTFUL, MODEL
 from gpz_jax.tradeoff.estimates import Estimate
 
@@ -16,8 +16,8 @@ WIDTH, HEIGHT = 7.2, 5.2  # inches
 def draw(crossing: Crossing, split: str) -> Figure:
   """A point for each treatment: to the right and up is more private.
 
-  Beside a point stands by how many points the accuracy rises or falls. Doubtful effects
-  are drawn hollow.
+  The legend says by how many points the accuracy rises or falls. Doubtful effects are
+  drawn hollow.
 
   Args:
     crossing: Both studies.
@@ -30,7 +30,7 @@ def draw(crossing: Crossing, split: str) -> Figure:
     axes.axvline(0, color=MUTED, linewidth=1)
     names = [each.treatment for each in crossing.treatments]
     styles = compared_styles(names, crossing.baseline)
-    for number, each in enumerate(crossing.treatments[1:]):
+    for each in crossing.treatments[1:]:
       effects = {effect.threat: effect for effect in each.effects}
       down, up = effects[MODEL], effects[split]
       x, y = down.change.in_points, up.change.in_points
@@ -48,16 +48,8 @@ def draw(crossing: Crossing, split: str) -> Figure:
         markersize=9,
         elinewidth=0.8,
         capsize=3,
-        label=shorten(str(each.treatment), 44),
+        label=f'{shorten(str(each.treatment), 40)} ({_gain(up)})',
         **style,
-      )
-      axes.annotate(
-        f'{-up.cost.in_points.mean:+.1f}',
-        (x.mean, y.mean),
-        xytext=(8, -14 if number % 2 else 6),  # neighbours do not cover each other
-        textcoords='offset points',
-        color=INK,
-        fontsize=9.5,
       )
     axes.set_title('Upper right protects against both threats')
     axes.set_xlabel('model inversion: points of AttAcc@1 lost')
@@ -70,12 +62,17 @@ def draw(crossing: Crossing, split: str) -> Figure:
         frameon=False,
         loc='outside lower left',  # pyright: ignore[reportArgumentType] its stubs lack it
         ncols=2,
-        title=f'beside {crossing.baseline}; numbers are points of accuracy gained',
+        title=f'beside {crossing.baseline}; in brackets: points of accuracy gained',
         alignment='left',
       )
       for text in legend.get_texts():
         text.set_parse_math(False)
   return figure
+
+
+def _gain(effect: Effect) -> str:
+  gain = -effect.cost.in_points.mean
+  return f'{gain:+.1f}' if np.isfinite(gain) else 'unknown'
 
 
 def _reach(found: Estimate) -> list[list[float]] | None:
