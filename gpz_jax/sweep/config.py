@@ -65,8 +65,8 @@ class SweepConfig(StudyConfig):
   decoder_schedule: Literal['plateau', 'cosine'] = field(
     'plateau',
     'How the learning rate of the decoders changes. plateau halves it where the'
-    ' held-out error stops falling, as published; cosine ends it at 0, which suits few'
-    ' epochs.',
+    ' held-out error stops falling, as published; cosine ends it at 0 with the last'
+    ' step.',
     'rows',
     choices=('plateau', 'cosine'),
   )

@@ -151,7 +151,7 @@ TARGET_RECIPES = {
 }
 # Source: docs/paper.md#decoders; the paper and its released code have patience 8.
 DECODER = Recipe(100, learning_rate=2e-4, b1=0.5, plateau_patience=8)
-# Ours, for few epochs, in which a plateau would never be met.
+# Ours. Few epochs never meet a plateau, and then end at the rate that they began with.
 DECODER_COSINE = dataclasses.replace(DECODER, schedule='cosine', warmup=0.1)
 
 
