@@ -141,7 +141,8 @@ def _list_flagfiles(
 ) -> list[pathlib.Path]:
   """The flagfiles of a table or figure at a scale."""
   every = sorted((folder / 'flagfiles').glob(f'{artefact}_*.cfg'))
-  twins = [path for path in every if path.stem.endswith(('_small', '_medium'))]
+  ends = tuple(filter(None, SCALES.values()))
+  twins = [path for path in every if path.stem.endswith(ends)]
   if scale == 'full':
     return [path for path in every if path not in twins]
   found = [path for path in twins if path.stem.endswith(SCALES[scale])]

@@ -4,11 +4,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from gpz_jax.report.inversion.figures import reach
 from gpz_jax.report.styles import GRID, MUTED, STYLE, compared_styles
 from gpz_jax.results.formats import shorten
 from gpz_jax.threats import Crossing, Effect
 from gpz_jax.threats.crossing import DOUBTFUL, MODEL
-from gpz_jax.tradeoff.estimates import Estimate
 
 WIDTH, HEIGHT = 7.2, 5.2  # inches
 
@@ -42,8 +42,8 @@ def draw(crossing: Crossing, split: str) -> Figure:
       axes.errorbar(
         x.mean,
         y.mean,
-        xerr=_reach(x),
-        yerr=_reach(y),
+        xerr=reach([x]),
+        yerr=reach([y]),
         linestyle='none',
         markersize=9,
         elinewidth=0.8,
@@ -73,14 +73,6 @@ def draw(crossing: Crossing, split: str) -> Figure:
 def _gain(effect: Effect) -> str:
   gain = -effect.cost.in_points.mean
   return f'{gain:+.1f}' if np.isfinite(gain) else 'unknown'
-
-
-def _reach(found: Estimate) -> list[list[float]] | None:
-  if not found.has_interval:
-    return None
-  # A mean over seeds may lie outside an interval over classes.
-  ends = (found.mean - found.low, found.high - found.mean)
-  return [[max(end, 0.0)] for end in ends]
 
 
 def _limit(axes, crossing: Crossing, split: str) -> None:

@@ -60,7 +60,7 @@ class Crossed:
 
   Attributes:
     treatment: The treatment.
-    seeds: How many seeds the two studies have of it; 0 where one has none.
+    seeds: How many seeds the sweep and the other study have of it.
     accuracy: Accuracy of its targets on test images, whatever is sent.
     effects: The splits in forward order, then model inversion.
     false_positives: Share of reconstructions of which the target is sure, and wrong.
@@ -138,7 +138,7 @@ def _cross_one(
   baseline: Treatment,
 ) -> Crossed:
   point = points[treatment]
-  doubt = ''.join(inversion_doubts.of_point(point, [*points.values()])[:1])
+  doubt = next(iter(inversion_doubts.of_point(point, [*points.values()])), '')
   splits = results.list_splits(row for row in best if Treatment.of(row) == baseline)
   ours = {row['seed'] for row in best if Treatment.of(row) == treatment}
   return Crossed(
@@ -182,7 +182,7 @@ def _cross_model(
   point: Point, untreated: Point, classes: Sequence[Row], doubt: str
 ) -> Effect:
   """Model inversion, judged as `tradeoff.conclude` does."""
-  doubt = ''.join(inversion_doubts.of_study(untreated)[:1]) or doubt
+  doubt = next(iter(inversion_doubts.of_study(untreated)), doubt)
   if point is untreated:
     return Effect(MODEL, point.att_acc, doubt=doubt)
   comparison = compare(point, untreated, classes)

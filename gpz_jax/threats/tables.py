@@ -14,6 +14,7 @@ from gpz_jax.threats.crossing import (
   Effect,
 )
 from gpz_jax.tradeoff.estimates import Estimate
+from gpz_jax.tradeoff.tables import percent
 
 # The columns of `list_lines`: one line for each treatment and threat.
 LINES = (
@@ -118,16 +119,13 @@ def _describe(each: Crossed, effect: Effect) -> str:
 
 def _line(each: Crossed) -> list[str]:
   seeds = ', '.join(map(str, dict.fromkeys(each.seeds)))
-  accuracy = f'{100 * each.accuracy.mean:.1f}'
+  accuracy = percent(each.accuracy.mean)
   cells = [str(each.treatment), seeds, accuracy, _points(each.cost)]
   for effect in each.effects:
     is_model = effect.threat == MODEL
-    cells.append(
-      f'{100 * effect.found.mean:.1f}' if is_model else f'{effect.found.mean:.4f}'
-    )
-    cells.append(_change(effect))
-  positives = each.false_positives
-  return [*cells, f'{100 * positives:.1f}' if math.isfinite(positives) else '-']
+    found = effect.found.mean
+    cells += [percent(found) if is_model else f'{found:.4f}', _change(effect)]
+  return [*cells, percent(each.false_positives)]
 
 
 def _change(effect: Effect) -> str:

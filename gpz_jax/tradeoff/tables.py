@@ -59,12 +59,12 @@ def _line(point: Point, baseline: Point | None) -> list[str]:
     str(point.treatment),
     point.attack,
     str(len(point.seeds)),
-    _percent(point.accuracy.mean),
+    percent(point.accuracy.mean),
     _with_interval(point.att_acc),
-    _percent(point.mean('att_acc5')),
-    _percent(point.mean('att_acc1_all')),
-    _percent(point.mean('confidence')),
-    _percent(point.mean('false_positives')),
+    percent(point.mean('att_acc5')),
+    percent(point.mean('att_acc1_all')),
+    percent(point.mean('confidence')),
+    percent(point.mean('false_positives')),
     _number(point.mean('delta_eval')),
     _number(delta),
   ]
@@ -75,14 +75,15 @@ def _list_doubts(rows: Sequence[Row]) -> list[str]:
   return [f'doubtful: {each}' for each in sorted({row['doubt'] for row in rows} - {''})]
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+  """A share in percent without its sign, or a dash where it is not known."""
   return f'{100 * share:.1f}' if math.isfinite(share) else '-'
 
 
 def _with_interval(found: Estimate) -> str:
   if not found.has_interval:
-    return _percent(found.mean)
-  return f'{_percent(found.mean)} ({_percent(found.low)} to {_percent(found.high)})'
+    return percent(found.mean)
+  return f'{percent(found.mean)} ({percent(found.low)} to {percent(found.high)})'
 
 
 def _number(value: float) -> str:

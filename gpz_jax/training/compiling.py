@@ -47,24 +47,25 @@ def options_for(flops: float) -> Options:
   return brief_options() if flops < BRIEF_FLOPS else None
 
 
-def brief_jit(
-  function: Callable[..., Any] | None = None, **options: Any
-) -> Callable[..., Any]:
-  """`jax.jit` for what runs for seconds: it compiles faster, and runs a little slower.
+def brief_jit(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+  """A `jax.jit` for what runs for seconds: it compiles faster and runs a bit slower.
 
   Args:
-    function: What to compile. Without it, a decorator is returned.
     **options: Further arguments of `jax.jit`.
+
+  Returns:
+    A decorator.
   """
-  if function is None:
-    return functools.partial(brief_jit, **options)
 
-  @functools.cache
-  def compiled():  # not before it is called, because the backend decides
-    return jax.jit(function, compiler_options=brief_options(), **options)
+  def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.cache
+    def compiled():  # not before it is called, because the backend decides
+      return jax.jit(function, compiler_options=brief_options(), **options)
 
-  @functools.wraps(function)
-  def call(*args):
-    return compiled()(*args)
+    @functools.wraps(function)
+    def call(*args):
+      return compiled()(*args)
 
-  return call
+    return call
+
+  return decorate

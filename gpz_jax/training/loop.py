@@ -109,10 +109,10 @@ class Trainer:
     variables = states.train.variables
     means = self.evaluator.empty_means(variables, lanes, shared)
     arguments = *carry, shared, order, masks, bounds, np.float32(0)
+    segment = self.make_segment(num_examples, *arguments)
+    self.segment = segment.lower(*arguments).compile()
     self._compiled = {
-      'segment': self.make_segment(num_examples, *arguments)
-      .lower(*arguments)
-      .compile(),
+      'segment': self.segment,
       'evaluate': self.evaluator.compile(variables, lanes, shared),
       'end_epoch': self.end_epoch.lower(
         states, means, lanes, np.int32(0), np.float32(0)
@@ -284,10 +284,9 @@ class Trainer:
     """Takes the steps of one segment and waits for them, as the host times them."""
     carry = (running.states.train, running.loss), running.states.plateau.scale
     arguments = *carry, *given, progress
-    segment = self._compiled.get('segment') or self.segment
-    if segment is None:
-      segment = self.segment = self.make_segment(num_examples, *arguments)
-    train, running.loss = segment(*arguments)
+    if self.segment is None:
+      self.segment = self.make_segment(num_examples, *arguments)
+    train, running.loss = self.segment(*arguments)
     running.states = running.states.replace(train=jax.block_until_ready(train))
 
   def _finish_epoch(self, running: Running, stream: Stream, progress: Any) -> None:

@@ -125,9 +125,8 @@ class FeatureDecoder(nn.Module):
       up = layers.Upsample(width, activation_of(self.act, stage), name=f'up_{stage}')
       x = attention_lib.apply(plan[stage], stage, up(x, train=train))
     if not self.ups:
-      x = layers.Conv(channels_after(self.width, 0, self.scale), (3, 3), name='conv_0')(
-        x
-      )
+      width = channels_after(self.width, 0, self.scale)
+      x = layers.Conv(width, (3, 3), name='conv_0')(x)
       x = layers.BatchNorm(use_running_average=not train, name='norm_0')(x)
       x = attention_lib.apply(plan[0], 0, activation_of(self.act, 0)()(x))
     if self.up_to_image:

@@ -197,8 +197,8 @@ def _draw_point(
   axes.errorbar(
     x.mean,
     y.mean,
-    xerr=_reach([x]),
-    yerr=_reach([y]),
+    xerr=reach([x]),
+    yerr=reach([y]),
     markersize=8,
     linestyle='none',
     elinewidth=1.2,
@@ -240,7 +240,7 @@ def _draw_bars(axes: Axes, findings: Findings, heights: Sequence[Estimate]) -> N
   axes.errorbar(
     places,
     [each.mean for each in heights],
-    _reach(heights),
+    reach(heights),
     linestyle='none',
     color=INK,
     elinewidth=1.3,
@@ -254,7 +254,7 @@ def _draw_bars(axes: Axes, findings: Findings, heights: Sequence[Estimate]) -> N
   axes.set_axisbelow(True)
 
 
-def _reach(estimates: Sequence[Estimate]) -> np.ndarray | None:
+def reach(estimates: Sequence[Estimate]) -> np.ndarray | None:
   """How far intervals reach below and above their means [2, n]; None without any."""
   if not any(each.has_interval for each in estimates):
     return None
