@@ -78,6 +78,16 @@ def blank_charts():
 
 
 @pytest.fixture(scope='module')
+def short_resnet():
+  """ResNet-18 has one block in each stage: it is long to compile."""
+  from gpz_jax.models import resnet
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(resnet.STAGES, 18, (1, 1, 1, 1))
+    yield
+
+
+@pytest.fixture(scope='module')
 def optimized():
   """Programs of the module are compiled as users have them."""
   before = jax.config.read('jax_disable_most_optimizations')

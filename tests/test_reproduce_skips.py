@@ -1,6 +1,7 @@
 """The second paper's table: runs that share what they train, verdicts, refusals."""
 
 import csv
+import functools
 import pathlib
 import types
 
@@ -9,8 +10,9 @@ import forked
 import pytest
 import safetensors.numpy
 
-from gpz_jax import results, tradeoff
+from gpz_jax import models, results, tradeoff
 from gpz_jax.commands import reproduce_skips
+from gpz_jax.models import vit
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
@@ -84,8 +86,10 @@ def write_flagfile(folder, name, note, model, treatments):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
   """A table of two runs and a net that can be fused, all of them tiny."""
+  short = models.ModelInfo(functools.partial(vit.ViT, depth=2), 'vit')
+  monkeypatch.setitem(models.MODELS, 'vit6', short)
   (tmp_path / 'flagfiles').mkdir()
   (tmp_path / 'paper').mkdir()
   (tmp_path / 'paper' / 'skips.toml').write_text(PAPER)

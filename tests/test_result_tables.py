@@ -147,6 +147,6 @@ def test_several_seeds_have_a_table_of_intervals():
   ]
   header, split, accuracy = results.format_table(rows).splitlines()[-3:]
   assert header.split()[:5] == ['MSE', 'over', '2', 'seeds,', '95%']
-  # By hand: 0.015, and Student's 12.706 times 0.005 to either side.
-  assert split.split() == ['a', '0.01500', '(-0.04853', 'to', '0.07853)', '0.03000']
+  # By hand: 0.015, and Student's 12.706 times 0.005 to either side, cut off at 0.
+  assert split.split() == ['a', '0.01500', '(0.00000', 'to', '0.07853)', '0.03000']
   assert accuracy.split()[2:] == ['0.500', '(0.500', 'to', '0.500)', '0.500']

@@ -90,12 +90,16 @@ def _tabulate_intervals(rows: list[Row], treatments: list[Treatment]) -> list[st
 
 
 def _format_interval(values: Sequence[float], digits: int) -> str:
-  """The mean with its interval, where there are values of two seeds at least."""
+  """The mean with its interval, where there are values of two seeds at least.
+
+  Errors and accuracies lie in [0, 1], and an interval of Student's need not.
+  """
   text = format_fixed(mean(values), digits)
   if len(values) < 2:
     return text
-  low, high = (format_fixed(end, digits) for end in intervals.mean_interval(values))
-  return f'{text} ({low} to {high})'
+  low, high = intervals.mean_interval(values)
+  low, high = max(low, 0.0), min(high, 1.0)
+  return f'{text} ({format_fixed(low, digits)} to {format_fixed(high, digits)})'
 
 
 def _tabulate_attacks(

@@ -10,11 +10,12 @@ import pytest
 import tiny
 
 from gpz_jax import models, partition, skip_text, targets
-from gpz_jax.models import efficientnet, maxvit, skip_lanes, skips, vit_b
+from gpz_jax.models import efficientnet, ir, maxvit, skip_lanes, skips, vit_b
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.types import InputError, Lane, Treatment
 
+pytestmark = pytest.mark.usefixtures('short_resnet')
 # Every factor that the issue names, on four stages.
 SKIPS = (
   'intact',
@@ -44,6 +45,7 @@ def few_blocks(monkeypatch):
   settings = efficientnet.SETTINGS[0], efficientnet.Setting(6, 3, 2, 64, 2)
   monkeypatch.setattr(efficientnet, 'SETTINGS', settings)
   monkeypatch.setattr(maxvit, 'LAYERS', (1,))
+  monkeypatch.setattr(ir, 'STAGES', {50: (2, 1, 2, 1)})
   short = models.ModelInfo(functools.partial(vit_b.VisionTransformer, depth=2))
   monkeypatch.setitem(models.MODELS, 'vit_b_16', short)
 

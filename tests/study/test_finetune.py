@@ -14,7 +14,7 @@ from gpz_jax.study import targets as study_targets
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Lane, Treatment
 
-pytestmark = pytest.mark.usefixtures('blank_charts')
+pytestmark = pytest.mark.usefixtures('blank_charts', 'short_resnet')
 IMAGE = (16, 16, 3)
 CLASSES = 10  # of the dataset 'shapes'
 
@@ -30,7 +30,7 @@ def config(tmp_path):
     path = tmp_path / 'trunk.safetensors'
     save_file(flat, path)
     given = {'target_weights': str(path), 'finetune': True, 'model': 'resnet18'}
-    splits = ('layer1_1',)
+    splits = ('layer1_0',)
     return tiny.sweep_config(tmp_path / 'run', splits=splits, **given | changes)
 
   return make

@@ -1,10 +1,13 @@
 """The factors of skips that were learned are said, in rows and on the page."""
 
+import pytest
 import tiny
 from made_up import make_row
 
 from gpz_jax import results, sweep
 from gpz_jax.models import skip_lanes
+
+pytestmark = pytest.mark.usefixtures('blank_charts', 'short_resnet')
 
 
 def test_what_was_learned_is_said_and_is_in_rows_and_page(tmp_path, capfd):
@@ -12,7 +15,7 @@ def test_what_was_learned_is_said_and_is_in_rows_and_page(tmp_path, capfd):
     tmp_path / 'run',
     model='resnet18',
     skips=('intact', '111l'),
-    splits=('layer1_1',),
+    splits=('layer1_0',),
     target_epochs=2,
   )
   found = sweep.run(config)

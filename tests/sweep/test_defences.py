@@ -14,7 +14,7 @@ from gpz_jax.sweep import SweepConfig, make_plan
 from gpz_jax.sweep import rescore as rescore_lib
 from gpz_jax.types import InputError, Lane, Treatment
 
-pytestmark = pytest.mark.usefixtures('blank_charts')
+pytestmark = pytest.mark.usefixtures('blank_charts', 'short_resnet')
 
 
 def test_treatments_are_the_product_with_defences():
@@ -102,7 +102,7 @@ def finished(tmp_path_factory):
     config = tiny.sweep_config(
       tmp_path_factory.mktemp('defences') / 'run',
       model='resnet18',
-      splits=('layer4_1',),
+      splits=('layer4_0',),
       attack=('inversion', 'inversion:input=prediction'),
       skips=('1111', '1110'),
       defence=('none', 'bido', 'noise:sigma=5', 'users:Dim:share=1.0'),

@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import digamma
 
+from gpz_jax.theory.information import neighbours as information_neighbours
 from gpz_jax.theory.information.gaussian import LinearGaussian
 from gpz_jax.theory.information.neighbours import ksg
 from gpz_jax.types import InputError
@@ -68,6 +69,16 @@ def test_the_correction_helps_where_pairs_are_far_from_gaussian(dimension):
   raw, corrected = (ksg(x, z, corrected=c).value for c in (False, True))
   assert raw < corrected < 1.1 * truth
   assert abs(corrected - truth) < 0.9 * abs(raw - truth)
+
+
+@pytest.mark.parametrize('neighbours', [1, 3])
+def test_all_pairs_count_what_a_tree_counts(neighbours):
+  x, z = pairs(3, 1.0, 600)
+  x[:40] = x[40:80]  # ties
+  np.testing.assert_array_equal(
+    information_neighbours._count_pairwise(x, z, neighbours),
+    information_neighbours._count_by_tree(x, z, neighbours),
+  )
 
 
 def test_a_map_of_each_coordinate_changes_nothing():
