@@ -26,8 +26,8 @@ TEXTS = (
   'cem:weight=0:sigma=2:at=conv_2',
   'cem:weight=1:at=conv_2',
 )
-# Bits are those that users have.
-pytestmark = pytest.mark.usefixtures('optimized', 'one_key')
+# `make test-all` compiles them as users do, and then bits are those that users have.
+pytestmark = pytest.mark.usefixtures('one_key')
 
 
 @pytest.fixture(scope='module')

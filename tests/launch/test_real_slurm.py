@@ -172,6 +172,7 @@ def test_a_preempted_unit_goes_on_where_it_saved(tmp_path):
   assert second[0] > 0
 
 
+@pytest.mark.slow  # it waits for Slurm's least limit
 @told
 def test_a_unit_out_of_time_saves_and_is_queued_again(tmp_path):
   there, name = one(tmp_path, 700)

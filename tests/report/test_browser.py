@@ -197,8 +197,17 @@ def test_charts_can_be_read(chromium, each_index, study, width):
     assert is_stacked == (width == 360)
 
 
-@pytest.mark.parametrize('scheme', SCHEMES)
-@pytest.mark.parametrize('width', WIDTHS)
+# Each width and each scheme is among the first three, and the rest takes long.
+@pytest.mark.parametrize(
+  ('width', 'scheme'),
+  [
+    *((360, 'light'), (800, 'dark'), (1280, 'light')),
+    *(
+      pytest.param(*view, marks=pytest.mark.slow)
+      for view in ((360, 'dark'), (800, 'light'), (1280, 'dark'))
+    ),
+  ],
+)
 def test_axe_finds_nothing(chromium, each_index, study, width, scheme, tmp_path):
   """Contrast, headings, names, landmarks, tables, languages and much else."""
   folder = pathlib.Path(os.environ.get('GPZ_SCREENSHOTS', tmp_path))

@@ -89,12 +89,14 @@ def _count_by_tree(x: np.ndarray, z: np.ndarray, neighbours: int) -> np.ndarray:
   joint = np.hstack([x, z])
   distances, _ = KDTree(joint).query(joint, neighbours + 1, p=np.inf, workers=-1)
   radius = np.nextafter(distances[:, -1], 0)  # strictly nearer than the k-th
-  return np.stack([
-    KDTree(part).query_ball_point(
-      part, radius, p=np.inf, workers=-1, return_length=True
-    )
-    for part in (x, z)
-  ])
+  return np.stack(
+    [
+      KDTree(part).query_ball_point(
+        part, radius, p=np.inf, workers=-1, return_length=True
+      )
+      for part in (x, z)
+    ]
+  )
 
 
 def _count_pairwise(x: np.ndarray, z: np.ndarray, neighbours: int) -> np.ndarray:
