@@ -245,10 +245,21 @@ class Workdir:
         f' name another workdir, or repeat that {config.word} with'
         f' --flagfile={self.flags}'
       )
+    for schema in (results.RESULTS, results.INVERSIONS):
+      self._check_lines(schema)
     self.read_rows()
     results.read_ladder(self.ladder)
     if config.tune:
       self.read_tuned()
+
+  def _check_lines(self, schema: results.Schema) -> None:
+    """Refuses a table without its lines: all of its rows would be computed again."""
+    lines, table = self.lines(schema), self.table(schema)
+    if table.exists() and not lines.exists():
+      raise InputError(
+        f'{lines} is gone, and {table.name} holds rows that would be computed again;'
+        f' bring the file back, or remove {table.name} if that is meant'
+      )
 
   def read_tuned(self) -> choices.Table | None:
     """The implementations that --tune found; None where it did not run.

@@ -24,6 +24,10 @@ HARMS = {
     'which this version of gpz_jax does not know',
   ),
   'rows': (lambda w: (w / 'results.jsonl').write_text('x\n'), 'is damaged'),
+  'lines': (
+    lambda w: (w / 'results.jsonl').unlink(),
+    'results.jsonl is gone, and results.parquet holds rows',
+  ),
   'ladder': (lambda w: (w / 'ladder.json').write_text('[]'), 'ladder.json'),
 }
 
