@@ -76,8 +76,9 @@ def ksg(
 
 def _local_information(x: np.ndarray, z: np.ndarray, neighbours: int) -> np.ndarray:
   """[N] values whose mean is the estimate, by equation 8."""
-  counted = _count_pairwise if x.shape[1] + z.shape[1] > TREE_DIMS else _count_by_tree
-  counts = digamma(counted(x, z, neighbours)).sum(axis=0)
+  dims = x.shape[1] + z.shape[1]
+  count = _count_pairwise if dims > TREE_DIMS else _count_by_tree
+  counts = digamma(count(x, z, neighbours)).sum(axis=0)
   return digamma(neighbours) + digamma(len(x)) - counts
 
 
