@@ -56,7 +56,7 @@ def test_the_notebook_holds_no_output_and_no_path():
   assert not re.search(r'(?<![\w.:/*-])/\w+/', text)  # an absolute path
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # half a minute, most of it imports and compilation
 def test_its_cells_run_with_small_sizes(tmp_path):
   cells = [SMALL if cell.startswith('SIZES =') else cell for cell in list_code()]
   assert cells.count(SMALL) == 1

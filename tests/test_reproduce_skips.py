@@ -1,6 +1,7 @@
 """The second paper's table: runs that share what they train, verdicts, refusals."""
 
 import csv
+import dataclasses
 import functools
 import pathlib
 import types
@@ -88,8 +89,9 @@ def write_flagfile(folder, name, note, model, treatments):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
   """A table of two runs and a net that can be fused, all of them tiny."""
-  short = models.ModelInfo(functools.partial(vit.ViT, depth=2), 'vit')
-  monkeypatch.setitem(models.MODELS, 'vit6', short)
+  short = functools.partial(vit.ViT, depth=2)
+  known = dataclasses.replace(models.info('vit6'), factory=short)
+  monkeypatch.setitem(models.MODELS, 'vit6', known)
   (tmp_path / 'flagfiles').mkdir()
   (tmp_path / 'paper').mkdir()
   (tmp_path / 'paper' / 'skips.toml').write_text(PAPER)

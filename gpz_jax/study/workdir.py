@@ -175,10 +175,17 @@ class Workdir:
     """The rows that were appended so far, in the order they were written.
 
     Raises:
-      InputError: The file is damaged.
+      InputError: The file is damaged, or it is gone and its table is there.
     """
-    path = self.lines(schema)
-    return results.read_rows(path, schema) if path.exists() else []
+    lines, table = self.lines(schema), self.table(schema)
+    if lines.exists():
+      return results.read_rows(lines, schema)
+    if table.exists():
+      raise InputError(
+        f'{lines} is gone, and {table.name} holds rows that would be computed again;'
+        f' bring the file back, or remove {table.name} if that is meant'
+      )
+    return []
 
   def append_rows(
     self, rows: list[results.Row], schema: results.Schema = results.RESULTS
@@ -246,20 +253,10 @@ class Workdir:
         f' --flagfile={self.flags}'
       )
     for schema in (results.RESULTS, results.INVERSIONS):
-      self._check_lines(schema)
-    self.read_rows()
+      self.read_rows(schema)
     results.read_ladder(self.ladder)
     if config.tune:
       self.read_tuned()
-
-  def _check_lines(self, schema: results.Schema) -> None:
-    """Refuses a table without its lines: all of its rows would be computed again."""
-    lines, table = self.lines(schema), self.table(schema)
-    if table.exists() and not lines.exists():
-      raise InputError(
-        f'{lines} is gone, and {table.name} holds rows that would be computed again;'
-        f' bring the file back, or remove {table.name} if that is meant'
-      )
 
   def read_tuned(self) -> choices.Table | None:
     """The implementations that --tune found; None where it did not run.
