@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from gpz_jax.study.config import StudyConfig
+from gpz_jax.study.events import Events
 from gpz_jax.study.plan import StudyPlan
-from gpz_jax.study.progress import Events
 from gpz_jax.study.session import Session, check_interrupted, kept_by_jax, watched
 from gpz_jax.study.undoing import undone_where_it_fails
 from gpz_jax.study.workdir import Workdir

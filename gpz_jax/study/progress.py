@@ -1,24 +1,15 @@
 """What a running study says: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
-import os
-import pathlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import rich.console
 import rich.progress
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2
-
-from gpz_jax.filenames import safe
-from gpz_jax.training.snapshots import History
-from gpz_jax.types import Lane
 
 PLAIN_SECONDS = 15.0  # between two plain lines of one phase
 
@@ -103,51 +94,3 @@ class Progress:
       yield on_progress
     finally:
       self._bar.remove_task(task)
-
-
-def name_run(lane: Lane, *more: str) -> str:
-  """The name of a lane's run in TensorBoard: 'cnn/alpha=0/seed=0'.
-
-  Args:
-    lane: The target.
-    more: What tells apart several trainings on one target, such as the split.
-  """
-  treatment = str(lane.treatment).replace(', ', '_').replace(' ', '=')
-  return '/'.join(map(safe, (lane.model, treatment, f'seed={lane.seed}', *more)))
-
-
-class Events:
-  """Curves over epochs for TensorBoard: a folder for each run, with a file a training.
-
-  Written in this thread, so that a full disk is an error like any other.
-  """
-
-  def __init__(self, folder: pathlib.Path):
-    self._folder = folder
-    self._written = 0
-
-  def write(self, kind: str, runs: Sequence[str], history: History) -> None:
-    """Writes the curves of a finished training.
-
-    Args:
-      kind: What was trained, the first part of each tag: 'target/loss'.
-      runs: The name of each lane's run, see `name_run`.
-      history: The values of each epoch: name -> [epochs, L].
-    """
-    for lane, run in enumerate(runs):
-      folder = self._folder / run
-      folder.mkdir(parents=True, exist_ok=True)
-      self._written += 1  # two files of one second would have the same name
-      ending = f'.{os.getpid()}.{self._written}'
-      with contextlib.closing(EventsWriter(str(folder / 'events'), ending)) as writer:
-        for name, rows in history.items():
-          for epoch, values in enumerate(rows, 1):
-            # `tensorboardX.summary.scalar` would put a _ for each : and = of an attack,
-            # so that two attacks could share a tag.
-            point = {'tag': f'{kind}/{name}', 'simple_value': float(values[lane])}
-            writer.write_event(_make_event(epoch, point))
-
-
-def _make_event(epoch: int, point: dict[str, Any]) -> Any:
-  summary = {'value': [point]}
-  return event_pb2.Event(wall_time=time.time(), step=epoch, summary=summary)  # pyright: ignore[reportAttributeAccessIssue] made when imported

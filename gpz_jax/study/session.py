@@ -11,8 +11,9 @@ import jax
 from gpz_jax import interruption
 from gpz_jax.study import programs
 from gpz_jax.study.config import StudyConfig
+from gpz_jax.study.events import Events
 from gpz_jax.study.plan import StudyPlan
-from gpz_jax.study.progress import Events, Progress
+from gpz_jax.study.progress import Progress
 from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.training.engine import Engine

@@ -14,8 +14,9 @@ from gpz_jax import checkpoints, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.models import skip_lanes, skips
 from gpz_jax.study import conditions, defended, kept_epochs
+from gpz_jax.study.events import name_run
 from gpz_jax.study.plan import StudyPlan, has_targets
-from gpz_jax.study.progress import format_seconds, name_run
+from gpz_jax.study.progress import format_seconds
 from gpz_jax.study.session import Session
 from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.study.workdir import Workdir

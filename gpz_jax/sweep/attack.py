@@ -14,7 +14,7 @@ from gpz_jax.attacks.activation.cohorts import AttackLane, subsets
 from gpz_jax.attacks.activation.interception import Activations, Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome, Scenario
 from gpz_jax.evaluators import Evaluator
-from gpz_jax.study.progress import name_run
+from gpz_jax.study.events import name_run
 from gpz_jax.study.session import Session
 from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.sweep import memory, recognition

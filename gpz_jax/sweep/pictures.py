@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from gpz_jax import results
 from gpz_jax.study import pictures, tuning
 from gpz_jax.study import targets as study_targets
-from gpz_jax.study.progress import Events, Progress
+from gpz_jax.study.events import Events
+from gpz_jax.study.progress import Progress
 from gpz_jax.study.session import Session
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import attack as attack_lib

@@ -15,7 +15,8 @@ from gpz_jax.attacks.activation.protocol import Outcome, Scenario
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study import tuning
 from gpz_jax.study.conditions import conditions
-from gpz_jax.study.progress import Events, Progress
+from gpz_jax.study.events import Events
+from gpz_jax.study.progress import Progress
 from gpz_jax.study.session import Session
 from gpz_jax.study.verify import TOLERANCE, Rescored
 from gpz_jax.study.workdir import Workdir
