@@ -2,6 +2,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 EXTRAS ?= test
+# What is left out of `make test`; .ci/run leaves out less.
+MARKS ?= not slow and not sibling
 RUN = $(VENV)/bin
 # tests/conftest.py orders the files.
 PARALLEL = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -25,7 +27,7 @@ $(VENV)/.ready-$(EXTRAS): pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.ready
 
 test: setup
-	$(RUN)/python -m pytest -q $(PARALLEL) --durations=20 -m 'not slow' $(TESTS)
+	$(RUN)/python -m pytest -q $(PARALLEL) --durations=20 -m '$(MARKS)' $(TESTS)
 
 test-all: setup
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(RUN)/python -m pytest -q $(PARALLEL) $(TESTS)

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from gpz_jax.types import InputError
 
@@ -34,7 +34,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
   """
   mean = statistics.fmean(values)
   error = statistics.stdev(values) / math.sqrt(len(values))
-  reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
+  reach = float(special.stdtrit(len(values) - 1, (1 + level) / 2)) * error
   return mean - reach, mean + reach
 
 
@@ -47,8 +47,8 @@ def share_interval(hits: int, count: int, level: float = 0.95) -> tuple[float, f
   Source: Clopper and Pearson, Biometrika 26(4), 1934.
   """
   tail = (1 - level) / 2
-  low = stats.beta.ppf(tail, hits, count - hits + 1) if hits > 0 else 0.0
-  high = stats.beta.ppf(1 - tail, hits + 1, count - hits) if hits < count else 1.0
+  low = special.betaincinv(hits, count - hits + 1, tail) if hits > 0 else 0.0
+  high = special.betaincinv(hits + 1, count - hits, 1 - tail) if hits < count else 1.0
   return float(low), float(high)
 
 

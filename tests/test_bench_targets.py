@@ -5,6 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import kinds
 import pytest
 from absl import flags
 
@@ -23,6 +24,7 @@ def run(tmp_path, *arguments):
   return json.loads(path.read_text())
 
 
+@kinds.sibling
 def test_lanes_are_trained_beside_those_of_torch(tmp_path):
   pytest.importorskip('torch')
   small = ('--models=resnet18', '--widths=0.0625', '--lanes=3', '--peer=torch')

@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -104,3 +106,10 @@ def test_an_upward_import_is_found():
   assert violations('commands', {'absl.flags', 'experiments.sweep'}) == [
     'experiments.sweep',
   ]
+
+
+def test_what_is_slow_to_import_and_seldom_needed_is_imported_late():
+  late = ('torch', 'sklearn', 'scipy.stats', 'tensorflow')
+  ask = f'import sys, gpz_jax.sweep.runner; print(sys.modules.keys() & set({late}))'
+  done = subprocess.run([sys.executable, '-c', ask], capture_output=True, text=True)
+  assert (done.stdout.strip(), done.returncode) == ('set()', 0), done.stderr

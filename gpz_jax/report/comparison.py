@@ -8,7 +8,6 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import scipy.stats
 
 from gpz_jax import intervals, results
 from gpz_jax.results import Row
@@ -184,6 +183,8 @@ def rank_correlations(numbers: Iterable[Number]) -> dict[str, float]:
   One for each column of each run and split, where there are three numbers at least:
   'column at split' -> coefficient.
   """
+  from scipy import stats  # late: every command would wait for it
+
   groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
   for number in numbers:
     if number.values:
@@ -193,7 +194,7 @@ def rank_correlations(numbers: Iterable[Number]) -> dict[str, float]:
   for (_, split, column), pairs in groups.items():
     if len(pairs) >= 3:
       published, ours = np.array(pairs).T
-      order = scipy.stats.spearmanr(published, ours)
+      order = stats.spearmanr(published, ours)
       found[f'{column} at {split}'] = float(order.statistic)  # pyright: ignore[reportAttributeAccessIssue] its stubs lack it
   return found
 

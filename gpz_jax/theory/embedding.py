@@ -2,8 +2,6 @@
 
 import numpy as np
 import threadpoolctl
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from gpz_jax.types import InputError
 
@@ -24,6 +22,8 @@ def embed(activations: np.ndarray, *, seed: int = 0) -> np.ndarray:
   Raises:
     InputError: There are too few examples, or values are not finite.
   """
+  from sklearn import decomposition, manifold  # late: every command would wait for it
+
   flat = np.asarray(activations, np.float32).reshape(len(activations), -1)
   if len(flat) < 4:
     raise InputError(f'an embedding needs at least 4 examples, got {len(flat)}')
@@ -32,9 +32,9 @@ def embed(activations: np.ndarray, *, seed: int = 0) -> np.ndarray:
   if not flat.std(axis=0).any():
     return np.zeros((len(flat), 2), np.float32)  # all examples are in one place
   components = min(COMPONENTS, *flat.shape)
-  reduced = PCA(components, random_state=seed).fit_transform(flat)
+  reduced = decomposition.PCA(components, random_state=seed).fit_transform(flat)
   spread = float(reduced.std())
   perplexity = min(PERPLEXITY, (len(flat) - 1) / 3)
-  tsne = TSNE(2, perplexity=perplexity, init='pca', random_state=seed)
+  tsne = manifold.TSNE(2, perplexity=perplexity, init='pca', random_state=seed)
   with threadpoolctl.threadpool_limits(1):  # more threads only wait for each other
     return tsne.fit_transform(reduced / spread).astype(np.float32)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import chex
 import numpy as np
-import scipy.stats
 
 from gpz_jax.intervals import Z95
 from gpz_jax.theory import summaries
@@ -120,8 +119,10 @@ def _mean(name: str, values: np.ndarray, unit: str, assumes: str) -> Quantity:
 
 
 def _share(name: str, holds: np.ndarray, assumes: str) -> Quantity:
+  from scipy import stats  # late: every command would wait for it
+
   count = int(holds.sum())
-  interval = scipy.stats.binomtest(count, len(holds)).proportion_ci(method='wilson')
+  interval = stats.binomtest(count, len(holds)).proportion_ci(method='wilson')
   return Quantity(
     name, count / len(holds), float(interval.low), float(interval.high), assumes=assumes
   )

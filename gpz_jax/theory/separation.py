@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import chex
 import numpy as np
-import sklearn.metrics
 
 from gpz_jax.theory.examples import Examples, check
 from gpz_jax.theory.scatter import Scatter, gather
@@ -123,6 +122,8 @@ def estimate_silhouette(
   data: Examples, scale: np.ndarray | None, max_examples: int, seed: int
 ) -> Silhouette:
   """`silhouette` of checked examples, their elements first scaled by `scale` [D]."""
+  from sklearn import metrics  # late: every command would wait for it
+
   rng = np.random.default_rng(seed)
   most = max(2, max_examples // EXAMPLES_PER_CLASS)
   classes = subsample(np.arange(len(data.classes)), most, rng)
@@ -136,9 +137,7 @@ def estimate_silhouette(
   norms = products.diagonal()
   squared = np.maximum(norms[:, None] + norms[None] - 2 * products, 0)
   np.fill_diagonal(squared, 0)
-  value = sklearn.metrics.silhouette_score(
-    np.sqrt(squared), label, metric='precomputed'
-  )
+  value = metrics.silhouette_score(np.sqrt(squared), label, metric='precomputed')
   return Silhouette(float(value), len(label), count)
 
 

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 
@@ -67,8 +68,8 @@ ATTACKED = sorted(set(models.MODELS) - {'inception_v3'})
 MULTIPLES = {'vit_b_16': 16, 'maxvit_t': 32 * 7}
 
 
-@pytest.mark.parametrize('name', ATTACKED)
-@pytest.mark.parametrize('shape', [(48, 32, 1), (36, 52, 3)])
+@pytest.mark.parametrize('name', kinds.each(ATTACKED))
+@pytest.mark.parametrize('shape', kinds.each([(48, 32, 1), (36, 52, 3)], [(48, 32, 1)]))
 def test_each_split_of_a_model_has_a_decoder(name, shape):
   multiple = MULTIPLES.get(name, 1)
   height, width = (-(-side // multiple) * multiple for side in shape[:2])

@@ -3,6 +3,7 @@
 import chex
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 import tiny
@@ -35,6 +36,7 @@ def test_the_penalty_of_bido_by_its_definition():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+@kinds.sibling
 def test_the_other_strategies_compute_the_same():
   texts = ['none', 'bido', 'tl:frozen=1']
   expected, _ = train(texts)

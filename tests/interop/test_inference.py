@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 
@@ -59,7 +60,7 @@ def _refusal(function, *args, **options) -> str:
   return message
 
 
-@pytest.mark.parametrize('side', [64, 224])
+@pytest.mark.parametrize('side', kinds.each([64, 224], [64]))
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_the_published_number_of_parameters(name, side):
   ours, state_dict = name.removesuffix('_bn'), torch_nets.full_size(name)

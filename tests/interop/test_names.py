@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import kinds
 import pytest
 
 from gpz_jax import models
@@ -11,7 +12,7 @@ IMPORTED = [name for name in models.MODELS if name != 'cnn']
 SIDES = {'inception_v3': 75, 'maxvit_t': 224}  # 64 is too small for these
 
 
-@pytest.mark.parametrize('model_name', IMPORTED)
+@pytest.mark.parametrize('model_name', kinds.each(IMPORTED))
 def test_table_names_every_variable_once(model_name):
   model = models.make(model_name, num_classes=10)
   side = SIDES.get(model_name, 64)

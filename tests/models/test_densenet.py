@@ -3,6 +3,7 @@
 import chex
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 import tiny
@@ -43,9 +44,9 @@ def test_splits_in_forward_order():
   ('name', 'removed', 'scaled'),
   [
     ('densenet121', 32, 37),
-    ('densenet161', 48, 59),
-    ('densenet169', 32, 38),
-    ('densenet201', 32, 41),
+    pytest.param('densenet161', 48, 59, marks=kinds.sibling),
+    pytest.param('densenet169', 32, 38, marks=kinds.sibling),
+    pytest.param('densenet201', 32, 41, marks=kinds.sibling),
   ],
 )
 def test_channels_before_the_classifier(name, removed, scaled):

@@ -5,6 +5,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 
@@ -51,8 +52,9 @@ def test_splits_in_forward_order():
   assert splits['stage4_0'].shape == (2, 2, 1280)
 
 
-def test_fusion_of_a_whole_net_keeps_the_gradients():
-  model = narrow()
+@kinds.sibling  # values are kept, too, which is quicker to find out
+def test_fusion_keeps_the_gradients(make):
+  model = make()
   variables = calls.arbitrary_variables(model, (16, 16, 3))
   # the least likely class: that of a certain answer has no gradient to compare
   labels = jnp.asarray(apply(model, variables).argmin(axis=1))

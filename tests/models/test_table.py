@@ -1,5 +1,6 @@
 """What is known of each model: recipe families, the paper's splits, fitting images."""
 
+import kinds
 import pytest
 
 from gpz_jax import models, partition
@@ -62,7 +63,7 @@ def test_an_image_that_does_not_fit_is_refused_in_one_line(
   assert '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('name', sorted(models.MODELS))
+@pytest.mark.parametrize('name', kinds.each(sorted(models.MODELS)))
 def test_the_smallest_image_of_the_table_gives_logits(name):
   form = models.info(name).image
   multiples = {'vit6': 4, 'vit_b_16': 16, 'maxvit_t': 32 * 7}

@@ -9,6 +9,7 @@ import pathlib
 import formula_weights
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 
@@ -53,7 +54,7 @@ def state_dict(model, shape, gain):
   return formula_weights.state_dict(found, gain)
 
 
-@pytest.mark.parametrize('name', COUNTS)
+@pytest.mark.parametrize('name', kinds.each(COUNTS, ['efficientnet_b0', 'vit_b_16']))
 def test_the_logits_are_those_of_torchvision(name):
   recorded = json.loads((RECORDED / f'{name}.json').read_text())
   side = recorded['side']

@@ -1,8 +1,6 @@
 """Curves for TensorBoard, read back from their files."""
 
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -80,10 +78,3 @@ def test_a_full_disk_is_an_error_like_any_other(tmp_path, monkeypatch):
   with pytest.raises(OSError, match='No space left on device'):
     Events(tmp_path).write('target', ['run', 'run'], HISTORY)
   full[0].close()
-
-
-def test_torch_is_not_imported_for_curves_and_can_be_afterwards():
-  pytest.importorskip('torch')
-  ask = "import sys, gpz_jax.study.events; print('torch' in sys.modules); import torch"
-  done = subprocess.run([sys.executable, '-c', ask], capture_output=True, text=True)
-  assert (done.stdout.strip(), done.returncode) == ('False', 0), done.stderr

@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import own_models
 import pytest
@@ -220,6 +221,7 @@ def said(capfd, config) -> str:
   return capfd.readouterr().out
 
 
+@kinds.sibling
 def test_a_sweep_of_a_wrapped_net_with_deterministic(tmp_path, capfd):
   config = tiny.sweep_config(
     tmp_path / 'run',
@@ -289,6 +291,7 @@ def test_weights_of_an_nnx_module_are_named_as_linen_names_them():
   jax.tree.map(np.testing.assert_array_equal, found, variables)
 
 
+@kinds.sibling
 def test_a_sweep_of_a_sequential(tmp_path, capfd):
   config = tiny.sweep_config(
     tmp_path / 'run',

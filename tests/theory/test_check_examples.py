@@ -4,6 +4,7 @@ import functools
 
 import flax.linen as nn
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 from tiny import random_variables
@@ -49,7 +50,10 @@ def check(labels, **options):
   ('least', 'options'),
   [
     (32, WITH_NETWORK),  # four batches of 8
-    (512, information.Options(networks=('infonce',), recipe=information.Recipe(1))),
+    pytest.param(
+      *(512, information.Options(networks=('infonce',), recipe=information.Recipe(1))),
+      marks=kinds.sibling,
+    ),
     (10, information.Options(components=4, mixture_components=1, networks=())),
     (4, information.Options(components=1, mixture_components=1, networks=())),
   ],

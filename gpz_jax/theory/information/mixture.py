@@ -11,17 +11,18 @@ has at most n dimensions, however large d is. In all others there is only noise.
 import math
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 
 from gpz_jax.intervals import Z95
 from gpz_jax.theory.information.bounds import check_clean
 from gpz_jax.theory.information.pairs import gram
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.types import InputError
+
+if TYPE_CHECKING:
+  from sklearn.cluster import KMeans
 
 
 def mixture_plug_in(
@@ -231,13 +232,15 @@ def _classes(z: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
     yield points if points.shape[1] else np.zeros((len(points), 1))
 
 
-def _cluster(points: np.ndarray, components: int, seed: int) -> KMeans:
+def _cluster(points: np.ndarray, components: int, seed: int) -> 'KMeans':
+  from sklearn import cluster, exceptions  # late: every command would wait for it
+
   if components < 1:
     raise InputError(f'components {components} is not allowed; give at least 1')
-  kmeans = KMeans(min(components, len(points)), random_state=seed)
+  kmeans = cluster.KMeans(min(components, len(points)), random_state=seed)
   with warnings.catch_warnings():
     # It warns of fewer distinct points than components. Empty ones are left out.
-    warnings.simplefilter('ignore', ConvergenceWarning)
+    warnings.simplefilter('ignore', exceptions.ConvergenceWarning)
     return kmeans.fit(points)
 
 

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from scipy.special import digamma, ndtri
-from scipy.stats import rankdata
 
 from gpz_jax.intervals import Z95
 from gpz_jax.theory.information.gaussian import covariance_information
@@ -135,4 +134,6 @@ def _gaussian_bias(
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:
   """Maps each column by rank to quantiles of N(0, 1); ties stay ties."""
-  return ndtri((rankdata(values, axis=0) - 0.5) / len(values))
+  from scipy import stats  # late: every command would wait for it
+
+  return ndtri((stats.rankdata(values, axis=0) - 0.5) / len(values))
