@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 EXTRAS ?= test
 # What is left out of `make test`; .ci/run leaves out less.
-MARKS ?= not slow and not sibling
+MARKS ?= not slow and not ci
 RUN = $(VENV)/bin
 # tests/conftest.py orders the files.
 PARALLEL = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder

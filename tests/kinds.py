@@ -10,9 +10,8 @@ NETS = (
   *('cnn', 'vgg11', 'ir50', 'resnet18', 'resnet50', 'densenet121', 'repvgg_a0', 'vit6'),
   *('vit_b_16', 'efficientnet_b0', 'maxvit_t', 'inception_v3'),
 )
-sibling = pytest.mark.sibling
 
 
 def each(values: Iterable[Any], quick: Sequence[Any] = NETS) -> list[Any]:
-  """Parameters of a test, of which those that are not quick are siblings."""
-  return [v if v in quick else pytest.param(v, marks=sibling) for v in values]
+  """Parameters of a test, of which those that are not quick are left to CI."""
+  return [v if v in quick else pytest.param(v, marks=pytest.mark.ci) for v in values]

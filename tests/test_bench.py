@@ -25,6 +25,7 @@ def run(tmp_path, *arguments):
   return status, json.loads(path.read_text()) if path.exists() else None
 
 
+@pytest.mark.ci
 def test_convolutions_are_timed_in_every_way(tmp_path, capsys):
   status, found = run(tmp_path, '--suite=conv', '--case=64x64 64>3', '--lanes=1,2')
   assert status == 0

@@ -5,7 +5,6 @@ import math
 
 import jax
 import jax.numpy as jnp
-import kinds
 import pytest
 from absl import flags
 
@@ -24,7 +23,7 @@ def run(tmp_path, *arguments):
   return json.loads(path.read_text())
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_lanes_are_trained_beside_those_of_torch(tmp_path):
   pytest.importorskip('torch')
   small = ('--models=resnet18', '--widths=0.0625', '--lanes=3', '--peer=torch')

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT / 'docs' / 'extending.md'
 FILE = re.compile(r'# ([\w/]+\.py)\n')
@@ -25,6 +27,7 @@ def test_the_page_has_examples_of_each_kind():
   assert sum(block.count('assert ') for block in found) >= 25
 
 
+@pytest.mark.ci
 def test_the_examples_run(tmp_path):
   script = []
   for block in blocks():

@@ -1,7 +1,6 @@
 import dataclasses
 
 import jax
-import kinds
 import numpy as np
 import pytest
 from inversion_toys import check_attack, make_layered, make_scenario
@@ -26,7 +25,7 @@ SETTINGS = {
 SHORT = ifgmi.IfGmi(**SETTINGS, layers=2, layer_steps=5)
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_confidence_rises_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(SHORT, tmp_path, saves=3, **make_layered())
   confidence = found.history['confidence']

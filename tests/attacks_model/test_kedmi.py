@@ -1,6 +1,5 @@
 import jax
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import pytest
 from inversion_toys import GENERATED, check_attack, make_changes, make_scenario
@@ -54,7 +53,7 @@ def test_nearness_by_hand():
   )
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_confidence_rises_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(SHORT, tmp_path, saves=3, **make_changes())
   loss = found.history['loss']

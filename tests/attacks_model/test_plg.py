@@ -1,6 +1,5 @@
 import jax
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import pytest
 from inversion_toys import GENERATED, check_attack, make_changes, make_scenario
@@ -55,7 +54,7 @@ def test_views_differ_and_stay_images():
   assert (slopes != 0).any()
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_the_loss_falls_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(SHORT, tmp_path, saves=3, **make_changes())
   loss = found.history['loss']

@@ -2,7 +2,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import pytest
 from inversion_toys import GENERATED, check_attack, make_changes, make_scenario
@@ -113,7 +112,7 @@ def test_a_generator_of_plg_starts_as_the_prior_for_any_class():
   )
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(KEDMI, tmp_path, saves=2, **make_prior())
   assert found.samples.shape == (2, 512, *GENERATED)

@@ -3,7 +3,6 @@
 import chex
 import jax
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import pytest
 import tiny
@@ -36,7 +35,7 @@ def test_the_penalty_of_bido_by_its_definition():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_the_other_strategies_compute_the_same():
   texts = ['none', 'bido', 'tl:frozen=1']
   expected, _ = train(texts)
@@ -46,6 +45,7 @@ def test_the_other_strategies_compute_the_same():
   )
 
 
+@pytest.mark.ci
 def test_mid_limits_what_the_classifier_reads():
   texts = ['vib', 'vib:beta=10']
   model = defences.wrap(make(), IMAGE, texts)

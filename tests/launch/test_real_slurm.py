@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import kinds
 import pytest
 from made_up_units import make_units
 
@@ -38,7 +37,7 @@ needs_slurm = [
   ),
   pytest.mark.skipif(os.getuid() != 0, reason='slurmd runs as root only'),
 ]
-pytestmark = [*needs_slurm, pytest.mark.xdist_group('slurm')]
+pytestmark = [*needs_slurm, pytest.mark.xdist_group('slurm'), pytest.mark.ci]
 
 
 Story = Callable[[pathlib.Path], None]  # of a folder of its own
@@ -230,7 +229,6 @@ def test_a_unit_that_is_killed_is_tried_again_and_counted(tmp_path):
   assert outcomes.read_retries(there.store.folder(name)) == 1
 
 
-@kinds.sibling  # of units that are hurt on one machine
 @told
 def test_a_node_that_is_lost_gives_its_unit_to_another(tmp_path):
   there, name = one(tmp_path, 100)

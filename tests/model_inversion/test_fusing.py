@@ -30,6 +30,7 @@ def make_config(folder, **changes):
   return model_inversion.ModelInversionConfig(workdir=str(folder / 'study'), **fields)
 
 
+@pytest.mark.ci
 def test_imported_fused_weights_compute_what_was_trained(tmp_path, monkeypatch):
   config = make_config(tmp_path)
   plan = model_inversion.make_plan(config)

@@ -3,7 +3,6 @@
 import chex
 import jax
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import pytest
 import tiny
@@ -44,9 +43,9 @@ def test_splits_in_forward_order():
   ('name', 'removed', 'scaled'),
   [
     ('densenet121', 32, 37),
-    pytest.param('densenet161', 48, 59, marks=kinds.sibling),
-    pytest.param('densenet169', 32, 38, marks=kinds.sibling),
-    pytest.param('densenet201', 32, 41, marks=kinds.sibling),
+    pytest.param('densenet161', 48, 59, marks=pytest.mark.ci),
+    pytest.param('densenet169', 32, 38, marks=pytest.mark.ci),
+    pytest.param('densenet201', 32, 41, marks=pytest.mark.ci),
   ],
 )
 def test_channels_before_the_classifier(name, removed, scaled):
@@ -211,6 +210,7 @@ def _slice(tree, like, known, path=()):
   return tree[tuple(slice(size) for size in like.shape)]
 
 
+@pytest.mark.ci
 def test_masked_lanes_are_one_program(make, monkeypatch):
   counts = []
 

@@ -5,7 +5,6 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import pytest
 
@@ -52,7 +51,7 @@ def test_splits_in_forward_order():
   assert splits['stage4_0'].shape == (2, 2, 1280)
 
 
-@kinds.sibling  # values are kept, too, which is quicker to find out
+@pytest.mark.ci  # values are kept, too, which is quicker to find out
 def test_fusion_keeps_the_gradients(make):
   model = make()
   variables = calls.arbitrary_variables(model, (16, 16, 3))

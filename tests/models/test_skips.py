@@ -238,6 +238,7 @@ def test_all_treatments_are_one_program(together):
   assert together[2] == [1]
 
 
+@pytest.mark.ci
 def test_a_lane_is_the_same_alone_and_beside_others(trained, plain):
   ours = jax.tree.map(lambda leaf: leaf[0], trained)
   theirs = jax.tree.map(lambda leaf: leaf[0], plain)

@@ -36,6 +36,7 @@ def config(tmp_path):
   return make
 
 
+@pytest.mark.ci
 def test_frozen_stages_are_those_of_the_file_and_the_head_is_trained(config):
   settings = config(
     new_head=True, defence=('none', 'tl:frozen=1'), seeds=(0, 1), target_epochs=2

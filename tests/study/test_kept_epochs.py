@@ -80,6 +80,7 @@ def test_none_is_kept_by_default(tmp_path, states):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.ci
 def test_a_sweep_attacks_the_epoch_that_is_asked_for(tmp_path, capsys):
   first = tmp_path / 'first'
   config = tiny.sweep_config(

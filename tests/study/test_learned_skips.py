@@ -10,6 +10,7 @@ from gpz_jax.models import skip_lanes
 pytestmark = pytest.mark.usefixtures('blank_charts', 'short_resnet')
 
 
+@pytest.mark.ci
 def test_what_was_learned_is_said_and_is_in_rows_and_page(tmp_path, capfd):
   config = tiny.sweep_config(
     tmp_path / 'run',

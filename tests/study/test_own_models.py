@@ -5,7 +5,6 @@ import dataclasses
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import own_models
 import pytest
@@ -221,7 +220,7 @@ def said(capfd, config) -> str:
   return capfd.readouterr().out
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_a_sweep_of_a_wrapped_net_with_deterministic(tmp_path, capfd):
   config = tiny.sweep_config(
     tmp_path / 'run',
@@ -272,6 +271,7 @@ def test_outputs_of_any_kind_are_named_in_one_line(tmp_path, form):
     sweep.run(config, quiet=True)
 
 
+@pytest.mark.ci
 def test_a_sweep_of_an_nnx_module_is_computed_again_bit_for_bit(tmp_path, capfd):
   config = tiny.sweep_config(
     tmp_path / 'run', model='own_calls:Twice', model_options=(), splits=('units_*',)
@@ -291,7 +291,7 @@ def test_weights_of_an_nnx_module_are_named_as_linen_names_them():
   jax.tree.map(np.testing.assert_array_equal, found, variables)
 
 
-@kinds.sibling
+@pytest.mark.ci
 def test_a_sweep_of_a_sequential(tmp_path, capfd):
   config = tiny.sweep_config(
     tmp_path / 'run',

@@ -200,6 +200,7 @@ def _quick(tmp_path_factory):
     yield
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures('_quick')
 @given(changes=CHANGES)
 @settings(

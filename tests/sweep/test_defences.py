@@ -137,6 +137,7 @@ def test_accuracy_is_that_of_what_is_sent(finished):
       assert row['target_accuracy'] == answer['target_accuracy']
 
 
+@pytest.mark.ci
 def test_rows_are_scored_again_as_they_were(finished):
   found, config = finished
   rescored = Rescored()

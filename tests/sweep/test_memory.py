@@ -91,6 +91,7 @@ def test_a_chunk_that_is_too_large_is_halved(
   assert comparable(rows) == comparable(on_device)
 
 
+@pytest.mark.ci
 def test_programs_that_say_they_do_not_fit_are_not_run(
   config, on_device, monkeypatch, tmp_path
 ):

@@ -23,6 +23,7 @@ def config(tmp_path, monkeypatch):
   )
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('traced', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_tuned_sweep_measures_once_and_says_so(
   config, traced, monkeypatch, tmp_path, capsys

@@ -4,7 +4,6 @@ import functools
 
 import flax.linen as nn
 import jax.numpy as jnp
-import kinds
 import numpy as np
 import pytest
 from tiny import random_variables
@@ -52,7 +51,7 @@ def check(labels, **options):
     (32, WITH_NETWORK),  # four batches of 8
     pytest.param(
       *(512, information.Options(networks=('infonce',), recipe=information.Recipe(1))),
-      marks=kinds.sibling,
+      marks=pytest.mark.ci,
     ),
     (10, information.Options(components=4, mixture_components=1, networks=())),
     (4, information.Options(components=1, mixture_components=1, networks=())),
