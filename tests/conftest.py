@@ -40,13 +40,17 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 # The files that take longest, longest first. They are begun first, so that no process
 # is left alone with one of them at the end.
 LONGEST = (
-  *('launch/test_local.py', 'models/test_skips.py', 'defences/test_lanes.py'),
-  *('test_reproduce_skips.py', 'sweep/test_defences.py', 'test_extending.py'),
-  *('test_notebook.py', 'study/test_own_models.py', 'attacks/test_inversion.py'),
-  *('sweep/test_command.py', 'sweep/test_attacks.py', 'test_bench.py'),
-  *('training/test_engine.py', 'generators/test_prior_training.py'),
-  *('report/test_browser.py', 'sweep/test_memory.py', 'attacks_model/test_ifgmi.py'),
-  *('model_inversion/test_study.py', 'study/test_finetune.py'),
+  *('launch/test_local.py', 'sweep/test_defences.py', 'faults/test_hurt_sweeps.py'),
+  *('test_reproduce_skips.py', 'sweep/test_attacks.py', 'test_extending.py'),
+  *('generators/test_prior_training.py', 'sweep/test_command.py'),
+  *('training/test_engine.py', 'sweep/test_folder_images.py', 'models/test_skips.py'),
+  *('models/test_densenet.py', 'sweep/test_memory.py', 'launch/test_real_slurm.py'),
+  *('defences/test_lanes.py', 'report/test_page.py', 'model_inversion/test_study.py'),
+  *(
+    'attacks/test_inversion.py',
+    'study/test_own_models.py',
+    'attacks_model/test_ppa.py',
+  ),
 )
 REAL_DATA = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'tfds'
 
