@@ -7,6 +7,18 @@ import pathlib
 import sys
 import tempfile
 
+
+def _keep_to_own_cores() -> None:
+  """Gives each process of a parallel run its cores: their threads only wait there."""
+  workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+  if workers == 1 or not hasattr(os, 'sched_setaffinity'):  # not on macOS
+    return
+  cores = sorted(os.sched_getaffinity(0))
+  number = int(os.environ['PYTEST_XDIST_WORKER'].removeprefix('gw'))
+  os.sched_setaffinity(0, cores[number % len(cores) :: workers])
+
+
+_keep_to_own_cores()
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Tests compile far more than they compute: nothing twice, also in the commands they
 # start.

@@ -129,6 +129,7 @@ def test_a_plan_writes_nothing_and_counts_once_what_runs_share(folder, capsys):
   assert not (folder / 'runs').exists()
 
 
+@pytest.mark.ci
 def test_a_table_is_run_set_beside_the_paper_and_judged(folder, capsys):
   assert reproduce_skips.reproduce(make_options(folder), folder) == 0
   out = capsys.readouterr().out

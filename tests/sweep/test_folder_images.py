@@ -7,6 +7,7 @@ from PIL import Image
 
 from gpz_jax import results
 
+pytestmark = pytest.mark.ci
 HEIGHT, WIDTH = 48, 32
 
 

@@ -184,6 +184,7 @@ print('equal')
 """
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('lanes', [9, pytest.param(3, marks=pytest.mark.slow)])
 def test_lanes_over_devices_equal_one_device(lanes):
   found = subprocess.run(
