@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 EXTRAS ?= test
-# What is left out of `make test`; .ci/run leaves out less.
+# CI also runs what is marked `ci`: make test MARKS='not slow'.
 MARKS ?= not slow and not ci
 RUN = $(VENV)/bin
 # tests/conftest.py orders the files.

@@ -9,16 +9,18 @@ import tempfile
 
 
 def _keep_to_own_cores() -> None:
-  """Gives each process of a parallel run its cores: their threads only wait there."""
+  """Gives each process of a parallel run a share of the cores for itself.
+
+  Otherwise the threads of XLA in one process wait for those of another.
+  """
   workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
   if workers == 1 or not hasattr(os, 'sched_setaffinity'):  # not on macOS
     return
   cores = sorted(os.sched_getaffinity(0))
   number = int(os.environ['PYTEST_XDIST_WORKER'].removeprefix('gw'))
-  os.sched_setaffinity(0, cores[number % len(cores) :: workers])
+  os.sched_setaffinity(0, cores[number % min(workers, len(cores)) :: workers])
 
 
-_keep_to_own_cores()
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Tests compile far more than they compute: nothing twice, also in the commands they
 # start.
@@ -39,7 +41,8 @@ if _HAS_OLD_EMITTER:
     'XLA_FLAGS',
     '--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1',
   )
-if _IS_QUICK:
+if _IS_QUICK:  # `make test-all` lets XLA use all cores, as users do
+  _keep_to_own_cores()
   os.environ.setdefault('JAX_TRACEBACK_IN_LOCATIONS_LIMIT', '0')  # nobody reads them
 
 import jax  # noqa: E402 the settings above must come first
@@ -58,11 +61,8 @@ LONGEST = (
   *('training/test_engine.py', 'sweep/test_folder_images.py', 'models/test_skips.py'),
   *('models/test_densenet.py', 'sweep/test_memory.py', 'launch/test_real_slurm.py'),
   *('defences/test_lanes.py', 'report/test_page.py', 'model_inversion/test_study.py'),
-  *(
-    'attacks/test_inversion.py',
-    'study/test_own_models.py',
-    'attacks_model/test_ppa.py',
-  ),
+  *('attacks/test_inversion.py', 'study/test_own_models.py'),
+  'attacks_model/test_ppa.py',
 )
 REAL_DATA = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'tfds'
 

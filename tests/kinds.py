@@ -1,11 +1,11 @@
-"""Tests of one kind, of which `make test` runs some; CI and `make test-all` run all."""
+"""Picks from tests of one kind those that `make test` runs; CI runs all of them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
-# A net of each form; deeper nets are made of the same blocks.
+# These nets have every kind of block; the other nets are deeper.
 NETS = (
   *('cnn', 'vgg11', 'ir50', 'resnet18', 'resnet50', 'densenet121', 'repvgg_a0', 'vit6'),
   *('vit_b_16', 'efficientnet_b0', 'maxvit_t', 'inception_v3'),

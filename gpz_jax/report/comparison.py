@@ -183,7 +183,7 @@ def rank_correlations(numbers: Iterable[Number]) -> dict[str, float]:
   One for each column of each run and split, where there are three numbers at least:
   'column at split' -> coefficient.
   """
-  from scipy import stats  # late: every command would wait for it
+  from scipy import stats  # late, since it is slow to import
 
   groups: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
   for number in numbers:

@@ -15,11 +15,14 @@ from gpz_jax.types import Lane
 
 @contextlib.contextmanager
 def _without_torch() -> Iterator[None]:
-  """tensorboardX imports torch, if it can, to name a type. That takes seconds."""
+  """Makes an import of torch fail, as if it were not installed.
+
+  tensorboardX imports it to name a type, and every sweep would wait for that.
+  """
   if 'torch' in sys.modules:
     yield
     return
-  sys.modules['torch'] = None  # pyright: ignore[reportArgumentType] what import refuses
+  sys.modules['torch'] = None  # pyright: ignore[reportArgumentType] None makes an import fail
   try:
     yield
   finally:

@@ -22,7 +22,7 @@ def embed(activations: np.ndarray, *, seed: int = 0) -> np.ndarray:
   Raises:
     InputError: There are too few examples, or values are not finite.
   """
-  from sklearn import decomposition, manifold  # late: every command would wait for it
+  from sklearn import decomposition, manifold  # late, since it is slow to import
 
   flat = np.asarray(activations, np.float32).reshape(len(activations), -1)
   if len(flat) < 4:

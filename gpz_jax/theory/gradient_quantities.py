@@ -119,7 +119,7 @@ def _mean(name: str, values: np.ndarray, unit: str, assumes: str) -> Quantity:
 
 
 def _share(name: str, holds: np.ndarray, assumes: str) -> Quantity:
-  from scipy import stats  # late: every command would wait for it
+  from scipy import stats  # late, since it is slow to import
 
   count = int(holds.sum())
   interval = stats.binomtest(count, len(holds)).proportion_ci(method='wilson')

@@ -122,7 +122,7 @@ def estimate_silhouette(
   data: Examples, scale: np.ndarray | None, max_examples: int, seed: int
 ) -> Silhouette:
   """`silhouette` of checked examples, their elements first scaled by `scale` [D]."""
-  from sklearn import metrics  # late: every command would wait for it
+  from sklearn import metrics  # late, since it is slow to import
 
   rng = np.random.default_rng(seed)
   most = max(2, max_examples // EXAMPLES_PER_CLASS)

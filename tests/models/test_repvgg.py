@@ -51,9 +51,9 @@ def test_splits_in_forward_order():
   assert splits['stage4_0'].shape == (2, 2, 1280)
 
 
-@pytest.mark.ci  # values are kept, too, which is quicker to find out
-def test_fusion_keeps_the_gradients(make):
-  model = make()
+@pytest.mark.ci  # each operation of a whole net is compiled
+def test_fusion_of_a_whole_net_keeps_the_gradients():
+  model = narrow()
   variables = calls.arbitrary_variables(model, (16, 16, 3))
   # the least likely class: that of a certain answer has no gradient to compare
   labels = jnp.asarray(apply(model, variables).argmin(axis=1))

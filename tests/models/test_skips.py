@@ -37,7 +37,7 @@ NETS = {
   'maxvit_t': {'width': 0.125, 'stem': 'small', 'window': 2},
   'vit_b_16': {'width': 1 / 32, 'heads': 2, 'patch': 4},
 }
-FIRST = ('resnet18', 'ir50', 'vit6')
+FIRST = ('resnet18', 'ir50', 'vit6')  # in `make test`; CI runs all
 PROJECTING = ('resnet18', 'ir50', 'maxvit_t')  # the others' skips have no parameters
 
 

@@ -8,6 +8,10 @@ from gpz_jax.training.recipe import TARGET_RECIPES
 from gpz_jax.types import InputError
 
 
+def test_the_nets_that_tests_pick_are_in_the_table():
+  assert set(kinds.NETS) <= set(models.MODELS)
+
+
 def test_every_family_has_a_recipe():
   families = {name: known.family for name, known in models.MODELS.items()}
   assert set(families.values()) <= set(TARGET_RECIPES)

@@ -233,7 +233,7 @@ def _classes(z: np.ndarray, labels: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _cluster(points: np.ndarray, components: int, seed: int) -> 'KMeans':
-  from sklearn import cluster, exceptions  # late: every command would wait for it
+  from sklearn import cluster, exceptions  # late, since it is slow to import
 
   if components < 1:
     raise InputError(f'components {components} is not allowed; give at least 1')

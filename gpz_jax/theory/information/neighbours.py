@@ -134,6 +134,6 @@ def _gaussian_bias(
 
 def _normal_scores(values: np.ndarray) -> np.ndarray:
   """Maps each column by rank to quantiles of N(0, 1); ties stay ties."""
-  from scipy import stats  # late: every command would wait for it
+  from scipy import stats  # late, since it is slow to import
 
   return ndtri((stats.rankdata(values, axis=0) - 0.5) / len(values))
