@@ -21,7 +21,7 @@ def narrow(**options) -> Any:
 
 
 def apply(model, variables) -> np.ndarray:
-  return np.asarray(model.apply(variables, IMAGES))
+  return np.asarray(jax.jit(model.apply)(variables, IMAGES))
 
 
 def count(model):
