@@ -67,6 +67,7 @@ def test_the_initial_selection_is_that_of_a_numpy_loop():
       np.testing.assert_array_equal(found[row, column], latents[best])
 
 
+@pytest.mark.ci
 def test_the_optimisation_is_that_of_a_plain_loop(attacked):
   scenario, outcome = attacked
   row, column = 1, 2

@@ -52,6 +52,7 @@ def bare():
   return lane(train(['none'])[0], 0)
 
 
+@pytest.mark.ci
 def test_all_defences_are_one_program(together):
   found, history, traces = together
   assert traces == [1]

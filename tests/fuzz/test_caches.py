@@ -90,6 +90,7 @@ def test_damaged_measurements_are_taken_again(tmp_path, monkeypatch):
     assert tuned() == ((SITE.text, 'gemm'),), how
 
 
+@pytest.mark.ci
 def test_a_damaged_compile_cache_is_compiled_anew(tmp_path, monkeypatch):
   before = jax.config.values['jax_compilation_cache_dir']
   try:

@@ -88,6 +88,7 @@ def test_history_has_the_mean_of_every_round(whole):
   assert all(np.isfinite(values).all() for values in history.values())
 
 
+@pytest.mark.ci
 def test_other_seeds_give_other_priors(whole):
   other = train_prior(
     make_public(), dataclasses.replace(TINY, seed=1), engine=ENGINE

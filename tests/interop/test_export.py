@@ -5,6 +5,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -39,7 +40,7 @@ def variables_of(name, **options):
   return tiny.random_variables(model, jnp.zeros((1, *SHAPE)))
 
 
-@pytest.mark.parametrize('name', NARROW)
+@pytest.mark.parametrize('name', kinds.each(NARROW, ['resnet18', 'vgg11', 'vit6']))
 def test_what_is_written_reads_back_equal(name, tmp_path):
   variables, path = variables_of(name), tmp_path / 'net.safetensors'
   export_weights(name, variables, path, image_shape=SHAPE, **NARROW[name])

@@ -97,6 +97,7 @@ def make(monkeypatch):
   return make
 
 
+@pytest.mark.ci
 def test_blocks_are_true_cuts(make):
   model = make(skips='1s11/0.5')
   variables = tiny.random_variables(model, IMAGES)

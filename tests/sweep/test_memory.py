@@ -52,7 +52,11 @@ def comparable(rows):
 
 
 @pytest.mark.parametrize(
-  'place', [pytest.param('host', marks=pytest.mark.slow), 'disk']
+  'place',
+  [
+    pytest.param('host', marks=pytest.mark.slow),
+    pytest.param('disk', marks=pytest.mark.ci),
+  ],
 )
 def test_where_activations_are_kept_does_not_change_a_row(
   config, on_device, place, monkeypatch, tmp_path
