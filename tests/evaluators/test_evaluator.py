@@ -2,6 +2,7 @@ import colours
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import own_calls
 import pytest
@@ -82,13 +83,9 @@ SMALLEST = {
 
 
 FAST = ('cnn', 'ir50', 'repvgg_a0', 'resnet18', 'resnet50', 'vgg11', 'vit6')
-NAMES = [
-  name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
-  for name in models.MODELS
-]
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', kinds.each(models.MODELS, FAST, pytest.mark.slow))
 def test_features_of_every_model_are_what_its_last_layer_is_given(name):
   options, side = SMALLEST.get(name, ({'width': 0.125}, 32))
   model = models.make(name, num_classes=7, **options)

@@ -10,6 +10,7 @@ from typing import Any
 import formula_weights
 import jax
 import jax.numpy as jnp
+import kinds
 import numpy as np
 import pytest
 
@@ -45,13 +46,7 @@ def test_as_many_parameters_as_torchvision(name):
   assert count == RECORDED[name]['parameters']
 
 
-@pytest.mark.parametrize(
-  'name',
-  [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-    for name in OURS
-  ],
-)
+@pytest.mark.parametrize('name', kinds.each(OURS, QUICK, pytest.mark.slow))
 def test_the_logits_of_torchvision(name):
   recorded = RECORDED[name]
   side, classes = recorded['side'], recorded['num_classes']
