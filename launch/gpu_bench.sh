@@ -40,11 +40,12 @@ share=${SHARE:-1}
 stage() { # name, seconds, command...
   local name=$1 began=$SECONDS seconds status=0
   grep -qs "^$name: exit 0 " "$out/status.txt" && return
-  # No stage may go beyond the ten minutes of its part.
-  seconds=$(awk "BEGIN {a = $2 * $share; b = 585 * $share - ($SECONDS - $started); print a < b ? a : b}")
+  # No stage may go beyond the ten minutes of its part. A sweep that is interrupted saves
+  # its lanes, which may be gigabytes; so there are 40 s before it is killed.
+  seconds=$(awk "BEGIN {a = $2 * $share; b = 555 * $share - ($SECONDS - $started); print a < b ? a : b}")
   [[ $seconds == -* ]] && { echo "$name: exit 124 after 0s" | tee -a "$out/status.txt"; return; }
   shift 2
-  timeout --signal=INT --kill-after=10 "$seconds" "$@" >"$out/$name.txt" 2>&1 || status=$?
+  timeout --signal=INT --kill-after=40 "$seconds" "$@" >"$out/$name.txt" 2>&1 || status=$?
   echo "$name: exit $status after $((SECONDS - began))s" | tee -a "$out/status.txt"
 }
 

@@ -57,7 +57,10 @@ class StudyConfig(TargetConfig):
     choices=vocabulary.PRECISIONS,
   )
   devices: int = field(
-    0, 'Number of local devices that lanes are spread over; 0 takes all.', 'speed'
+    0,
+    'Number of local devices that lanes are spread over; 0 takes all. A CPU is one'
+    ' device, of which this many are made.',
+    'speed',
   )
   compile_cache: str = field(
     'auto',
@@ -128,7 +131,8 @@ class StudyConfig(TargetConfig):
 
     if not self.workdir:
       fields.refuse('workdir', self.workdir, 'the path of a folder')
-    lanes.resolve(self.strategy)
+    if self.strategy != 'auto':  # which would make JAX look for devices
+      lanes.resolve(self.strategy)
     if self.batches is not None:
       order.parse_batches(self.batches)
     models.check_name(self.model)

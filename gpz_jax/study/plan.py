@@ -279,14 +279,17 @@ def has_targets(config: StudyConfig) -> bool:
 def locate_borrowed(config: StudyConfig) -> np.ndarray | None:
   """Where in the study `targets_from` the targets of this one are: rows [L].
 
-  None without `targets_from`, or where the workdir has targets of its own.
+  None without `targets_from`, or where the workdir has targets of its own. Their
+  precision may differ, because parameters are float32 in any.
 
   Raises:
     InputError: There is no such study, its targets are others, or one is missing.
   """
   if config.targets_from is None or has_targets(config):
     return None
-  return _locate(config, Workdir(config.targets_from))
+  names = fields.in_scope(type(config), 'targets')
+  names = tuple(name for name in names if name != 'precision')
+  return _locate(config, Workdir(config.targets_from), names)
 
 
 def read_source(flag: str, source: Workdir) -> dict[str, Any]:
@@ -309,11 +312,9 @@ def read_source(flag: str, source: Workdir) -> dict[str, Any]:
   return theirs
 
 
-def _locate(config: StudyConfig, source: Workdir) -> np.ndarray:
+def _locate(config: StudyConfig, source: Workdir, names: tuple[str, ...]) -> np.ndarray:
   theirs = read_source('targets_from', source)
-  if difference := first_difference(
-    config, theirs, fields.in_scope(type(config), 'targets')
-  ):
+  if difference := first_difference(config, theirs, names):
     raise InputError(f'--targets_from={source} has other targets: {difference}')
   if theirs.get('public_dataset') and getattr(config, 'aux_dataset', '') is None:
     raise InputError(
@@ -334,9 +335,10 @@ def find_targets(config: StudyConfig, workdirs: Iterable[pathlib.Path]) -> str |
   """The first of `workdirs` whose targets `targets_from` could name."""
   if has_targets(config):
     return None
+  names = fields.in_scope(type(config), 'targets')
   for workdir in workdirs:
     try:
-      _locate(config, Workdir(workdir))
+      _locate(config, Workdir(workdir), names)
       return str(workdir)
     except InputError:
       continue

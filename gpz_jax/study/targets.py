@@ -114,7 +114,11 @@ def _borrow(session: Session) -> Targets:
       f' {plan.config.word} again'
     )
   targets, meta = found
-  theirs = meta.get('environment', {}).get('version')
+  environment = meta.get('environment', {})
+  precision = session.engine.precision
+  if (trained_in := environment.get('precision', precision)) != precision:
+    session.say(f'they were trained in {trained_in}, and are attacked in {precision}')
+  theirs = environment.get('version')
   if theirs != gpz_jax.__version__:
     # Arrays of the same names and shapes may belong to a model that computes otherwise.
     session.say(

@@ -3,8 +3,10 @@
 An engine changes speed and the last bits of a result, not what is computed.
 """
 
+import contextlib
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,22 @@ from gpz_jax.models import choices
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError, check_known
 from gpz_jax.vocabulary import PRECISIONS
+
+
+def split_host(devices: int) -> None:
+  """Lets JAX see that many devices in the processors of this machine.
+
+  Without it they are one device, which computes one lane after another and shares each
+  among the processors. Lanes side by side are faster (docs/performance.md). It has no
+  effect where JAX has begun to compute, or where XLA_FLAGS says how many there are.
+
+  Args:
+    devices: Their number; at most that of the processors counts.
+  """
+  if devices < 2 or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', ''):
+    return
+  with contextlib.suppress(RuntimeError):  # JAX has begun to compute
+    jax.config.update('jax_num_cpu_devices', min(devices, os.cpu_count() or 1))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,9 +28,9 @@ def peak_bytes(program: Any) -> int | None:
 
 
 def device_bytes() -> int:
-  """Bytes that programs may take on a device; on CPU, the host's memory."""
+  """Bytes that programs may take on a device; the devices of a CPU share its memory."""
   stats = jax.local_devices()[0].memory_stats() or {}
-  return stats.get('bytes_limit') or host_bytes()
+  return stats.get('bytes_limit') or host_bytes() // jax.local_device_count()
 
 
 def host_bytes() -> int:

@@ -147,14 +147,16 @@ def test_what_touches_speed_or_report_may_differ_in_a_workdir(begun, name):
   begun.check(SweepConfig(**{'workdir': str(begun), name: other(name)}))
 
 
-@pytest.mark.parametrize('name', sorted(TARGETS - UNALONE - {'target_weights'}))
+@pytest.mark.parametrize(
+  'name', sorted(TARGETS - UNALONE - {'target_weights', 'precision'})
+)
 def test_targets_are_not_borrowed_from_where_they_differ(begun, tmp_path, name):
   given = {'workdir': str(tmp_path), 'targets_from': str(begun), name: other(name)}
   with pytest.raises(InputError, match=f'has other targets: {name} is '):
     locate_borrowed(SweepConfig(**given))
 
 
-@pytest.mark.parametrize('name', sorted(ROWS))
+@pytest.mark.parametrize('name', [*sorted(ROWS), 'precision'])
 def test_targets_may_be_borrowed_for_other_rows(begun, tmp_path, name):
   given = {'workdir': str(tmp_path), 'targets_from': str(begun), name: other(name)}
   with pytest.raises(InputError, match='lacks the targets of'):  # none were trained

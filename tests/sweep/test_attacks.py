@@ -103,6 +103,23 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
   assert row['test_mse'] == rows['inversion', 'conv_2']['test_mse']
 
 
+@pytest.mark.ci
+def test_targets_are_attacked_in_another_precision(config, tmp_path, capsys):
+  again = dataclasses.replace(
+    config,
+    workdir=str(tmp_path / 'again'),
+    targets_from=config.workdir,
+    precision='bfloat16',
+    attack=('inversion',),
+    splits=('conv_2',),
+  )
+  (row,) = sweep.run(again).rows
+  assert row['precision'] == 'bfloat16'
+  said = 'they were trained in float32, and are attacked in bfloat16'
+  assert said in capsys.readouterr().out
+  assert sweep.run(again, quiet=True).rows == [row]  # nothing is left to do
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [

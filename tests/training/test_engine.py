@@ -204,6 +204,32 @@ def test_lanes_over_devices_equal_one_device(lanes):
   assert 'equal' in found.stdout
 
 
+SPLIT = """
+import gpz_jax.sweep.runner, gpz_jax.model_inversion  # importing them starts no backend
+from gpz_jax.training import engine
+engine.split_host(2)
+import jax
+print(jax.local_device_count(), engine.AUTO.resolve().devices)
+engine.split_host(3)  # too late, and no error
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+  ('flags', 'count'),
+  [('', min(2, os.cpu_count() or 1)), ('--xla_force_host_platform_device_count=3', 3)],
+)
+def test_a_host_is_split_before_jax_begins_to_compute(flags, count):
+  found = subprocess.run(
+    [sys.executable, '-c', SPLIT],
+    env=os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert found.stdout.split() == [str(count)] * 2
+
+
 def test_a_setting_reaches_only_what_is_traced_within(problem):
   with choices.recording() as sites:
     jax.eval_shape(lambda: decoder_gradients(AUTO.resolve(), problem))
