@@ -52,12 +52,8 @@ def parse_config(arguments: list[str]) -> model_inversion.ModelInversionConfig:
 
 def main(argv: list[str]) -> int:
   """Runs the study and prints its table, the answer and the path of the report."""
-  from gpz_jax.training import engine
-
   del argv
-  config = config_from_flags()
-  engine.split_host(config.devices)
-  found = model_inversion.run(config)
+  found = model_inversion.run(config_from_flags())
   print_answer(found.rows, found.classes)
   print(f'report: {found.report}')
   return 3 if any(row['status'] == 'diverged' for row in found.rows) else 0

@@ -52,12 +52,9 @@ def main(argv: list[str]) -> int:
   """Runs the sweep and prints its table, the answer and the path of the report."""
   from gpz_jax import results, zone
   from gpz_jax.study.workdir import Workdir
-  from gpz_jax.training import engine
 
   del argv
-  config = config_from_flags()
-  engine.split_host(config.devices)
-  found = sweep.run(config)
+  found = sweep.run(config_from_flags())
   ladder = results.read_ladder(Workdir(found.workdir).ladder)
   print(f'\n{results.format_table(found.rows)}\n')
   advice = zone.recommend(found.rows, ladder=ladder, **given_limits())

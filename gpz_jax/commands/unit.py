@@ -67,7 +67,6 @@ def _do(store, unit, needs: dict[str, str]) -> int:
   from gpz_jax.commands import merge, studies
   from gpz_jax.launching.studies import MODEL_INVERSION
   from gpz_jax.launching.units import TRAINED
-  from gpz_jax.training import engine
 
   if unit.kind == 'merge':
     status = merge.join(str(store.path))
@@ -75,7 +74,6 @@ def _do(store, unit, needs: dict[str, str]) -> int:
   folders = [f'--workdir={store.workdir(unit.name)}']
   folders += [f'--{kind}_from={store.workdir(name)}' for name, kind in needs.items()]
   config = studies.COMMANDS[unit.study].parse_config([*unit.flags, *folders])
-  engine.split_host(config.devices)
   if unit.kind not in TRAINED:
     run = model_inversion.run if unit.study == MODEL_INVERSION else sweep.run
     run(config)

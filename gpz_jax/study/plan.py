@@ -20,6 +20,7 @@ from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.serialization import first_difference
 from gpz_jax.study.target_config import LEAST_SIZE
 from gpz_jax.study.workdir import Workdir
+from gpz_jax.training.engine import split_host
 from gpz_jax.types import InputError, Lane, Task, first_line
 
 MOST_PARAMS = 10**9  # of a target: ten times the largest that was published
@@ -101,6 +102,7 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
     InputError: The data, the model, the weights or the targets of another study are not
       usable.
   """
+  split_host(config.devices)
   config.make_engine()  # are there so many devices?
   task = data.load(
     config.dataset,

@@ -24,8 +24,9 @@ def split_host(devices: int) -> None:
   """Lets JAX see that many devices in the processors of this machine.
 
   Without it they are one device, which computes one lane after another and shares each
-  among the processors. Lanes side by side are faster (docs/performance.md). It has no
-  effect where JAX has begun to compute, or where XLA_FLAGS says how many there are.
+  among the processors. Lanes side by side are often faster (docs/performance.md). It
+  has no effect where JAX has begun to compute, or where XLA_FLAGS says how many there
+  are.
 
   Args:
     devices: Their number; at most that of the processors counts.
@@ -71,7 +72,10 @@ class Engine:
     check_known('precision', self.precision, PRECISIONS)
     available = jax.local_device_count()
     if not 0 <= self.devices <= available:
-      raise InputError(f'devices={self.devices} is not allowed; there are {available}')
+      split = ' (a CPU is split before JAX begins to compute)' * (available == 1)
+      raise InputError(
+        f'devices={self.devices} is not allowed; there are {available}{split}'
+      )
     return Engine(
       lanes_lib.resolve(self.strategy),
       self.conv,
