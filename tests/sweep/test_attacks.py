@@ -104,11 +104,11 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
 
 
 @pytest.mark.ci
-def test_targets_are_attacked_in_another_precision(config, tmp_path, capsys):
+def test_targets_are_attacked_in_another_precision(config, found, tmp_path, capsys):
   again = dataclasses.replace(
     config,
     workdir=str(tmp_path / 'again'),
-    targets_from=config.workdir,
+    targets_from=str(found.workdir),
     precision='bfloat16',
     attack=('inversion',),
     splits=('conv_2',),
