@@ -131,8 +131,7 @@ class StudyConfig(TargetConfig):
 
     if not self.workdir:
       fields.refuse('workdir', self.workdir, 'the path of a folder')
-    if self.strategy != 'auto':  # which would make JAX look for devices
-      lanes.resolve(self.strategy)
+    lanes.check(self.strategy)
     if self.batches is not None:
       order.parse_batches(self.batches)
     models.check_name(self.model)

@@ -289,9 +289,7 @@ def locate_borrowed(config: StudyConfig) -> np.ndarray | None:
   """
   if config.targets_from is None or has_targets(config):
     return None
-  names = fields.in_scope(type(config), 'targets')
-  names = tuple(name for name in names if name != 'precision')
-  return _locate(config, Workdir(config.targets_from), names)
+  return _locate(config, Workdir(config.targets_from), ignored=('precision',))
 
 
 def read_source(flag: str, source: Workdir) -> dict[str, Any]:
@@ -314,8 +312,12 @@ def read_source(flag: str, source: Workdir) -> dict[str, Any]:
   return theirs
 
 
-def _locate(config: StudyConfig, source: Workdir, names: tuple[str, ...]) -> np.ndarray:
+def _locate(
+  config: StudyConfig, source: Workdir, ignored: tuple[str, ...] = ()
+) -> np.ndarray:
   theirs = read_source('targets_from', source)
+  names = fields.in_scope(type(config), 'targets')
+  names = tuple(name for name in names if name not in ignored)
   if difference := first_difference(config, theirs, names):
     raise InputError(f'--targets_from={source} has other targets: {difference}')
   if theirs.get('public_dataset') and getattr(config, 'aux_dataset', '') is None:
@@ -337,10 +339,9 @@ def find_targets(config: StudyConfig, workdirs: Iterable[pathlib.Path]) -> str |
   """The first of `workdirs` whose targets `targets_from` could name."""
   if has_targets(config):
     return None
-  names = fields.in_scope(type(config), 'targets')
   for workdir in workdirs:
     try:
-      _locate(config, Workdir(workdir), names)
+      _locate(config, Workdir(workdir))
       return str(workdir)
     except InputError:
       continue

@@ -72,7 +72,8 @@ class Engine:
     check_known('precision', self.precision, PRECISIONS)
     available = jax.local_device_count()
     if not 0 <= self.devices <= available:
-      split = ' (a CPU is split before JAX begins to compute)' * (available == 1)
+      is_whole = available == 1 and jax.default_backend() == 'cpu'
+      split = ' (a CPU is split before JAX begins to compute)' * is_whole
       raise InputError(
         f'devices={self.devices} is not allowed; there are {available}{split}'
       )

@@ -18,6 +18,20 @@ from gpz_jax.types import InputError
 from gpz_jax.vocabulary import STRATEGIES
 
 
+def check(strategy: str) -> None:
+  """Refuses a strategy that is not known, without making JAX look for devices.
+
+  Raises:
+    InputError: The strategy is not known.
+  """
+  name, _, size = strategy.partition(':')
+  chunked = name == 'chunk' and size.isdecimal() and int(size) > 0
+  if not chunked and strategy not in ('auto', 'map', 'vmap', 'unroll'):
+    raise InputError(
+      f"strategy '{strategy}' is not known. Known: {', '.join(STRATEGIES)} (K >= 1)"
+    )
+
+
 def resolve(strategy: str) -> str:
   """The strategy that `auto` stands for on this backend; checks the others.
 
@@ -27,15 +41,10 @@ def resolve(strategy: str) -> str:
   Raises:
     InputError: The strategy is not known.
   """
-  if strategy == 'auto':
-    return 'map' if jax.default_backend() == 'cpu' else 'vmap'
-  name, _, size = strategy.partition(':')
-  chunked = name == 'chunk' and size.isdecimal() and int(size) > 0
-  if chunked or strategy in ('map', 'vmap', 'unroll'):
+  check(strategy)
+  if strategy != 'auto':
     return strategy
-  raise InputError(
-    f"strategy '{strategy}' is not known. Known: {', '.join(STRATEGIES)} (K >= 1)"
-  )
+  return 'map' if jax.default_backend() == 'cpu' else 'vmap'
 
 
 def over_lanes(
