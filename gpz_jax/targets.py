@@ -4,35 +4,24 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from gpz_jax import defences, partition, skip_text
+from gpz_jax import classification, defences, partition
 from gpz_jax.data import epoch_order
-from gpz_jax.means import Mean
 from gpz_jax.models import calls, skip_lanes, skips
-from gpz_jax.training import augment, batch_norm
+from gpz_jax.training import batch_norm
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
-from gpz_jax.training.evaluation import HELD_OUT, Evaluation, Evaluator, Means
+from gpz_jax.training.evaluation import HELD_OUT, Evaluator
 from gpz_jax.training.loop import MakeOrder, OnProgress, Trainer
-from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best, FitState
-from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
 from gpz_jax.types import Dataset, Lane, Task, Treatment
 from gpz_jax.vocabulary import Convention
-
-# Shares of the training between which a negative alpha grows from 0 to its value
-# (Struppek et al. 2024: epochs 50 to 75 of 100; without it the target trains badly).
-NEGATIVE_ALPHA_RAMP = (0.5, 0.75)
-EVAL_BATCH = 128
-_UNDEFENDED = defences.Training()
 
 
 class Targets(NamedTuple):
@@ -40,46 +29,6 @@ class Targets(NamedTuple):
 
   best: Best  # [L] the chosen epoch's variables
   is_finite: jax.Array  # [L] bool, False where a step was not finite
-
-
-def smooth_labels(
-  labels: jax.Array, alpha: jax.Array, num_classes: int, convention: Convention
-) -> jax.Array:
-  """Label-smoothed target distributions.
-
-  Args:
-    labels: [B] int32.
-    alpha: [], may be traced. A negative one takes weight from the other classes.
-    num_classes: K.
-    convention: `standard` is (1 - a) onehot + a / K. `code` puts 1 - a on the label and
-      a / (K - 1) elsewhere. `table1` puts 1 - a and a / K, which sums to 1 - a / K.
-
-  Returns:
-    [B, K] float32.
-
-  Source: docs/paper.md#label-smoothing. `code` at a is `standard` at a K / (K - 1).
-  """
-  chex.assert_rank(labels, 1, custom_message='labels [B]')
-  chex.assert_rank(alpha, 0, custom_message='alpha []')
-  onehot = jax.nn.one_hot(labels, num_classes)
-  if convention == 'standard':
-    return optax.smooth_labels(onehot, alpha)
-  others = num_classes - 1 if convention == 'code' else num_classes
-  return onehot * (1 - alpha) + (1 - onehot) * (alpha / others)
-
-
-def effective_alpha(alpha: jax.Array, progress: jax.Array) -> jax.Array:
-  """Alpha at a share `progress` in [0, 1] of the training: negative ones ramp in."""
-  start, stop = NEGATIVE_ALPHA_RAMP
-  ramp = jnp.clip((progress - start) / (stop - start), 0.0, 1.0)
-  return jnp.where(alpha < 0, alpha * ramp, alpha)
-
-
-def pixels(images: jax.Array, index: jax.Array) -> jax.Array:
-  """The images at `index` [B] as float32 in [0, 1], out of uint8 [N, H, W, C]."""
-  chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
-  chex.assert_rank(index, 1, custom_message='index [B]')
-  return images[index].astype(jnp.float32) / 255
 
 
 def train(
@@ -130,7 +79,7 @@ def train(
   texts = [lane.treatment.skips for lane in lanes]
   names = [lane.treatment.defence for lane in lanes]
   defended = defences.prepare(model, task.image_shape, names)
-  objective = make_objective(
+  objective = classification.make_objective(
     model,
     task.image_shape,
     task.num_classes,
@@ -165,41 +114,6 @@ def train(
   return found, history
 
 
-def make_objective(
-  model: nn.Module,
-  image_shape: tuple[int, int, int],
-  num_classes: int,
-  recipe: Recipe,
-  *,
-  num_val: int,
-  convention: Convention = 'standard',
-  engine: Engine = AUTO,
-  defended: defences.Training = _UNDEFENDED,
-) -> Objective:
-  """What a `Trainer` minimises and measures where targets are trained.
-
-  Args:
-    model: As of `train`.
-    image_shape: (H, W, C).
-    num_classes: K.
-    recipe: How the images are augmented.
-    num_val: Number of validation examples.
-    convention: As of `train`.
-    engine: How lanes are computed.
-    defended: What the defences of the lanes add to the training.
-  """
-  return Objective(
-    model=model,
-    sample_shape=image_shape,
-    loss=_make_loss(model, recipe, num_classes, convention, engine, defended),
-    evaluation=make_evaluation(_classify(model, engine), num_val),
-    plateau_on='nll',
-    select_on='error',
-    eligible=_is_eligible,
-    restrict=defended.freeze if defended.freezes else None,
-  )
-
-
 def refresh_batch_norm(
   model: nn.Module, targets: Targets, dataset: Dataset, *, engine: Engine = AUTO
 ) -> Targets:
@@ -215,18 +129,6 @@ def refresh_batch_norm(
   variables = batch_norm.refresh(model, targets.best.variables, dataset.image, engine)
   best = dataclasses.replace(targets.best, batch_stats=calls.pack(variables))
   return targets._replace(best=best)
-
-
-def is_eligible(treatment: Treatment, epoch: int, epochs: int) -> bool:
-  """Whether an epoch, counted from 1, trained by what the treatment is in the end."""
-  has_ramped = treatment.alpha >= 0 or epoch / epochs >= NEGATIVE_ALPHA_RAMP[1]
-  return has_ramped and epoch > skip_text.parse(treatment.skips).intact_epochs
-
-
-def _is_eligible(lane: LaneArrays, progress: jax.Array) -> jax.Array:
-  """Whether an epoch trained by what the lane is in the end."""
-  has_ramped = (lane['alpha'] >= 0) | (progress >= NEGATIVE_ALPHA_RAMP[1])
-  return has_ramped & skip_lanes.are_final(lane, progress)
 
 
 def stack_lanes(
@@ -277,7 +179,9 @@ def evaluate(
   """
   engine = engine.resolve()
   skips.check_variables(model, targets.best.variables)
-  evaluation = make_evaluation(_classify(model, engine), len(dataset))
+  evaluation = classification.make_evaluation(
+    classification.make_classify(model, engine), len(dataset)
+  )
   shared = {HELD_OUT: (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
   evaluator = Evaluator(evaluation, engine)
   means = evaluator.run(targets.best.variables, {}, shared)
@@ -307,92 +211,3 @@ def capture(
     lambda variables: partition.capture(model, variables, images, splits),
     targets.best.variables,
   )
-
-
-def _make_loss(
-  model,
-  recipe: Recipe,
-  num_classes: int,
-  convention: Convention,
-  engine: Engine,
-  defended: defences.Training = _UNDEFENDED,
-):
-  def loss(
-    variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
-  ):
-    variables = skip_lanes.apply_schedule(variables, lane, info.progress)
-    images, labels = shared['train']
-    augment_key, dropout_key = jax.random.split(info.key)
-    image = augment.augment(
-      augment_key,
-      pixels(images, batch.index),
-      flip=recipe.flip,
-      jitter=recipe.jitter,
-      shift=recipe.shift,
-      least_crop=recipe.least_crop,
-    )
-
-    def apply(rngs):
-      return engine.apply(
-        model, variables, image, train=True, rngs=rngs, **defended.options
-      )
-
-    with defended.sending(lane, dropout_key) as computed:
-      logits, updated = calls.lend_keys(apply, dropout_key, dropout=dropout_key)
-    alpha = effective_alpha(lane['alpha'], info.progress)
-    soft = smooth_labels(labels[batch.index], alpha, num_classes, convention)
-    losses = optax.losses.softmax_cross_entropy(logits, soft)
-    changed = skip_lanes.list_carried(variables)
-    updated = dict(updated)
-    value = defended.add_penalty(
-      Mean.of(losses, batch.mask).compute(),
-      lane,
-      updated,
-      computed,
-      images=image,
-      labels=labels[batch.index],
-      mask=batch.mask,
-      logits=logits,
-    )
-    return value, {**changed, **updated}
-
-  return loss
-
-
-def make_evaluation(
-  classify: Callable[[Any, Any, jax.Array, jax.Array], jax.Array], num_examples: int
-) -> Evaluation:
-  """Makes the evaluation of classifiers: the means of nll (nats) and error.
-
-  Args:
-    classify: Computes logits [B, K] from variables, lane, images [B, H, W, C] in
-      [0, 1], and from the key of what the model may draw in evaluation.
-    num_examples: N, the number of held-out examples.
-
-  Returns:
-    The evaluation. It reads `held_out` of what lanes share, which must be images
-    [N, H, W, C] uint8 and labels [N].
-  """
-
-  def evaluate(variables: Any, lane: LaneArrays, shared: Shared, batch: Batch) -> Means:
-    images, labels = shared[HELD_OUT]
-    key = calls.evaluation_key(batch.index[0])
-    logits = classify(variables, lane, pixels(images, batch.index), key)
-    label = labels[batch.index]
-    nll = optax.losses.softmax_cross_entropy_with_integer_labels(logits, label)
-    wrong = (jnp.argmax(logits, axis=-1) != label).astype(jnp.float32)
-    return {'nll': Mean.of(nll, batch.mask), 'error': Mean.of(wrong, batch.mask)}
-
-  return Evaluation(evaluate, num_examples, EVAL_BATCH)
-
-
-def _classify(model: nn.Module, engine: Engine):
-  def classify(variables, lane, images, key):
-    del lane
-
-    def apply(rngs):
-      return engine.apply(model, variables, images, train=False, rngs=rngs)
-
-    return calls.lend_keys(apply, key)
-
-  return classify

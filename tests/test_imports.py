@@ -30,6 +30,8 @@ FLOORS = (
   'interop',
   'defences',
   'treatments',
+  'label_smoothing',
+  'classification',
   'targets',
   'generators',
   'attacks',

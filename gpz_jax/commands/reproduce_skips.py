@@ -190,7 +190,7 @@ def _borrow(config: Any, root: pathlib.Path) -> Any:
   from gpz_jax import results
   from gpz_jax.model_inversion import sharing
   from gpz_jax.results import INVERSIONS
-  from gpz_jax.study.plan import find_targets
+  from gpz_jax.study.borrowing import find_targets
   from gpz_jax.study.workdir import Workdir
 
   config = sharing.borrow(config, sorted(root.glob('mi_*')))

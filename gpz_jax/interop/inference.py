@@ -5,10 +5,8 @@ and head of a VGG. They do not tell the stem of a RepVGG, nor how images were
 normalised: that is assumed, and said.
 """
 
-import collections
 import dataclasses
 import functools
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -26,9 +24,9 @@ _STEMS: dict[tuple[int, ...], tuple[str, ...]] = {
   (7, 7): ('imagenet',),
   (3, 3): ('small', 'small_pool'),
 }
-_FUSED_STEM = 'stage0.rbr_reparam.weight'  # of a RepVGG
+FUSED_STEM = 'stage0.rbr_reparam.weight'  # of a RepVGG
 _CELLS = 7 * 7  # of the map that torchvision's VGG pools to
-_OPTIONS = '--model_options='
+OPTIONS = '--model_options='
 
 
 class Clue(NamedTuple):
@@ -99,7 +97,7 @@ def _check(clue: Clue, given: str) -> None:
   if given not in clue.values:
     fitting = ' or '.join(f'{clue.option}={value}' for value in clue.values)
     raise InputError(
-      f'{_OPTIONS}{clue.option}={given} contradicts the weights: {clue.evidence}, which'
+      f'{OPTIONS}{clue.option}={given} contradicts the weights: {clue.evidence}, which'
       f' is {fitting}; give that, or leave {clue.option} out'
     )
 
@@ -108,7 +106,7 @@ def _describe(clue: Clue) -> str:
   option, (first, *others) = clue.option, clue.values
   if not others:
     return f'the weights tell {option}={first} ({clue.evidence})'
-  changes = ' or '.join(f'{_OPTIONS}{option}={value}' for value in others)
+  changes = ' or '.join(f'{OPTIONS}{option}={value}' for value in others)
   return (
     f'the weights do not tell {option}={first} from {", ".join(others)}'
     f' ({clue.evidence}): {first} is assumed; {changes} changes it'
@@ -125,7 +123,7 @@ def _describe_normalization(assumed: str, is_torchvisions: bool) -> str:
   why = ', as for weights of torchvision' if is_torchvisions else ''
   return (
     'the weights do not tell how their images were normalised:'
-    f' {assumed} is assumed{why}; {_OPTIONS}normalization=... changes it'
+    f' {assumed} is assumed{why}; {OPTIONS}normalization=... changes it'
     ' (cifar10, imagenet, half, none or MEAN/STD)'
   )
 
@@ -150,15 +148,15 @@ def _stem_clues(
   name: str, state_dict: StateDict, image_shape: ImageShape
 ) -> Iterator[Clue]:
   del image_shape
-  shape = _shape(state_dict, name, rank=4)
+  shape = read_shape(state_dict, name, rank=4)
   if shape:
     yield Clue('stem', _STEMS.get(shape[2:], ()), f'{name} is {shape}')
 
 
 def _repvgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
   del image_shape
-  for name in ('stage0.rbr_dense.conv.weight', _FUSED_STEM):
-    if shape := _shape(state_dict, name, rank=4):
+  for name in ('stage0.rbr_dense.conv.weight', FUSED_STEM):
+    if shape := read_shape(state_dict, name, rank=4):
       yield Clue('stem', ('imagenet', 'small'), f'{name} is {shape}')
 
 
@@ -166,13 +164,13 @@ def _stride_clues(
   name: str, state_dict: StateDict, image_shape: ImageShape
 ) -> Iterator[Clue]:
   del image_shape
-  shape = _shape(state_dict, name, rank=4)
+  shape = read_shape(state_dict, name, rank=4)
   if shape:  # a stride leaves no trace in weights
     yield Clue('stem', ('imagenet', 'small'), f'{name} is {shape}')
 
 
 def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]:
-  kernels = _vgg_kernels(state_dict)
+  kernels = vgg_kernels(state_dict)
   if not kernels:
     return
   norms = [
@@ -182,7 +180,7 @@ def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]
     yield Clue('norm', ('batch',), f"batch norm begins at '{norms[0]}'")
   else:
     yield Clue('norm', ('none',), 'features have no running_mean')
-  cells = _vgg_cells(state_dict)
+  cells = vgg_cells(state_dict)
   if cells:
     fitting = {
       'compact': (image_shape[0] // 32) * (image_shape[1] // 32),
@@ -195,7 +193,7 @@ def _vgg_clues(state_dict: StateDict, image_shape: ImageShape) -> Iterator[Clue]
     )  # pooling 7x7 to 7x7 does nothing
 
 
-def _vgg_kernels(state_dict: StateDict) -> list[tuple[int, ...]]:
+def vgg_kernels(state_dict: StateDict) -> list[tuple[int, ...]]:
   """The shapes of the convolutions' kernels, in their order in the net."""
   found = {
     int(match[1]): array.shape
@@ -205,107 +203,18 @@ def _vgg_kernels(state_dict: StateDict) -> list[tuple[int, ...]]:
   return [found[index] for index in sorted(found)]
 
 
-def _vgg_cells(state_dict: StateDict) -> int | None:
+def vgg_cells(state_dict: StateDict) -> int | None:
   """Number of cells of the map that a VGG's first fully connected layer takes."""
-  shape = _shape(state_dict, 'classifier.0.weight', rank=2)
-  kernels = _vgg_kernels(state_dict)
+  shape = read_shape(state_dict, 'classifier.0.weight', rank=2)
+  kernels = vgg_kernels(state_dict)
   if not shape or not kernels or not kernels[-1][0] or shape[1] % kernels[-1][0]:
     return None
   return shape[1] // kernels[-1][0]
 
 
-def _shape(state_dict: StateDict, name: str, *, rank: int) -> tuple[int, ...] | None:
+def read_shape(
+  state_dict: StateDict, name: str, *, rank: int
+) -> tuple[int, ...] | None:
+  """The shape of the array of that name and rank; None if there is none."""
   array = state_dict.get(name)
   return array.shape if array is not None and array.ndim == rank else None
-
-
-def suggest_cures(
-  model_name: str,
-  model: Any,
-  state_dict: StateDict,
-  image_shape: ImageShape,
-  classifier: str = '',
-) -> list[str]:
-  """What to change so that weights which do not fit a model would.
-
-  Args:
-    model_name: Name of the model.
-    model: The module.
-    state_dict: Name -> array, without a prefix of all names.
-    image_shape: (H, W, C).
-    classifier: torch's name of the last layer's weight, such as 'fc.weight'; '' if the
-      model has no layer of that kind.
-  """
-  cures = []
-  told = name_model(state_dict)
-  if told and told != model_name:
-    cures.append(f'these are weights of {told}: give --model={told}')
-  is_fused = _FUSED_STEM in state_dict
-  if isinstance(model, repvgg.RepVGG) and model.fused != is_fused:
-    form = 'the form for inference' if is_fused else 'a RepVGG as it was trained'
-    cures.append(f'these are weights of {form}: give {_OPTIONS}fused={is_fused}')
-  for option, values, evidence, _ in find_clues(model, state_dict, image_shape):
-    if values and getattr(model, option) not in values:
-      cures.append(f'{evidence}: give {_OPTIONS}{option}={values[0]}')
-    elif option == 'head' and not values:
-      cures.extend(_cure_image_size(_vgg_cells(state_dict)))
-  found = _shape(state_dict, classifier, rank=2)
-  is_ours = classifier.startswith('params/')  # linen has the classes last
-  classes = found[-1 if is_ours else 0] if found else model.num_classes
-  if classes != model.num_classes:
-    cures.append(
-      f'the weights have {classes} classes and the data has {model.num_classes}:'
-      ' replace the last layer by --new_head (new_head=True in Python) and train it, or'
-      ' give the --dataset of the weights'
-    )
-  return cures
-
-
-def _cure_image_size(cells: int | None) -> list[str]:
-  side = math.isqrt(cells or 0)
-  if not side or side * side != cells:
-    return []
-  return [
-    f'the first fully connected layer takes a map of {side}x{side}: give'
-    f' --image_size={32 * side}'
-  ]
-
-
-def name_model(state_dict: StateDict) -> str | None:
-  """The built-in model whose blocks a torchvision net has; None where none has them.
-
-  Args:
-    state_dict: Name -> array, without a prefix of all names.
-  """
-  if told := names_torchvision.name_model(state_dict):
-    return told
-  stages = _count_blocks(state_dict, r'layer([1-4])\.\d+\.conv1\.weight')
-  layer = r'features\.denseblock([1-4])\.denselayer\d+\.conv\.?1\.weight'
-  dense = _count_blocks(state_dict, layer)
-  block = r'stage([1-4])\.\d+\.rbr_(?:dense\.conv|reparam)\.weight'
-  branched = _count_blocks(state_dict, block)
-  kernels = 3 if 'layer1.0.conv3.weight' in state_dict else 2
-  convolutions = len(_vgg_kernels(state_dict))
-  known = {
-    **{
-      f'resnet{depth}': stages == resnet.STAGES[depth]
-      and kernels == len(resnet.KERNELS[depth])
-      for depth in resnet.STAGES
-    },
-    **{f'densenet{depth}': dense == found for depth, found in densenet.BLOCKS.items()},
-    **{f'repvgg_{kind}': branched == found for kind, found in repvgg.STAGES.items()},
-    **{f'vgg{depth}': convolutions == sum(vgg.STAGES[depth]) for depth in vgg.STAGES},
-  }
-  return next((name for name, fits in known.items() if fits), None)
-
-
-def _count_blocks(state_dict: StateDict, pattern: str) -> tuple[int, ...]:
-  """How many blocks each of four stages has.
-
-  Args:
-    state_dict: Name -> array.
-    pattern: Matches a name of each block; its group is the stage.
-  """
-  found = (re.fullmatch(pattern, name) for name in state_dict)
-  blocks = collections.Counter(int(match[1]) for match in found if match)
-  return tuple(blocks[stage] for stage in range(1, 5))

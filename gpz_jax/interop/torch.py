@@ -20,7 +20,7 @@ import numpy as np
 from flax import traverse_util
 
 from gpz_jax import models
-from gpz_jax.interop import heads, inference, layouts, names, names_torchvision
+from gpz_jax.interop import heads, inference, layouts, misfits, names, names_torchvision
 from gpz_jax.interop.files import load_state_dict
 from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import calls
@@ -127,9 +127,7 @@ def import_weights(
     state_dict = heads.replace(model, table, shapes, state_dict, image_shape)
   if problems := find_problems(table, shapes, state_dict):
     last = [entry.torch for entry in table if entry.linen == 'params/logits/kernel']
-    problems += inference.suggest_cures(
-      model_name, model, state_dict, image_shape, *last
-    )
+    problems += misfits.suggest_cures(model_name, model, state_dict, image_shape, *last)
     raise InputError(
       f"weights do not fit '{model_name}' (check classes, image size and options): "
       + '; '.join(problems)

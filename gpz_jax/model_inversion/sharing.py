@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from gpz_jax import checkpoints, results
 from gpz_jax.model_inversion.config import GIVEN, ModelInversionConfig
-from gpz_jax.study.plan import read_source
+from gpz_jax.study.borrowing import read_source
 from gpz_jax.study.serialization import first_difference
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax import checkpoints
-from gpz_jax import targets as targets_lib
+from gpz_jax import checkpoints, classification
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.snapshots import Values
@@ -76,7 +75,7 @@ class Keeper:
     if not self._count:
       return
     for i, lane in enumerate(self._lanes):
-      if not targets_lib.is_eligible(lane.treatment, epoch, self._epochs):
+      if not classification.is_eligible(lane.treatment, epoch, self._epochs):
         continue
       self._keep_lane(i, lane, epoch, states)
 

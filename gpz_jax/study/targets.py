@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import gpz_jax
-from gpz_jax import checkpoints, metrics
+from gpz_jax import checkpoints, label_smoothing, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.models import skip_lanes, skips
 from gpz_jax.study import conditions, defended, kept_epochs
+from gpz_jax.study.borrowing import has_targets
 from gpz_jax.study.events import name_run
-from gpz_jax.study.plan import StudyPlan, has_targets
+from gpz_jax.study.plan import StudyPlan
 from gpz_jax.study.progress import format_seconds
 from gpz_jax.study.session import Session
 from gpz_jax.study.snapshots import SnapshotStore
@@ -201,7 +202,7 @@ def load(plan: StudyPlan, workdir: Workdir) -> Targets | None:
 def effective_alphas(plan: StudyPlan, progress: float) -> jax.Array:
   """The label smoothing [L] of each target at a share `progress` of its training."""
   alphas = jnp.array([lane.treatment.alpha for lane in plan.lanes])
-  return targets_lib.effective_alpha(alphas, jnp.array(progress))
+  return label_smoothing.effective_alpha(alphas, jnp.array(progress))
 
 
 def measure_quality(session: Session, targets: Targets) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpz_jax.sweep.config import SweepConfig
 
 if TYPE_CHECKING:
-  from gpz_jax.study.plan import find_targets
+  from gpz_jax.study.borrowing import find_targets
   from gpz_jax.sweep.plan import Plan, make_plan
   from gpz_jax.sweep.runner import Results, run, train_targets
 
@@ -26,7 +26,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
   if name == 'find_targets':
-    from gpz_jax.study import plan as home
+    from gpz_jax.study import borrowing as home
   elif name in ('Plan', 'make_plan'):
     from gpz_jax.sweep import plan as home
   elif name in ('Results', 'run', 'train_targets'):

@@ -7,11 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from gpz_jax.classification import make_evaluation
 from gpz_jax.defences import Defence, cuts, parse
 from gpz_jax.results import Row
 from gpz_jax.study.session import Session
 from gpz_jax.sweep.plan import Plan
-from gpz_jax.targets import Targets, make_evaluation
+from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.evaluation import HELD_OUT, Evaluator
 from gpz_jax.types import Dataset

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gpz_jax.targets import Convention, smooth_labels
+from gpz_jax.label_smoothing import smooth_labels
 from gpz_jax.theory.centres import (
   between_classes,
   class_means,
@@ -30,6 +30,7 @@ from gpz_jax.theory.centres import (
 )
 from gpz_jax.theory.jacobian import Cloud, linearise
 from gpz_jax.types import InputError
+from gpz_jax.vocabulary import Convention
 
 SplitActivations = dict[str, jax.Array]  # at each split [B, ...]
 
@@ -201,7 +202,7 @@ def examine(
     alpha: Smoothing of the labels; may be traced.
     gamma: Size of the step; may be traced.
     num_classes: K.
-    convention: How labels are smoothed, see `targets.smooth_labels`.
+    convention: How labels are smoothed, see `label_smoothing.smooth_labels`.
 
   Returns:
     The pass over all batches. It lists padded examples, but they have no part in

@@ -11,7 +11,7 @@ from jax import lax
 
 from gpz_jax import partition
 from gpz_jax.data import eval_order
-from gpz_jax.targets import Convention, pixels, smooth_labels
+from gpz_jax.label_smoothing import smooth_labels
 from gpz_jax.theory import brackets, jacobian, summaries
 from gpz_jax.theory.brackets import Examined
 from gpz_jax.theory.gradient_quantities import SigmaSample, describe
@@ -19,7 +19,9 @@ from gpz_jax.theory.jacobian import SigmaMin
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.theory.summaries import LabelsFrom
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.step import pixels
 from gpz_jax.types import InputError
+from gpz_jax.vocabulary import Convention
 
 EXPLICIT_CLASSES = 128  # with more classes sigma_min is found iteratively
 STEPS = 100  # products with J and J' that the iterative method takes

@@ -13,11 +13,11 @@ import numpy as np
 from gpz_jax import interruption
 from gpz_jax.data import eval_order
 from gpz_jax.models import calls
-from gpz_jax.targets import Convention
 from gpz_jax.theory import entropy, gradients, information, radius, summaries
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import Dataset, InputError, check_known
+from gpz_jax.vocabulary import Convention
 
 Family = Literal['geometry', 'gradients', 'information']
 FAMILIES: tuple[Family, ...] = get_args(Family)

@@ -16,15 +16,17 @@ import numpy as np
 from jax import lax
 
 from gpz_jax.data import eval_order
+from gpz_jax.label_smoothing import smooth_labels
 from gpz_jax.models import calls
-from gpz_jax.targets import Convention, pixels, smooth_labels
 from gpz_jax.theory import brackets, summaries
 from gpz_jax.theory.brackets import Classes, Examined, SplitActivations
 from gpz_jax.theory.centres import between_classes, class_means, class_sums, squares
 from gpz_jax.theory.summaries import LabelsFrom
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.step import pixels
 from gpz_jax.types import InputError
+from gpz_jax.vocabulary import Convention
 
 EXAMPLE_MEANS = (
   't_corr',
@@ -70,7 +72,7 @@ def snapshot(
     images: [N, H, W, C] uint8.
     labels: [N] int.
     alphas: [L], the smoothing in Eq 8 and in the gradient. Where a negative alpha ramps
-      in, give `targets.effective_alpha` at that epoch.
+      in, give `label_smoothing.effective_alpha` at that epoch.
     gamma: Size of the step of Eq 6.
     convention: How labels are smoothed.
     labels_from: `predicted` takes what each target predicts as label and class.

@@ -14,7 +14,6 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gpz_jax import jaxpr_costs
 from gpz_jax.data import epoch_order
@@ -22,9 +21,10 @@ from gpz_jax.means import Mean
 from gpz_jax.training import compiling, programs
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import Engine
+from gpz_jax.training.epoch import Epoch
 from gpz_jax.training.evaluation import Evaluator
 from gpz_jax.training.objective import Objective
-from gpz_jax.training.recipe import Recipe, make_optimizer, scheduled_rate
+from gpz_jax.training.recipe import Recipe, make_optimizer
 from gpz_jax.training.segments import Segmenter
 from gpz_jax.training.snapshots import (
   History,
@@ -34,8 +34,8 @@ from gpz_jax.training.snapshots import (
   join,
   separate,
 )
-from gpz_jax.training.state import Best, FitState, create_fit_state, update_plateau
-from gpz_jax.training.step import Batch, LaneArrays, Shared, train_step
+from gpz_jax.training.state import FitState, create_fit_state
+from gpz_jax.training.step import LaneArrays, Shared
 from gpz_jax.training.streaming import STREAMED, Stream
 
 # (steps done, steps in all, the epoch's values at its end and {} before)
@@ -67,6 +67,7 @@ class Trainer:
     self.recipe = recipe
     self.engine = engine
     self.tx = make_optimizer(recipe)
+    self._epoch = Epoch(objective, recipe, self.tx)
     self.evaluator = Evaluator(objective.evaluation, engine)
     self.traces = 0  # how often `segment` was traced; once for a cohort
     # For programs that run once, or once per epoch without the model, compilation
@@ -79,7 +80,7 @@ class Trainer:
     )
 
     def end_epoch(states, means, lanes, *shared):
-      return engine.over_lanes(self._end_epoch)((states, means, lanes), *shared)
+      return engine.over_lanes(self._epoch.end)((states, means, lanes), *shared)
 
     # States are donated: a program writes the new ones over the old, so that a cohort
     # needs the memory of its states once and not twice.
@@ -87,7 +88,7 @@ class Trainer:
 
     def segment(running, scale, lanes, *shared):
       self.traces += 1
-      return engine.over_lanes(self._segment)((running, scale, lanes), *shared)
+      return engine.over_lanes(self._epoch.segment)((running, scale, lanes), *shared)
 
     self._traced = segment
     self.segment: Any = None  # not before it is known how much it will do
@@ -161,51 +162,6 @@ class Trainer:
     sample = jnp.zeros((1, *self.objective.sample_shape), jnp.float32)
     key = jax.random.fold_in(key, 0)
     return create_fit_state(key, self.objective.model, sample, self.tx, initial)
-
-  def _segment(self, carry, shared, order, masks, bounds, progress):
-    """Takes steps bounds[0] .. bounds[1] - 1 of an epoch, for one lane."""
-    running, scale, lane = carry
-    epochs, steps = self.recipe.epochs, len(order)
-
-    def body(i, running):
-      state, total = running
-      begun = progress - (steps - i) / (steps * epochs)  # `progress` is the epoch's end
-      learning_rate = scheduled_rate(self.recipe, scale, begun)
-      state, loss = train_step(
-        self.objective.loss,
-        self.tx,
-        state,
-        lane,
-        shared,
-        Batch(order[i], masks[i]),
-        learning_rate,
-        progress,
-        self.objective.restrict,
-      )
-      return state, total.merge(loss)
-
-    # The bounds are traced, so one compiled program serves segments of all lengths. A
-    # scan would need a length that is known when it is compiled.
-    return lax.fori_loop(bounds[0], bounds[1], body, running)
-
-  def _end_epoch(self, carry, epoch, progress):
-    """Moves the plateau and keeps the best epoch, for one lane."""
-    fit, means, lane = carry
-    values = {name: mean.compute() for name, mean in means.items()}
-    plateau = update_plateau(
-      fit.plateau,
-      values[self.objective.plateau_on],
-      patience=self.recipe.plateau_patience,
-      factor=self.recipe.plateau_factor,
-      threshold=self.recipe.plateau_threshold,
-    )
-    value = values[self.objective.select_on]
-    better = (value < fit.best.value) & self.objective.eligible(lane, progress)
-    candidate = Best.create(value, epoch, fit.train.variables)
-    best = jax.tree.map(
-      lambda new, old: jnp.where(better, new, old), candidate, fit.best
-    )
-    return FitState(fit.train, plateau, best), values
 
   def fit(
     self,

@@ -25,6 +25,13 @@ class Batch(NamedTuple):
   mask: jax.Array  # [B] float32, 1 where an example counts and 0 where it is filling
 
 
+def pixels(images: jax.Array, index: jax.Array) -> jax.Array:
+  """The images at `index` [B] as float32 in [0, 1], out of uint8 [N, H, W, C]."""
+  chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
+  chex.assert_rank(index, 1, custom_message='index [B]')
+  return images[index].astype(jnp.float32) / 255
+
+
 class StepInfo(NamedTuple):
   """What a loss is told about its step."""
 

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from gpz_jax import checkpoints
-from gpz_jax.study import plan as study_plan
+from gpz_jax.study import borrowing
 from gpz_jax.study.workdir import Workdir
 
 KINDS = ('truncated', 'flipped', 'empty', 'noise', 'nested', 'list')
@@ -48,10 +48,10 @@ def test_damaged_files(source, config, tmp_path, refused):
       if how.split()[0] not in KINDS:
         continue
       path.write_bytes(content)
-      message = refused(study_plan.locate_borrowed, config)
+      message = refused(borrowing.locate, config)
       assert not message or '--targets_from' in message, (path, how)
       noticed += bool(message)
-      study_plan.has_targets(own)
+      borrowing.has_targets(own)
       found = checkpoints.restore(source / 'targets', {'a': np.zeros(6)}, say=str)
       if found is not None:
         np.testing.assert_array_equal(found[0]['a'], np.arange(6.0))
@@ -61,13 +61,13 @@ def test_damaged_files(source, config, tmp_path, refused):
 
 
 def test_an_intact_one_is_found(source, config):
-  np.testing.assert_array_equal(study_plan.locate_borrowed(config), [0])
+  np.testing.assert_array_equal(borrowing.locate(config), [0])
 
 
 @pytest.mark.parametrize('name', ['.', 'nowhere', 'x' * 300, '/dev/null'])
 def test_folders_that_are_no_sweep(config, name, refused):
   strange = dataclasses.replace(config, targets_from=name)
-  message = refused(study_plan.locate_borrowed, strange)
+  message = refused(borrowing.locate, strange)
   assert message.startswith('--targets_from=')
   assert 'give the workdir of one' in message
 
@@ -80,7 +80,7 @@ def test_a_folder_that_cannot_be_named(config, refused):
 def test_targets_that_say_nothing_of_their_lanes(source, config, refused):
   shutil.rmtree(source / 'targets')
   checkpoints.save(source / 'targets', {'a': np.zeros(2)}, {})
-  message = refused(study_plan.locate_borrowed, config)
+  message = refused(borrowing.locate, config)
   assert 'lacks the targets of 1 of 1' in message
   own = dataclasses.replace(config, workdir=str(source), targets_from=None)
-  assert not study_plan.has_targets(own)
+  assert not borrowing.has_targets(own)

@@ -11,7 +11,7 @@ import pytest
 
 from gpz_jax import models, partition
 from gpz_jax.interop import names
-from gpz_jax.interop.inference import name_model
+from gpz_jax.interop.misfits import name_model
 from gpz_jax.interop.torch import import_weights, infer_options, variable_shapes
 from gpz_jax.types import InputError
 

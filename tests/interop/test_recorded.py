@@ -16,7 +16,7 @@ import pytest
 
 from gpz_jax import models
 from gpz_jax.interop import names
-from gpz_jax.interop.inference import name_model
+from gpz_jax.interop.misfits import name_model
 from gpz_jax.interop.torch import import_weights, infer_options, variable_shapes
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'models' / 'recorded'

@@ -3,8 +3,7 @@
 import pytest
 import tiny
 
-from gpz_jax.study import fields
-from gpz_jax.study.plan import locate_borrowed
+from gpz_jax.study import borrowing, fields
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import SweepConfig
 from gpz_jax.types import InputError
@@ -19,6 +18,6 @@ def test_targets_that_were_chosen_on_the_attackers_images_need_other_ones(tmp_pa
   same = {name: getattr(faces, name) for name in names}
   same |= {'workdir': str(tmp_path / 'sweep'), 'targets_from': faces.workdir}
   with pytest.raises(InputError, match=r'study of model inversion.*give --aux_dataset'):
-    locate_borrowed(SweepConfig(**same))
+    borrowing.locate(SweepConfig(**same))
   with pytest.raises(InputError, match='lacks the targets'):  # none were trained
-    locate_borrowed(SweepConfig(**same, aux_dataset='portraits/public32_6x6'))
+    borrowing.locate(SweepConfig(**same, aux_dataset='portraits/public32_6x6'))

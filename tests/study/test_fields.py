@@ -6,9 +6,8 @@ import json
 import pytest
 import tiny
 
-from gpz_jax.study import fields
+from gpz_jax.study import borrowing, fields
 from gpz_jax.study.config import StudyConfig
-from gpz_jax.study.plan import locate_borrowed
 from gpz_jax.study.serialization import from_json, to_json
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import SweepConfig
@@ -153,14 +152,14 @@ def test_what_touches_speed_or_report_may_differ_in_a_workdir(begun, name):
 def test_targets_are_not_borrowed_from_where_they_differ(begun, tmp_path, name):
   given = {'workdir': str(tmp_path), 'targets_from': str(begun), name: other(name)}
   with pytest.raises(InputError, match=f'has other targets: {name} is '):
-    locate_borrowed(SweepConfig(**given))
+    borrowing.locate(SweepConfig(**given))
 
 
 @pytest.mark.parametrize('name', [*sorted(ROWS), 'precision'])
 def test_targets_may_be_borrowed_for_other_rows(begun, tmp_path, name):
   given = {'workdir': str(tmp_path), 'targets_from': str(begun), name: other(name)}
   with pytest.raises(InputError, match='lacks the targets of'):  # none were trained
-    locate_borrowed(SweepConfig(**given))
+    borrowing.locate(SweepConfig(**given))
 
 
 def test_a_config_survives_json():

@@ -15,8 +15,7 @@ from gpz_jax import data, partition
 from gpz_jax.attacks.activation import attention, decoders, inputs, specs
 from gpz_jax.commands import sweep as sweep_flags
 from gpz_jax.data import exclusions, sizes, sources
-from gpz_jax.study import fields, serialization
-from gpz_jax.study import plan as study_plan
+from gpz_jax.study import fields, model_check, serialization
 from gpz_jax.sweep import SweepConfig
 from gpz_jax.sweep import plan as plan_lib
 from gpz_jax.types import InputError
@@ -183,10 +182,10 @@ def _quick(tmp_path_factory):
     patch.setenv('TFDS_DATA_DIR', str(tmp_path_factory.mktemp('data')))
     patch.setattr(data, 'load', load_tiny)
     patch.setattr(
-      study_plan,
-      '_check_model',
+      model_check,
+      'check_model',
       cached(
-        study_plan._check_model,
+        model_check.check_model,
         lambda config, model, task: (model, config.model, task.image_shape),
       ),
     )

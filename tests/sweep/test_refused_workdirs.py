@@ -60,7 +60,7 @@ def test_targets_that_are_damaged_leave_the_workdir_as_it_was(
   """What is only known when the targets are read is refused after files are written."""
   monkeypatch.setattr('gpz_jax.study.targets.restore', lambda *arguments: None)
   monkeypatch.setattr(
-    'gpz_jax.study.plan.checkpoints.read_meta',
+    'gpz_jax.study.borrowing.checkpoints.read_meta',
     lambda folder: {'lanes': lanes} if 'same' in str(folder) else None,
   )
   config = make_config(places, tmp_path / 'run', targets_from='{same}')

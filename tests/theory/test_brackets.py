@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gpz_jax.targets import smooth_labels
+from gpz_jax.label_smoothing import smooth_labels
 from gpz_jax.theory import brackets, summaries
 from gpz_jax.theory.brackets import Classes
 from gpz_jax.theory.jacobian import linearise

@@ -9,6 +9,7 @@ import toys
 
 from gpz_jax.data import epoch_order
 from gpz_jax.training import segments, snapshots
+from gpz_jax.training.epoch import Epoch
 
 
 def test_lanes_start_from_what_the_model_draws_by_itself():
@@ -48,9 +49,9 @@ def test_the_best_epoch_is_the_one_with_the_lowest_held_out_value():
 
 def test_one_trace_serves_all_epochs_and_segments(monkeypatch):
   monkeypatch.setattr(segments, 'SEGMENT_SECONDS', 0.0)
+  once = chex.assert_max_traces(Epoch.segment, n=1)
+  monkeypatch.setattr(Epoch, 'segment', once)
   trainer = toys.make_trainer()
-  once = chex.assert_max_traces(trainer._segment, n=1)
-  monkeypatch.setattr(trainer, '_segment', once)
   toys.fit(trainer)
   assert trainer.traces == 1
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import toys
 
-from gpz_jax.training import loop
+from gpz_jax.training import epoch
 from gpz_jax.training.recipe import Recipe, scheduled_rate
 
 ONE = jnp.ones(())
@@ -44,7 +44,7 @@ def test_each_step_has_the_rate_of_its_place(monkeypatch):
     jax.debug.callback(lambda value: seen.append(float(value)), progress)
     return recipe.learning_rate
 
-  monkeypatch.setattr(loop, 'scheduled_rate', rate)
+  monkeypatch.setattr(epoch, 'scheduled_rate', rate)
   toys.fit(toys.make_trainer(), until=(toys.FOREVER,))
   jax.effects_barrier()
   steps = toys.EPOCHS * toys.STEPS

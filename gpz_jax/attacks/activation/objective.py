@@ -11,13 +11,12 @@ from gpz_jax import metrics
 from gpz_jax.attacks.activation import losses
 from gpz_jax.attacks.activation.losses import Loss
 from gpz_jax.means import Mean
-from gpz_jax.targets import pixels
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import Evaluation, Means
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
+from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo, pixels
 
 EVAL_BATCH = metrics.PAPER_BATCH
 

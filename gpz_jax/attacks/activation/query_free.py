@@ -21,9 +21,9 @@ import optax
 from gpz_jax import partition
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.optimisation import by_split
+from gpz_jax.classification import make_evaluation
 from gpz_jax.means import Mean
 from gpz_jax.models import calls, skip_lanes
-from gpz_jax.targets import make_evaluation, pixels
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress, Trainer
@@ -31,7 +31,7 @@ from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History, Snapshots
 from gpz_jax.training.state import Best
-from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
+from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo, pixels
 from gpz_jax.types import Dataset, InputError
 
 

@@ -15,14 +15,13 @@ import optax
 
 from gpz_jax.means import Mean
 from gpz_jax.models import calls
-from gpz_jax.targets import pixels
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.evaluation import HELD_OUT, Evaluation, Means
 from gpz_jax.training.loop import OnProgress, Trainer
 from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.snapshots import History
-from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo
+from gpz_jax.training.step import Batch, LaneArrays, Shared, StepInfo, pixels
 from gpz_jax.types import Dataset, Lane
 
 EVAL_BATCH = 128

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax import jaxpr_costs, models
+from gpz_jax import classification, jaxpr_costs, models
 from gpz_jax import targets as targets_lib
 from gpz_jax.commands.benchmarks import records, steps
 from gpz_jax.commands.benchmarks.options import Options, make_record
@@ -70,7 +70,7 @@ def target_steps(options: Options, name: str, width: float, lanes: int, engine: 
   recipe = dataclasses.replace(
     TARGET_RECIPES['short'], epochs=1, batch_size=options.batch, flip=False, shift=0
   )
-  objective = targets_lib.make_objective(
+  objective = classification.make_objective(
     make_model(name, width), IMAGE, NUM_CLASSES, recipe, num_val=1, engine=engine
   )
   trained = [Lane(f'{i}', f'{i}', Treatment(), i) for i in range(lanes)]

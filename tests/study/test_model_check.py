@@ -6,14 +6,14 @@ import pytest
 import tiny
 
 from gpz_jax import models
-from gpz_jax.study import plan as study_plan
+from gpz_jax.study import model_check
 from gpz_jax.sweep import SweepConfig
 from gpz_jax.types import InputError
 
 
 def check(module):
   config = SweepConfig(model=f'tiny:{module.__name__}')
-  study_plan._check_model(config, module(num_classes=3), tiny.task())
+  model_check.check_model(config, module(num_classes=3), tiny.task())
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,6 @@ def test_streams_and_constants_of_its_own_are_taken(module):
 
 def test_a_model_with_dropout_and_batch_statistics_is_taken():
   config = SweepConfig(model='vgg11', image_size=32)
-  study_plan._check_model(
+  model_check.check_model(
     config, models.make('vgg11', num_classes=3, width=0.0625), tiny.task(size=32)
   )
