@@ -65,7 +65,7 @@ def train(
     task: The private data, at the size that the evaluator takes.
     preset: What is trained and how.
     seed: Seed of its initial values and of the order of examples.
-    engine: How it is computed.
+    engine: How its training is computed; it judges in float32.
     bn_refresh: Whether batch-norm averages are measured anew in the end.
     on_progress: Called after each segment, see `Trainer.fit`.
     snapshots: Where snapshots are kept, see `Trainer.fit`.
@@ -105,7 +105,17 @@ def train(
       f' learning_rate {preset.recipe.learning_rate:g}'
     )
   variables = lanes_lib.take(found.best.variables, 0)
-  return _measured(Evaluator(preset.model, model, variables, shape, None), task.test)
+  judging = judging_engine(engine)
+  found = Evaluator(preset.model, model, variables, shape, None, engine=judging)
+  return _measured(found, task.test)
+
+
+def judging_engine(engine: Engine) -> Engine:
+  """How an evaluator is computed in a study: in float32, whatever the study's own is.
+
+  It is what everything is measured by, wherever it was trained.
+  """
+  return dataclasses.replace(engine, precision='float32')
 
 
 def from_weights(

@@ -78,7 +78,7 @@ def train_prior(
   generator = config.make_generator(shape)
   players = Players(config, generator, config.make_critic(shape), engine.resolve())
   training = _Training(players, jnp.asarray(public.image), snapshots)
-  while training.done < config.steps:
+  while not training.is_over:
     for _ in training.segments():
       on_progress(training.done, config.steps, {})
       training.keep_if_due()
@@ -116,6 +116,11 @@ class _Training:
     """The number of steps taken."""
     done = len(self.rounds) * self._config.round_steps + self._step
     return min(done, self._config.steps)  # the last round may be a shorter one
+
+  @property
+  def is_over(self) -> bool:
+    """Whether all steps are taken and the last round is noted."""
+    return self.done == self._config.steps and not self._step
 
   def _begin(self) -> None:
     """Goes on from the snapshot, or creates a fresh state."""

@@ -45,6 +45,7 @@ def plan_units(plan: 'Plan', per: str = 'cohort') -> list[Unit]:
           'alphas': (treatment.alpha,),
           'skips': (treatment.skips,),
           'defence': (treatment.defence,),
+          'treatments': (),  # they are the three above, of one lane
           'one_at_a_time': False,
           'seeds': (lane.seed,),
           'attack': (attack.text,),

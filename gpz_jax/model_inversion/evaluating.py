@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gpz_jax import checkpoints, evaluators, metrics
 from gpz_jax.evaluators import Evaluator, Preset
+from gpz_jax.evaluators.making import judging_engine
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.models import calls
 from gpz_jax.study.session import Session
@@ -96,9 +97,8 @@ def _restore(session: Session[Plan], folder: pathlib.Path) -> Evaluator | None:
   session.say(f'the evaluator is there already: {folder}')
   variables: Any = jax.device_put(found[0])
   name, accuracy = plan.config.evaluator, meta['accuracy']
-  return Evaluator(
-    name, plan.evaluator, variables, shape, accuracy, engine=session.engine
-  )
+  engine = judging_engine(session.engine)
+  return Evaluator(name, plan.evaluator, variables, shape, accuracy, engine=engine)
 
 
 def _identity(plan: Plan) -> list[str]:

@@ -11,7 +11,7 @@ from gpz_jax import data, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.evaluators import Evaluator
-from gpz_jax.generators import Critic, Generator, stylegan2_weights
+from gpz_jax.generators import Critic, Generator, StyleGAN2, stylegan2_weights
 from gpz_jax.generators import files as generator_files
 from gpz_jax.interop import torch as interop
 from gpz_jax.model_inversion import sharing
@@ -48,6 +48,13 @@ class Plan(StudyPlan):
   face: Evaluator | None
   given: tuple[Generator, Any] | None
   given_critic: tuple[Critic, Any] | None
+
+  @property
+  def most_side(self) -> int:
+    """The longest side that targets, evaluator or face embedding look at."""
+    looking = [self.task.image_shape, self.evaluator_task.image_shape]
+    looking += [e.image_shape for e in (self.imported, self.face) if e is not None]
+    return max(side for shape in looking for side in shape[:2])
 
   @property
   def total(self) -> int:
@@ -193,6 +200,7 @@ def _read_generator(
   path = pathlib.Path(config.generator)
   if generator_files.is_ours(path):
     generator, variables = generator_files.load(path)
+    generator = _crop(generator, config)
   else:  # the layout of NVIDIA or of flaxmodels
     generator, variables = stylegan2_weights.load(
       path, psi=PSI, cutoff=CUTOFF, crop=config.generator_crop
@@ -204,6 +212,22 @@ def _read_generator(
       f' {task.name} has {task.image_shape[-1]}; set --channels={channels}'
     )
   return generator, variables
+
+
+def _crop(generator: Generator, config: ModelInversionConfig) -> Generator:
+  """A generator of a file of ours, with the crop that is asked for.
+
+  Raises:
+    InputError: It is of a kind that has none.
+  """
+  if config.generator_crop == 1:
+    return generator
+  if not isinstance(generator, StyleGAN2):
+    raise InputError(
+      f'--generator_crop={config.generator_crop:g} is for a StyleGAN2, and'
+      f' --generator={config.generator} is another kind; leave it out'
+    )
+  return dataclasses.replace(generator, crop=config.generator_crop)
 
 
 def _load_critic(

@@ -155,9 +155,8 @@ TRAINED: dict[str, Callable[[Session[Plan]], object]] = {
 
 def _divide(plan: Plan, lanes: Sequence[int]) -> list[list[int]]:
   """Lanes in groups whose reconstructions fit the memory together."""
-  height, width, channels = plan.task.image_shape
   # An attack keeps some hundred candidates of a class at most.
-  of_lane = len(plan.classes) * 64 * height * width * channels
+  of_lane = len(plan.classes) * 64 * plan.most_side**2 * plan.task.image_shape[-1]
   size = max(1, MOST_BYTES // of_lane)
   return [list(lanes[i : i + size]) for i in range(0, len(lanes), size)]
 
@@ -210,6 +209,7 @@ def make_scenario(
     critic_variables=critic_variables,
     classes=plan.classes,
     image_shape=plan.task.image_shape,
+    most_side=plan.most_side,
     public=plan.task.aux,
     engine=session.engine,
     seed=plan.config.data_seed,

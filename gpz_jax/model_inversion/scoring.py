@@ -246,8 +246,16 @@ def _gradients(outcome: Outcome, lane: int) -> results.Row:
 def _status(
   outcome: Outcome, quality: dict[str, np.ndarray], lane: int, target: int
 ) -> str:
-  """Whether a lane's numbers are what they should be."""
-  is_finite = np.isfinite(outcome.scores[lane]).all() and quality['is_finite'][target]
+  """Whether a lane's numbers are what they should be.
+
+  A candidate that went astray is ranked last, and counts only where it is an answer.
+  """
+  answers = (
+    [outcome.scores] if outcome.latents is None else [outcome.scores, outcome.latents]
+  )
+  is_finite = quality['is_finite'][target] and all(
+    np.isfinite(each[lane][:, : outcome.num_final]).all() for each in answers
+  )
   return 'done' if is_finite else 'diverged'
 
 

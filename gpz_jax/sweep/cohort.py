@@ -1,6 +1,7 @@
 """The attacks on lanes whose activations have one shape, up to their rows."""
 
 import collections
+import dataclasses
 import math
 import shutil
 import time
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 
 from gpz_jax import metrics, results
+from gpz_jax.attacks.activation import scores
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome
@@ -23,6 +25,7 @@ from gpz_jax.sweep.ahead import Ahead, Job
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training import programs
 from gpz_jax.training.snapshots import History
+from gpz_jax.types import Dataset
 from gpz_jax.zone import doubts
 
 Wanted = dict[AttackLane, list[Attack]]
@@ -151,7 +154,7 @@ class Cohort:
       'model_options': self.plan.model_options,
       'finetuned_from': self.plan.finetuned_from,
       'payload_bits': config.payload_bits,
-      'guess_mse': self.guess_mse,
+      'guess_mse': self._guess(outcome.n_test),
       'chance_accuracy': metrics.chance_accuracy(task.test.label),
       'aux_dataset': task.aux_name,
       'judge_accuracy': math.nan if judge is None else judge.accuracy,
@@ -167,6 +170,14 @@ class Cohort:
       'activation_dtype': memory.activation_dtype(self.plan, self.shape).name,
       'cache': intercepted.place,
     }
+
+  def _guess(self, count: int) -> float:
+    """What the best guess scores on the first test images, as many as were attacked."""
+    task = self.plan.task
+    if count == len(task.test):
+      return self.guess_mse
+    first = Dataset(task.test.image[:count], task.test.label[:count])
+    return metrics.best_guess(scores.make_ladder(dataclasses.replace(task, test=first)))
 
   def _row(
     self, attack_lane: AttackLane, quality: dict[str, Any], is_finite: bool

@@ -74,7 +74,7 @@ def contrast(
       return Contrast(run, *names, UNDECIDED, why)
   first, second = (point for point in points if point is not None)
   cost = _cost(first, second)
-  if why := _doubt(before[0].rows, first, second):
+  if why := _doubt((before[0].rows, first), (after[0].rows, second)):
     return Contrast(run, *names, UNDECIDED, why, cost=cost)
   values = _differences(
     of_classes_and_seeds(first, before[0].classes, finding.column),
@@ -178,16 +178,20 @@ def _cost(before: Point, after: Point) -> float:
   return results.mean([first[seed] - second[seed] for seed in sorted(both)])
 
 
-def _doubt(rows: Sequence[Row], before: Point, after: Point) -> str:
-  """Why the numbers of a study mean nothing; '' where they may mean something."""
-  points = list_points(rows)
-  nearest = results.nearest_untreated(point.treatment for point in points)
-  untreated = next(point for point in points if point.treatment == nearest)
-  found = (
-    *doubts.of_study(untreated),
-    *doubts.of_point(before, points),
-    *doubts.of_point(after, points),
-  )
+def _doubt(*sides: tuple[Sequence[Row], Point]) -> str:
+  """Why what is compared means nothing; '' where it may mean something.
+
+  Args:
+    *sides: The rows of a study, and the point of it that is compared.
+  """
+  found, points = [], []
+  for rows, _ in sides:
+    theirs = list_points(rows)
+    nearest = results.nearest_untreated(point.treatment for point in theirs)
+    found += doubts.of_study(next(p for p in theirs if p.treatment == nearest))
+    points += theirs
+  for _, point in sides:
+    found += doubts.of_point(point, points)
   return found[0] if found else ''
 
 

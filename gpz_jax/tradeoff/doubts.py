@@ -31,7 +31,12 @@ def of_study(baseline: Point) -> tuple[str, ...]:
   Returns:
     Sentences without a full stop, the gravest first.
   """
-  found = (_doubt_target(baseline), _doubt_evaluator(baseline), _doubt_attack(baseline))
+  found = (
+    _doubt_target(baseline),
+    _doubt_evaluator(baseline),
+    _doubt_generator(baseline),
+    _doubt_attack(baseline),
+  )
   return tuple(filter(None, found))
 
 
@@ -41,7 +46,9 @@ def of_point(point: Point, others: Sequence[Point]) -> tuple[str, ...]:
   Returns:
     At most one sentence, in the form of `of_study`.
   """
-  found = _doubt_target(point) or _doubt_training(point, others)
+  found = (
+    _doubt_target(point) or _doubt_training(point, others) or _doubt_generator(point)
+  )
   return (found,) if found else ()
 
 
@@ -77,6 +84,23 @@ def _doubt_training(point: Point, others: Sequence[Point]) -> str | None:
     f' {accuracy:.1%}, and with {best.treatment} it is {usual:.1%}; train them longer'
     ' or otherwise (--target_epochs, --target_recipe)'
   )
+
+
+def _doubt_generator(point: Point) -> str | None:
+  """Whether a generator that the attack trained for itself makes no images.
+
+  Such an attack finds nothing, whatever the targets give away. Its rows say so when
+  they are made, beside what `describe_row` finds.
+  """
+  for row in point.rows:
+    own = row['doubt'].removeprefix(describe_row(row)).removeprefix('; ')
+    if own:
+      return (
+        f'of targets with {point.treatment} and seed {row["seed"]}, {own}, so what'
+        ' it does not find may be there all the same; train that generator longer'
+        ' (generator_steps in --attack)'
+      )
+  return None
 
 
 def _doubt_evaluator(point: Point) -> str | None:

@@ -36,6 +36,11 @@ class Bar:
   mse: float
   ssim: float = math.inf
 
+  @property
+  def is_rung(self) -> bool:
+    """Whether it is what a simple guess scores, and not a number that was given."""
+    return math.isfinite(self.ssim)
+
   def admits(self, candidate: Candidate) -> bool:
     """Whether no attack on a candidate is better; not where a number is missing."""
     return self.holds(candidate.test_mse, candidate.test_ssim)
@@ -45,7 +50,7 @@ class Bar:
     return mse >= self.mse and (math.isinf(self.ssim) or ssim <= self.ssim)
 
   def __str__(self) -> str:
-    if math.isinf(self.ssim):
+    if not self.is_rung:
       return self.name
     return f'{self.name} (MSE {self.mse:.3g}, SSIM {self.ssim:.3g})'
 

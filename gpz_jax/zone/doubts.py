@@ -16,6 +16,7 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
+from gpz_jax.zone.worth import Ladder, best_blind_guess
 
 # An attack has worked where its error is below this share of what the better of the
 # mean image and the class mean scores.
@@ -24,6 +25,8 @@ WORKED = 0.9
 # over the last fifth of its epochs. An error that falls as a power of the epochs would
 # then fall by more than a quarter in as many epochs again.
 FALLING = 0.1
+# Two scores of one guess are of the same images where they differ by less.
+SAME = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +120,33 @@ def of_split(
       -falls,
     ),
   )
+
+
+def of_images(
+  rows: Sequence[Row], treatment: Treatment, ladder: Ladder
+) -> tuple[Doubt, ...]:
+  """Whether attacks were scored on other test images than the guesses of a ladder.
+
+  A search is scored on the first few. Its error and that of a guess on all images
+  cannot be compared, because the first few may be easier or harder.
+
+  Args:
+    rows: Rows of the strongest attack at each split.
+    treatment: The treatment of the targets.
+    ladder: What simple guesses score on the test images of the study.
+  """
+  usual = best_blind_guess(ladder)
+  for row in rows:
+    if Treatment.of(row) == treatment and abs(row['guess_mse'] - usual) > SAME * usual:
+      text = (
+        f'attack {row["attack"]} was scored on {row["n_test"]} test images, and the'
+        f' guesses on all of them, which differ (the best guess scores'
+        f' {row["guess_mse"]:.4f} on those and {usual:.4f} on all); set --test_limit='
+        f'{row["n_test"]}, or give the error that is asked for as a number'
+        ' (--private_enough=0.02)'
+      )
+      return (Doubt('other images', text, text, row['n_test']),)
+  return ()
 
 
 def _doubt_target(rows: Sequence[Row], treatment: Treatment) -> Doubt | None:

@@ -92,6 +92,11 @@ def recommend(
     return decline(sound, limits)
   cuts = [one for one in fitting if not one.is_whole_model] or fitting
   if bar is not None:
+    if bar.is_rung:
+      treatments = {one.treatment for one in cuts}
+      found = {t: doubts.of_images(rows, t, ladder or {}) for t in sorted(treatments)}
+      if any(found.values()):
+        return withhold(found, fitting)
     return enough.take_cheapest(cuts, fitting, bar, limits, zone, attacks)
   if not any(limit.is_cost for limit in limits):
     return _take_zone_start(cuts, fitting, zone, rows)

@@ -14,6 +14,14 @@ RUNGS = {
 }
 
 
+def best_blind_guess(ladder: Ladder) -> float:
+  """The MSE of the better of the mean image and the class mean; NaN without either."""
+  known = [
+    ladder[name]['mse'] for name in ('mean_image', 'class_mean') if name in ladder
+  ]
+  return min(known, default=math.nan)
+
+
 def worth(error: float, ladder: Ladder, metric: str) -> str:
   """Between which two guesses a reconstruction error lies, in words.
 

@@ -7,6 +7,7 @@ import tiny
 from gpz_jax import evaluators
 from gpz_jax.attacks.model.protocol import Outcome
 from gpz_jax.evaluators import making
+from gpz_jax.evaluators.making import judging_engine
 from gpz_jax.training.recipe import SHORT
 from gpz_jax.types import Dataset, InputError
 
@@ -26,6 +27,12 @@ def test_a_trained_evaluator_knows_its_own_accuracy(judge):
   assert judge.accuracy > 0.8  # a third is chance
   assert judge.image_shape == (16, 16, 3)
   assert judge.features(test.image).shape == (40, 15)  # 5 for each class
+
+
+def test_an_evaluator_judges_in_float32_whatever_the_study_computes_in(judge):
+  engine = dataclasses.replace(judge.engine, precision='bfloat16')
+  assert judging_engine(engine).precision == 'float32'
+  assert judge.engine.precision == 'float32'
 
 
 def test_images_of_the_class_itself_are_given_to_it_and_shuffled_ones_are_not(judge):

@@ -81,6 +81,25 @@ def test_a_training_that_was_killed_goes_on_bit_for_bit(whole, tmp_path, monkeyp
   chex.assert_trees_all_equal(found[2:], whole[2:])
 
 
+def test_a_signal_at_the_last_step_loses_no_round(whole, tmp_path, monkeypatch):
+  monkeypatch.setattr(segments, 'SEGMENT_SECONDS', 0.0)
+
+  def kill(done, total, values):
+    if done == total and not values:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  def train(on_progress):
+    store = make_store(tmp_path / 'prior')
+    return train_prior(
+      make_public(), TINY, engine=ENGINE, snapshots=store, on_progress=on_progress
+    )
+
+  with interruption.handled(), pytest.raises(interruption.Interrupted):
+    train(kill)
+  found = train(lambda done, total, values: None)
+  chex.assert_trees_all_equal(found[2:], whole[2:])
+
+
 def test_history_has_the_mean_of_every_round(whole):
   history = whole.history
   assert set(history) == set(VALUES)

@@ -47,6 +47,26 @@ def test_what_is_trained_comes_first_then_each_attack_on_each_target(plan):
   assert store.read() == units
 
 
+def test_units_of_treatments_that_are_no_cross_product(tmp_path):
+  config = tiny.inversion_config(
+    tmp_path / 'big',
+    model='resnet18',
+    model_options=('width=0.0625',),
+    treatments=('none', 'bido', 'rolss+bido'),
+    alphas=(0.0,),
+    defence=('none',),
+  )
+  plan = model_inversion.make_plan(config)
+  attacks = [unit for unit in plan_units(plan) if unit.kind == 'attack']
+  found = [
+    lane.lane_id
+    for unit in attacks
+    for lane in parse_config([*unit.flags, '--workdir=x']).list_lanes()
+  ]
+  assert sorted(found) == sorted(lane.lane_id for lane in plan.lanes)
+  assert len(attacks) == len(found) == 3 * len(plan.config.attack)
+
+
 def test_together_the_units_have_the_rows_of_the_whole(plan):
   found = []
   for unit in plan_units(plan):

@@ -1,5 +1,6 @@
 """A study of model inversion with tiny settings: rows, files, resuming, refusals."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -10,6 +11,8 @@ import pytest
 from tiny_inversion import TINY
 
 from gpz_jax import evaluators, generators, model_inversion, results, tradeoff
+from gpz_jax.generators import StyleGAN2
+from gpz_jax.model_inversion import plan as plan_lib
 from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
@@ -124,6 +127,16 @@ def test_verification_finds_what_was_changed(found, tmp_path):
   (problem,) = verify(hurt).problems
   assert 'confidence is' in problem
   assert 'the mean of its classes' in problem
+
+
+def test_a_crop_is_taken_of_a_stylegan2_alone(found, tmp_path):
+  file = str(found.workdir / 'generator.safetensors')
+  config = make_config(tmp_path / 'x', generator=file, generator_crop=0.5)
+  with pytest.raises(InputError, match=r'generator_crop=0\.5 is for a StyleGAN2'):
+    model_inversion.make_plan(config)
+  style = StyleGAN2(resolution=16)
+  assert plan_lib._crop(style, config).centre_crop == 0.5
+  assert plan_lib._crop(style, dataclasses.replace(config, generator_crop=1.0)) is style
 
 
 def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):

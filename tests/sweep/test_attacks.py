@@ -9,8 +9,9 @@ import tiny
 from PIL import Image
 from safetensors.numpy import save_file
 
-from gpz_jax import models, results, sweep, zone
-from gpz_jax.types import InputError
+from gpz_jax import metrics, models, results, sweep, zone
+from gpz_jax.sweep import make_plan
+from gpz_jax.types import Dataset, InputError
 
 pytestmark = pytest.mark.usefixtures('blank_charts')
 ATTACKS = (
@@ -169,6 +170,17 @@ def test_the_prediction_is_no_place_to_cut(found):
   sound = [row | sure for row in found.rows]
   advice = zone.recommend(sound, max_edge_params=1e9)
   assert advice.split in ('conv_1', 'conv_2')
+
+
+def test_a_guess_is_scored_on_the_images_that_were_attacked(found, config):
+  task = make_plan(config).task
+  guesses = {row['n_test']: row['guess_mse'] for row in found.rows}
+  assert guesses.keys() == {2, 9}
+  for count, guess in guesses.items():
+    first = Dataset(task.test.image[:count], task.test.label[:count])
+    ladder = metrics.ladder(task.aux, first, shared_labels=True)
+    assert guess == pytest.approx(metrics.best_guess(ladder), rel=1e-5)
+  assert guesses[2] != pytest.approx(guesses[9], rel=1e-3)
 
 
 def test_an_attack_on_fewer_images_does_not_decide(found):

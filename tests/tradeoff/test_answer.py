@@ -72,6 +72,23 @@ def test_a_doubt_of_the_study_forbids_a_conclusion(changes, reason):
   assert reason in found.reasons[0]
 
 
+def test_an_attack_whose_own_generator_failed_says_nothing_of_a_treatment():
+  failed = "the attack's own generator makes no images like the public ones (FID 90)"
+  rows = make_pair()
+  assert tradeoff.conclude(rows).best is not None
+  for doubted in ('intact', '1110'):
+    marked = [
+      row | {'doubt': failed if row['skips'] == doubted else ''} for row in rows
+    ]
+    found = tradeoff.conclude(marked)
+    assert found.best is None
+    assert any(failed in reason for reason in found.reasons)
+  # What a row says of its target and evaluator is no doubt of its generator.
+  guessing = [row | {'target_accuracy': 0.1} for row in rows]
+  told = [row | {'doubt': tradeoff.describe_row(row)} for row in guessing]
+  assert not any('generator_steps' in r for r in tradeoff.conclude(told).reasons)
+
+
 def test_an_evaluator_is_good_enough_from_where_the_rule_says():
   assert tradeoff.conclude(make_pair(evaluator_accuracy=0.8)).best is not None
 

@@ -11,7 +11,7 @@ from made_up_inversions import make_classes, make_inversion
 from gpz_jax import tradeoff
 from gpz_jax.tradeoff import contrasts, judging
 from gpz_jax.tradeoff.published import Finding, StudyRows
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Treatment
 
 PAPER = pathlib.Path(__file__).parents[2] / 'experiments' / 'paper' / 'skips.toml'
 FALLS = Finding(
@@ -129,6 +129,20 @@ def test_rows_that_mean_nothing_decide_nothing(options, words):
   found = judge(FALLS, {'intact': (0.95, 0.83), '1110': (0.95, 0.6)}, **options)
   assert found.verdict == 'cannot decide'
   assert words in found.reason
+
+
+@pytest.mark.parametrize(
+  'changes', [{'evaluator_accuracy': 0.05}, {'chance_att_acc': 0.9}]
+)
+@pytest.mark.parametrize('which', [0, 1])
+def test_a_doubt_of_either_study_forbids_a_verdict(changes, which):
+  values = ({'intact': (0.95, 0.83)}, {'intact': (0.95, 0.6)})
+  treatment = Treatment(skips='intact')
+  sound = [(study(each), treatment) for each in values]
+  assert contrasts.contrast(FALLS, 'two', *sound).verdict == 'holds'
+  sides = [*sound]
+  sides[which] = (study(values[which], **changes), treatment)
+  assert contrasts.contrast(FALLS, 'two', *sides).verdict == 'cannot decide'
 
 
 def test_targets_that_hardly_trained_decide_nothing():

@@ -20,7 +20,7 @@ RISING = [0.03, 0.06, 0.09, 0.15]  # by element 0.01, 0.02, 0.03, 0.05
 
 def rows_of(errors=RISING, likeness=0.4, **changes):
   rows = make_rows(errors, **changes)
-  return [row | {'test_ssim': likeness, 'guess_mse': 0.06} for row in rows]
+  return [row | {'test_ssim': likeness, 'guess_mse': 0.045} for row in rows]
 
 
 def test_the_cheapest_cut_is_taken_and_the_most_private_named():
@@ -100,6 +100,15 @@ def test_where_nothing_is_private_enough_that_comes_first():
     'No cut is private enough: on every cut within max_edge_params=100 an attack'
   )
   assert 'the most private cut is a with alpha 0' in found.reason
+
+
+def test_an_attack_on_other_images_than_the_guesses_clears_no_rung():
+  rows = [row | {'guess_mse': 0.06, 'n_test': 32} for row in rows_of()]
+  found = zone.recommend(rows, ladder=LADDER)
+  assert found.split is None
+  assert [doubt.kind for doubt in found.doubts] == ['other images']
+  assert 'was scored on 32 test images' in found.sentence()
+  assert zone.recommend(rows, ladder=LADDER, private_enough=0.02).split == 'b'
 
 
 def test_limits_come_first():

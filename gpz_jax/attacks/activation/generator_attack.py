@@ -21,6 +21,7 @@ from jax import lax
 from gpz_jax import interruption, partition
 from gpz_jax.attacks.activation.optimisation import by_program, stack_numbers
 from gpz_jax.attacks.activation.protocol import Attack, Outcome, Scenario
+from gpz_jax.attacks.model import views
 from gpz_jax.attacks.model.layer_search import LayerSearch, Running, check_layers
 from gpz_jax.attacks.model.search import Item, Shared
 from gpz_jax.attacks.model.sight import Pulled
@@ -174,7 +175,7 @@ class GeneratorAttack(Attack):
     The candidates of a batch are B x S: the starts of an image stand side by side.
     """
     engine = scenario.engine.resolve()
-    compare = self._make_comparison(scenario, split, form)
+    compare = self._make_comparison(scenario, generator, split, form)
     search = LayerSearch(
       generator=generator,
       pull=self._make_pull(compare),
@@ -233,15 +234,15 @@ class GeneratorAttack(Attack):
       compiled(end),
     )
 
-  def _make_comparison(self, scenario: Scenario, split: str, form: Defence):
+  def _make_comparison(
+    self, scenario: Scenario, generator: Generator, split: str, form: Defence
+  ):
     """Makes the images [M, H, W, C] that a target is given, and their errors [M]."""
-    height, width, channels = scenario.image_shape
+    shape, crop = scenario.image_shape, generator.centre_crop
 
     def compare(made, item: Item, shared: Shared, key: jax.Array):
       target, numbers = shared['target']
-      if made.shape[1:3] != (height, width):
-        size = (len(made), height, width, channels)
-        made = jax.image.resize(made, size, 'linear', antialias=True)
+      made = views.prepare(made, shape, crop=crop)
       found = partition.edge(scenario.model, target, made, split, key=key)
       if form.sends:
         found = cuts.send(form, numbers, found, split, key)

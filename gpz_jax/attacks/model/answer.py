@@ -37,38 +37,52 @@ def timed() -> Iterator[Clock]:
 
 def finish(
   make: Callable[[Shared, jax.Array], jax.Array],
-  model: Any,
+  scenario: Scenario,
   engine: Engine,
-  prepare: Callable[[jax.Array], jax.Array],
   shared: Shared,
   label: jax.Array,
   latents: jax.Array,
+  *,
+  crop: float = 1.0,
 ) -> dict[str, jax.Array]:
   """The candidates of a class, the one of which the target is surest first.
 
   Args:
     make: Makes images of latents.
-    model: Architecture of the target.
-    engine: How it is computed.
-    prepare: Makes what the target is given of the generator's images.
+    scenario: Who is attacked.
+    engine: How targets are computed.
     shared: What the search reads; the target's variables are its 'target' there.
     label: [], the class.
     latents: [M, ...].
+    crop: The share of each side of the images that targets are shown.
 
   Returns:
     'images' [M, h, w, C] uint8, 'scores' [M] and 'latents' [M, ...].
   """
   images = jnp.clip(make(shared, latents), 0, 1)
-  seen = prepare(images)
-  logits = classify(model, shared['target']['target'], seen, engine)
+  seen = views.prepare(images, scenario.image_shape, crop=crop)
+  logits = classify(scenario.model, shared['target']['target'], seen, engine)
   sure = losses.confidence(logits, jnp.broadcast_to(label, (len(latents),)))
-  sure = jnp.nan_to_num(sure, nan=0.0)
-  order = jnp.argsort(-sure, stable=True)
+  order = jnp.argsort(-sure, stable=True)  # what is no number comes last
   return {
-    'images': views.to_uint8(images)[order],
+    'images': keep(scenario, images, crop)[order],
     'scores': sure[order],
     'latents': latents[order],
   }
+
+
+def keep(scenario: Scenario, images: jax.Array, crop: float) -> jax.Array:
+  """What is kept of images [M, h, w, C] of a generator, as uint8.
+
+  It is what targets were shown of them, so that the evaluator, the students and the
+  user see the same.
+
+  Args:
+    scenario: Says how large they are kept at most.
+    images: Nearly in [0, 1].
+    crop: The share of each side that targets are shown.
+  """
+  return views.to_uint8(views.shrink(views.cut(images, crop), scenario.most_side))
 
 
 def outcome(

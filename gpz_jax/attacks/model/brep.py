@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gpz_jax.attacks.model import answer, chunks, views
+from gpz_jax.attacks.model import answer, chunks
 from gpz_jax.attacks.model.classifiers import classify
 from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
@@ -125,7 +125,7 @@ class BREP(Attack):
       latents = state.kept[order]
       images = jnp.clip(generator.images(shared['prior'], latents), 0, 1)
       return {
-        'images': views.to_uint8(images),
+        'images': answer.keep(scenario, images, generator.centre_crop),
         'scores': state.score[order],
         'latents': latents,
       }

@@ -15,14 +15,23 @@ GROUP = 8  # the most candidates that go through generator and target together
 def divide(latents: np.ndarray) -> np.ndarray:
   """Divides candidates [L, T, M, ...] into groups [L, T, G, m, ...].
 
-  The last group is filled up with the last candidate.
+  Groups are equal where their size can be at least half of `GROUP`. Else the last one
+  is filled up with the last candidate, which then counts more than once in histories.
   """
   count = latents.shape[2]
-  groups = -(-count // GROUP)
-  size = -(-count // groups)
+  size = _choose_size(count)
+  groups = -(-count // size)
   rows = np.minimum(np.arange(groups * size), count - 1)
   shape = (*latents.shape[:2], groups, size, *latents.shape[3:])
   return latents[:, :, rows].reshape(shape)
+
+
+def _choose_size(count: int) -> int:
+  """The size of a group of `count` candidates."""
+  exact = [size for size in range(1, GROUP + 1) if count % size == 0]
+  if 2 * exact[-1] >= min(GROUP, count):
+    return exact[-1]
+  return -(-count // -(-count // GROUP))
 
 
 def join(

@@ -122,8 +122,9 @@ class GMI(IdentityAttack):
       return (jnp.clip(latents, -self.clip, self.clip), velocity), metrics
 
     def finish(state, item: Item, shared: Shared):
+      crop = generator.centre_crop
       return answer.finish(
-        make, scenario.model, engine, prepare, shared, item.label, state[0]
+        make, scenario, engine, shared, item.label, state[0], crop=crop
       )
 
     return Search((Phase(self.steps, step, enter),), finish)

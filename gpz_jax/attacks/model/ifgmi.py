@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gpz_jax.attacks.model import losses, views
+from gpz_jax.attacks.model import answer, losses, views
 from gpz_jax.attacks.model.layer_search import LayerSearch, Running, check_layers
 from gpz_jax.attacks.model.ppa import BETAS, EPSILON, Ppa
 from gpz_jax.attacks.model.protocol import Scenario
@@ -23,15 +23,15 @@ class _Judged(NamedTuple):
   """The candidates of one class while the final ones are selected."""
 
   latents: jax.Array  # [M, *latent_shape]
-  made: jax.Array  # [M, h, w, C] as the last phase left them
+  kept: jax.Array  # [M, h, w, C] uint8, what is kept of them
   images: jax.Array  # [M, H, W, C] as the target is given them
   total: jax.Array  # [M] sum of confidences
 
   def arrays(self) -> dict[str, jax.Array]:
     """What is kept of the candidates, in their order."""
     return {
-      'images': views.to_uint8(self.made),
-      'scores': jnp.nan_to_num(self.total, nan=0.0),
+      'images': self.kept,
+      'scores': self.total,
       'latents': self.latents,
     }
 
@@ -115,7 +115,8 @@ class IfGmi(Ppa):
       del item
       made = layers.images(state, shared)
       seen = self._prepare(scenario, made)
-      return _Judged(state.at.latents, made, seen, jnp.zeros(len(seen)))
+      kept = answer.keep(scenario, made, self._crop(scenario))
+      return _Judged(state.at.latents, kept, seen, jnp.zeros(len(seen)))
 
     phases = layers.phases(lambda item, shared: item.given)
     judging = Phase(self.draws, self._make_draw(scenario), enter)

@@ -173,15 +173,8 @@ class KEDMI(OwnGenerator, IdentityAttack):
     def finish(state: _State, item: Item, shared: Shared):
       key = jax.random.fold_in(item.key, self.steps)
       latents = draw((state.mean, state.log_variance), key, self.candidates)
-      return answer.finish(
-        make,
-        scenario.model,
-        engine,
-        lambda images: images,
-        shared,
-        item.label,
-        latents,
-      ) | {'mean': state.mean, 'log_variance': state.log_variance}
+      found = answer.finish(make, scenario, engine, shared, item.label, latents)
+      return found | {'mean': state.mean, 'log_variance': state.log_variance}
 
     return Search((Phase(self.steps, step, enter),), finish)
 

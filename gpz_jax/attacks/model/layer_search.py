@@ -136,7 +136,8 @@ class LayerSearch:
           lambda new, old: stay_near(new, old, radius), moved, origin
         )
       at = LayerState(moved[0], moved[1], moments)
-      return state._replace(at=at), sight.metrics(pulled)
+      of_latents = pulled._replace(gradient=pulled.gradient[0])
+      return state._replace(at=at), sight.metrics(of_latents)
 
     return step
 

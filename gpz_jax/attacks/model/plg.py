@@ -169,9 +169,8 @@ class PLGMI(OwnGenerator):
       labels = jnp.broadcast_to(item.label, (self.candidates,))
       return answer.finish(
         lambda shared, latents: make(shared, latents, labels),
-        scenario.model,
+        scenario,
         engine,
-        lambda images: images,
         shared,
         item.label,
         state[0],

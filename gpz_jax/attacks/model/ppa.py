@@ -15,7 +15,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gpz_jax.attacks.model import candidates, chunks, initial, losses, sight, views
+from gpz_jax.attacks.model import (
+  answer,
+  candidates,
+  chunks,
+  initial,
+  losses,
+  sight,
+  views,
+)
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
@@ -183,11 +191,15 @@ class Ppa(Attack):
     engine = scenario.engine.resolve()
     return Sight.of(scenario.model, engine, scenario.image_shape, self.norms)
 
+  def _crop(self, scenario: Scenario) -> float:
+    """The share of each side of the images that targets are shown."""
+    return self.crop or scenario.generator.centre_crop
+
   def _prepare(self, scenario: Scenario, images: jax.Array) -> jax.Array:
     return views.prepare(
       images,
       scenario.image_shape,
-      crop=self.crop or scenario.generator.centre_crop,
+      crop=self._crop(scenario),
       antialias=self.antialias == 'yes',
     )
 
@@ -199,10 +211,12 @@ class Ppa(Attack):
         Phase(self.draws, self._make_draw(scenario), self._make_judged(scenario)),
       ),
       lambda state, item, shared: {
-        'images': views.to_uint8(
-          scenario.generator.images(shared['prior'], state.latents)
+        'images': answer.keep(
+          scenario,
+          scenario.generator.images(shared['prior'], state.latents),
+          self._crop(scenario),
         ),
-        'scores': jnp.nan_to_num(state.total, nan=0.0),
+        'scores': state.total,
         'latents': state.latents,
       },
     )

@@ -51,6 +51,8 @@ class Scenario:
     critic_variables: Its variables, which all lanes share.
     classes: The T classes to attack, as labels [T].
     image_shape: (H, W, C) of what the targets take.
+    most_side: The longest side at which reconstructions are kept, as far as whoever
+      judges them looks at; None keeps them as large as they are made.
     public: The attacker's images, where an attack learns from them; their labels mean
       nothing to the targets.
     engine: How lanes are computed.
@@ -66,6 +68,7 @@ class Scenario:
   prior: Any
   classes: np.ndarray
   image_shape: tuple[int, int, int]
+  most_side: int | None = None
   critic: nn.Module | None = None
   critic_variables: Any = None
   public: Dataset | None = None
@@ -83,7 +86,8 @@ class Outcome(NamedTuple):
   answer; the others are kept so that both can be scored.
   """
 
-  images: np.ndarray  # [L, T, M, H, W, C] uint8, as the generator makes them
+  # [L, T, M, H, W, C] uint8, of which targets are shown all, see `answer.keep`
+  images: np.ndarray
   scores: np.ndarray  # [L, T, M] what they were sorted by, higher is better
   num_final: int  # F <= M, how many the attacker answers with
   latents: np.ndarray | None = None  # [L, T, M, *latent_shape]

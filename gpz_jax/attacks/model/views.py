@@ -43,21 +43,42 @@ def prepare(
     InputError: The number of channels differs, or `crop` is not a share.
   """
   chex.assert_rank(images, 4, custom_message='images [B, h, w, C]')
-  if not 0 < crop <= 1:
-    raise InputError(f'crop={crop:g} is not a share of a side; give one above 0 to 1')
-  height, width, channels = images.shape[1:]
+  channels = images.shape[-1]
   if channels != image_shape[-1]:
     raise InputError(
       f'the generator makes images of {channels} channels, but the target takes'
       f' {image_shape[-1]}; take a generator with as many'
     )
-  rows, columns = max(1, round(height * crop)), max(1, round(width * crop))
-  top, left = (height - rows) // 2, (width - columns) // 2
-  images = images[:, top : top + rows, left : left + columns]
+  images = cut(images, crop)
   if images.shape[1:] == image_shape:
     return images
   shape = (len(images), *image_shape)
   return jax.image.resize(images, shape, 'linear', antialias=antialias)
+
+
+def cut(images: jax.Array, crop: float) -> jax.Array:
+  """The centre of images [B, h, w, C] that holds a share `crop` of each side.
+
+  Raises:
+    InputError: `crop` is not a share.
+  """
+  if not 0 < crop <= 1:
+    raise InputError(f'crop={crop:g} is not a share of a side; give one above 0 to 1')
+  height, width = images.shape[1:3]
+  rows, columns = max(1, round(height * crop)), max(1, round(width * crop))
+  top, left = (height - rows) // 2, (width - columns) // 2
+  return images[:, top : top + rows, left : left + columns]
+
+
+def shrink(images: jax.Array, most_side: int | None) -> jax.Array:
+  """Images [B, h, w, C] of which no side is longer; as they are where none is."""
+  height, width = images.shape[1:3]
+  if most_side is None or max(height, width) <= most_side:
+    return images
+  scale = most_side / max(height, width)
+  rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+  shape = (len(images), rows, columns, images.shape[-1])
+  return jax.image.resize(images, shape, 'linear', antialias=True)
 
 
 def sample_keys(
