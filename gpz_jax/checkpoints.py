@@ -83,6 +83,15 @@ def read_meta(folder: pathlib.Path) -> dict[str, Any] | None:
   )
 
 
+def read_checksums(folder: pathlib.Path) -> dict[str, str] | None:
+  """The checksums of the latest step's arrays, by path; None without an intact one."""
+  return _latest_intact(
+    folder,
+    lambda manager, step: _read_plain(manager, step)['checksums'],
+    lambda text: None,
+  )
+
+
 def has_step(folder: pathlib.Path) -> bool:
   """Whether a step was ever finished there, even if it is damaged by now."""
   return folder.is_dir() and any(path.name.isdecimal() for path in folder.iterdir())

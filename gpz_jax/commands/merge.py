@@ -1,33 +1,54 @@
 """Joins the units of a study: one table and page, and a workdir to verify.
 
   gpz-merge --workdir=runs/big
+  gpz-merge --workdir=runs/both --studies=runs/seed_0,runs/seed_1
 
-It can be run at any time, also while units run: it says what is missing, and the page
-says how many lanes there are of how many. The exit status is 0 if all is there, 1 if
-something is missing, 2 for bad input, 3 if a lane diverged and 73 if another process is
-merging.
+With --studies it joins studies that were run by themselves and differ in one list,
+such as their seeds. It can be run at any time, also while units run. It says what is
+missing, and the page says how many lanes there are of how many. The exit status is 0 if
+all is there, 1 if something is missing, 2 for bad input, 3 if a lane diverged and 73 if
+another process is merging.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from gpz_jax.commands import command
 from gpz_jax.types import InputError
 
+if TYPE_CHECKING:  # it needs JAX, and --help must not wait for it
+  from gpz_jax.launching.merge import Merged
+
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   """The flags of this command."""
   flags.DEFINE_string(
-    'workdir', None, 'The folder with units.jsonl.', flag_values=values
+    'workdir',
+    None,
+    'The folder with units.jsonl, or with --studies a new one for the whole.',
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    'studies',
+    [],
+    'Workdirs of studies that were run by themselves and differ in one list alone:'
+    ' their seeds, alphas, skips, defences, treatments, splits or attacks.',
+    flag_values=values,
   )
 
 
 def main(argv: list[str]) -> int:
-  """Merges the units of --workdir."""
+  """Merges the units of --workdir, or --studies into it."""
   del argv
   if not flags.FLAGS.workdir:
-    raise InputError('--workdir is missing; name the folder with units.jsonl')
+    raise InputError(
+      '--workdir is missing; name the folder with units.jsonl, or with --studies a new'
+      ' one'
+    )
+  if flags.FLAGS.studies:
+    return join_given(flags.FLAGS.workdir, flags.FLAGS.studies)
   return join(flags.FLAGS.workdir)
 
 
@@ -42,9 +63,25 @@ def join(workdir: str) -> int:
   if whole is None:
     raise InputError(f'--workdir={workdir}: units.jsonl names no merge; submit again')
   parse_config = studies.COMMANDS[whole.study].parse_config
-  found = merge(parse_config([*whole.flags, f'--workdir={workdir}']), units)
+  config = parse_config([*whole.flags, f'--workdir={workdir}'])
+  return _show(whole.study, workdir, merge(config, units))
+
+
+def join_given(workdir: str, folders: Sequence[str]) -> int:
+  """Merges studies that were run by themselves into a workdir, as `join` does."""
+  from gpz_jax.launching import given
+  from gpz_jax.launching.merge import merge
+
+  whole = given.plan_whole(workdir, folders)
+  return _show(
+    whole.study, workdir, merge(whole.config, whole.units, store=whole.store)
+  )
+
+
+def _show(study: str, workdir: str, found: 'Merged') -> int:
+  """Prints what was joined, and returns the status."""
   if found.rows:
-    _print_rows(whole.study, workdir, found.rows)
+    _print_rows(study, workdir, found.rows)
   print(f'{len(found.rows)} of {found.total} lanes are there')
   if found.report is not None:
     print(f'report: {found.report}')

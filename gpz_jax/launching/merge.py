@@ -44,12 +44,19 @@ class Merged:
     return len(self.rows) == self.total
 
 
-def merge(config: StudyConfig, units: Sequence[Unit], *, quiet: bool = False) -> Merged:
+def merge(
+  config: StudyConfig,
+  units: Sequence[Unit],
+  *,
+  store: Store | None = None,
+  quiet: bool = False,
+) -> Merged:
   """Joins what the units of a study have found so far, in the workdir of the whole.
 
   Args:
     config: The whole study; its workdir is that of the units.
     units: All its units.
+    store: Where the units lie; in the workdir of the whole where it is not given.
     quiet: Print nothing.
 
   Raises:
@@ -57,7 +64,7 @@ def merge(config: StudyConfig, units: Sequence[Unit], *, quiet: bool = False) ->
     InputError: A unit is of another study, or the study cannot be planned.
     Interrupted: A signal came; the same call goes on.
   """
-  store = Store(config.workdir)
+  store = store or Store(config.workdir)
   units = [unit for unit in units if unit.kind != 'merge']
   damaged = parts.check_alike(config, store, units)
   is_inversion = isinstance(config, ModelInversionConfig)
