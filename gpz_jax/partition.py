@@ -7,7 +7,6 @@ Any linen module with named blocks can be cut: nothing here knows a model class.
 from collections.abc import Sequence
 from typing import Any
 
-import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,17 @@ import numpy as np
 from gpz_jax import jaxpr_costs
 from gpz_jax.models import calls, own_models, skips
 from gpz_jax.models.calls import arbitrary_variables
-from gpz_jax.splits import Splits, find_sown, find_splits, list_splits, select_splits
+from gpz_jax.splits import (
+  Splits,
+  find_sown,
+  find_splits,
+  list_splits,
+  select_splits,
+  unknown_split,
+)
 from gpz_jax.types import PREDICTION, InputError
+
+_NOISE = 824_637_501  # a seed that nobody's images were drawn from
 
 __all__ = [
   'Splits',
@@ -59,14 +67,15 @@ def capture(
     Logits [B, K] and name -> activation [B, ...].
 
   Raises:
-    InputError: the variables are those of several targets, as `targets.train` returns.
+    InputError: the variables are those of several targets, as `targets.train` returns;
+      a split is not in the model; or the images are not floats in [0, 1].
   """
   if hasattr(variables, 'best'):
     raise InputError(
       'these are targets stacked over lanes; targets.capture takes all of them'
     )
   skips.check_variables(model, variables)
-  chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
+  calls.check_pixels(images)
   wanted = {tuple(split.split('/')) for split in splits if split != PREDICTION}
 
   def apply(rngs):
@@ -84,7 +93,7 @@ def capture(
   logits, state = calls.lend_keys(apply, key)
   found = {split: find_sown(state, split) for split in splits if split != PREDICTION}
   if hidden := [split for split, sown in found.items() if not sown]:
-    raise KeyError(hidden[0])
+    raise unknown_split(model, images.shape[1:], hidden[0])
   return logits, {
     split: logits if split == PREDICTION else found[split][0] for split in splits
   }
@@ -118,27 +127,48 @@ def cloud(
 
   The whole model is traced with the module at `split` replaced by `activation`; under
   jit the edge is dead code. Right only if `split` is a true cut (see `check_cuts`).
-  """
 
+  Raises:
+    InputError: the split is not in the model.
+  """
   if len(image_shape) != 3:
     raise ValueError(f'image_shape must be (H, W, C), got {image_shape}')
+  # The edge still has to be traced, so it gets images of zeros.
+  blank = jnp.zeros((len(activation), *image_shape), jnp.float32)
+  return _resume(model, variables, activation, split, blank, key)
+
+
+def _resume(
+  model: nn.Module,
+  variables: Variables,
+  activation: jax.Array,
+  split: str,
+  blank: jax.Array,
+  key: jax.Array | None = None,
+) -> jax.Array:
+  """The logits from an activation; what crosses it otherwise is that of `blank`."""
+  if split == PREDICTION:
+    return activation
+  is_met = False
 
   # An interceptor sees every call of a module's method. Where it does not call on, the
   # module's own output, and with it the whole edge, feeds nothing.
   def resume(call, args, kwargs, context):
+    nonlocal is_met
     at_split = '/'.join(context.module.path) == split
     if at_split and context.method_name == '__call__':
+      is_met = True
       return activation
     return call(*args, **kwargs)
-
-  # The edge still has to be traced, so it gets images of zeros.
-  blank = jnp.zeros((len(activation), *image_shape), jnp.float32)
 
   def apply(rngs):
     with nn.intercept_methods(resume):
       return jnp.asarray(model.apply(variables, blank, train=False, rngs=rngs))
 
-  return calls.lend_keys(apply, key)
+  logits = calls.lend_keys(apply, key)
+  if not is_met:
+    raise unknown_split(model, blank.shape[1:], split)
+  return logits
 
 
 def true_cuts(
@@ -149,14 +179,14 @@ def true_cuts(
   A true cut is one where cloud(edge(x)) == model(x). This runs without jit, because
   compiling the model once for each split takes far longer than two images do.
   """
-  chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
+  calls.check_pixels(images)
   if not splits:
     return {}
   logits, activations = capture(model, variables, images, splits)
-  height, width, channels = images.shape[1:]
-  image_shape = (height, width, channels)
+  # Noise, because an image may be black, and then nothing would differ from zeros.
+  other = jax.random.uniform(jax.random.key(_NOISE), images.shape)
   resumed = {
-    split: cloud(model, variables, sent, split, image_shape=image_shape)
+    split: _resume(model, variables, sent, split, other)
     for split, sent in activations.items()
   }
   return {
@@ -198,7 +228,7 @@ def split_costs(
     num_classes: K; checked against the logits.
     splits: names, PREDICTION among them if wanted; all of `list_splits` by default.
     payload_bits: bits of each number that is sent. Below 16 the two ends of the range
-      are sent beside them, in 8 bytes.
+      are sent beside them, in 8 bytes. A prediction is sent in 32 bits.
 
   Returns:
     Name -> edge_params, edge_flops (a multiplication and an addition count as two;
@@ -225,7 +255,9 @@ def split_costs(
       'edge_params_share': params / whole[0],
       'edge_flops': flops,
       'edge_flops_share': flops / whole[1],
-      'payload_bytes': _payload_bytes(activation.size, payload_bits),
+      'payload_bytes': _payload_bytes(
+        activation.size, 32 if split == PREDICTION else payload_bits
+      ),
       'payload_bytes_float16': 2 * activation.size,
     }
     for split, (params, flops), activation in zip(splits, edges, sent, strict=True)

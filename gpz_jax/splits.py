@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax.models import calls as calls_lib
 from gpz_jax.types import InputError, hint
 
 
@@ -63,20 +64,30 @@ def find_splits(
       shapes.setdefault(path, []).append(shape)
     return result
 
-  def trace(image):  # captures as `partition.capture` does, so that both find the same
+  def captures(module, method):  # as `partition.capture`, so that both find the same
+    return method == '__call__' and bool(module.path)
+
+  def trace(image):
+    options = {'train': False, 'capture_intermediates': captures}
     with nn.intercept_methods(note):
-      return model.init_with_output(
-        jax.random.key(0),
-        image,
-        train=False,
-        mutable=True,
-        capture_intermediates=lambda module, method: (
-          method == '__call__' and bool(module.path)
-        ),
+      return model.init_with_output(jax.random.key(0), image, mutable=True, **options)
+
+  def trace_after(image):
+    variables = calls_lib.init(model, jax.random.key(0), image)
+    options = {'train': False, 'capture_intermediates': captures}
+    with nn.intercept_methods(note):
+      return calls_lib.lend_keys(
+        lambda rngs: model.apply(
+          variables, image, mutable=['intermediates'], rngs=rngs, **options
+        )
       )
 
   image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
-  logits, variables = jax.eval_shape(trace, image)
+  try:
+    logits, variables = jax.eval_shape(trace, image)
+  except AttributeError:  # nn.SpectralNorm cannot be initialised while one captures
+    shapes.clear()
+    logits, variables = jax.eval_shape(trace_after, image)
   calls = {path: (noted, find_sown(variables, path)) for path, noted in shapes.items()}
   classes = getattr(logits, 'shape', ())[1:]
   splits = _list_level(calls, where, classes)
@@ -156,7 +167,11 @@ def _why_not(noted: list[Any], sown: Sequence[Any]) -> str:
     return 'it is called more than once'
   if noted[0] is None:
     return 'it does not return one array'
-  return '' if noted[0][:1] == (2,) else 'its output has no batch in front'
+  if noted[0][:1] != (2,):
+    return 'its output has no batch in front'
+  if jnp.issubdtype(sown[0].dtype, jnp.complexfloating):
+    return 'its output is complex; return real and imaginary parts as channels'
+  return ''
 
 
 def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ...]:
@@ -178,6 +193,18 @@ def select_splits(wanted: Sequence[str], splits: Sequence[str]) -> tuple[str, ..
       raise InputError(f"split '{entry}' is not in the model{hint(entry, splits)}")
     chosen.update(found)
   return tuple(name for name in splits if name in chosen)
+
+
+def unknown_split(
+  model: nn.Module, image_shape: tuple[int, ...], split: str
+) -> InputError:
+  """The error about a split that a model does not have, or that nothing captures."""
+  height, width, channels = image_shape
+  known = list_splits(model, (height, width, channels))
+  return InputError(
+    f"split '{split}' is not in the model{hint(split, known)}; list_splits gives the"
+    ' names'
+  )
 
 
 def _by_number(entry: str, splits: Sequence[str]) -> list[str]:

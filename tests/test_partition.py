@@ -78,6 +78,89 @@ def test_check_cuts_names_a_split_inside_a_residual_block():
     partition.check_cuts(model, variables, image, tuple(splits))
 
 
+def test_a_black_image_hides_no_false_cut():
+  model = Residual()
+  variables = partition.arbitrary_variables(model, (4, 4, 1))
+  for image in (jnp.zeros((2, 4, 4, 1)), jnp.full((2, 4, 4, 1), 0.5)):
+    assert not partition.true_cuts(model, variables, image, ('inner',))['inner']
+
+
+def test_a_split_that_is_not_there_is_named():
+  model = Residual()
+  variables = partition.arbitrary_variables(model, (4, 4, 1))
+  image = jnp.ones((2, 4, 4, 1))
+  with pytest.raises(
+    InputError, match="split 'oter' is not in the model; did you mean"
+  ):
+    partition.edge(model, variables, image, 'oter')
+  sent = partition.edge(model, variables, image, 'outer')
+  with pytest.raises(
+    InputError, match="split 'oter' is not in the model; did you mean"
+  ):
+    partition.cloud(model, variables, sent, 'oter', image_shape=(4, 4, 1))
+  logits = model.apply(variables, image)
+  found = partition.cloud(model, variables, logits, 'prediction', image_shape=(4, 4, 1))
+  np.testing.assert_array_equal(found, logits)
+
+
+@pytest.mark.parametrize(
+  ('images', 'message'),
+  [
+    (np.zeros((1, 4, 4, 1), np.uint8), 'images are uint8; give floats'),
+    (np.full((1, 4, 4, 1), 255.0, np.float32), 'images reach 255'),
+  ],
+)
+def test_pixels_that_are_no_shares_are_refused(images, message):
+  model = Residual()
+  variables = partition.arbitrary_variables(model, (4, 4, 1))
+  with pytest.raises(InputError, match=message):
+    partition.edge(model, variables, images, 'outer')
+
+
+class Spectral(nn.Module):
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.Conv(4, (3, 3), strides=2, name='first')(x)
+    x = nn.SpectralNorm(nn.Conv(4, (3, 3)), name='second')(x, update_stats=train)
+    return nn.Dense(3, name='logits')(x.mean(axis=(1, 2)))
+
+
+class Complex(nn.Module):
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = Spectrum(name='fft')(nn.Conv(4, (3, 3), strides=2, name='first')(x))
+    return nn.Dense(3, name='logits')(jnp.abs(x).mean(axis=(1, 2)))
+
+
+class Spectrum(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    return jnp.fft.fft2(x, axes=(1, 2))
+
+
+def test_layers_that_cannot_be_initialised_while_outputs_are_captured():
+  found = list(partition.list_splits(Spectral(), (8, 8, 3)))
+  assert found == ['first', 'Conv_0', 'second']
+
+
+def test_complex_activations_are_no_splits():
+  found = partition.find_splits(Complex(), (8, 8, 3))
+  assert list(found.shapes) == ['first']
+  assert 'is complex' in found.left_out['fft']
+
+
+def test_a_prediction_is_never_quantised():
+  model = Residual()
+  costs = {
+    bits: partition.split_costs(
+      model, (4, 4, 1), 5, ('outer', 'prediction'), payload_bits=bits
+    )
+    for bits in (4, 32)
+  }
+  assert costs[4]['prediction']['payload_bytes'] == 4 * 5
+  assert costs[4]['outer']['payload_bytes'] < costs[32]['outer']['payload_bytes']
+
+
 def test_select_splits_by_name_number_and_glob():
   splits = ('feat_3', 'feat_13', 'fc_1', 'fc_2')
   assert partition.select_splits(('fc_*', '13'), splits) == ('feat_13', 'fc_1', 'fc_2')

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from gpz_jax import types
-from gpz_jax.data import cache, exclusions, images, sizes, sources, subsets
+from gpz_jax.data import cache, exclusions, images, overlaps, sizes, sources, subsets
 from gpz_jax.data.builders import portraits
 
 # Their identities overlap.
@@ -85,7 +85,7 @@ def load(
 
   Raises:
     InputError: The name is unknown, the data is not prepared, an image is broken, or
-      an option is out of range.
+      an option is out of range; or most test images are in another subset.
   """
   limits = {'train': train_limit, 'val': val_limit}
   limits |= {'test': test_limit, 'aux': aux_limit}
@@ -127,7 +127,8 @@ def _make_task(
     **kept,
   )
   notes = (*source.notes, *(aux_source.notes if aux_source is not source else ()))
-  notes = map(types.one_line, (*notes, *_describe(task, source)))
+  notes = (*notes, *_describe(task, source), *overlaps.describe(task))
+  notes = map(types.one_line, notes)
   return dataclasses.replace(task, notes=tuple(notes))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from flax import traverse_util
 
 from gpz_jax.evaluators.evaluator import Evaluator
-from gpz_jax.interop import entries, layouts
+from gpz_jax.interop import entries, layouts, misfits
 from gpz_jax.interop import torch as interop
 from gpz_jax.models import inception_resnet
 from gpz_jax.training.engine import AUTO, Engine
@@ -71,7 +71,7 @@ def from_state_dict(
     name: array for name, array in state_dict.items() if not _UNUSED.fullmatch(name)
   }
   table = list(make_table(model))
-  if problems := interop.find_problems(table, shapes, given):
+  if problems := misfits.find_problems(table, shapes, given):
     raise InputError(
       f"face embedding '{what}' does not have the layout of facenet-pytorch's"
       f' InceptionResnetV1: {"; ".join(problems)}; give its state dict'

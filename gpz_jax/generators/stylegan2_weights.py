@@ -19,7 +19,7 @@ from flax import traverse_util
 from gpz_jax.generators.stylegan2 import StyleGAN2
 from gpz_jax.generators.stylegan2_formats import FORMATS, Format, resample_filter
 from gpz_jax.interop.arrays import load_arrays
-from gpz_jax.interop.torch import find_problems
+from gpz_jax.interop.misfits import find_problems
 from gpz_jax.types import InputError, check_known
 
 _CONDITIONED = ('mapping.embed.', 'mapping_network/label_embedding/')

@@ -3,9 +3,12 @@
 import collections
 import math
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from gpz_jax.interop import names_torchvision
+import numpy as np
+
+from gpz_jax.interop import names, names_torchvision
 from gpz_jax.interop.inference import (
   FUSED_STEM,
   OPTIONS,
@@ -109,3 +112,81 @@ def _count_blocks(state_dict: StateDict, pattern: str) -> tuple[int, ...]:
   found = (re.fullmatch(pattern, name) for name in state_dict)
   blocks = collections.Counter(int(match[1]) for match in found if match)
   return tuple(blocks[stage] for stage in range(1, 5))
+
+
+def find_problems(
+  table: Collection[names.Entry],
+  shapes: Mapping[str, tuple[int, ...]],
+  state_dict: Mapping[str, np.ndarray],
+) -> list[str]:
+  """What keeps arrays from fitting a table, a phrase for each kind, with examples.
+
+  Args:
+    table: Their name, ours, and the layout of every array that is wanted.
+    shapes: Our name -> our shape.
+    state_dict: Their name -> array, in their layout.
+
+  Returns:
+    Nothing where they fit; else phrases such as `2 missing (a, b)`.
+  """
+  expected = {
+    entry.torch: entry.layout.torch_shape(shapes[entry.linen]) for entry in table
+  }
+  present = [entry for entry in table if entry.torch in state_dict]
+  unexpected = [name for name in state_dict if name not in expected]
+  found = {
+    'missing': [name for name in expected if name not in state_dict],
+    'unexpected': unexpected,
+    'of wrong shape': [
+      f'{name} is {state_dict[name].shape}, expected {expected[name]}'
+      for name, *_ in present
+      if state_dict[name].shape != expected[name]
+    ],
+    'not of finite real numbers': [
+      name for name, *_ in present if not _is_finite(state_dict[name])
+    ],
+    'of whole numbers, as in a quantised file; multiply them by their scale': [
+      name for name, linen, _ in present if _is_quantised(state_dict[name], linen)
+    ],
+    'of negative variances': [
+      name for name, linen, _ in present if _is_negative(state_dict[name], linen)
+    ],
+  }
+  problems = [
+    f'{len(entries)} {kind} ({_examples(entries)})'
+    for kind, entries in found.items()
+    if entries
+  ]
+  if unexpected and len(state_dict) > 1 and (prefix := shared_prefix(state_dict)):
+    problems.insert(0, f"all {len(state_dict)} names begin with '{prefix[:60]}'")
+  return problems
+
+
+def _examples(entries: list[str]) -> str:
+  shown = [entry[:120] for entry in entries[:3]]
+  return ', '.join(shown + ['...'] * (len(entries) > 3))
+
+
+def _is_negative(array: np.ndarray, linen: str) -> bool:
+  """Whether an array is a running variance and has a value below zero."""
+  is_variance = linen.startswith('batch_stats/') and linen.endswith('/var')
+  return is_variance and array.dtype.kind in 'fi' and bool((array < 0).any())
+
+
+def _is_quantised(array: np.ndarray, linen: str) -> bool:
+  """Whether parameters are whole numbers, whose scale is kept elsewhere."""
+  return linen.startswith('params/') and array.dtype.kind in 'iub'
+
+
+def _is_finite(array: np.ndarray) -> bool:
+  if array.dtype.kind not in 'fiub':
+    return False
+  with np.errstate(over='ignore'):  # what float32 cannot hold is found below
+    return bool(np.isfinite(array.astype(np.float32)).all())
+
+
+def shared_prefix(names_: Collection[str]) -> str:
+  """The first component that all names share, with its dot; '' where there is none."""
+  prefixes = {''.join(name.partition('.')[:2]) for name in names_}
+  prefix = prefixes.pop() if len(prefixes) == 1 else ''
+  return prefix if prefix.endswith('.') else ''

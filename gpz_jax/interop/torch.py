@@ -125,7 +125,7 @@ def import_weights(
   given = state_dict
   if new_head:
     state_dict = heads.replace(model, table, shapes, state_dict, image_shape)
-  if problems := find_problems(table, shapes, state_dict):
+  if problems := misfits.find_problems(table, shapes, state_dict):
     last = [entry.torch for entry in table if entry.linen == 'params/logits/kernel']
     problems += misfits.suggest_cures(model_name, model, state_dict, image_shape, *last)
     raise InputError(
@@ -186,7 +186,7 @@ def _fitting_names(
     if not name.endswith('num_batches_tracked') and name != 'n_averaged'
   }
   candidates = [_without_backbone(kept)]
-  while prefix := _shared_prefix(kept):
+  while prefix := misfits.shared_prefix(kept):
     kept = {name.removeprefix(prefix): array for name, array in kept.items()}
     candidates.append(_without_backbone(kept))
   candidates.append({_OLD_DENSENET.sub(r'\1', n): a for n, a in candidates[-1].items()})
@@ -195,13 +195,6 @@ def _fitting_names(
   if len(parts) == len(candidates[0]):
     candidates.append(parts)
   return max(candidates, key=lambda found: len(found.keys() & set(expected)))
-
-
-def _shared_prefix(names_: Collection[str]) -> str:
-  """The first component that all names share, with its dot; '' where there is none."""
-  prefixes = {''.join(name.partition('.')[:2]) for name in names_}
-  prefix = prefixes.pop() if len(prefixes) == 1 else ''
-  return prefix if prefix.endswith('.') else ''
 
 
 def _without_backbone(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -228,66 +221,3 @@ def variable_shapes(
     jax.tree_util.keystr(path, simple=True, separator='/'): leaf
     for path, leaf in leaves
   }
-
-
-def find_problems(
-  table: Collection[names.Entry],
-  shapes: Mapping[str, tuple[int, ...]],
-  state_dict: Mapping[str, np.ndarray],
-) -> list[str]:
-  """What keeps arrays from fitting a table, a phrase for each kind, with examples.
-
-  Args:
-    table: Their name, ours, and the layout of every array that is wanted.
-    shapes: Our name -> our shape.
-    state_dict: Their name -> array, in their layout.
-
-  Returns:
-    Nothing where they fit; else phrases such as `2 missing (a, b)`.
-  """
-  expected = {
-    entry.torch: entry.layout.torch_shape(shapes[entry.linen]) for entry in table
-  }
-  present = [entry for entry in table if entry.torch in state_dict]
-  unexpected = [name for name in state_dict if name not in expected]
-  found = {
-    'missing': [name for name in expected if name not in state_dict],
-    'unexpected': unexpected,
-    'of wrong shape': [
-      f'{name} is {state_dict[name].shape}, expected {expected[name]}'
-      for name, *_ in present
-      if state_dict[name].shape != expected[name]
-    ],
-    'not of finite real numbers': [
-      name for name, *_ in present if not _is_finite(state_dict[name])
-    ],
-    'of negative variances': [
-      name for name, linen, _ in present if _is_negative(state_dict[name], linen)
-    ],
-  }
-  problems = [
-    f'{len(entries)} {kind} ({_examples(entries)})'
-    for kind, entries in found.items()
-    if entries
-  ]
-  if unexpected and len(state_dict) > 1 and (prefix := _shared_prefix(state_dict)):
-    problems.insert(0, f"all {len(state_dict)} names begin with '{prefix[:60]}'")
-  return problems
-
-
-def _examples(entries: list[str]) -> str:
-  shown = [entry[:120] for entry in entries[:3]]
-  return ', '.join(shown + ['...'] * (len(entries) > 3))
-
-
-def _is_negative(array: np.ndarray, linen: str) -> bool:
-  """Whether an array is a running variance and has a value below zero."""
-  is_variance = linen.startswith('batch_stats/') and linen.endswith('/var')
-  return is_variance and array.dtype.kind in 'fi' and bool((array < 0).any())
-
-
-def _is_finite(array: np.ndarray) -> bool:
-  if array.dtype.kind not in 'fiub':
-    return False
-  with np.errstate(over='ignore'):  # what float32 cannot hold is found below
-    return bool(np.isfinite(array.astype(np.float32)).all())

@@ -278,3 +278,6 @@ def _check_shapes(images: jax.Array, reconstructions: jax.Array) -> None:
       f'images and reconstructions must both be [B, H, W, C], got {images.shape} and '
       f'{reconstructions.shape}'
     )
+  for name, array in (('images', images), ('reconstructions', reconstructions)):
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+      raise InputError(f'{name} are {array.dtype}; give floats in [0, 1]')

@@ -10,6 +10,7 @@ import numpy as np
 from gpz_jax import data, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
+from gpz_jax.data import overlaps
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import Critic, Generator, StyleGAN2, stylegan2_weights
 from gpz_jax.generators import files as generator_files
@@ -92,6 +93,7 @@ def make_plan(config: ModelInversionConfig) -> Plan:
     aux_limit=config.public_limit,
     validate_on_rest=True,
   )
+  _check_public_images(config, study.task)
   task = _load_evaluator_task(config, study.task)
   options = config.parse_evaluator_options()
   models.check_image(config.evaluator, task.image_shape, options)
@@ -116,6 +118,17 @@ def _check_public(config: ModelInversionConfig) -> None:
     raise InputError(
       f'--public_dataset={config.public_dataset} is the private dataset; name one that'
       ' shows nobody of it'
+    )
+
+
+def _check_public_images(config: ModelInversionConfig, task: Task) -> None:
+  """Refuses public images of which most are those that the targets learn."""
+  count = overlaps.count_shared(task.aux, task.train)
+  if count > overlaps.MOST_SHARED * len(task.aux):
+    raise InputError(
+      f'--public_dataset={config.public_dataset}: {count:,} of its {len(task.aux):,}'
+      f' images are private training images of {task.name}; name one that shows nobody'
+      ' of it'
     )
 
 

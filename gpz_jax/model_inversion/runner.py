@@ -18,7 +18,7 @@ from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import Plan, make_plan
 from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.results import CLASSES, INVERSIONS
-from gpz_jax.study import notes, opening
+from gpz_jax.study import continuing, notes, opening
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.progress import count, format_seconds, peak_gigabytes
 from gpz_jax.study.session import Session
@@ -119,11 +119,29 @@ def _describe(plan: Plan) -> list[str]:
   return notes.describe_model(plan, ())
 
 
+def _check_unchanged(
+  session: Session[Plan], quality: dict[str, np.ndarray], judge: Evaluator
+) -> None:
+  """Refuses to add rows to those of other targets, or of another evaluator."""
+  plan, path = session.plan, session.workdir.path
+  index = {lane.lane_id: i for i, lane in enumerate(plan.lanes)}
+  count = len(plan.task.test)
+  for row in session.workdir.read_rows(INVERSIONS):
+    target = index[row['lane_id']]
+    for whose, column, now in (
+      (f'the target {plan.lanes[target]}', 'target_accuracy', quality['test'][target]),
+      ('the evaluator', 'evaluator_accuracy', judge.accuracy),
+    ):
+      if now is not None:
+        continuing.check_accuracy(path, whose, row[column], float(now), count)
+
+
 def _fill_in(session: Session[Plan], missing: dict[Attack, list[int]]) -> None:
   """Trains and attacks what the missing rows need; appends them attack by attack."""
   plan, workdir = session.plan, session.workdir
   targets, quality, session = _obtain_targets(session)
   judge = evaluating.obtain(session)
+  _check_unchanged(session, quality, judge)
   prior = priors.obtain(session, judge)
   for schema in (INVERSIONS, CLASSES):
     workdir.table(schema).unlink(missing_ok=True)  # it no longer holds all there is

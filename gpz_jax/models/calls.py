@@ -12,14 +12,18 @@ import zlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import errors
+from jax.core import Tracer
 
 from gpz_jax.types import InputError
 
+# No image in [0, 1] comes near it, and one of bytes does.
+MOST_PIXEL = 8.0
 LEARNED = ('params', 'batch_stats')  # what training moves; all else is constant
 # What tells a module whether it trains, and what it is called with in training.
 SWITCHES = {
@@ -101,6 +105,24 @@ def overlay(variables: Any, given: Any) -> Any:
     }
 
   return replace(variables, given, '')
+
+
+def check_pixels(images: jax.Array) -> None:
+  """Raises InputError unless images are floats that may be in [0, 1].
+
+  Bytes, and floats up to 255, would give activations that look like any others.
+  """
+  chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
+  if not jnp.issubdtype(images.dtype, jnp.floating):
+    raise InputError(
+      f'images are {images.dtype}; give floats in [0, 1], as by dividing bytes by 255'
+    )
+  if isinstance(images, Tracer) or not images.size:
+    return
+  if (most := float(images.max())) > MOST_PIXEL:
+    raise InputError(
+      f'images reach {most:g}; give floats in [0, 1], as by dividing by 255'
+    )
 
 
 def evaluation_key(draw: jax.Array | np.integer | int) -> jax.Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpz_jax import data, defences
 from gpz_jax.data import order
-from gpz_jax.defences import cuts
+from gpz_jax.defences import cuts, trials
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.training.loop import MakeOrder
 from gpz_jax.types import InputError, Task
@@ -32,6 +32,7 @@ def defend(model: nn.Module, config: StudyConfig, task: Task) -> nn.Module:
   defences.prepare(wrapped, shape, config.defence)
   for text in config.defence:
     cuts.list_changed(text, wrapped, shape, ())
+    trials.check(text, wrapped, shape, task.num_classes)
   if config.batches is not None:
     classes, _ = order.parse_batches(config.batches)
     found = len(np.unique(task.train.label))

@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpz_jax import models
 from gpz_jax.models import calls, own_models
@@ -64,6 +65,29 @@ def check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:
       ' make it smaller'
     )
   _check_passes(config, model, variables, image)
+  if ':' in config.model:  # one of the user's own
+    _check_logits(config, model, task)
+
+
+def _check_logits(config: StudyConfig, model: nn.Module, task: Task) -> None:
+  """Refuses a model that ends in a softmax: losses and attacks take it once more.
+
+  Raises:
+    InputError: What it returns of noise, with arbitrary parameters, are probabilities.
+  """
+  variables = calls.arbitrary_variables(model, task.image_shape)
+  images = jax.random.uniform(jax.random.key(0), (2, *task.image_shape))
+  logits = np.asarray(
+    calls.lend_keys(
+      lambda rngs: model.apply(variables, images, train=False, rngs=rngs)
+    ),
+    np.float32,
+  )
+  if task.num_classes > 1 and logits.min() >= 0 and np.allclose(logits.sum(1), 1):
+    raise InputError(
+      f'--model={config.model} returns probabilities, which are at least 0 and sum to'
+      ' 1; return the logits before the softmax, or the logarithm of the probabilities'
+    )
 
 
 def _check_passes(

@@ -26,5 +26,7 @@ def parse_model_options(
       fields.refuse(field, option, 'KEY=VALUE of the model, such as width=0.25')
     if key == 'skips':
       fields.refuse(field, option, f'--skips={value}')
+    if key in parsed:
+      fields.refuse(field, ','.join(options), f'{key} once')
     parsed[key] = literal_or_word(value)
   return parsed

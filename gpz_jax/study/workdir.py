@@ -162,7 +162,7 @@ class Workdir:
     self, lane_id: str, split: str, attack: str, images: np.ndarray
   ) -> None:
     """Writes reconstructions [n, H, W, C] in [0, 1] in 8 bits, for the report."""
-    pixels = np.round(255 * images).astype(np.uint8)
+    pixels = np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
     pictures.write(self.sample(lane_id, split, attack), pixels)
 
   def save_embedding(

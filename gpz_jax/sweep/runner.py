@@ -3,11 +3,12 @@
 import contextlib
 import dataclasses
 import pathlib
+from typing import Any
 
 from gpz_jax import metrics, report, results
 from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
-from gpz_jax.study import notes, opening, tuning
+from gpz_jax.study import continuing, notes, opening, tuning
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.progress import count, peak_gigabytes
 from gpz_jax.study.session import Session
@@ -116,6 +117,28 @@ def tuned(session: Session[Plan]) -> Session[Plan]:
   return dataclasses.replace(session, engine=engine)
 
 
+def _check_unchanged(
+  session: Session[Plan], quality: dict[str, Any], ladder: dict[str, dict[str, float]]
+) -> None:
+  """Refuses to add rows to those of other targets or images."""
+  plan, workdir = session.plan, session.workdir
+  rows = workdir.read_rows()
+  if not rows:
+    return
+  continuing.check_guesses(workdir.path, results.read_ladder(workdir.ladder), ladder)
+  index = {lane.lane_id: i for i, lane in enumerate(plan.lanes)}
+  for row in rows:
+    target = index[row['lane_id']]
+    now = cut_quality.columns(quality, target, row['split'])['target_accuracy']
+    continuing.check_accuracy(
+      workdir.path,
+      f'the target {plan.lanes[target]}',
+      row['target_accuracy'],
+      float(now),
+      len(plan.task.test),
+    )
+
+
 def _fill_in(session: Session[Plan], missing: Missing) -> None:
   """Trains what the missing rows need, appending the rows of each attack as it ends."""
   plan, workdir = session.plan, session.workdir
@@ -126,8 +149,9 @@ def _fill_in(session: Session[Plan], missing: Missing) -> None:
     quality = study_targets.measure_quality(session, targets)
     study_targets.check_quality(session, quality)
     quality |= cut_quality.measure(session, targets)
-    workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
     ladder = scores.make_ladder(plan.task)
+    _check_unchanged(session, quality, ladder)
+    workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
     workdir.save_data(ladder, plan.task.test.image[:NUM_SAMPLES])
     for shape, wanted in missing.items():
       cohort = Cohort(session, shape, ahead, metrics.best_guess(ladder))

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gpz_jax import results
 from gpz_jax.defences import parse as parse_defence
 from gpz_jax.results import Row
+from gpz_jax.threats.alike import check_same
 from gpz_jax.tradeoff import doubts as inversion_doubts
 from gpz_jax.tradeoff.comparison import compare
 from gpz_jax.tradeoff.estimates import Estimate, of_values
@@ -112,7 +113,7 @@ def cross(
     InputError: They are of different models, data or attackers, or no treatment has
       finished in both.
   """
-  _check_same(sweep, inversions)
+  check_same(sweep, inversions)
   best = _list_finished(sweep)
   points = list_points(inversions)
   known = {point.treatment for point in points} & set(results.list_treatments(best))
@@ -223,35 +224,6 @@ def _by_seed(best: Sequence[Row], treatment: Treatment, split: str) -> dict[int,
     for row in best
     if row['split'] == split and Treatment.of(row) == treatment
   }
-
-
-def _check_same(sweep: Sequence[Row], inversions: Sequence[Row]) -> None:
-  """Refuses rows of different targets, and those that were judged differently."""
-  for column in ('model', 'dataset', 'model_options'):
-    ours, theirs = ({row[column] for row in rows} for rows in (sweep, inversions))
-    if len(ours | theirs) > 1:
-      raise InputError(
-        f'the sweep has {column} {_list(ours)} and the study of model inversion'
-        f' {_list(theirs)}; give two studies of the same targets'
-      )
-  for name, rows, columns in (
-    ('sweeps', sweep, ('aux_dataset', 'payload_bits', 'selection')),
-    ('studies of model inversion', inversions, ('public_dataset', 'evaluator')),
-  ):
-    for column in columns:
-      if len(found := {str(row[column]) for row in rows}) > 1:
-        raise InputError(
-          f'the {name} differ in {column}: {_list(found)}; give those of one kind'
-        )
-  counts: dict[str, set[int]] = {}
-  for row in sweep:
-    counts.setdefault(row['attack'], set()).add(row['n_test'])
-  for attack, found in counts.items():
-    if len(found) > 1:
-      raise InputError(
-        f'attack {attack} was scored on {_list(map(str, found))} test images; give'
-        ' sweeps with the same --test_limit'
-      )
 
 
 def _list(values: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ import optax
 from gpz_jax.means import Mean
 from gpz_jax.models import calls
 from gpz_jax.training.state import TrainState
+from gpz_jax.types import InputError
 
 # A lane's own numbers and arrays by name, among them 'key', its random key.
 LaneArrays = dict[str, Any]
@@ -29,7 +30,18 @@ def pixels(images: jax.Array, index: jax.Array) -> jax.Array:
   """The images at `index` [B] as float32 in [0, 1], out of uint8 [N, H, W, C]."""
   chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
   chex.assert_rank(index, 1, custom_message='index [B]')
+  check_bytes(images)
   return images[index].astype(jnp.float32) / 255
+
+
+def check_bytes(images: Any) -> None:
+  """Refuses images that are no uint8: floats would be divided by 255 once more.
+
+  Raises:
+    InputError: They are of another type.
+  """
+  if images.dtype != jnp.uint8:
+    raise InputError(f'images are {images.dtype}; give uint8, from 0 to 255')
 
 
 class StepInfo(NamedTuple):

@@ -9,12 +9,12 @@ import pytest
 from toy_model_attack import CLASSES, IMAGE, make_scenario
 
 from gpz_jax.attacks.model import (
+  adam,
   candidates,
   chunks,
   initial,
   losses,
   parse,
-  ppa,
   views,
 )
 from gpz_jax.attacks.model.ppa import Ppa
@@ -221,12 +221,12 @@ def test_groups_are_divided_and_joined_by_hand():
 def test_a_candidate_without_a_gradient_stays():
   latents = jnp.ones((2, 3))
   tx = TINY._tx
-  state = ppa.Optimised(latents, tx.init(latents))
+  state = adam.Optimised(latents, tx.init(latents))
   gradient = jnp.array([[1.0, jnp.nan, 0.0], [1.0, 1.0, 1.0]])
-  moved = ppa.move(state, gradient, jnp.float32(0.1), tx)
+  moved = adam.move(state, gradient, jnp.float32(0.1), tx)
   np.testing.assert_array_equal(moved.latents[0], 1)
   np.testing.assert_allclose(moved.latents[1], 0.9, rtol=1e-5)
-  again = ppa.move(moved, jnp.ones((2, 3)), jnp.float32(0.1), tx)
+  again = adam.move(moved, jnp.ones((2, 3)), jnp.float32(0.1), tx)
   assert np.isfinite(jax.tree.leaves(again.moments)[1]).all()
 
 

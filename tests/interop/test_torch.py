@@ -115,6 +115,13 @@ def test_negative_variances_and_what_float32_cannot_hold_are_refused(vgg11):
     _import('vgg11', broken)
 
 
+def test_weights_of_a_quantised_net_are_refused(vgg11):
+  name = 'features.0.weight'
+  whole = {**vgg11, name: (100 * vgg11[name]).astype(np.int8)}
+  with pytest.raises(InputError, match=rf'1 of whole numbers, .*scale \({name}\)'):
+    _import('vgg11', whole)
+
+
 def test_boxed_parameters_are_unboxed():
   boxed = Boxed(num_classes=3)
   image = jnp.ones((1, 4, 4, 3))

@@ -1,5 +1,6 @@
 """Models that init takes, and training or evaluation would not."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -34,6 +35,19 @@ def test_what_training_or_evaluation_would_trip_over_is_one_line(module, message
 @pytest.mark.parametrize('module', [tiny.Noisy, tiny.Keeping])
 def test_streams_and_constants_of_its_own_are_taken(module):
   check(module)
+
+
+class Softmax(nn.Module):
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    return nn.softmax(nn.Dense(self.num_classes)(x.reshape(len(x), -1)))
+
+
+def test_a_model_that_ends_in_a_softmax_is_refused():
+  with pytest.raises(InputError, match=r'returns probabilities.*return the logits'):
+    check(Softmax)
 
 
 def test_a_model_with_dropout_and_batch_statistics_is_taken():

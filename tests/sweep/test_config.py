@@ -46,6 +46,7 @@ def test_the_default_config_is_valid():
     ),
     ({'cache': 'tape'}, '--cache=tape is not allowed; give one of auto, device'),
     ({'model_options': ('width',)}, '--model_options=width is not allowed'),
+    ({'model_options': ('width=4', 'width=8')}, 'give width once'),
     ({'workdir': ''}, '--workdir= is not allowed'),
     ({'expect_accuracy': 0.9}, 'give it together with --target_weights'),
     ({'selection': 'val'}, 'one of aux, test'),

@@ -202,13 +202,24 @@ def test_studies_of_other_targets_are_refused(changes, message):
   ('changes', 'message'),
   [
     ({'aux_dataset': 'other'}, 'the sweeps differ in aux_dataset: other and x'),
-    ({'n_test': 7}, 'attack inversion was scored on 1 and 7 test images'),
+    ({'n_aux': 48}, "was fitted to 1 of the attacker's images against alpha 0, and"),
+    ({'epochs': 60}, 'had 1 epochs or steps against'),
+    ({'n_test': 7}, 'attack inversion at a was scored on 1 test images against'),
   ],
 )
 def test_sweeps_that_cannot_be_compared_are_refused(changes, message):
   sweep = [*make_sweep(), *make_sweep(alpha=0.3, **changes)]
   with pytest.raises(InputError, match=message):
     cross(sweep, make_faces())
+
+
+def test_attackers_of_models_must_be_alike_too():
+  faces = [
+    row | {'num_candidates': 99} if row['skips'] == '1110' else row
+    for row in make_faces()
+  ]
+  with pytest.raises(InputError, match='had 16 candidates against'):
+    cross(make_sweep(), faces)
 
 
 def test_a_running_study_is_read_as_far_as_it_is(tmp_path):

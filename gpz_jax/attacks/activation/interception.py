@@ -28,6 +28,7 @@ from gpz_jax.targets import Targets
 from gpz_jax.training import compiling, programs
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.step import check_bytes
 from gpz_jax.types import PREDICTION
 from gpz_jax.vocabulary import Place
 
@@ -96,9 +97,11 @@ def intercept(
 
   Raises:
     AssertionError: The images have another rank, or a lane has no target.
+    InputError: The images are no uint8.
     Interrupted: A signal came.
   """
   chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
+  check_bytes(images)
   if isinstance(targets, Targets):
     targets = targets.best.variables
   # JAX clamps an index that is too large, and would take the last target in silence.

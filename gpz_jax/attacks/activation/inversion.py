@@ -215,6 +215,7 @@ def _decode(decoder, best, activations, engine) -> jax.Array:
     made = lax.map(
       lambda batch: engine.apply(decoder, best.variables, batch, train=False), batches
     )
-    return made.reshape(-1, *made.shape[2:])
+    # A decoder of the user's own may leave the range of an image.
+    return jnp.clip(made.reshape(-1, *made.shape[2:]), 0, 1)
 
   return engine.over_lanes(one)((best, activations))

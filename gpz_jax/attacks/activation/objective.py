@@ -146,7 +146,8 @@ def _make_evaluation(
     reconstruction = engine.apply(
       decoder, variables, lane['held_out'][batch.index], train=False
     )
-    errors = metrics.mse(pixels(shared['held_out'], batch.index), reconstruction)
+    made = jnp.clip(reconstruction, 0, 1)
+    errors = metrics.mse(pixels(shared['held_out'], batch.index), made)
     return {'mse': Mean.of(errors, batch.mask)}
 
   return Evaluation(evaluate, num_examples, EVAL_BATCH)

@@ -12,6 +12,7 @@ from gpz_jax import metrics
 from gpz_jax.attacks.activation.interception import chunks
 from gpz_jax.training import compiling
 from gpz_jax.training.engine import AUTO, Engine
+from gpz_jax.training.step import check_bytes
 from gpz_jax.types import Task
 
 
@@ -33,9 +34,11 @@ def evaluate(
 
   Raises:
     AssertionError: An array does not have the shape that is said above.
+    InputError: The images are no uint8.
     Interrupted: A signal came.
   """
   chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
+  check_bytes(images)
   engine, means = engine.resolve(), None
   for rows, mask in chunks(len(images)):
     made = reconstruct(rows)

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import optax
 
 from gpz_jax.attacks.model import answer, losses, views
+from gpz_jax.attacks.model.adam import BETAS, EPSILON
 from gpz_jax.attacks.model.layer_search import LayerSearch, Running, check_layers
-from gpz_jax.attacks.model.ppa import BETAS, EPSILON, Ppa
+from gpz_jax.attacks.model.ppa import Ppa
 from gpz_jax.attacks.model.protocol import Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.types import InputError

@@ -24,6 +24,7 @@ from gpz_jax.attacks.model import (
   sight,
   views,
 )
+from gpz_jax.attacks.model.adam import BETAS, EPSILON, Optimised, move
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
@@ -31,8 +32,6 @@ from gpz_jax.attacks.model.sight import Sight
 from gpz_jax.attacks.model.views import Convention
 from gpz_jax.types import InputError
 
-BETAS = (0.1, 0.1)
-EPSILON = 1e-8
 FINAL_SCALE, FINAL_RATIO = (0.5, 0.9), (0.8, 1.2)
 _BOUNDS = {
   'latents': (1, 2**31),
@@ -45,13 +44,6 @@ _BOUNDS = {
   'least_view': (1e-3, 1 + 1e-9),
 }
 _OPTIMISE, _SELECT = 0, 1  # what the keys of the two phases are folded in with
-
-
-class Optimised(NamedTuple):
-  """The candidates of one class while they are optimised."""
-
-  latents: jax.Array  # [M, *latent_shape]
-  moments: Any  # of Adam
 
 
 class Judged(NamedTuple):
@@ -291,21 +283,3 @@ class Ppa(Attack):
       return state._replace(total=state.total + sure / self.draws), {}
 
     return draw
-
-
-def move(
-  state: Optimised,
-  gradient: jax.Array,
-  rate: jax.Array,
-  tx: optax.GradientTransformation,
-) -> Optimised:
-  """Takes one step; a candidate whose gradient is no number stays where it is."""
-  axes = tuple(range(1, gradient.ndim))
-  is_finite = jnp.all(jnp.isfinite(gradient), axis=axes, keepdims=True)
-  direction, moments = tx.update(gradient, state.moments)
-  moved = Optimised(state.latents - rate * jnp.asarray(direction), moments)
-
-  def keep(new, old):
-    return jnp.where(is_finite, new, old) if new.ndim else new  # the count of steps
-
-  return jax.tree.map(keep, moved, state)

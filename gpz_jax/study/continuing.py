@@ -1,0 +1,62 @@
+"""Whether a study that goes on is of the same targets and images as its rows.
+
+A config names a file of weights, a module and a data set. What they hold may change
+between two runs, and rows of both would then stand in one table.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gpz_jax.types import InputError
+
+# Between two devices an accuracy may differ by an image that lies on the border.
+SAME_ACCURACY, SAME_IMAGES = 0.01, 1.5
+SAME_GUESS = 1e-3  # relative, of the score of one guess
+
+
+def check_accuracy(
+  workdir: Path, whose: str, before: float, now: float, num_images: int
+) -> None:
+  """Refuses to go on where a target is another one than that of the rows.
+
+  Args:
+    workdir: The workdir of the study.
+    whose: Whose accuracy it is, in words.
+    before: The accuracy that a row has.
+    now: The accuracy that was measured now.
+    num_images: On how many images.
+
+  Raises:
+    InputError: They differ by more than two devices would.
+  """
+  if abs(before - now) > max(SAME_ACCURACY, SAME_IMAGES / num_images):
+    raise InputError(
+      f'--workdir={workdir} holds rows in which {whose} has an accuracy of'
+      f' {before:.3f}, and now it has {now:.3f}: the weights, the code of the model or'
+      ' the data have changed since; name another workdir'
+    )
+
+
+def check_guesses(
+  workdir: Path,
+  before: Mapping[str, Mapping[str, float]],
+  now: Mapping[str, Mapping[str, float]],
+) -> None:
+  """Refuses to go on where simple guesses score otherwise: the images are others.
+
+  Args:
+    workdir: The workdir of the study.
+    before: The ladder that is there, see `metrics.ladder`.
+    now: That of the images as they are.
+
+  Raises:
+    InputError: A guess that both have differs.
+  """
+  for name in before.keys() & now.keys():
+    was, found = before[name].get('mse'), now[name]['mse']
+    if was is not None and abs(was - found) > SAME_GUESS * max(was, found):
+      raise InputError(
+        f'--workdir={workdir} was begun with other images: the guess {name} scored'
+        f' {was:.5f} on them and scores {found:.5f} now; restore them, or name another'
+        ' workdir'
+      )

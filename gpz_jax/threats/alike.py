@@ -1,0 +1,68 @@
+"""Whether studies that are crossed are of the same targets and attackers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gpz_jax.results import Row
+from gpz_jax.types import InputError, Treatment
+
+# What must be the same of an attack on all treatments, or attackers are compared.
+_OF_ATTACK = {
+  'n_test': 'was scored on {} test images',
+  'n_aux': "was fitted to {} of the attacker's images",
+  'epochs': 'had {} epochs or steps',
+  'decoder': 'had the decoder {}',
+}
+_OF_SEARCH = {
+  'generator': 'searched the generator {}',
+  'num_attacked': 'was asked for {} classes',
+  'num_candidates': 'had {} candidates',
+}
+
+
+def check_same(sweep: Sequence[Row], inversions: Sequence[Row]) -> None:
+  """Refuses rows of different targets, and those that were judged differently."""
+  for column in ('model', 'dataset', 'model_options'):
+    ours, theirs = ({row[column] for row in rows} for rows in (sweep, inversions))
+    if len(ours | theirs) > 1:
+      raise InputError(
+        f'the sweep has {column} {_list(ours)} and the study of model inversion'
+        f' {_list(theirs)}; give two studies of the same targets'
+      )
+  for name, rows, columns in (
+    ('sweeps', sweep, ('aux_dataset', 'payload_bits', 'selection')),
+    ('studies of model inversion', inversions, ('public_dataset', 'evaluator')),
+  ):
+    for column in columns:
+      if len(found := {str(row[column]) for row in rows}) > 1:
+        raise InputError(
+          f'the {name} differ in {column}: {_list(found)}; give those of one kind'
+        )
+  _check_alike(sweep, _OF_ATTACK, ('attack', 'split'))
+  _check_alike(inversions, _OF_SEARCH, ('attack',))
+
+
+def _check_alike(
+  rows: Sequence[Row], columns: Mapping[str, str], keys: tuple[str, ...]
+) -> None:
+  """Refuses treatments that were not attacked alike.
+
+  Args:
+    rows: Rows of one kind of study.
+    columns: The columns that must agree, and what each says of an attack.
+    keys: The columns of which rows must agree in them.
+  """
+  known: dict[tuple[str, ...], Row] = {}
+  for row in rows:
+    first = known.setdefault(tuple(row[key] for key in keys), row)
+    for column, words in columns.items():
+      if row[column] != first[column]:
+        at = ''.join(f' at {row[key]}' for key in keys[1:])
+        raise InputError(
+          f'attack {row["attack"]}{at} {words.format(first[column])} against'
+          f' {Treatment.of(first)}, and {row[column]} against {Treatment.of(row)};'
+          ' give studies whose attacks are the same'
+        )
+
+
+def _list(values: Iterable[str]) -> str:
+  return ' and '.join(sorted(values))

@@ -1,0 +1,61 @@
+"""Images that are in two subsets of a task."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny
+
+from gpz_jax.data import overlaps
+from gpz_jax.types import Dataset, InputError
+
+
+def first(dataset, count):
+  return Dataset(dataset.image[:count], dataset.label[:count])
+
+
+def with_shared(task, part, other, count):
+  """A task of which `count` images of one subset stand in another, too."""
+  theirs = getattr(task, other)
+  return dataclasses.replace(
+    task, **{other: first(getattr(task, part), count).append(theirs)}
+  )
+
+
+def test_a_task_without_shared_images_has_nothing_to_say():
+  assert list(overlaps.describe(tiny.task())) == []
+
+
+def test_images_count_as_shared_where_all_pixels_agree():
+  task = tiny.task()
+  shared = with_shared(task, 'test', 'aux', 7)
+  assert overlaps.count_shared(shared.test, shared.aux) == 7
+  changed = shared.aux.image.copy()
+  changed[:3, 1, 1, 0] ^= 1  # in a row that is no key
+  aux = Dataset(changed, shared.aux.label)
+  assert overlaps.count_shared(shared.test, aux) == 4
+  assert overlaps.count_shared(shared.test, tiny.task(size=8).aux) == 0
+
+
+@pytest.mark.parametrize(
+  ('other', 'words'),
+  [('train', 'their accuracy says nothing'), ('aux', 'reconstructions of them are no')],
+)
+def test_few_shared_test_images_are_told_and_many_refused(other, words):
+  task = tiny.task()
+  (note,) = overlaps.describe(with_shared(task, 'test', other, 4))
+  assert note.startswith('4 of 40 test images are among the')
+  assert words in note
+  with pytest.raises(InputError, match=r'30 of the 40 test images of tiny.*give other'):
+    list(overlaps.describe(with_shared(task, 'test', other, 30)))
+
+
+def test_an_attacker_who_has_training_images_is_told():
+  task = with_shared(tiny.task(), 'train', 'aux', 5)
+  (note,) = overlaps.describe(task)
+  assert note.startswith("5 of the attacker's 55 images are the targets' training")
+
+
+def test_a_subset_of_equal_images_is_counted_once_for_each():
+  black = Dataset(np.zeros((6, 8, 8, 3), np.uint8), np.zeros(6, np.int32))
+  assert overlaps.count_shared(black, black) == 6

@@ -1,0 +1,65 @@
+"""A study goes on only with the targets and images that its rows are of."""
+
+import pytest
+import tiny
+
+from gpz_jax import sweep
+from gpz_jax.study import continuing
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.types import InputError
+
+
+def lose_a_row(workdir):
+  """As a kill between two splits leaves it."""
+  path = workdir.lines()
+  path.write_text(''.join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+@pytest.fixture(scope='module')
+def half(tmp_path_factory):
+  """A sweep of two splits, of which one has its row."""
+  config = tiny.sweep_config(
+    tmp_path_factory.mktemp('half') / 'run', splits=('conv_1', 'conv_2')
+  )
+  sweep.run(config, quiet=True)
+  lose_a_row(Workdir(config.workdir))
+  return config
+
+
+def test_rows_of_another_target_are_refused(half, monkeypatch):
+  before = Workdir(half.workdir).lines().read_bytes()
+  measure = continuing.check_accuracy
+
+  def check(workdir, whose, was, now, count):  # the weights were replaced in between
+    measure(workdir, whose, was, now + 0.5 if now < 0.5 else now - 0.5, count)
+
+  monkeypatch.setattr(continuing, 'check_accuracy', check)
+  with pytest.raises(InputError, match=r'the target alpha 0.*name another workdir'):
+    sweep.run(half, quiet=True)
+  assert Workdir(half.workdir).lines().read_bytes() == before
+
+
+def test_other_images_are_refused(half, monkeypatch):
+  measure = continuing.check_guesses
+
+  def check(workdir, was, now):
+    more = {rung: {'mse': 1.1 * scores['mse']} for rung, scores in now.items()}
+    measure(workdir, was, more)
+
+  monkeypatch.setattr(continuing, 'check_guesses', check)
+  with pytest.raises(InputError, match='was begun with other images: the guess'):
+    sweep.run(half, quiet=True)
+
+
+def test_a_sweep_that_is_as_it_was_goes_on(half):
+  found = sweep.run(half, quiet=True)
+  assert [row['split'] for row in found.rows] == ['conv_1', 'conv_2']
+
+
+def test_an_image_on_the_border_is_no_other_target(tmp_path):
+  continuing.check_accuracy(tmp_path, 'it', 0.5, 0.525, 40)
+  with pytest.raises(InputError, match=r'0\.500, and now it has 0\.550'):
+    continuing.check_accuracy(tmp_path, 'it', 0.5, 0.55, 40)
+  continuing.check_accuracy(tmp_path, 'it', 0.5, 0.509, 10_000)
+  with pytest.raises(InputError):
+    continuing.check_accuracy(tmp_path, 'it', 0.5, 0.511, 10_000)
