@@ -124,7 +124,7 @@ def _check_public(config: ModelInversionConfig) -> None:
 def _check_public_images(config: ModelInversionConfig, task: Task) -> None:
   """Refuses public images of which most are those that the targets learn."""
   count = overlaps.count_shared(task.aux, task.train)
-  if count > overlaps.MOST_SHARED * len(task.aux):
+  if overlaps.is_refused(count, len(task.aux)):
     raise InputError(
       f'--public_dataset={config.public_dataset}: {count:,} of its {len(task.aux):,}'
       f' images are private training images of {task.name}; name one that shows nobody'

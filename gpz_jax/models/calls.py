@@ -119,7 +119,7 @@ def check_pixels(images: jax.Array) -> None:
     )
   if isinstance(images, Tracer) or not images.size:
     return
-  if (most := float(images.max())) > MOST_PIXEL:
+  if (most := float(np.asarray(images).max())) > MOST_PIXEL:
     raise InputError(
       f'images reach {most:g}; give floats in [0, 1], as by dividing by 255'
     )

@@ -140,9 +140,7 @@ def _examine(
 
 def _run_target(program: _Program, variables: Any, images: jax.Array):
   """Logits [B, K] and the activation [B, ...] at the split."""
-  logits, sent = summaries.capture_known(
-    program.model, variables, images, (program.split,)
-  )
+  logits, sent = partition.capture(program.model, variables, images, (program.split,))
   return logits, sent[program.split]
 
 

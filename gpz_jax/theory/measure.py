@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax import interruption
+from gpz_jax import interruption, partition
 from gpz_jax.data import eval_order
 from gpz_jax.models import calls
-from gpz_jax.theory import entropy, gradients, information, radius, summaries
+from gpz_jax.theory import entropy, gradients, information, radius
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.types import Dataset, InputError, check_known
@@ -217,6 +217,6 @@ def _capture_batch(model, splits, engine, variables, images, row):
   @engine.traced
   def run(variables, images):
     key = calls.evaluation_key(row)
-    return summaries.capture_known(model, variables, images, splits, key=key)[1]
+    return partition.capture(model, variables, images, splits, key=key)[1]
 
   return run(variables, images.astype(jnp.float32) / 255)

@@ -1,15 +1,13 @@
 """What a pass of a target over a subset needs, and what it says on the host."""
 
 import math
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import chex
-import flax.linen as nn
-import jax
 import numpy as np
 
 from gpz_jax import partition
-from gpz_jax.theory.brackets import Examined, SplitActivations
+from gpz_jax.theory.brackets import Examined
 from gpz_jax.types import InputError, check_known
 from gpz_jax.vocabulary import CONVENTIONS
 
@@ -126,38 +124,6 @@ def radius_share(distance: np.ndarray, label: np.ndarray, between: float) -> flo
   if not groups or not variance:
     return math.nan
   return float(np.mean([g.sum() / (len(g) - 1) for g in groups]) / variance)
-
-
-def capture_known(
-  model: nn.Module,
-  variables: Any,
-  images: jax.Array,
-  splits: tuple[str, ...],
-  *,
-  key: jax.Array | None = None,
-) -> tuple[jax.Array, SplitActivations]:
-  """`partition.capture`, with an InputError for a split that is not in the model.
-
-  Args:
-    model: The target, in evaluation mode.
-    variables: Its parameters and batch statistics.
-    images: [B, H, W, C] in [0, 1].
-    splits: Names of modules of the model.
-    key: The key of what the model may draw, see `partition.capture`.
-
-  Returns:
-    The logits [B, K] and the activations at the splits.
-
-  Raises:
-    InputError: A split is not in the model.
-  """
-  try:
-    return partition.capture(model, variables, images, splits, key=key)
-  except KeyError as error:
-    raise InputError(
-      f'one of the splits {splits} is not in the model ({error} is missing); see '
-      'partition.list_splits'
-    ) from error
 
 
 def check(

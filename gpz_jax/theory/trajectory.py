@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gpz_jax import partition
 from gpz_jax.data import eval_order
 from gpz_jax.label_smoothing import smooth_labels
 from gpz_jax.models import calls
@@ -187,7 +188,7 @@ def _find_centres(
 
   def run_batch(index):
     images = pixels(shared['images'], index)
-    return summaries.capture_known(program.model, variables, images, program.splits)
+    return partition.capture(program.model, variables, images, program.splits)
 
   def add(sums, batch):
     index, label, mask = batch

@@ -180,7 +180,8 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
   decoder = decoders.make(shape, image_shape)
   key = jax.random.key(0)
   z = np.asarray(jax.random.normal(key, (6, *shape)))
-  x = np.asarray(jax.random.uniform(key, (6, *image_shape)))
+  image = np.asarray(jax.random.randint(key, (6, *image_shape), 0, 256), np.uint8)
+  x = image.astype(np.float32) / 255
   variables = decoder.init(key, z)
   reference = nn.Sequential(
     nn.ConvTranspose2d(64, 32, 4, 2, 1),
@@ -242,7 +243,7 @@ def test_decoder_equals_torch_in_output_and_one_adam_step():
     params=variables['params'], batch_stats=variables['batch_stats']
   )
   batch = step.Batch(jnp.arange(6), jnp.ones(6))
-  shared = {'train': jnp.asarray(x * 255)}  # floats: no rounding between the two
+  shared = {'train': jnp.asarray(image)}
   state, _ = step.train_step(
     trainer.objective.loss,
     trainer.tx,

@@ -50,12 +50,21 @@ def test_few_shared_test_images_are_told_and_many_refused(other, words):
     list(overlaps.describe(with_shared(task, 'test', other, 30)))
 
 
+def test_few_images_in_all_are_told_and_not_refused():
+  task = tiny.task()
+  few = dataclasses.replace(task, test=first(task.test, 10))
+  (note,) = overlaps.describe(with_shared(few, 'test', 'aux', 10))
+  assert note.startswith('10 of 10 test images')
+
+
 def test_an_attacker_who_has_training_images_is_told():
   task = with_shared(tiny.task(), 'train', 'aux', 5)
   (note,) = overlaps.describe(task)
   assert note.startswith("5 of the attacker's 55 images are the targets' training")
 
 
-def test_a_subset_of_equal_images_is_counted_once_for_each():
+def test_an_image_that_a_subset_repeats_is_no_copy():
   black = Dataset(np.zeros((6, 8, 8, 3), np.uint8), np.zeros(6, np.int32))
-  assert overlaps.count_shared(black, black) == 6
+  one = first(black, 1)
+  assert overlaps.count_shared(black, black) == overlaps.count_shared(one, black) == 0
+  assert overlaps.count_shared(one, one) == 1

@@ -264,7 +264,7 @@ def test_predicted_labels_are_the_classes(problem):
 @pytest.mark.parametrize(
   ('changed', 'message'),
   [
-    ({'splits': ['stem', 'nothing']}, "'nothing' is missing"),
+    ({'splits': ['stem', 'nothing']}, "split 'nothing' is not in the model"),
     ({'splits': [partition.PREDICTION]}, 'leave no cloud'),
     ({'splits': []}, 'leave no cloud'),
     ({'labels': np.zeros(3, np.int32)}, 'must be uint8'),
