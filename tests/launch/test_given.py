@@ -17,11 +17,16 @@ from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep.verify import verify
 from gpz_jax.types import InputError
 
-SPLITS = ('conv_2', 'conv_3')
+QUICK = {
+  'model': 'tiny:Halving',
+  'model_options': (),
+  'splits': ('second',),
+  'strategy': 'map',
+}
 
 
 def run(workdir, **changes):
-  config = tiny.sweep_config(workdir, strategy='map', **changes)
+  config = tiny.sweep_config(workdir, **QUICK | changes)
   sweep.run(config, quiet=True)
   return str(workdir)
 
@@ -53,6 +58,7 @@ def test_seeds_that_were_run_apart_are_the_study_of_both(seeds, tmp_path):
   assert verdict.rescored.done == 2
 
 
+@pytest.mark.ci
 def test_the_whole_goes_on_as_a_study_of_its_own(seeds, tmp_path):
   join(tmp_path / 'whole', str(seeds / 'seed_0'), str(seeds / 'seed_1'))
   config = Workdir(tmp_path / 'whole').read_config(sweep.SweepConfig)
@@ -75,13 +81,14 @@ def test_a_study_that_is_not_finished_leaves_a_gap(seeds, tmp_path):
   assert not (tmp_path / 'whole' / 'results.parquet').exists()
 
 
+@pytest.mark.ci
 def test_splits_join_only_where_they_are_of_the_same_targets(seeds, tmp_path):
   first, second = str(seeds / 'seed_0'), str(tmp_path / 'second')
-  run(second, splits=('conv_1',), targets_from=first)
+  run(second, splits=('first',), targets_from=first)
   found = join(tmp_path / 'whole', first, second)
-  assert {row['split'] for row in found.rows} == {'conv_1', 'conv_2'}
+  assert {row['split'] for row in found.rows} == {'first', 'second'}
   assert found.is_whole
-  other = run(tmp_path / 'other', splits=('conv_1',), alphas=(0.3,))
+  other = run(tmp_path / 'other', splits=('first',), alphas=(0.3,))
   config = Workdir(other).config  # a target that another machine trained otherwise
   config.write_text(config.read_text().replace('0.3', '0.0'))
   with pytest.raises(InputError, match=f'has another targets than.*_from={first}'):
