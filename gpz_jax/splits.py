@@ -67,14 +67,14 @@ def find_splits(
   def captures(module, method):  # as `partition.capture`, so that both find the same
     return method == '__call__' and bool(module.path)
 
+  options = {'train': False, 'capture_intermediates': captures}
+
   def trace(image):
-    options = {'train': False, 'capture_intermediates': captures}
     with nn.intercept_methods(note):
       return model.init_with_output(jax.random.key(0), image, mutable=True, **options)
 
   def trace_after(image):
     variables = calls_lib.init(model, jax.random.key(0), image)
-    options = {'train': False, 'capture_intermediates': captures}
     with nn.intercept_methods(note):
       return calls_lib.lend_keys(
         lambda rngs: model.apply(

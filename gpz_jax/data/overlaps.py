@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,27 +20,36 @@ def count_shared(images: Dataset, others: Dataset) -> int:
   An image that either subset holds several times does not count: it is of data of few
   different images, as toys are, and no copy.
   """
-  if images.image.shape[1:] != others.image.shape[1:]:
+  return _count(_Keyed.of(images.image), _Keyed.of(others.image))
+
+
+class _Keyed(NamedTuple):
+  """Images, and which of them have the same rows of pixels, so that few are read."""
+
+  images: np.ndarray
+  rows: dict[bytes, list[int]]
+
+  @classmethod
+  def of(cls, images: np.ndarray) -> '_Keyed':
+    height = images.shape[1]
+    lines = sorted({height // 4, height // 2, 3 * height // 4})
+    rows: dict[bytes, list[int]] = {}
+    for i, image in enumerate(images):
+      rows.setdefault(image[lines].tobytes(), []).append(i)
+    return cls(images, rows)
+
+
+def _count(ours: _Keyed, theirs: _Keyed) -> int:
+  if ours.images.shape[1:] != theirs.images.shape[1:]:
     return 0
-  ours, theirs = _by_key(images.image), _by_key(others.image)
   shared = 0
-  for key in ours.keys() & theirs.keys():
+  for key in ours.rows.keys() & theirs.rows.keys():
     counts, found = (
-      collections.Counter(subset.image[row].tobytes() for row in rows[key])
-      for subset, rows in ((images, ours), (others, theirs))
+      collections.Counter(each.images[row].tobytes() for row in each.rows[key])
+      for each in (ours, theirs)
     )
     shared += sum(count == found[image] == 1 for image, count in counts.items())
   return shared
-
-
-def _by_key(images: np.ndarray) -> dict[bytes, list[int]]:
-  """Some rows of pixels -> the images that have them, so that few are read whole."""
-  height = images.shape[1]
-  rows = sorted({height // 4, height // 2, 3 * height // 4})
-  found: dict[bytes, list[int]] = {}
-  for i, image in enumerate(images):
-    found.setdefault(image[rows].tobytes(), []).append(i)
-  return found
 
 
 def is_refused(count: int, total: int) -> bool:
@@ -53,11 +63,14 @@ def describe(task: Task) -> Iterator[str]:
   Raises:
     InputError: Most of the test images are trained on, by the target or the attacker.
   """
+  keyed = {
+    part: _Keyed.of(getattr(task, part).image) for part in ('train', 'test', 'aux')
+  }
   for part, whose, wrong in (
     ('train', "targets' training images", 'their accuracy says nothing of new images'),
     ('aux', "attacker's images", 'reconstructions of them are no attack'),
   ):
-    count, total = count_shared(task.test, getattr(task, part)), len(task.test)
+    count, total = _count(keyed['test'], keyed[part]), len(task.test)
     if is_refused(count, total):
       name = task.aux_name if part == 'aux' else task.name
       raise InputError(
@@ -66,7 +79,7 @@ def describe(task: Task) -> Iterator[str]:
       )
     if count:
       yield f'{count:,} of {total:,} test images are among the {whose}: {wrong}'
-  count, total = count_shared(task.aux, task.train), len(task.aux)
+  count, total = _count(keyed['aux'], keyed['train']), len(task.aux)
   if count:
     yield (
       f"{count:,} of the attacker's {total:,} images are the targets' training images:"

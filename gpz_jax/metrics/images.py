@@ -7,7 +7,7 @@ errors over channels (`paper_mse`) and takes PSNR of whole batches of 32
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import chex
 import dm_pix
@@ -27,7 +27,7 @@ THUMBNAILS = (2, 4, 8)
 
 def mse(images: jax.Array, reconstructions: jax.Array) -> jax.Array:
   """Mean squared error over the elements of each image: [B, H, W, C] -> [B]."""
-  _check_shapes(images, reconstructions)
+  _check_images(images, reconstructions)
   return jnp.mean(jnp.square(reconstructions - images), axis=(1, 2, 3))
 
 
@@ -49,7 +49,7 @@ def ssim(images: jax.Array, reconstructions: jax.Array) -> jax.Array:
 
   Source: Wang et al., Image quality assessment, IEEE TIP 13(4), 2004.
   """
-  _check_shapes(images, reconstructions)
+  _check_images(images, reconstructions)
   H, W = images.shape[1:3]
   if min(H, W) < SSIM_WINDOW:
     raise InputError(
@@ -62,7 +62,7 @@ def ssim(images: jax.Array, reconstructions: jax.Array) -> jax.Array:
 
 def cosine(images: jax.Array, reconstructions: jax.Array) -> jax.Array:
   """Cosine similarity of each flattened image: [B, H, W, C] -> [B] in [-1, 1]."""
-  _check_shapes(images, reconstructions)
+  _check_images(images, reconstructions)
   axes = (1, 2, 3)
   dot = jnp.sum(images * reconstructions, axis=axes)
   squared = jnp.sum(images**2, axis=axes) * jnp.sum(reconstructions**2, axis=axes)
@@ -149,15 +149,6 @@ def ladder(
     | {'mse_paper': paper_mse(float(scores['mse'][i]), channels)}
     for i, rung in enumerate(guesses)
   }
-
-
-def best_guess(ladder: Mapping[str, Mapping[str, float]]) -> float:
-  """The per-element MSE of the better guess that sees no image: mean or class mean.
-
-  An attack that does no better has learned nothing of the single image.
-  """
-  blind = ('mean_image', 'class_mean')
-  return min(ladder[rung]['mse'] for rung in blind if rung in ladder)
 
 
 def chance_accuracy(labels: np.ndarray) -> float:
@@ -272,7 +263,7 @@ def _decibel(error: jax.Array) -> jax.Array:
   return -10.0 * jnp.log10(jnp.maximum(error, MSE_FLOOR))
 
 
-def _check_shapes(images: jax.Array, reconstructions: jax.Array) -> None:
+def _check_images(images: jax.Array, reconstructions: jax.Array) -> None:
   if images.ndim != 4 or images.shape != reconstructions.shape:
     raise InputError(
       f'images and reconstructions must both be [B, H, W, C], got {images.shape} and '

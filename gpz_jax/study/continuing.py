@@ -4,14 +4,13 @@ A config names a file of weights, a module and a data set. What they hold may ch
 between two runs, and rows of both would then stand in one table.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from gpz_jax.types import InputError
+from gpz_jax.zone.worth import Ladder, is_other_guess
 
 # Between two devices an accuracy may differ by an image that lies on the border.
 SAME_ACCURACY, SAME_IMAGES = 0.01, 1.5
-SAME_GUESS = 1e-3  # relative, of the score of one guess
 
 
 def check_accuracy(
@@ -37,11 +36,7 @@ def check_accuracy(
     )
 
 
-def check_guesses(
-  workdir: Path,
-  before: Mapping[str, Mapping[str, float]],
-  now: Mapping[str, Mapping[str, float]],
-) -> None:
+def check_guesses(workdir: Path, before: Ladder, now: Ladder) -> None:
   """Refuses to go on where simple guesses score otherwise: the images are others.
 
   Args:
@@ -54,7 +49,7 @@ def check_guesses(
   """
   for name in before.keys() & now.keys():
     was, found = before[name].get('mse'), now[name]['mse']
-    if was is not None and abs(was - found) > SAME_GUESS * max(was, found):
+    if was is not None and is_other_guess(found, was):
       raise InputError(
         f'--workdir={workdir} was begun with other images: the guess {name} scored'
         f' {was:.5f} on them and scores {found:.5f} now; restore them, or name another'

@@ -1,18 +1,16 @@
 """The attacks on lanes whose activations have one shape, up to their rows."""
 
 import collections
-import dataclasses
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from gpz_jax import metrics, results
-from gpz_jax.attacks.activation import scores
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Intercepted
 from gpz_jax.attacks.activation.protocol import Attack, Outcome
@@ -25,7 +23,6 @@ from gpz_jax.sweep.ahead import Ahead, Job
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training import programs
 from gpz_jax.training.snapshots import History
-from gpz_jax.types import Dataset
 from gpz_jax.zone import doubts
 
 Wanted = dict[AttackLane, list[Attack]]
@@ -38,11 +35,16 @@ class Cohort:
     session: The running sweep.
     shape: The shape of the activations.
     ahead: What compiles the attacks.
-    guess_mse: What the best guess scores that needs no activation, for the rows.
+    guess_mse: What the best guess that needs no activation scores on so many of the
+      first test images, for the rows.
   """
 
   def __init__(
-    self, session: Session[Plan], shape: Shape, ahead: Ahead, guess_mse: float
+    self,
+    session: Session[Plan],
+    shape: Shape,
+    ahead: Ahead,
+    guess_mse: Callable[[int], float],
   ):
     self.session, self.plan = session, session.plan
     self.guess_mse = guess_mse
@@ -154,7 +156,7 @@ class Cohort:
       'model_options': self.plan.model_options,
       'finetuned_from': self.plan.finetuned_from,
       'payload_bits': config.payload_bits,
-      'guess_mse': self._guess(outcome.n_test),
+      'guess_mse': self.guess_mse(outcome.n_test),
       'chance_accuracy': metrics.chance_accuracy(task.test.label),
       'aux_dataset': task.aux_name,
       'judge_accuracy': math.nan if judge is None else judge.accuracy,
@@ -170,14 +172,6 @@ class Cohort:
       'activation_dtype': memory.activation_dtype(self.plan, self.shape).name,
       'cache': intercepted.place,
     }
-
-  def _guess(self, count: int) -> float:
-    """What the best guess scores on the first test images, as many as were attacked."""
-    task = self.plan.task
-    if count == len(task.test):
-      return self.guess_mse
-    first = Dataset(task.test.image[:count], task.test.label[:count])
-    return metrics.best_guess(scores.make_ladder(dataclasses.replace(task, test=first)))
 
   def _row(
     self, attack_lane: AttackLane, quality: dict[str, Any], is_finite: bool

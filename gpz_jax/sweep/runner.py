@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
-from gpz_jax import metrics, report, results
+from gpz_jax import report, results
 from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
 from gpz_jax.study import continuing, notes, opening, tuning
@@ -19,6 +20,8 @@ from gpz_jax.sweep.cohort import Cohort
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.sweep.plan import Missing, Plan, make_plan
 from gpz_jax.sweep.workloads import list_workloads
+from gpz_jax.types import Task
+from gpz_jax.zone.worth import Ladder, best_blind_guess
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +121,7 @@ def tuned(session: Session[Plan]) -> Session[Plan]:
 
 
 def _check_unchanged(
-  session: Session[Plan], quality: dict[str, Any], ladder: dict[str, dict[str, float]]
+  session: Session[Plan], quality: dict[str, Any], ladder: Ladder
 ) -> None:
   """Refuses to add rows to those of other targets or images."""
   plan, workdir = session.plan, session.workdir
@@ -139,6 +142,14 @@ def _check_unchanged(
     )
 
 
+def _guess_mse(task: Task, ladder: Ladder, count: int) -> float:
+  """What the best guess scores on the first test images, as many as were attacked."""
+  if count < len(task.test):  # by a search
+    first = dataclasses.replace(task, test=task.test.take(slice(count)))
+    ladder = scores.make_ladder(first)
+  return best_blind_guess(ladder)
+
+
 def _fill_in(session: Session[Plan], missing: Missing) -> None:
   """Trains what the missing rows need, appending the rows of each attack as it ends."""
   plan, workdir = session.plan, session.workdir
@@ -153,8 +164,9 @@ def _fill_in(session: Session[Plan], missing: Missing) -> None:
     _check_unchanged(session, quality, ladder)
     workdir.table().unlink(missing_ok=True)  # it no longer holds all there is
     workdir.save_data(ladder, plan.task.test.image[:NUM_SAMPLES])
+    guess_mse = functools.cache(functools.partial(_guess_mse, plan.task, ladder))
     for shape, wanted in missing.items():
-      cohort = Cohort(session, shape, ahead, metrics.best_guess(ladder))
+      cohort = Cohort(session, shape, ahead, guess_mse)
       for rows in cohort.run(wanted, targets, quality):
         workdir.append_rows(rows)
   if plan.config.theory:

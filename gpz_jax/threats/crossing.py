@@ -11,7 +11,7 @@ Source: docs/defences.md; the rules are ours.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.defences import parse as parse_defence
@@ -224,10 +224,6 @@ def _by_seed(best: Sequence[Row], treatment: Treatment, split: str) -> dict[int,
     for row in best
     if row['split'] == split and Treatment.of(row) == treatment
   }
-
-
-def _list(values: Iterable[str]) -> str:
-  return ' and '.join(sorted(values))
 
 
 def _list_notes(

@@ -16,7 +16,7 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
-from gpz_jax.zone.worth import Ladder, best_blind_guess
+from gpz_jax.zone.worth import Ladder, best_blind_guess, is_other_guess
 
 # An attack has worked where its error is below this share of what the better of the
 # mean image and the class mean scores.
@@ -25,8 +25,6 @@ WORKED = 0.9
 # over the last fifth of its epochs. An error that falls as a power of the epochs would
 # then fall by more than a quarter in as many epochs again.
 FALLING = 0.1
-# Two scores of one guess are of the same images where they differ by less.
-SAME = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +135,7 @@ def of_images(
   """
   usual = best_blind_guess(ladder)
   for row in rows:
-    if Treatment.of(row) == treatment and abs(row['guess_mse'] - usual) > SAME * usual:
+    if Treatment.of(row) == treatment and is_other_guess(row['guess_mse'], usual):
       text = (
         f'attack {row["attack"]} was scored on {row["n_test"]} test images, and the'
         f' guesses on all of them, which differ (the best guess scores'

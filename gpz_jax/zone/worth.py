@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+# Two scores of one guess are of the same images where they differ by less.
+SAME = 1e-3
 Ladder = Mapping[str, Mapping[str, float]]  # rung -> metric -> score
 RUNGS = {
   'mean_image': 'mean image',
@@ -14,8 +16,22 @@ RUNGS = {
 }
 
 
+def is_other_guess(score: float, usual: float) -> bool:
+  """Whether a guess was scored on other images than usual."""
+  return abs(score - usual) > SAME * usual
+
+
 def best_blind_guess(ladder: Ladder) -> float:
-  """The MSE of the better of the mean image and the class mean; NaN without either."""
+  """The MSE of the better guess that sees no image: mean image or class mean.
+
+  An attack that does no better has learned nothing of the single image.
+
+  Args:
+    ladder: What simple guesses score, see `metrics.ladder`.
+
+  Returns:
+    The per-element MSE; NaN where the ladder has neither.
+  """
   known = [
     ladder[name]['mse'] for name in ('mean_image', 'class_mean') if name in ladder
   ]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gpz_jax.zone.worth import worth
+from gpz_jax.zone.worth import best_blind_guess, worth
 
 LADDER = {
   'mean_image': {'mse': 0.06, 'mse_paper': 0.18},
@@ -30,3 +30,9 @@ def test_both_neighbouring_guesses_are_named(error, words):
 def test_a_missing_number_is_worth_nothing():
   assert worth(math.nan, LADDER, 'test_mse') == worth(0.1, {}, 'test_mse') == ''
   assert worth(0.1, LADDER, 'test_psnr') == ''
+
+
+def test_the_best_blind_guess():
+  ladder = {'mean_image': {'mse': 0.06}, 'thumbnail_8': {'mse': 0.01}}
+  assert best_blind_guess(ladder) == 0.06
+  assert best_blind_guess(ladder | {'class_mean': {'mse': 0.05}}) == 0.05
