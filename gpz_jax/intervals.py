@@ -62,12 +62,16 @@ def decide(margins: Sequence[float]) -> str:
 
   Returns:
     `HOLDS` where the interval lies above 0 and `FAILS` where it lies below. `OPEN`
-    where it reaches 0, `ONE_SEED` where there is one margin, `NOT_RUN` without any.
+    where it reaches 0, or where all margins are the same: that says nothing of how far
+    other seeds would differ. `ONE_SEED` where there is one margin, `NOT_RUN` without
+    any.
   """
   known = [margin for margin in margins if math.isfinite(margin)]
   if len(known) < 2:
     return ONE_SEED if known else NOT_RUN
   low, high = mean_interval(known)
+  if math.isclose(low, high):
+    return OPEN
   if low > 0:
     return HOLDS
   return FAILS if high < 0 else OPEN

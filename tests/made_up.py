@@ -41,6 +41,7 @@ def make_rows(errors, *, alpha=0.0, seed=0, accuracy=0.9):
       guess_mse=10 * max(errors),
       chance_accuracy=0.2,
       loss_fall=0.01,
+      epochs=20,
       doubt='',
       edge_flops_share=0.1 * (index + 1),
       edge_params=100 * (index + 1),

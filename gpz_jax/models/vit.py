@@ -30,6 +30,7 @@ class ViT(nn.Module):
   heads: int = 8
   head_dim: int = 16
   patch: int = 4
+  dropout: float = DROPOUT
   normalization: str = 'cifar10'
   skips: Skips | None = None
 
@@ -47,10 +48,10 @@ class ViT(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Logits [B, K] of images [B, H, W, C] in [0, 1]; H, W multiples of `patch`."""
     factors = skips.read(self)
-    tokens = Tokens(int(128 * self.width), self.patch, name='tokens')
+    tokens = Tokens(int(128 * self.width), self.patch, self.dropout, name='tokens')
     x = tokens(layers.standardize(x, self.normalization), train=train)
     for i in range(1, self.depth + 1):
-      block = Block(self.heads, self.head_dim, name=f'block_{i}')
+      block = Block(self.heads, self.head_dim, self.dropout, name=f'block_{i}')
       x = block(x, *factors[i - 1], train=train)
     # the norm works on each token by itself, and only the class token is read
     x = nn.LayerNorm(epsilon=1e-5, name='cls')(x[:, 0])

@@ -12,6 +12,7 @@ import numpy as np
 from gpz_jax import intervals, results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
+from gpz_jax.zone.doubts import GUESSING
 
 # How far a claim holds by, in units of what is greater where it holds.
 MARGINS = {'<': -1, '>': 1}
@@ -48,19 +49,35 @@ class Runs:
 
   def values(self, cell: Cell) -> dict[int, float]:
     """The cell for each seed that has it, ascending; {} where there is none."""
-    split = self.splits.get(cell.split, cell.split)
-    those = [
-      row for row in self.rows.get(cell.run, []) if plain(row['attack']) == cell.attack
-    ]
+    those = self._rows(cell)
     found = {}
     for seed in sorted({row['seed'] for row in those}):
       found[seed] = results.seed_mean(
         [row for row in those if row['seed'] == seed],
         cell.column,
         treatment=Treatment(cell.alpha),
-        split=split,
+        split=self._split(cell),
       )
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+  def doubts(self, cell: Cell) -> tuple[str, ...]:
+    """What is doubtful of the cell in any seed, as the column `doubt` has it."""
+    found = [
+      doubt
+      for row in self._rows(cell)
+      if row['split'] == self._split(cell)
+      and Treatment.of(row) == Treatment(cell.alpha)
+      for doubt in filter(None, row['doubt'].split('; '))
+    ]
+    return tuple(dict.fromkeys(found))
+
+  def _split(self, cell: Cell) -> str:
+    return self.splits.get(cell.split, cell.split)
+
+  def _rows(self, cell: Cell) -> list[Row]:
+    """The rows of the run that were attacked as the cell says."""
+    rows = self.rows.get(cell.run, [])
+    return [row for row in rows if plain(row['attack']) == cell.attack]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +89,7 @@ class Number:
   published: float
   tolerance: float | None  # relative; None where the two are not measured alike
   values: list[float]  # ours, one a seed
+  doubts: tuple[str, ...] = ()  # what is doubtful of ours
 
   @property
   def mean(self) -> float:
@@ -104,6 +122,7 @@ class Claim:
     relation: One of `MARGINS`.
     factor: What the second number is multiplied by.
     right: The second number, likewise.
+    doubts: What is doubtful of our numbers, in words of `zone.doubts`.
   """
 
   text: str
@@ -111,6 +130,7 @@ class Claim:
   relation: str
   factor: float
   right: Mapping[int, float] | float
+  doubts: tuple[str, ...] = ()
 
   @property
   def margins(self) -> list[float]:
@@ -125,7 +145,16 @@ class Claim:
 
   @property
   def verdict(self) -> str:
-    """Whether it holds here, by the interval of the margins (`intervals.decide`)."""
+    """Whether it holds here, by the interval of the margins (`intervals.decide`).
+
+    A target that guesses decides nothing. Any other doubt is named behind the verdict.
+    """
+    if GUESSING in self.doubts:
+      return f'{intervals.OPEN}: {GUESSING}'
+    also = f' ({", ".join(self.doubts)})' if self.doubts else ''
+    return f'{self._decide()}{also}'
+
+  def _decide(self) -> str:
     is_run = not any(math.isnan(_mean(side)) for side in (self.left, self.right))
     if is_run and not self.margins:
       return f'{intervals.OPEN}: no seed has both'
@@ -153,28 +182,27 @@ def read_numbers(
       )
       tolerance = float(line['tolerance']) if line['tolerance'] else None
       values = [*runs.values(cell).values()]
-      numbers.append(Number(line['row'], cell, float(line['value']), tolerance, values))
+      published, doubts = float(line['value']), runs.doubts(cell)
+      numbers.append(Number(line['row'], cell, published, tolerance, values, doubts))
   return numbers
 
 
 def read_claims(path: str | os.PathLike[str], artefact: str, runs: Runs) -> list[Claim]:
   """The published claims about a table or figure with our numbers."""
 
-  def read(text: str) -> Mapping[int, float] | float:
-    cell = Cell.parse(text)
+  def read(cell: Cell | float) -> Mapping[int, float] | float:
     return runs.values(cell) if isinstance(cell, Cell) else cell
 
-  return [
-    Claim(
-      line['claim'],
-      read(line['left']),
-      line['relation'],
-      float(line['factor']),
-      read(line['right']),
-    )
-    for line in _read(path)
-    if line['artefact'] == artefact
-  ]
+  claims = []
+  for line in _read(path):
+    if line['artefact'] == artefact:
+      sides = Cell.parse(line['left']), Cell.parse(line['right'])
+      cells = [side for side in sides if isinstance(side, Cell)]
+      doubts = dict.fromkeys(doubt for cell in cells for doubt in runs.doubts(cell))
+      left, right = map(read, sides)
+      relation, factor = line['relation'], float(line['factor'])
+      claims.append(Claim(line['claim'], left, relation, factor, right, tuple(doubts)))
+  return claims
 
 
 def rank_correlations(numbers: Iterable[Number]) -> dict[str, float]:
@@ -219,13 +247,15 @@ def format_comparison(
           number.row,
           number.cell.column,
           f'{number.published:.5g}',
-          _with_interval(number.values),
+          _with_interval(number.values) + ('?' if number.doubts else ''),
           str(len(number.values)),
           '-' if math.isnan(number.mean) else f'{number.difference:+.1%}',
           number.verdict,
         ]
       )
     lines += results.align(table if has_verdicts else [line[:-1] for line in table])
+    if doubts := dict.fromkeys(doubt for each in numbers for doubt in each.doubts):
+      lines.append(f'? doubtful: {", ".join(doubts)}')
     for name, order in rank_correlations(numbers).items():
       lines.append(f'order of {name}: Spearman {order:+.2f}')
     lines.append('')

@@ -132,9 +132,10 @@ def _list_guessing(findings: Findings) -> list[str]:
   """The treatments whose targets are within reach of guessing, with their accuracy."""
   found = []
   for each in findings.treatments:
-    accuracy = findings.mean('target_accuracy', each)
+    accuracy, best = findings.accuracies(each)
     if is_guessing(accuracy, findings.mean('chance_accuracy', each)):
-      found.append(f'{each}: {accuracy:.1%} test accuracy')
+      where = '' if accuracy == best else ' at some splits'
+      found.append(f'{each}: {accuracy:.1%} test accuracy{where}')
   return found
 
 
@@ -147,6 +148,8 @@ def make_headline(findings: Findings) -> str:
     treated.setdefault(zone.split, []).append(zone.treatment)
   nowhere = treated.pop(None, [])
   if not treated:
+    if any(zone.jump_to is None for zone in findings.zone.treatments):
+      return 'Fewer than two splits have a result, so no zone can be named'
     return 'No split is in a golden zone'
   clear = _say_recognisable(findings)
   parts = [f'{start} for {_name(those)}' for start, those in treated.items()]

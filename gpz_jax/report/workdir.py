@@ -10,7 +10,7 @@ from gpz_jax import results
 from gpz_jax.report import pictures
 from gpz_jax.results import Row
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.types import InputError, Treatment
+from gpz_jax.types import PREDICTION, InputError, Treatment
 from gpz_jax.zone import Recommendation, Zone, golden_zone, read_bounds, recommend
 
 MADE_AGAIN = 'the command of the sweep makes those again whose decoder is there'
@@ -61,17 +61,26 @@ class Findings:
     """The mean of `values`; NaN where there is none."""
     return results.mean(self.values(column, treatment, split, attack))
 
+  def accuracies(self, treatment: Treatment) -> tuple[float, float]:
+    """The test accuracy of a target at the worst and the best split, as means."""
+    return results.split_range(self.strongest, 'target_accuracy', treatment=treatment)
+
   def row(self, attack: str, split: str) -> Row | None:
     """The first row of a split attacked so; None where it was not."""
     those = (r for r in self.rows if (r['attack'], r['split']) == (attack, split))
     return next(those, None)
 
-  def cost(self, split: str) -> Row:
-    """A row of `split`, of the first treatment, for what cutting there costs.
+  def cost(self, split: str, treatment: Treatment | None = None) -> Row:
+    """A row of `split` for what cutting there costs.
 
-    The others cost the same, or less where a skip connection is removed.
+    Args:
+      split: Where to cut.
+      treatment: Whose target is cut. None takes the one that costs most: others cost
+        the same, or less where a skip connection is removed.
     """
-    return next(row for row in self.rows if row['split'] == split)
+    those = [row for row in self.rows if row['split'] == split]
+    own = [row for row in those if Treatment.of(row) == treatment]
+    return max(own or those, key=lambda row: row['edge_params'])
 
   def describe_final_skips(self, treatment: Treatment) -> str:
     """A sentence with the factors that skips ended at; '' where none was learned."""
@@ -91,7 +100,7 @@ class Findings:
   def is_in_zone(self, treatment: Treatment, split: str) -> bool:
     """Whether `split` lies in the golden zone of `treatment`."""
     found = next(z for z in self.zone.treatments if z.treatment == treatment)
-    if found.split is None:
+    if found.split is None or split in (*found.falls_back, PREDICTION):
       return False
     return self.splits.index(split) >= self.splits.index(found.split)
 

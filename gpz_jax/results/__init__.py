@@ -29,6 +29,7 @@ from gpz_jax.results.summary import (
   nearest_untreated,
   seed_mean,
   seed_values,
+  split_range,
   strongest,
 )
 from gpz_jax.results.tables import format_table
@@ -65,6 +66,7 @@ __all__ = [
   'row_key',
   'seed_mean',
   'seed_values',
+  'split_range',
   'strongest',
   'theory_key',
   'write_parquet',

@@ -101,6 +101,25 @@ def seed_mean(
   return mean(seed_values(rows, column, treatment=treatment, split=split))
 
 
+def split_range(
+  rows: Sequence[Row], column: str, *, treatment: Treatment
+) -> tuple[float, float]:
+  """The lowest and the highest `seed_mean` of a treatment at any split.
+
+  The two differ for the accuracy of a target whose defence changes what is sent.
+
+  Returns:
+    Two equal numbers where nothing differs, or where no split has a result.
+  """
+  means = [
+    seed_mean(rows, column, treatment=treatment, split=split)
+    for split in list_splits(rows)
+  ]
+  known = [value for value in means if math.isfinite(value)]
+  known = known or [seed_mean(rows, column, treatment=treatment)]
+  return min(known), max(known)
+
+
 def mean(values: Sequence[float]) -> float:
   """The mean; NaN of nothing."""
   return sum(values) / len(values) if values else math.nan

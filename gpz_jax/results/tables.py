@@ -12,6 +12,7 @@ from gpz_jax.results.summary import (
   mean,
   seed_mean,
   seed_values,
+  split_range,
   strongest,
 )
 from gpz_jax.types import Treatment
@@ -56,21 +57,27 @@ def _tabulate_splits(rows: list[Row], treatments: list[Treatment]) -> list[str]:
     table.append([split, *_format_cost(cost[split]), *scores])
   footer = ['test accuracy', '', '', '']
   for treatment in treatments:
-    accuracy = seed_mean(rows, 'target_accuracy', treatment=treatment)
-    footer += [f'{accuracy:.3f}', '', '']
+    accuracy = split_range(rows, 'target_accuracy', treatment=treatment)
+    footer += [' to '.join(dict.fromkeys(f'{value:.3f}' for value in accuracy)), '', '']
   return _align_treatments([*table, footer], treatments, len(header))
 
 
 def _list_doubts(rows: list[Row]) -> list[str]:
   """A line for each kind of doubt, with the cells that it is about."""
-  cells: dict[str, list[str]] = {}
+  cells: dict[str, dict[tuple[Treatment, str], None]] = {}
   for row in rows:
     for doubt in filter(None, row['doubt'].split('; ')):
-      where = row['split'] if 'loss' in doubt else 'every split'
-      cells.setdefault(doubt, []).append(f'{where} with {Treatment.of(row)}')
-  return [
-    f'doubtful, {doubt}: {", ".join(dict.fromkeys(cells[doubt]))}' for doubt in cells
-  ]
+      cells.setdefault(doubt, {})[Treatment.of(row), row['split']] = None
+  lines = []
+  for doubt, found in cells.items():
+    places = []
+    for treatment in dict.fromkeys(treatment for treatment, _ in found):
+      its = [split for each, split in found if each == treatment]
+      every = {row['split'] for row in rows if Treatment.of(row) == treatment}
+      those = ['every split'] if len(its) == len(every) > 1 else its
+      places += [f'{split} with {treatment}' for split in those]
+    lines.append(f'doubtful, {doubt}: {", ".join(places)}')
+  return lines
 
 
 def _tabulate_intervals(rows: list[Row], treatments: list[Treatment]) -> list[str]:

@@ -80,15 +80,17 @@ def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
   rows = results.strongest(every)
   own = {name: results.strongest(every, name) for name in _OWN_ATTACK}
   for split in results.list_splits(rows):
-    cost = next(row for row in rows if row['split'] == split)
-    fixed: dict[str, Any] = {name: cost[name] for name in _FIXED}
-    for treatment in results.list_treatments(rows):
+    those = [row for row in rows if row['split'] == split]
+    for treatment in results.list_treatments(those):
+      # a treatment without some of the skip connections costs less
+      cost = next(row for row in those if Treatment.of(row) == treatment)
+      fixed: dict[str, Any] = {name: cost[name] for name in _FIXED}
       means: dict[str, Any] = {
         name: results.seed_mean(rows, name, treatment=treatment, split=split)
         for name in _SCORES
       } | {
-        name: results.seed_mean(those, name, treatment=treatment, split=split)
-        for name, those in own.items()
+        name: results.seed_mean(best, name, treatment=treatment, split=split)
+        for name, best in own.items()
       }
       if math.isfinite(means['test_mse']):
         candidates.append(Candidate(split=split, treatment=treatment, **fixed, **means))
@@ -110,8 +112,8 @@ def pareto_front(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 
   One candidate outdoes another where it is no worse in resistance to inversion
   (`test_mse`, higher is better), edge parameters, edge FLOPs and payload, and better
-  in one of them. Accuracy is no axis: bound it by `min_accuracy`. All treatments of a
-  split cost the same, so the most resistant one of each split is left.
+  in one of them. Accuracy is no axis: bound it by `min_accuracy`. Where the treatments
+  of a split cost the same, the most resistant one is left.
   """
   every = list(candidates)
   return tuple(one for one in every if not any(outdoes(other, one) for other in every))

@@ -18,6 +18,7 @@ from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
 from gpz_jax.zone.worth import Ladder, best_blind_guess, is_other_guess
 
+GUESSING = 'target near chance'  # in the column `doubt`
 # An attack has worked where its error is below this share of what the better of the
 # mean image and the class mean scores.
 WORKED = 0.9
@@ -25,6 +26,9 @@ WORKED = 0.9
 # over the last fifth of its epochs. An error that falls as a power of the epochs would
 # then fall by more than a quarter in as many epochs again.
 FALLING = 0.1
+# What becomes of 1 - fall with as many epochs again, by the same power: the last fifth
+# of the epochs lengthened them by 1 / 0.8.
+_DOUBLED = math.log(2) / math.log(1 / 0.8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +55,11 @@ def describe_row(row: Row) -> str:
   """What is doubtful of a row by itself, as its column `doubt` has it; or ''."""
   doubts = []
   if is_guessing(row['target_accuracy'], row['chance_accuracy']):
-    doubts.append('target near chance')
+    doubts.append(GUESSING)
   if is_falling(row['loss_fall']):
     doubts.append('loss still falling')
+  if is_too_brief(row):
+    doubts.append('one epoch only')
   return '; '.join(doubts)
 
 
@@ -65,6 +71,21 @@ def is_guessing(accuracy: float, chance_accuracy: float) -> bool:
 def is_falling(loss_fall: float) -> bool:
   """Whether the held-out error of a decoder was still falling; not where unknown."""
   return loss_fall > FALLING
+
+
+def is_too_brief(row: Row) -> bool:
+  """Whether an attack took one epoch or step, so that nobody knows if it improves."""
+  return row['epochs'] == 1 and math.isnan(row['loss_fall'])
+
+
+def foresee(error: float, loss_fall: float) -> float:
+  """The error after as many epochs again, if it falls on as a power of the epochs.
+
+  Args:
+    error: The error after the last epoch.
+    loss_fall: The share by which it fell in the last fifth of the epochs.
+  """
+  return error * (1 - loss_fall) ** _DOUBLED
 
 
 def merge(found: Mapping[Treatment, tuple[Doubt, ...]]) -> tuple[Doubt, ...]:
@@ -105,18 +126,30 @@ def of_split(
   rows: Sequence[Row], treatment: Treatment, split: str
 ) -> tuple[Doubt, ...]:
   """What is doubtful of the error at one split, in the same form."""
+  found = _doubt_target(rows, treatment, split), _doubt_decoder(rows, treatment, split)
+  return tuple(filter(None, found))
+
+
+def _doubt_decoder(
+  rows: Sequence[Row], treatment: Treatment, split: str
+) -> Doubt | None:
+  cell = [
+    row for row in rows if row['split'] == split and Treatment.of(row) == treatment
+  ]
+  if cell and all(map(is_too_brief, cell)):
+    text = f'the attack at {split} took one epoch, so that it may still have been'
+    text += ' improving; raise --decoder_epochs'
+    return Doubt(f'one epoch at {split}', text, text, 0)
   falls = results.seed_mean(rows, 'loss_fall', treatment=treatment, split=split)
   if not is_falling(falls):
-    return ()
+    return None
   end = f'{falls:.0%} in the last fifth of its epochs); raise --decoder_epochs'
-  return (
-    Doubt(
-      f'falling at {split}',
-      f'the decoder at {split} was still improving (its held-out error fell by {end}',
-      f'every decoder at {split} was still improving (its held-out error fell by at'
-      f' least {end}',
-      -falls,
-    ),
+  return Doubt(
+    f'falling at {split}',
+    f'the decoder at {split} was still improving (its held-out error fell by {end}',
+    f'every decoder at {split} was still improving (its held-out error fell by at'
+    f' least {end}',
+    -falls,
   )
 
 
@@ -147,11 +180,46 @@ def of_images(
   return ()
 
 
-def _doubt_target(rows: Sequence[Row], treatment: Treatment) -> Doubt | None:
-  accuracy = results.seed_mean(rows, 'target_accuracy', treatment=treatment)
-  chance = results.seed_mean(rows, 'chance_accuracy', treatment=treatment)
+def of_step(
+  rows: Sequence[Row], treatment: Treatment, before: str, after: str
+) -> tuple[Doubt, ...]:
+  """Whether the attacks at two splits were scored on different test images."""
+  cells = [
+    [r for r in rows if r['split'] == split and Treatment.of(r) == treatment]
+    for split in (before, after)
+  ]
+  guesses = [results.mean([row['guess_mse'] for row in cell]) for cell in cells]
+  if not is_other_guess(*guesses):
+    return ()
+  counts = [min(row['n_test'] for row in cell) for cell in cells]
+  text = (
+    f'the attacks at {before} and {after} were scored on different test images'
+    f' ({counts[0]} and {counts[1]}), so that their errors cannot be compared; set'
+    f' --test_limit={min(counts)}'
+  )
+  return (Doubt(f'other images at {after}', text, text, min(counts)),)
+
+
+def _doubt_target(
+  rows: Sequence[Row], treatment: Treatment, split: str | None = None
+) -> Doubt | None:
+  """Whether a target guesses: at a split that a defence changes, or at all of them."""
+  cell = {'treatment': treatment, 'split': split}
+  accuracy = results.seed_mean(rows, 'target_accuracy', **cell)
+  chance = results.seed_mean(rows, 'chance_accuracy', **cell)
   if not is_guessing(accuracy, chance):
     return None
+  if split is not None:
+    if _doubt_target(rows, treatment):
+      return None  # that is said of the treatment
+    end = f'with what it sends at {split}, which is within reach of guessing (up to'
+    end += f' {chance:.1%}); such a model is of no use, so weaken the defence'
+    return Doubt(
+      f'guessing at {split}',
+      f'the target has an accuracy of {accuracy:.1%} {end}',
+      f'every target has an accuracy of {accuracy:.1%} at best {end}',
+      accuracy,
+    )
   end = (
     f'is within reach of guessing (up to {chance:.1%}); train it longer or on more'
     ' images (--target_epochs, --train_limit), or see that imported weights have the'

@@ -1,15 +1,16 @@
 """The cheapest cut that is private enough."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
-from gpz_jax.zone import doubts, reasons, recognition
+from gpz_jax.zone import doubts, fewer_images, reasons, recognition
 from gpz_jax.zone.advice import Recommendation, withhold
 from gpz_jax.zone.bars import Bar
 from gpz_jax.zone.candidates import Candidate, most_resistant, pareto_front
+from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.golden_zone import Zone
 from gpz_jax.zone.limits import Limit
 
@@ -24,8 +25,9 @@ def take_cheapest(
 ) -> Recommendation:
   """Recommends the cheapest cut that clears the bar, or says that none does.
 
-  A cut whose decoder was still improving clears nothing. A dearer one that does is
-  taken then.
+  A cut whose decoder was still improving clears nothing, nor does one that a search
+  on fewer images does better at, or where the target guesses. A dearer one that does
+  is taken then.
 
   Args:
     cuts: The candidates that may be chosen.
@@ -41,7 +43,14 @@ def take_cheapest(
     return _name_most_private(private, fitting, bar, limits)
   strongest = results.strongest(rows)
   doubtful = {
-    one: doubts.of_split(strongest, one.treatment, one.split) for one in enough
+    one: doubts.of_split(strongest, one.treatment, one.split)
+    + fewer_images.doubt(
+      rows,
+      one.treatment,
+      one.split,
+      lambda score: not bar.holds(score.error, score.ssim),
+    )
+    for one in enough
   }
   clear = [one for one in enough if not doubtful[one]]
   if not clear:
@@ -54,7 +63,7 @@ def take_cheapest(
   if choice.is_whole_model:
     reason += '; it keeps the whole model on the device, which is no partition'
   caveats = [
-    _name_doubtful(enough[: enough.index(choice)]),
+    _name_doubtful(enough[: enough.index(choice)], doubtful),
     _count_seeds(choice, bar, rows),
     recognition.describe(rows, choice.treatment, choice.split),
     _compare(choice, private),
@@ -91,11 +100,13 @@ def _within(limits: Sequence[Limit]) -> str:
   return f' within {", ".join(map(str, limits))}' if limits else ''
 
 
-def _name_doubtful(cheaper: Sequence[Candidate]) -> str:
-  """Which cheaper cuts may not be private enough after all; '' without any."""
+def _name_doubtful(
+  cheaper: Sequence[Candidate], doubtful: Mapping[Candidate, tuple[Doubt, ...]]
+) -> str:
+  """Why the cheapest cut that looks private enough may not be; '' without any."""
   if not cheaper:
     return ''
-  return f'{cheaper[0]} is cheaper, but an attack on it was still improving.'
+  return f'{cheaper[0]} is cheaper, but {doubtful[cheaper[0]][0]}.'
 
 
 def _count_seeds(choice: Candidate, bar: Bar, rows: Sequence[Row]) -> str:

@@ -11,7 +11,7 @@ from gpz_jax.results import Row
 from gpz_jax.results.formats import join_words
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import doubts as doubts_lib
-from gpz_jax.zone import recognition, rules
+from gpz_jax.zone import fewer_images, recognition, rules
 from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.profiles import Profile, attack_profile
 from gpz_jax.zone.rows import check_sweep, without_prediction
@@ -176,8 +176,7 @@ def golden_zone(
   check_sweep(rows)
   check_metric(rows, metric)
   treatments = results.list_treatments(rows)
-  strongest = without_prediction(results.strongest(rows))
-  found = [_find(strongest, each, metric, ratio, threshold) for each in treatments]
+  found = [_find(rows, each, metric, ratio, threshold) for each in treatments]
   found = tuple(
     dataclasses.replace(
       each, recognisable=recognition.describe(rows, each.treatment, each.split)
@@ -190,8 +189,9 @@ def golden_zone(
 
 
 def _find(
-  rows: list[Row], treatment: Treatment, metric: str, ratio: float, threshold: float
+  every: list[Row], treatment: Treatment, metric: str, ratio: float, threshold: float
 ) -> TreatmentZone:
+  rows = without_prediction(results.strongest(every))
   splits = tuple(results.list_splits(rows))
   profile = attack_profile(rows, treatment, metric, splits)
   errors = profile.values.tolist()
@@ -205,7 +205,24 @@ def _find(
     step = max(steps, key=lambda step: step.factor)
   else:
     step = next(step for step in steps if step.after == start.index)
-    doubts += doubts_lib.of_split(rows, treatment, splits[step.after])
+    before, after = splits[step.before], splits[step.after]
+    doubts += doubts_lib.of_split(rows, treatment, after)
+    doubts += doubts_lib.of_step(rows, treatment, before, after)
+    doubts += fewer_images.doubt(
+      every,
+      treatment,
+      after,
+      lambda score: not rules.is_jump(step.left, score.error, ratio, threshold),
+      metric,
+    )
+  for earlier in steps[: steps.index(step)] if start else steps:
+    falls = results.seed_mean(
+      rows, 'loss_fall', treatment=treatment, split=splits[earlier.before]
+    )
+    if doubts_lib.is_falling(falls) and rules.is_jump(
+      doubts_lib.foresee(earlier.left, falls), earlier.right, ratio, threshold
+    ):  # with more epochs the zone may begin here
+      doubts += doubts_lib.of_split(rows, treatment, splits[earlier.before])
   shown = attack_profile(rows, treatment, SHOWN, splits).values.tolist()
   shown_step = rules.compare(shown, step.before, step.after)
   found = TreatmentZone(

@@ -27,7 +27,7 @@ def row(alpha, seed, attack, mse):
   values = {c.name: {str: 'x', int: 1, float: 0.5}[c.type] for c in results.COLUMNS}
   values |= Treatment(alpha).columns
   values |= {'seed': seed, 'split': 'unit_24', 'attack': attack}
-  return values | {'test_mse_paper': mse, 'status': 'done'}
+  return values | {'test_mse_paper': mse, 'status': 'done', 'doubt': ''}
 
 
 @pytest.fixture
@@ -75,16 +75,35 @@ def test_one_seed_cannot_decide_a_claim(runs, tmp_path):
 
 
 def test_seeds_are_compared_one_by_one():
-  left, right = {0: 0.5, 1: 0.9, 2: 0.1}, {0: 0.2, 1: 0.4, 3: 9.0}
-  assert Claim('c', left, '>', 2.0, right).margins == pytest.approx([0.1, 0.1])
+  left, right = {0: 0.5, 1: 0.91, 2: 0.1}, {0: 0.2, 1: 0.4, 3: 9.0}
+  assert Claim('c', left, '>', 2.0, right).margins == pytest.approx([0.1, 0.11])
   assert Claim('c', left, '>', 2.0, right).verdict == 'holds'
   assert Claim('c', left, '<', 2.0, right).verdict == 'does not hold'
-  # By hand: 0.5 - 0.5 and 0.9 - 1.0, of either sign within 12.706 x 0.05.
+  # By hand: 0.5 - 0.5 and 0.91 - 1.0, of either sign within 12.706 x 0.045.
   assert Claim('c', left, '>', 2.5, right).verdict == 'cannot decide'
   assert Claim('c', {0: 1.0}, '>', 1.0, {1: 0.5}).verdict == (
     'cannot decide: no seed has both'
   )
   assert Claim('c', {}, '>', 1.0, {1: 0.5}).verdict == 'not run'
+  # Two equal margins say nothing of how far a third would lie.
+  assert Claim('c', {0: 0.3, 1: 0.3}, '>', 1.0, 0.2).verdict == 'cannot decide'
+
+
+def test_a_doubt_of_the_rows_stands_beside_the_verdict(runs, tmp_path):
+  (tmp_path / 'numbers.csv').write_text(NUMBERS)
+  (tmp_path / 'claims.csv').write_text(CLAIMS)
+  for doubt, verdict in (
+    ('loss still falling', 'holds (loss still falling)'),
+    ('target near chance; loss still falling', 'cannot decide: target near chance'),
+  ):
+    runs.rows['run_a'][1]['doubt'] = doubt  # seed 1 of the baseline
+    claims = comparison.read_claims(tmp_path / 'claims.csv', 'table9', runs)
+    assert claims[1].verdict == verdict
+  numbers = comparison.read_numbers(tmp_path / 'numbers.csv', 'table9', runs)
+  lines = comparison.format_comparison(numbers, [], has_verdicts=False).splitlines()
+  assert '0.16853)?' in lines[1]  # By hand: 0.105 + 12.706 x 0.005.
+  assert '?' not in lines[2]
+  assert '? doubtful: target near chance, loss still falling' in lines
 
 
 def test_format_gives_the_mean_and_its_interval_over_seeds():

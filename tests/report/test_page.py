@@ -217,7 +217,7 @@ def test_a_page_where_nothing_is_finite(tmp_path, count):
     row |= {c.name: math.nan for c in results.COLUMNS if c.name.startswith('test_')}
     results.append_rows(tmp_path / 'results.jsonl', [row])
   text = read_page(tmp_path)[0]
-  assert 'No split is in a golden zone.' in text
+  assert 'Fewer than two splits have a result, so no zone can be named.' in text
   assert '<b>No cut is recommended</b>: no results.' in text
 
 

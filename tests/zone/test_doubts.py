@@ -186,3 +186,80 @@ def test_in_how_many_seeds_the_zone_starts_there():
   # By hand: the means are 0.01, 0.021, 0.06: b jumps 2.1x.
   assert found.split == 'b'
   assert found.caveat == 'The zone starts there in 1 of 2 seeds.'
+
+
+def test_a_decoder_before_the_zone_that_may_begin_it():
+  # By hand: a fell by 60%, and as many epochs again would leave 0.4^3.106 = 0.058 of
+  # it. Then b, above 0.02, would be over twice a, and the zone would begin there.
+  rows = make_rows([0.013, 0.022, 0.06, 0.07])
+  assert zone.golden_zone(rows).treatments[0].split == 'c'
+  rows[0]['loss_fall'] = 0.6
+  found = zone.golden_zone(rows).treatments[0]
+  assert found.split is None
+  assert 'the decoder at a was still improving' in found.sentence()
+  rows[0]['loss_fall'] = 0.12  # 0.88^3.106 = 0.67: b would be 2.5 times a
+  assert zone.golden_zone(rows).treatments[0].doubts
+  rows[0]['loss_fall'] = 0.05
+  assert zone.golden_zone(rows).treatments[0].split == 'c'
+
+
+def test_no_zone_is_concluded_from_decoders_that_may_begin_one():
+  rows = change(make_rows([0.03, 0.04, 0.05]), loss_fall=0.4)
+  found = zone.golden_zone(rows).treatments[0]
+  assert 'no conclusion, because the decoder at a was still improving' in (
+    found.sentence()
+  )
+  rows = change(rows, loss_fall=0.0)
+  assert 'no golden zone' in zone.golden_zone(rows).treatments[0].sentence()
+
+
+def test_one_epoch_tells_nothing_of_the_next():
+  rows = change(make_rows(JUMP), loss_fall=math.nan, epochs=1)
+  assert doubts.describe_row(rows[0]) == 'one epoch only'
+  assert 'the attack at c took one epoch' in zone.recommend(rows).reason
+
+
+def test_a_defence_that_ruins_the_model_at_a_split_is_no_cut():
+  rows = make_rows([0.03, 0.06, 0.09, 0.15])
+  for row in rows[1:3]:
+    row['target_accuracy'] = 0.1
+  found = zone.recommend(rows, max_edge_params=300)
+  assert found.verdict == 'No conclusion'
+  assert 'an accuracy of 10.0% with what it sends at c' in found.reason
+  for row in rows:
+    row['doubt'] = doubts.describe_row(row)
+  lines = format_table(rows).splitlines()
+  assert 'doubtful, target near chance: b with alpha 0, c with alpha 0' in lines
+  assert any(
+    line.split() == ['test', 'accuracy', '0.100', 'to', '0.900'] for line in lines
+  )
+
+
+def test_errors_on_different_images_are_no_jump():
+  rows = make_rows(JUMP)
+  for row in rows[2:]:
+    row |= {'n_test': 32, 'guess_mse': 0.3}
+  found = zone.golden_zone(rows).treatments[0]
+  assert found.split is None
+  assert 'at b and c were scored on different test images (1 and 32)' in (
+    found.sentence()
+  )
+
+
+def search(rows, error, **changes):
+  """An attack on the first of the test images, for each row."""
+  few = {'attack': 'rmle', 'n_test': 32, 'guess_mse': 2 * rows[0]['guess_mse']}
+  found = {'test_mse': error / 3, 'test_mse_paper': error}
+  return [row | few | found | changes for row in rows]
+
+
+def test_a_search_on_few_images_may_contradict_a_zone():
+  rows = change(make_rows(JUMP), n_test=10_000)
+  assert zone.golden_zone([*rows, *search(rows[2:3], 0.09)]).treatments[0].split == 'c'
+  # The few are twice as hard to guess. By hand: 0.045 / 2 is not over 2 x 0.012.
+  found = zone.golden_zone([*rows, *search(rows[2:3], 0.045)]).treatments[0]
+  assert found.split is None
+  assert (
+    'attack rmle did better at c, on the 32 test images that it was scored on'
+    in found.sentence()
+  )

@@ -148,7 +148,7 @@ def test_a_decoder_that_was_still_improving_clears_no_bar():
   found = zone.recommend(rows, ladder=LADDER)
   assert found.split == 'c'
   assert found.caveat.startswith(
-    'b with alpha 0 is cheaper, but an attack on it was still improving.'
+    'b with alpha 0 is cheaper, but the decoder at b was still improving'
   )
   found = zone.recommend([row | {'loss_fall': 0.4} for row in rows], ladder=LADDER)
   assert found.verdict == 'No conclusion'
@@ -196,3 +196,26 @@ def test_without_a_ladder_only_a_number_can_be_asked_for():
   assert zone.recommend(rows_of(), private_enough=0.025).split == 'c'
   with pytest.raises(InputError, match='no score of one colour for the image'):
     zone.recommend(rows_of(), private_enough='one_colour')
+
+
+def test_a_search_on_few_images_that_does_better_clears_no_cut():
+  rows = [row | {'n_test': 1000} for row in rows_of()]
+  few = rows[1] | {'attack': 'rmle', 'n_test': 32, 'test_ssim': 0.3}
+  assert zone.recommend([*rows, few | {'test_mse': 0.021}], ladder=LADDER).split == 'b'
+  for better in ({'test_mse': 0.001}, {'test_mse': 0.021, 'test_ssim': 0.9}):
+    found = zone.recommend([*rows, few | better], ladder=LADDER)
+    assert found.split == 'c'
+    assert found.caveat.startswith(
+      'b with alpha 0 is cheaper, but attack rmle did bett'
+    )
+
+
+def test_a_treatment_pays_what_its_own_net_costs():
+  small = [
+    row | {'skips': '1110', 'edge_params': row['edge_params'] - 60}
+    for row in rows_of([0.03, 0.03, 0.03, 0.03])
+  ]
+  for rows in ([*small, *rows_of()], [*rows_of(), *small]):
+    found = zone.recommend(rows, ladder=LADDER, max_edge_params=150)
+    assert found.split is None  # b of the intact net has 200 parameters
+    assert zone.recommend(rows, ladder=LADDER, max_edge_params=200).split == 'b'
