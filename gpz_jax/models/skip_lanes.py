@@ -86,12 +86,13 @@ def are_final(lane: dict[str, Any], progress: jax.Array) -> jax.Array:
   return progress >= lane['skips_from']
 
 
-def describe_final(model: nn.Module, variables: Any, text: str) -> str:
+def describe_final(model: nn.Module, variables: Any, lane: int, text: str) -> str:
   """The factors of a trained net, by stage, where any of them was learned; else ''.
 
   Args:
     model: The net.
-    variables: Its variables, without an axis of lanes.
+    variables: The variables of several trainings, with the lanes in front.
+    lane: The training that is asked for.
     text: The skips of its treatment, where factors that were given stand already.
 
   Returns:
@@ -100,11 +101,12 @@ def describe_final(model: nn.Module, variables: Any, text: str) -> str:
   if not any(skip_text.parse(text).is_learned):
     return ''
   names = skips.part_names(model)
+  own = jax.tree.map(lambda leaf: leaf[lane], variables)
   return ', '.join(
     f'{row[0]:.3g}'
     if len(set(row)) == 1
     else ' '.join(f'{name} {k:.3g}' for name, k in zip(names, row, strict=True))
-    for row in skips.final_factors(model, variables)
+    for row in skips.final_factors(model, own)
   )
 
 

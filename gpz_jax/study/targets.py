@@ -224,7 +224,7 @@ def measure_quality(session: Session, targets: Targets) -> dict[str, np.ndarray]
   }
   final = [
     skip_lanes.describe_final(
-      plan.model, lanes_lib.take(targets.best.variables, i), lane.treatment.skips
+      plan.model, targets.best.variables, i, lane.treatment.skips
     )
     for i, lane in enumerate(plan.lanes)
   ]
