@@ -73,10 +73,10 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
   # `restore` must know what the lanes of a checkpoint carry.
   lanes = {'lanes': ids, 'skips': [lane.treatment.skips for lane in plan.lanes]}
   if plan.borrowed is not None:
-    targets = _borrow(session)
-    meta = {**lanes, 'environment': now, 'changed': ''}
+    targets, changed = _borrow(session)
+    meta = {**lanes, 'environment': now, 'changed': changed}
     checkpoints.save(folder, targets, meta)  # the rest of the rows need them
-    return targets, ''
+    return targets, changed
   snapshots = session.snapshots('targets', lanes=ids)
   targets = _train(session, snapshots, each_epoch)
   meta = {**lanes, 'environment': now, 'changed': snapshots.changed}
@@ -101,8 +101,8 @@ def _at_accuracy(
   return found
 
 
-def _borrow(session: Session) -> Targets:
-  """The targets of the study that `targets_from` names."""
+def _borrow(session: Session) -> tuple[Targets, str]:
+  """The targets of the study that `targets_from` names, and what is other here."""
   plan = session.plan
   source = plan.config.targets_from
   assert source is not None
@@ -116,8 +116,9 @@ def _borrow(session: Session) -> Targets:
     )
   targets, meta = found
   environment = meta.get('environment', {})
-  precision = session.engine.precision
+  changed, precision = '', session.engine.precision
   if (trained_in := environment.get('precision', precision)) != precision:
+    changed = conditions.contrast(environment, {'precision': precision})
     session.say(f'they were trained in {trained_in}, and are attacked in {precision}')
   theirs = environment.get('version')
   if theirs != gpz_jax.__version__:
@@ -126,7 +127,7 @@ def _borrow(session: Session) -> Targets:
       f'warning: the targets of {source} were trained by gpz_jax {theirs}, and this is'
       f' {gpz_jax.__version__}; compare their accuracy with the one noted there'
     )
-  return skip_lanes.adopt(plan.model, lanes_lib.take(targets, plan.borrowed))
+  return skip_lanes.adopt(plan.model, lanes_lib.take(targets, plan.borrowed)), changed
 
 
 def _train(

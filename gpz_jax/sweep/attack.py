@@ -20,6 +20,7 @@ from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.sweep import memory, recognition
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training.loop import Trainer
+from gpz_jax.types import InputError
 
 NUM_SAMPLES = 8  # test images shown in the report
 AUX_SCORES = ('mse', 'psnr', 'mse_paper', 'psnr_paper')
@@ -106,6 +107,9 @@ class Run:
     Returns:
       What was found, its scores (column -> [L]) and the reconstructions
       [L, n, H, W, C] that are shown.
+
+    Raises:
+      InputError: The attack refuses what it is given, or makes no images.
     """
     fingerprint = make_fingerprint(intercepted.aux)
     scenario = make_scenario(
@@ -117,7 +121,10 @@ class Run:
       snapshots=functools.partial(self._snapshots, fingerprint),
       trainer=trainer,
     )
-    outcome = self.attack.run(scenario)
+    try:
+      outcome = self.attack.run(scenario)
+    except InputError as error:  # of several attacks it says nothing else which
+      raise InputError(f'attack {self.attack.text}: {error}') from error
     found = score(outcome, scenario, self.session.plan.judge)
     if outcome.history is not None:
       runs = [name_run(each.lane, each.split) for each in lanes]

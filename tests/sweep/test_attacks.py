@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from gpz_jax import metrics, models, results, sweep, zone
+from gpz_jax.attacks.activation.protocol import Outcome
+from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import make_plan
 from gpz_jax.types import Dataset, InputError
 from gpz_jax.zone.worth import best_blind_guess
@@ -105,6 +108,17 @@ def test_targets_of_another_sweep_give_the_same_rows(config, found, tmp_path):
   assert row['test_mse'] == rows['inversion', 'conv_2']['test_mse']
 
 
+def test_an_attack_that_makes_no_images_is_named(monkeypatch):
+  for name in ('make_fingerprint', 'make_scenario'):
+    monkeypatch.setattr(attack_lib, name, lambda *_, **__: None)
+  bright = types.SimpleNamespace(
+    text='users:bright', run=lambda _: Outcome.of(np.full((1, 1, 2, 2, 1), 255.0))
+  )
+  run = attack_lib.Run(types.SimpleNamespace(), bright, (2, 2, 4))
+  with pytest.raises(InputError, match=r'attack users:bright: .* from 0 to 255; give'):
+    run.run([], types.SimpleNamespace(aux=None), None, None)
+
+
 @pytest.mark.ci
 def test_targets_are_attacked_in_another_precision(config, found, tmp_path, capsys):
   again = dataclasses.replace(
@@ -117,6 +131,7 @@ def test_targets_are_attacked_in_another_precision(config, found, tmp_path, caps
   )
   (row,) = sweep.run(again).rows
   assert row['precision'] == 'bfloat16'
+  assert row['changed'] == 'precision float32, now bfloat16'
   said = 'they were trained in float32, and are attacked in bfloat16'
   assert said in capsys.readouterr().out
   assert sweep.run(again, quiet=True).rows == [row]  # nothing is left to do
