@@ -263,3 +263,9 @@ def test_a_search_on_few_images_may_contradict_a_zone():
     'attack rmle did better at c, on the 32 test images that it was scored on'
     in found.sentence()
   )
+
+
+def test_a_search_beside_unknown_guesses_is_compared_as_it_is():
+  rows = change(make_rows(JUMP), n_test=10_000, guess_mse=math.nan)
+  found = [*rows, *search(rows[2:3], 0.09)]
+  assert zone.golden_zone(found).treatments[0].split == 'c'
