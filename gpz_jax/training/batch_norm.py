@@ -15,6 +15,7 @@ from gpz_jax.models import calls
 from gpz_jax.training.engine import Engine
 
 BATCH = 128
+ROUNDING = 1e-5  # how far an average may be from its formula, as a share
 MOST_BATCHES = 32  # 4,096 images, of which a mean or variance is known to 2 percent
 
 
@@ -24,8 +25,9 @@ def refresh(
   """Replaces running averages by plain averages over batches of training images.
 
   Nothing needs to be known of the model's batch norm. Its running average after one
-  batch, from 0 and from 1, is (1 - m) b and m + (1 - m) b, which tells the statistic b
-  of the batch, whatever the momentum m is.
+  batch is a = (1 - m) b from 0, and m a + a from there. That tells the momentum m and
+  the statistic b of the batch. Other entries of `batch_stats` do not follow this, such
+  as the estimates of a spectral norm or a counter. They stay as they are.
 
   Args:
     model: The net.
@@ -34,8 +36,8 @@ def refresh(
     engine: How lanes are computed.
 
   Returns:
-    The variables with other `batch_stats`; the variables themselves where the model has
-    none. A variance is the mean of the batches' variances.
+    The variables with other running averages; the variables themselves where the model
+    has no `batch_stats`. A variance is the mean of the batches' variances.
   """
   if not jax.tree.leaves(variables.get('batch_stats', {})):
     return variables
@@ -43,36 +45,58 @@ def refresh(
   count = min(MOST_BATCHES, len(images) // size)
   batches = images[: count * size].reshape(count, size, *images.shape[1:])
 
-  def observe(variables, batch, key):
-    """The statistics of one batch."""
+  def after(variables, stats, batch, key):
+    """What `stats` become by one batch."""
 
-    def after(start):
-      stats = jax.tree.map(lambda leaf: jnp.full_like(leaf, start), old)
+    def apply(rngs):
+      return engine.apply(
+        model,
+        {**variables, 'batch_stats': stats},
+        batch.astype(jnp.float32) / 255,
+        train=True,
+        mutable=['batch_stats'],
+        rngs=rngs,
+      )
 
-      def apply(rngs):
-        return engine.apply(
-          model,
-          {**variables, 'batch_stats': stats},
-          batch.astype(jnp.float32) / 255,
-          train=True,
-          mutable=['batch_stats'],
-          rngs=rngs,
-        )
-
-      return calls.lend_keys(apply, key, dropout=key)[1]['batch_stats']
-
-    old = variables['batch_stats']
-    from_zero, from_one = after(0.0), after(1.0)
-    return jax.tree.map(lambda a, b: a / (1 - (b - a)), from_zero, from_one)
+    return calls.lend_keys(apply, key, dropout=key)[1]['batch_stats']
 
   def one(variables, batches):
+    old, key = variables['batch_stats'], calls.evaluation_key(0)
+    zeros = jax.tree.map(jnp.zeros_like, old)
+    once = after(variables, zeros, batches[0], key)
+    twice = after(variables, once, batches[0], key)
+    momenta = jax.tree.map(_find_momentum, once, twice)
+    # what is no average keeps what the net computes with
+    start = jax.tree.map(lambda m, leaf: jnp.where(m < 1, 0, leaf), momenta, old)
+
     def add(i, total):
-      found = observe(variables, batches[i], calls.evaluation_key(i))
+      found = after(variables, start, batches[i], calls.evaluation_key(i))
       return jax.tree.map(jnp.add, total, found)
 
-    zeros = jax.tree.map(jnp.zeros_like, variables['batch_stats'])
     total = jax.lax.fori_loop(0, count, add, zeros)
-    return jax.tree.map(lambda leaf: leaf / count, total)
+    return jax.tree.map(
+      lambda m, leaf, before: jnp.where(m < 1, leaf / count / (1 - m), before),
+      momenta,
+      total,
+      old,
+    )
 
   stats = jax.jit(engine.over_lanes(one))(variables, jnp.asarray(batches))
   return {**variables, 'batch_stats': stats}
+
+
+def _find_momentum(once: jax.Array, twice: jax.Array) -> jax.Array:
+  """The momentum [] of a running average; infinity for what is none.
+
+  Args:
+    once: The array a after one batch, from 0.
+    twice: The array after the same batch, from `once`: (1 + m) a, of an average.
+  """
+  flat = once.ravel()
+  largest = jnp.argmax(jnp.abs(flat))  # where rounding hides least of m
+  size = flat[largest]
+  momentum = twice.ravel()[largest] / jnp.where(size == 0, 1, size) - 1
+  misfit = jnp.abs(twice - (1 + momentum) * once).max()
+  is_average = (size != 0) & (misfit <= ROUNDING * jnp.abs(size))
+  is_average &= (momentum > -ROUNDING) & (momentum < 1 - ROUNDING)
+  return jnp.where(is_average, momentum, jnp.inf)

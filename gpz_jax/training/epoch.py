@@ -12,7 +12,7 @@ from gpz_jax.training.evaluation import Means
 from gpz_jax.training.objective import Objective
 from gpz_jax.training.recipe import Recipe, scheduled_rate
 from gpz_jax.training.state import Best, FitState, TrainState, update_plateau
-from gpz_jax.training.step import Batch, LaneArrays, Shared, train_step
+from gpz_jax.training.step import Batch, LaneArrays, Shared, Span, train_step
 
 
 class Epoch(NamedTuple):
@@ -28,10 +28,10 @@ class Epoch(NamedTuple):
     shared: Shared,
     order: jax.Array,
     masks: jax.Array,
-    bounds: jax.Array,
+    span: Span,
     progress: jax.Array,
   ) -> tuple[TrainState, Mean]:
-    """Takes steps bounds[0] .. bounds[1] - 1 of an epoch.
+    """Takes the steps of `span`.
 
     Args:
       carry: The state and the running loss, the plateau's factor of the learning rate
@@ -39,18 +39,19 @@ class Epoch(NamedTuple):
       shared: The arrays that all lanes read.
       order: [S, B] int32, the examples of each of the S steps.
       masks: [S, B] float32, as of `Batch`.
-      bounds: [2] int32.
+      span: Which of these steps are taken, and where they stand in the epoch.
       progress: [] share of the training done when the epoch ends.
 
     Returns:
       The state and the running loss after these steps.
     """
     running, scale, lane = carry
-    epochs, steps = self.recipe.epochs, len(order)
+    epochs, steps = self.recipe.epochs, span.total
 
     def body(i, running):
       state, total = running
-      begun = progress - (steps - i) / (steps * epochs)  # `progress` is the epoch's end
+      left = steps - span.before - i
+      begun = progress - left / (steps * epochs)  # `progress` is the epoch's end
       learning_rate = scheduled_rate(self.recipe, scale, begun)
       state, loss = train_step(
         self.objective.loss,
@@ -65,9 +66,9 @@ class Epoch(NamedTuple):
       )
       return state, total.merge(loss)
 
-    # The bounds are traced, so one compiled program serves segments of all lengths. A
+    # The span is traced, so one compiled program serves segments of all lengths. A
     # scan would need a length that is known when it is compiled.
-    return lax.fori_loop(bounds[0], bounds[1], body, running)
+    return lax.fori_loop(span.start, span.stop, body, running)
 
   def end(
     self,

@@ -35,7 +35,7 @@ from gpz_jax.training.snapshots import (
   separate,
 )
 from gpz_jax.training.state import FitState, create_fit_state
-from gpz_jax.training.step import LaneArrays, Shared
+from gpz_jax.training.step import LaneArrays, Shared, Span
 from gpz_jax.training.streaming import STREAMED, Stream
 
 # (steps done, steps in all, the epoch's values at its end and {} before)
@@ -105,11 +105,11 @@ class Trainer:
     _check_arguments(lanes, shared, num_examples)
     states, loss = self._shapes(lanes['key'])
     order, masks = epoch_order(0, 0, num_examples, self.recipe.batch_size)
-    bounds = np.zeros(2, np.int32)
+    span = Span(*np.zeros(4, np.int32))
     carry = (states.train, loss), states.plateau.scale, lanes
     variables = states.train.variables
     means = self.evaluator.empty_means(variables, lanes, shared)
-    arguments = *carry, shared, order, masks, bounds, np.float32(0)
+    arguments = *carry, shared, order, masks, span, np.float32(0)
     segment = self.make_segment(num_examples, *arguments)
     self.segment = segment.lower(*arguments).compile()
     self._compiled = {

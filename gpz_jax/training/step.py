@@ -26,6 +26,19 @@ class Batch(NamedTuple):
   mask: jax.Array  # [B] float32, 1 where an example counts and 0 where it is filling
 
 
+class Span(NamedTuple):
+  """The steps of an epoch that a segment takes; each is an int32 [].
+
+  A segment may be handed the order of its own steps alone, while a schedule counts the
+  steps of the whole epoch.
+  """
+
+  start: Any  # the first step, in the order that the segment is handed
+  stop: Any  # the one after its last
+  before: Any  # how many steps of the epoch come before that order
+  total: Any  # how many steps the epoch has
+
+
 def pixels(images: jax.Array, index: jax.Array) -> jax.Array:
   """The images at `index` [B] as float32 in [0, 1], out of uint8 [N, H, W, C]."""
   chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')

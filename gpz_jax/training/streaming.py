@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training.step import LaneArrays, Shared
+from gpz_jax.training.step import LaneArrays, Shared, Span
 
 SLAB_BYTES = 2**28  # the most activations that are handed over at a time
 STREAMED = 'train'  # the entry of lanes, and of what they share, that may be streamed
@@ -54,11 +54,13 @@ class Stream:
       bounds: [2] the first step of the segment and the one after its last.
 
     Returns:
-      The lanes, the shared arrays, order, masks and bounds, as `segment` takes them.
+      The lanes, the shared arrays, order, masks and span, as `Epoch.segment` takes
+      them.
     """
-    if self._on_host is None:
-      return self.lanes, self.shared, order, masks, bounds
     start, stop = map(int, bounds)
+    if self._on_host is None:
+      span = Span(*map(np.int32, (start, stop, 0, len(order))))
+      return self.lanes, self.shared, order, masks, span
     rows, images = self._take(order, start)
     if stop < len(order):
       self._next = order, stop, self._thread.submit(self._gather, order, stop)
@@ -68,7 +70,7 @@ class Stream:
       {**self.shared, STREAMED: images},
       local,
       np.resize(masks[start:stop], local.shape),
-      np.array([0, stop - start], np.int32),
+      Span(*map(np.int32, (0, stop - start, start, len(order)))),
     )
 
   def _take(self, order: np.ndarray, start: int) -> tuple[np.ndarray, Any]:

@@ -51,3 +51,39 @@ def test_a_model_without_batch_norm_stays_as_it_is():
   model = nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(3)])
   variables = model.init(jax.random.key(0), jnp.zeros((1, 4, 5, 3)))
   assert batch_norm.refresh(model, variables, IMAGES, ENGINE) is variables
+
+
+class Counted(nn.Module):
+  """Spectral norm before batch norm, and a counter: all keep `batch_stats`."""
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    seen = self.variable('batch_stats', 'seen', lambda: jnp.zeros(()))
+    if train and not self.is_initializing():
+      seen.value += 1
+    x = nn.SpectralNorm(nn.Dense(4), name='spectral')(1e4 * x, update_stats=train)
+    x = nn.BatchNorm(not train, name='norm')(x)
+    return nn.Dense(3)(x.reshape(len(x), -1))
+
+
+def test_only_averages_are_measured_anew():
+  model = Counted()
+  variables = model.init(jax.random.key(0), jnp.zeros((1, 4, 5, 3)))
+  x = jnp.asarray(IMAGES[:128], jnp.float32) / 255
+  _, moved = model.apply(variables, x, train=True, mutable=['batch_stats'])
+  stacked = jax.tree.map(lambda leaf: leaf[None], {**variables, **moved})
+  found = batch_norm.refresh(model, stacked, IMAGES[:128], ENGINE)['batch_stats']
+  old = stacked['batch_stats']
+  for name in ('spectral', 'seen'):
+    jax.tree.map(np.testing.assert_array_equal, found[name], old[name])
+  # By a pass of its own: from 0, linen's batch norm keeps a hundredth of the batch's.
+  norm = jax.tree.map(jnp.zeros_like, moved['batch_stats']['norm'])
+  start = {**moved['batch_stats'], 'norm': norm}
+  _, after = model.apply(
+    {**variables, 'batch_stats': start}, x, train=True, mutable=['batch_stats']
+  )
+  expected = jax.tree.map(lambda leaf: 100 * leaf, after['batch_stats']['norm'])
+  assert expected['var'].max() > 1e5
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a[0], b, rtol=2e-4), found['norm'], expected
+  )
