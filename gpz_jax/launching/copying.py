@@ -9,7 +9,7 @@ import jax
 from gpz_jax import atomic, checkpoints, results
 from gpz_jax.launching.parts import Part, Say, decoders_of
 from gpz_jax.models import skip_lanes
-from gpz_jax.study import pictures
+from gpz_jax.study import continuing, pictures
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.session import Session, check_interrupted
 from gpz_jax.study.workdir import Workdir
@@ -160,6 +160,9 @@ def stack_targets(session: Session, parts: Sequence[Part], say: Say) -> int:
         single[lane_id] = jax.device_get(lanes_lib.take(targets, i))
   if wanted - single.keys():
     return len(single)
+  known = [meta['data'] for meta in metas if 'data' in meta]
+  for data in known:
+    continuing.check_data('a unit', data, known[0])
   checkpoints.save(
     session.workdir.targets,
     lanes_lib.stack([single[lane.lane_id] for lane in plan.lanes]),
@@ -168,6 +171,7 @@ def stack_targets(session: Session, parts: Sequence[Part], say: Say) -> int:
       'skips': [lane.treatment.skips for lane in plan.lanes],
       'environment': metas[0]['environment'],
       'changed': '; '.join(dict.fromkeys(m['changed'] for m in metas if m['changed'])),
+      **({'data': known[0]} if known else {}),
     },
   )
   return len(single)

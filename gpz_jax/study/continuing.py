@@ -4,13 +4,47 @@ A config names a file of weights, a module and a data set. What they hold may ch
 between two runs, and rows of both would then stand in one table.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from gpz_jax.types import InputError
+from gpz_jax import checkpoints
+from gpz_jax.types import InputError, Task
 from gpz_jax.zone.worth import Ladder, is_other_guess
 
 # Between two devices an accuracy may differ by an image that lies on the border.
 SAME_ACCURACY, SAME_IMAGES = 0.01, 1.5
+
+
+def digest_data(task: Task) -> dict[str, str]:
+  """Checksums of what targets are trained on, and of what their epoch is chosen on."""
+  subsets = {'train': task.train, 'val': task.val}
+  return checkpoints.checksums(
+    {name: [subset.image, subset.label] for name, subset in subsets.items()}
+  )
+
+
+def check_data(
+  whose: str, before: Mapping[str, str] | None, now: Mapping[str, str]
+) -> None:
+  """Refuses targets that were trained on other data than there are now.
+
+  A data set that changed is divided anew. Some of the images that the targets were
+  trained on would then be those of the attacker, or of the test.
+
+  Args:
+    whose: The flag that names the targets, with its value.
+    before: What `digest_data` gave when they were trained; None where nobody knows.
+    now: What it gives now.
+
+  Raises:
+    InputError: The two differ.
+  """
+  if before is not None and before != now:
+    raise InputError(
+      f'the targets of {whose} were trained on other images or labels than there are'
+      ' now: the data have changed since; restore the data, or train targets again in'
+      ' another workdir'
+    )
 
 
 def check_accuracy(

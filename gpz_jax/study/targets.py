@@ -13,7 +13,7 @@ import gpz_jax
 from gpz_jax import checkpoints, label_smoothing, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.models import skip_lanes, skips
-from gpz_jax.study import conditions, defended, kept_epochs
+from gpz_jax.study import conditions, continuing, defended, kept_epochs
 from gpz_jax.study.borrowing import has_targets
 from gpz_jax.study.events import name_run
 from gpz_jax.study.plan import StudyPlan
@@ -59,9 +59,11 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
   plan, folder = session.plan, session.workdir.targets
   if plan.weights is not None:
     return targets_lib.from_variables(plan.weights), ''
-  now = conditions.environment(session.engine)
+  now, data = conditions.environment(session.engine), continuing.digest_data(plan.task)
   if has_targets(plan.config) and (found := restore(plan, folder, session.say)):
     targets, meta = found
+    whose = f'--workdir={session.workdir.path}'
+    continuing.check_data(whose, meta.get('data'), data)
     session.say('targets are there already')
     changed = conditions.contrast(meta.get('environment', {}), now)
     if changed:
@@ -71,16 +73,16 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
     return targets, '; '.join(filter(None, (meta.get('changed'), changed)))
   ids = [lane.lane_id for lane in plan.lanes]
   # `restore` must know what the lanes of a checkpoint carry.
-  lanes = {'lanes': ids, 'skips': [lane.treatment.skips for lane in plan.lanes]}
+  skips_of = [lane.treatment.skips for lane in plan.lanes]
+  meta = {'lanes': ids, 'skips': skips_of, 'environment': now, 'data': data}
   if plan.borrowed is not None:
-    targets, changed = _borrow(session)
-    meta = {**lanes, 'environment': now, 'changed': changed}
-    checkpoints.save(folder, targets, meta)  # the rest of the rows need them
+    targets, changed = _borrow(session, data)
+    # the rest of the rows need them
+    checkpoints.save(folder, targets, meta | {'changed': changed})
     return targets, changed
-  snapshots = session.snapshots('targets', lanes=ids)
+  snapshots = session.snapshots('targets', lanes=ids, data=data)
   targets = _train(session, snapshots, each_epoch)
-  meta = {**lanes, 'environment': now, 'changed': snapshots.changed}
-  checkpoints.save(folder, targets, meta)
+  checkpoints.save(folder, targets, meta | {'changed': snapshots.changed})
   snapshots.drop()
   return targets, snapshots.changed
 
@@ -101,7 +103,7 @@ def _at_accuracy(
   return found
 
 
-def _borrow(session: Session) -> tuple[Targets, str]:
+def _borrow(session: Session, data: dict[str, str]) -> tuple[Targets, str]:
   """The targets of the study that `targets_from` names, and what is other here."""
   plan = session.plan
   source = plan.config.targets_from
@@ -115,6 +117,7 @@ def _borrow(session: Session) -> tuple[Targets, str]:
       f' {plan.config.word} again'
     )
   targets, meta = found
+  continuing.check_data(f'--targets_from={source}', meta.get('data'), data)
   environment = meta.get('environment', {})
   changed, precision = '', session.engine.precision
   if (trained_in := environment.get('precision', precision)) != precision:

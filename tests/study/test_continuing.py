@@ -1,12 +1,13 @@
 """A study goes on only with the targets and images that its rows are of."""
 
+import numpy as np
 import pytest
 import tiny
 
 from gpz_jax import sweep
 from gpz_jax.study import continuing
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.types import InputError
+from gpz_jax.types import Dataset, InputError, Task
 
 
 def lose_a_row(workdir):
@@ -63,3 +64,26 @@ def test_an_image_on_the_border_is_no_other_target(tmp_path):
   continuing.check_accuracy(tmp_path, 'it', 0.5, 0.509, 10_000)
   with pytest.raises(InputError):
     continuing.check_accuracy(tmp_path, 'it', 0.5, 0.511, 10_000)
+
+
+def test_the_digest_of_data_tells_images_labels_and_their_order():
+  rng = np.random.default_rng(0)
+  image = rng.integers(0, 256, (6, 4, 4, 3)).astype(np.uint8)
+  label = np.arange(6) % 2
+
+  def digest(image, label):
+    own = Dataset(image, label)
+    return continuing.digest_data(Task('a', 'a', 2, ('x', 'y'), own, own, own, own))
+
+  first = digest(image, label)
+  assert digest(image.copy(), label.copy()) == first
+  for other in (
+    digest(image, 1 - label),
+    digest(image[::-1], label[::-1]),
+    digest(image[:5], label[:5]),
+  ):
+    assert other != first
+    with pytest.raises(InputError, match='the targets of it were trained on other'):
+      continuing.check_data('it', first, other)
+  continuing.check_data('it', first, first)
+  continuing.check_data('it', None, first)  # of a version that kept none

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 import types
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors.numpy import save_file
 
 from gpz_jax import metrics, models, results, sweep, zone
 from gpz_jax.attacks.activation.protocol import Outcome
+from gpz_jax.study import continuing
 from gpz_jax.sweep import attack as attack_lib
 from gpz_jax.sweep import make_plan
 from gpz_jax.types import Dataset, InputError
@@ -207,6 +209,23 @@ def test_an_attack_on_fewer_images_does_not_decide(found):
     for row in found.rows
     if (row['split'], row['n_test']) == ('conv_1', 9)
   )
+
+
+def test_targets_of_data_that_changed_are_refused(config, found, tmp_path, monkeypatch):
+  monkeypatch.setattr(continuing, 'digest_data', lambda task: {'train': 'other'})
+  theirs = str(found.workdir)
+  borrowing = dataclasses.replace(
+    config, workdir=str(tmp_path / 'again'), targets_from=theirs
+  )
+  with pytest.raises(InputError, match=f'of --targets_from={theirs} were trained on o'):
+    sweep.run(borrowing, quiet=True)
+  # A run that was interrupted before its first row goes on from its targets.
+  begun = tmp_path / 'begun'
+  shutil.copytree(found.workdir, begun)
+  for rows in begun.glob('results.*'):
+    rows.unlink()
+  with pytest.raises(InputError, match=f'of --workdir={begun} were trained on other'):
+    sweep.run(dataclasses.replace(config, workdir=str(begun)), quiet=True)
 
 
 def test_another_target_than_the_borrowed_one_is_refused(config, found, tmp_path):
