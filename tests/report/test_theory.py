@@ -71,6 +71,17 @@ def test_estimates_say_on_which_side_they_are(page):
   assert lines['InfoNCEof projections'][4] == '-3.000'
 
 
+def test_a_ratio_of_floors_is_not_called_the_least_error(tmp_path):
+  rows = [
+    *make_finished(SHARE),
+    *make_theory([0.5] * 4, quantity='mse_floor_factor'),
+  ]
+  write(tmp_path, make_rows(ERRORS), rows)
+  lines = read_page(tmp_path)[1].tables['theory-information']
+  (line,) = [line for line in lines if 'MSE' in line[0]]
+  assert line[:2] == ['ratio of the entropy floors of the MSEfor noisy z', 'neither']
+
+
 def test_the_votes_are_those_of_the_zone(page):
   _, text, parser = page
   assert 'alpha 0: the zone begins at c by the attack and the radius share' in text

@@ -80,6 +80,20 @@ def test_bounds_are_on_their_side_of_anisotropic_gaussians(dx, dz):
   assert factor * without_z == pytest.approx(floor)
 
 
+def test_a_ratio_of_floors_is_no_bound_on_a_ratio_of_errors():
+  """x is uniform on two far intervals, and z says which one: by hand, in one dimension.
+
+  I is ln 2, so that the floors are in the ratio 1/4. The least errors, variances of
+  intervals of length 2 around -10 and 10, are 1/3 with z and 100 + 1/3 without.
+  """
+  factor = bounds.mse_floor_factor(math.log(2), 1)
+  assert factor.value == pytest.approx(1 / 4)
+  assert (1 / 3) / (100 + 1 / 3) < factor.value
+  assert kinds.direction('mse_floor_factor') == 'neither'
+  assert 'bounds no error' in factor.assumes
+  assert 'lower bound' not in factor.assumes
+
+
 def test_errors_of_single_examples_give_an_interval():
   mse = np.array([0.01, 0.02, 0.03])
   found = bounds.decoder_entropy(mse, 10)

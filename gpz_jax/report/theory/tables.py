@@ -59,7 +59,7 @@ INFORMATION = {
   'information_ksg': 'KSG, of projections',
   'information_gaussian': 'as if Gaussian, of projections',
   'conditional_entropy_decoder': 'h(x|z), from the decoder',
-  'mse_floor_factor': 'least MSE of a decoder, over that without z',
+  'mse_floor_factor': 'ratio of the entropy floors of the MSE, for noisy z',
 }
 GROUPS = {
   'radius': RADIUS,

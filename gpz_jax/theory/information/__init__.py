@@ -5,6 +5,7 @@
 | `bounds.decoder_entropy` | upper bound on h(x\\|z) | what the decoder saw |
 | `bounds.decoder_information` | lower, given h(x) | what the decoder saw |
 | `bounds.mse_floor` | lower, given h(x\\|z) | any decoder's squared error |
+| `bounds.mse_floor_factor` | neither: of two floors | z + noise |
 | `mixture.mixture` | upper, held out | z + noise |
 | `mixture.mixture_plug_in` | neither: in sample, as published | z + noise |
 | `bounds.club` | upper, by the known channel | z + noise |

@@ -84,10 +84,14 @@ def mse_floor(entropy: float, dimension: int) -> Quantity:
 
 
 def mse_floor_factor(information: float, dimension: int) -> Quantity:
-  """What share of its floor without z the decoder's error keeps, at least.
+  """The floor that entropy sets to the squared error with z, over that without z.
+
+  It bounds no ratio of errors, because a decoder's error may lie far above its floor,
+  with z or without.
 
   Args:
-    information: Upper bound on I(x; z) in nats.
+    information: Upper bound on I(x; z) in nats. Where it is of z with noise, so is the
+      floor, and a decoder that sees z without noise may get below it.
     dimension: D, the number of elements of x.
 
   Returns:
@@ -96,7 +100,7 @@ def mse_floor_factor(information: float, dimension: int) -> Quantity:
   """
   _check_dimension(dimension)
   value = math.exp(-2 * max(information, 0.0) / dimension)
-  note = f'lower bound if I(x;z) <= {information:.5g} nats'
+  note = f'ratio of two floors, at I <= {information:.5g} nats; bounds no error'
   return Quantity('mse_floor_factor', value, assumes=note)
 
 

@@ -14,7 +14,7 @@ DIRECTIONS: dict[str, Direction] = {
   # of h(x|z), and of the squared error of any decoder
   'conditional_entropy_decoder': 'upper',
   'mse_floor': 'lower',
-  'mse_floor_factor': 'lower',
+  'mse_floor_factor': 'neither',  # a ratio of two floors bounds no ratio of errors
   # of I(x; z + noise) in all dimensions
   'information_decoder': 'lower',
   'information_club': 'upper',
