@@ -6,13 +6,13 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from gpz_jax import results
 from gpz_jax.results.formats import align
 from gpz_jax.tradeoff.comparison import compare
 from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.judging import Judged, gather, resolve
 from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.published import Paper, PublishedRow, StudyRows
+from gpz_jax.types import Treatment
 
 WIDTH = 88
 _HEADER = (
@@ -116,13 +116,16 @@ def _line(row: PublishedRow, mark: str, study: StudyRows) -> list[str]:
 
 
 def _find(row: PublishedRow, study: StudyRows) -> tuple[Point | None, Point | None]:
-  """Our point for a row, and the untreated one beside it."""
+  """Our point for a row, and the untreated one, each if it has finished.
+
+  The paper's Delta is against untreated targets, so that nothing nearest to them can
+  stand beside it.
+  """
   points = {point.treatment: point for point in list_points(study.rows)}
   if not points:
     return None, None
-  nearest = results.nearest_untreated(points)
   found = [points[t] for t in resolve(row.treatment, study) if t in points]
-  return (found[0] if found else None), points[nearest]
+  return (found[0] if found else None), points.get(Treatment())
 
 
 def _published(value: float | None) -> str:

@@ -9,6 +9,7 @@ from gpz_jax.results.formats import align
 from gpz_jax.tradeoff.comparison import compare
 from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.points import Point, list_points, select
+from gpz_jax.types import Treatment
 
 _HEADER: tuple[str, ...] = (
   'treatment',
@@ -34,6 +35,7 @@ def format_table(rows: Sequence[Row]) -> str:
   Returns:
     Lines of plain text. Shares are in percent, and the interval of AttAcc@1 is over
     seeds where there are several, else over classes; so it is where two seeds agree.
+    A line below the table names what Delta is against, if not the untreated targets.
   """
   points = list_points(rows)
   if not points:
@@ -48,7 +50,8 @@ def format_table(rows: Sequence[Row]) -> str:
       if those:
         baseline = Point(nearest, attack, base) if base else None
         table.append(_line(Point(point.treatment, attack, those), baseline))
-  return '\n'.join([*align(table), *_list_doubts(rows)])
+  named = _name_baseline(nearest) if len(points) > 1 else []
+  return '\n'.join([*align(table), *named, *_list_doubts(rows)])
 
 
 def _line(point: Point, baseline: Point | None) -> list[str]:
@@ -68,6 +71,13 @@ def _line(point: Point, baseline: Point | None) -> list[str]:
     _number(point.mean('delta_eval')),
     _number(delta),
   ]
+
+
+def _name_baseline(nearest: Treatment) -> list[str]:
+  """A line that says what Delta is against, unless it is the untreated targets."""
+  if nearest == Treatment():
+    return []
+  return [f'Delta is against {nearest}: no untreated target has a finished row']
 
 
 def _list_doubts(rows: Sequence[Row]) -> list[str]:

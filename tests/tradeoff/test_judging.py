@@ -248,6 +248,21 @@ def test_our_numbers_stand_beside_those_of_the_table():
   assert {line['finding'] for line in table} == {each.finding.name for each in judged}
 
 
+def test_no_delta_of_ours_is_against_anything_but_untreated_targets():
+  """The targets with a defence are nearest to untreated ones, and are none."""
+  paper = tradeoff.read_paper(PAPER).at_small_scale()
+  treated = study({'intact': (0.93, 0.7)}, defence='bido:lx=0.05:ly=0.5')
+  whole = study({'intact': (0.95, 0.83), '1110': (0.925, 0.6)})
+  for row in whole.rows:
+    if row['skips'] == 'intact':
+      row['status'] = 'diverged'
+  runs = {'mi_table1_resnet_small': StudyRows([*treated.rows, *whole.rows], [])}
+  lines = tradeoff.format_beside(paper, '1', runs).splitlines()
+  rolss = next(line for line in lines if line.startswith('ResNet-34     rolss'))
+  assert '92.5' in rolss
+  assert rolss.split()[-2:] == ['5.72', '-']
+
+
 @pytest.mark.parametrize(
   'text',
   [

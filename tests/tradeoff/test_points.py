@@ -53,6 +53,20 @@ def test_delta(accuracy, att_acc, delta):
   assert round(found, 2) == pytest.approx(delta, nan_ok=True)
 
 
+def test_a_delta_that_is_not_against_untreated_targets_says_so():
+  defended = [make_inversion(0.9, 0.6, defence='bido', seed=seed) for seed in (0, 1)]
+  cut = [make_inversion(0.88, 0.5, skips='1110', seed=seed) for seed in (0, 1)]
+  named = 'Delta is against alpha 0, defence bido: no untreated target has a finished'
+  table = tradeoff.format_table([*defended, *cut])
+  assert named in table
+  assert table.splitlines()[2].split()[-1] == '5'  # 10 points for 2, by hand
+  assert 'Delta is against' not in tradeoff.format_table(defended)  # there is no Delta
+  untreated = [make_inversion(0.95, 0.8, seed=seed) for seed in (0, 1)]
+  assert 'Delta is against' not in tradeoff.format_table([*untreated, *defended])
+  untreated = [row | {'status': 'diverged'} for row in untreated]
+  assert named in tradeoff.format_table([*untreated, *defended, *cut])
+
+
 def test_two_seeds_that_agree_tell_nothing_of_how_seeds_vary():
   rows = [make_inversion(0.9, 0.5, seed=seed) for seed in (0, 1)]
   rows += [make_inversion(0.9, 0.4, seed=seed, skips='1110') for seed in (0, 1)]
