@@ -134,6 +134,7 @@ def test_a_table_is_run_set_beside_the_paper_and_judged(folder, capsys):
   assert reproduce_skips.reproduce(make_options(folder), folder) == 0
   out = capsys.readouterr().out
   root = folder / 'runs'
+  assert '\nmi_table1_net_more_small: Twin b.\nmi_table1_net_small: Twin a.\n\n' in out
   lines = out[out.index('\nnet ') :].splitlines()
   assert lines[2].split()[:3] == ['Net', 'none', '90.00']
   assert lines[3].split()[:3] == ['Net', 'rolss', '88.00']

@@ -6,6 +6,7 @@
 import dataclasses
 import pathlib
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ FOLDER = presets.FOLDER
 FUSED_NETS = 'fused'  # the folder of fused nets, which runs are given
 FUSED = 'mi_fused'  # the run that has no flagfile: it is made from that of RepVGG
 REPVGG = 'mi_repvgg'
+WIDTH = 88
 
 
 def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
@@ -41,11 +43,12 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
   if options.plan:
     promised: set[Any] = set()
     return max(_plan(flagfile, options, promised) for flagfile in flagfiles)
-  root, status, done = pathlib.Path(options.root), 0, []
+  root, status, done, comments = pathlib.Path(options.root), 0, [], []
   for flagfile in flagfiles:
     try:
       for found in _run(flagfile, options):
         done.append(found)
+      comments.append(textwrap.fill(f'{flagfile.stem}: {_comment(flagfile)}', WIDTH))
     except InputError as error:  # missing data must not stop the other runs
       print(f'reproduce: {flagfile.stem}: {error}', file=sys.stderr)
       status = 2
@@ -55,7 +58,9 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
   judged = tradeoff.judge(paper, runs)
   wanted = [each for each in judged if not options.finding or _is_wanted(each, options)]
   parts = [tradeoff.format_beside(paper, table, runs) for table in tables]
-  text = '\n\n'.join([*parts, tradeoff.format_findings(wanted)])
+  # A table of stand-ins must not be read as one of the paper's nets.
+  told = ['\n'.join(comments)] if tables and comments else []
+  text = '\n\n'.join([*told, *parts, tradeoff.format_findings(wanted)])
   for found in done:
     atomic.write_text(Workdir(found.workdir).comparison, text + '\n')
     report.build(found.workdir)

@@ -34,7 +34,8 @@ def format_table(paper: Paper, table: str, runs: Mapping[str, StudyRows]) -> str
     runs: The rows of finished studies, by the name of their flagfile.
 
   Returns:
-    Lines of plain text. Numbers are in percent; a dash is where there is none.
+    Lines of plain text. Numbers are in percent; a dash is where there is none. A line
+    below the table names each run whose numbers stand beside those of several nets.
   """
   lines, notes = [list(_HEADER)], []
   for row in paper.rows:
@@ -44,7 +45,7 @@ def format_table(paper: Paper, table: str, runs: Mapping[str, StudyRows]) -> str
       notes.append(f'{"*" * (len(notes) + 1)} {row.note[0].upper()}{row.note[1:]}.')
     mark = '*' * len(notes) if row.note else ''
     lines.append(_line(row, mark, gather(runs, row.run)))
-  return '\n'.join([*align(lines), *notes])
+  return '\n'.join([*align(lines), *notes, *_list_shared(paper, table, runs)])
 
 
 def format_findings(judged: Sequence[Judged]) -> str:
@@ -93,6 +94,25 @@ def write_csv(judged: Sequence[Judged]) -> str:
       }
       writer.writerow(shared | own)
   return text.getvalue()
+
+
+def _list_shared(
+  paper: Paper, table: str, runs: Mapping[str, StudyRows]
+) -> list[str]:
+  """A line for each run that stands for several of the table's nets."""
+  nets: dict[str, dict[str, None]] = {}
+  for row in paper.rows:
+    if row.table == table:
+      nets.setdefault(row.run, {})[row.net] = None
+  found = []
+  for run, names in nets.items():
+    models = sorted({row['model'] for row in gather(runs, run).rows})
+    if len(names) > 1 and models:
+      found.append(
+        f'Ours of {" and ".join(names)} is one net, {models[0]} of {run}, which stands'
+        ' for each of them.'
+      )
+  return found
 
 
 def _line(row: PublishedRow, mark: str, study: StudyRows) -> list[str]:

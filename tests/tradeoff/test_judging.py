@@ -248,6 +248,20 @@ def test_our_numbers_stand_beside_those_of_the_table():
   assert {line['finding'] for line in table} == {each.finding.name for each in judged}
 
 
+def test_one_net_beside_two_of_the_paper_is_named():
+  paper = tradeoff.read_paper(PAPER).at_small_scale()
+  runs = {'mi_table1_resnet_small': study({'intact': (0.95, 0.83)})}
+  text = tradeoff.format_beside(paper, '1', runs)
+  assert text.splitlines()[-1] == (
+    'Ours of ResNet-34 and ResNet-101 is one net, resnet18 of mi_table1_resnet_small,'
+    ' which stands for each of them.'
+  )
+  assert 'is one net' not in tradeoff.format_beside(paper, '1', {})
+  full = {'mi_table1_resnet34': runs['mi_table1_resnet_small']}
+  whole = tradeoff.read_paper(PAPER)
+  assert 'is one net' not in tradeoff.format_beside(whole, '1', full)
+
+
 def test_no_delta_of_ours_is_against_anything_but_untreated_targets():
   """The targets with a defence are nearest to untreated ones, and are none."""
   paper = tradeoff.read_paper(PAPER).at_small_scale()
