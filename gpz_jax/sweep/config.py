@@ -120,7 +120,10 @@ class SweepConfig(StudyConfig):
   )
 
   theory: bool = field(
-    False, "Measure the theory's quantities beside the attacks.", 'report'
+    False,
+    "Measure the theory's quantities beside the attacks, on activations as the model"
+    ' computes them: --payload_bits does not change them.',
+    'report',
   )
   theory_limit: int = field(
     1000,

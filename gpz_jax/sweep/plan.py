@@ -98,7 +98,8 @@ def make_plan(config: SweepConfig) -> Plan:
   _check_sizes(study, config)
   _check_private_enough(study, config)
   splits = _list_splits(study, config)
-  _check_theory(config)
+  if config.theory or config.theory_every:
+    check_measured(config, '--theory' if config.theory else '--theory_every')
   if not all(attack.reads_prediction for attack in attacks):
     _drop_false_cuts(splits, study)
     if config.theory:
@@ -154,12 +155,20 @@ def _costs(
   )
 
 
-def _check_theory(config: SweepConfig) -> None:
-  """Refuses to measure activations that are not what is sent."""
+def check_measured(config: SweepConfig, what: str) -> None:
+  """Refuses to measure activations that are not what is sent.
+
+  Args:
+    config: The sweep.
+    what: What would measure them, such as --theory.
+
+  Raises:
+    InputError: A defence changes what is sent.
+  """
   changing = [text for text in config.defence if defences.parse(text).sends]
-  if config.theory and changing:
+  if changing:
     raise InputError(
-      f"--theory measures activations as the model computes them, and '{changing[0]}'"
+      f"{what} measures activations as the model computes them, and '{changing[0]}'"
       ' changes what is sent; leave one out'
     )
 

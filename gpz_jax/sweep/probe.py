@@ -6,6 +6,7 @@ from gpz_jax import results, theory, zone
 from gpz_jax.study import targets as study_targets
 from gpz_jax.sweep import theory as sweep_theory
 from gpz_jax.sweep.config import SweepConfig
+from gpz_jax.sweep.plan import check_measured
 from gpz_jax.sweep.runner import opened, tuned
 from gpz_jax.training import lanes as lanes_lib
 
@@ -27,9 +28,11 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
     quiet: Print nothing.
 
   Raises:
-    InputError: As of `sweep.run`.
+    InputError: As of `sweep.run`; or a defence changes what is sent, which is not what
+      the probe measures.
     Interrupted: A signal came.
   """
+  check_measured(config, 'gpz-probe')
   with opened(config, quiet=quiet) as session:
     plan, session = session.plan, tuned(session)
     targets, session = study_targets.obtain(session, sweep_theory.follow(session))

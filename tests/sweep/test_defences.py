@@ -10,7 +10,7 @@ import tiny
 from gpz_jax import defences, results, sweep
 from gpz_jax.study.verify import Rescored
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.sweep import SweepConfig, make_plan
+from gpz_jax.sweep import SweepConfig, make_plan, probe
 from gpz_jax.sweep import rescore as rescore_lib
 from gpz_jax.types import InputError, Lane, Treatment
 
@@ -63,7 +63,8 @@ def test_batches_give_the_batch_size():
     ({'defence': ('noise:at=conv_9',)}, "split 'conv_9' is not in the model"),
     ({'defence': ('none', 'vib')}, 'changes the layers of the model'),
     ({'defence': ('tl:frozen=7',)}, 'freezes 7 stages, and the model has 4'),
-    ({'defence': ('noise',), 'theory': True}, "'noise' changes what is sent"),
+    ({'defence': ('noise',), 'theory': True}, "--theory meas.*'noise' changes what is"),
+    ({'defence': ('noise',), 'theory_every': 1}, "--theory_every meas.*'noise' changes"),
     (
       {'batches': '99x2', 'target_batch_size': None},
       '--batches=99x2 asks for 99 classes in a batch, and the targets are trained on',
@@ -77,6 +78,17 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
   with pytest.raises(InputError, match=message) as caught:
     make_plan(config)
   assert '\n' not in str(caught.value)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_a_probe_of_what_is_not_sent_is_refused(tmp_path, monkeypatch):
+  # The model of this test is never made: the refusal comes first.
+  monkeypatch.setattr(probe, 'opened', lambda *args, **kwargs: pytest.fail('too late'))
+  for texts in (('noise',), ('none', 'dropout')):
+    config = tiny.sweep_config(tmp_path / 'run', defence=texts)
+    with pytest.raises(InputError, match='gpz-probe meas.*changes what is') as caught:
+      probe.probe(config, quiet=True)
+    assert '\n' not in str(caught.value)
   assert not (tmp_path / 'run').exists()
 
 
