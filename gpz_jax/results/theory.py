@@ -15,7 +15,7 @@ COLUMNS = (
   Column('split_index', int, 'position of the split in forward order, from 0'),
   Column('epoch', int, 'epoch of the target, from 1; 0: the finished target'),
   Column('subset', str, 'whose images were passed through the target, as train'),
-  Column('examples', int, 'images the quantity was measured on'),
+  Column('examples', int, 'images of the subset; `assumes` names those of an attack'),
   Column('quantity', str, 'what was measured, as radius or entropy_trace'),
   Column('value', float, 'the number, in `unit`'),
   Column('low', float, 'lower end of its 95% interval; NaN without one'),

@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from gpz_jax.study.targets import Targets, effective_alphas
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.theory import embedding, trajectory
+from gpz_jax.theory.information import kinds
 from gpz_jax.theory.quantity import Quantity
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.state import FitState
@@ -24,6 +25,7 @@ from gpz_jax.types import Dataset, InputError, Lane
 FINISHED = 0  # the epoch of the finished target
 SUBSET = 'train'
 EMBEDDED = 500  # images in the embeddings
+OF_ATTACKS = ('conditional_entropy_decoder', 'information_decoder')
 
 
 def splits(plan: Plan) -> tuple[str, ...]:
@@ -60,6 +62,7 @@ def run(session: Session[Plan], targets: Targets) -> None:
   dataset = _examples(plan)
   for i in missing(plan, workdir):
     lane, began = plan.lanes[i], time.monotonic()
+    strongest = _strongest(session, lane)
     found = theory.measure(
       plan.model,
       lanes_lib.take(targets.best.variables, i),
@@ -67,10 +70,10 @@ def run(session: Session[Plan], targets: Targets) -> None:
       dataset,
       alpha=lane.treatment.alpha,
       convention=plan.config.smoothing,
-      errors=_errors(session, lane),
+      errors={split: row['test_mse'] for split, row in strongest.items()} or None,
       engine=session.engine,
     )
-    rows = make_rows(plan, lane, found, len(dataset))
+    rows = make_rows(plan, lane, _name_attacks(found, strongest), len(dataset))
     workdir.append_rows(rows, results.THEORY)
     seconds = format_seconds(time.monotonic() - began)
     session.say(
@@ -136,15 +139,37 @@ def _examples(plan: Plan) -> Dataset:
   return plan.task.train.take(slice(plan.config.theory_limit))
 
 
-def _errors(session: Session[Plan], lane: Lane) -> dict[str, float] | None:
-  """The strongest attack's test MSE at each split; None where one has none."""
+def _strongest(session: Session[Plan], lane: Lane) -> dict[str, results.Row]:
+  """The row of the strongest attack at each split; {} where a split has none."""
   rows = session.workdir.read_rows()
-  found: dict[str, float] = {}
-  for row in rows:
-    if row['lane_id'] == lane.lane_id and np.isfinite(row['test_mse']):
-      split = row['split']
-      found[split] = min(row['test_mse'], found.get(split, np.inf))
-  return found if all(split in found for split in splits(session.plan)) else None
+  found = {
+    row['split']: row
+    for row in results.strongest(row for row in rows if row['lane_id'] == lane.lane_id)
+    if row['status'] == 'done' and np.isfinite(row['test_mse'])
+  }
+  return found if all(split in found for split in splits(session.plan)) else {}
+
+
+def _name_attacks(
+  found: Mapping[str, list[Quantity]], strongest: Mapping[str, results.Row]
+) -> dict[str, list[Quantity]]:
+  """The quantities, with the attack and images that a decoder's bound rests on.
+
+  Its row is among those of the train subset, whose images the attack is not scored on.
+  """
+  return {
+    split: [
+      kinds.with_note(
+        quantity,
+        f'MSE of {strongest[split]["attack"]} on {strongest[split]["n_test"]} test'
+        ' images',
+      )
+      if quantity.name in OF_ATTACKS and split in strongest
+      else quantity
+      for quantity in quantities
+    ]
+    for split, quantities in found.items()
+  }
 
 
 def _embed(session: Session[Plan], targets: Targets, dataset: Dataset) -> None:
