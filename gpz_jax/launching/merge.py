@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 
 from gpz_jax import atomic, report, results
-from gpz_jax.launching import copying, merge_inversion, parts
+from gpz_jax.launching import comparable, copying, merge_inversion, parts
 from gpz_jax.launching.parts import Joint, Part, Say
 from gpz_jax.launching.units import Store, Unit
 from gpz_jax.model_inversion import ModelInversionConfig
@@ -61,12 +61,15 @@ def merge(
 
   Raises:
     BusyError: Another process is merging.
-    InputError: A unit is of another study, or the study cannot be planned.
+    InputError: A unit is of another study or of other images, or the study cannot be
+      planned.
     Interrupted: A signal came; the same call goes on.
   """
   store = store or Store(config.workdir)
   units = [unit for unit in units if unit.kind != 'merge']
   damaged = parts.check_alike(config, store, units)
+  sources = _list_sources(config, store, [u for u in units if u.name not in damaged])
+  comparable.check_images(sources)
   is_inversion = isinstance(config, ModelInversionConfig)
   joint = merge_inversion.JOINT if is_inversion else SWEEP
   with joint.open(config, quiet=quiet) as session:
@@ -88,6 +91,22 @@ def merge(
       session.say(line)
     session.workdir.tidy()
     return merged
+
+
+def _list_sources(
+  config: StudyConfig, store: Store, units: Sequence[Unit]
+) -> list[comparable.Source]:
+  """The whole, which may hold what an earlier merge took, and its units."""
+  whole = comparable.Source(f'--workdir={config.workdir}', Workdir(config.workdir))
+  return [
+    whole,
+    *(
+      comparable.Source(
+        f'unit {unit.name} ({unit.title})', Workdir(store.workdir(unit.name))
+      )
+      for unit in units
+    ),
+  ]
 
 
 def _describe_absent(units: Sequence[Unit]) -> list[str]:

@@ -81,11 +81,24 @@ def check_guesses(workdir: Path, before: Ladder, now: Ladder) -> None:
   Raises:
     InputError: A guess that both have differs.
   """
+  if other := find_other_guess(before, now):
+    name, was, found = other
+    raise InputError(
+      f'--workdir={workdir} was begun with other images: the guess {name} scored'
+      f' {was:.5f} on them and scores {found:.5f} now; restore them, or name another'
+      ' workdir'
+    )
+
+
+def find_other_guess(before: Ladder, now: Ladder) -> tuple[str, float, float] | None:
+  """A guess that scores otherwise on two sets of images, and its scores; or None.
+
+  Args:
+    before: The ladder of one set, see `metrics.ladder`.
+    now: That of the other; only guesses of both are compared.
+  """
   for name in before.keys() & now.keys():
     was, found = before[name].get('mse'), now[name]['mse']
     if was is not None and is_other_guess(found, was):
-      raise InputError(
-        f'--workdir={workdir} was begun with other images: the guess {name} scored'
-        f' {was:.5f} on them and scores {found:.5f} now; restore them, or name another'
-        ' workdir'
-      )
+      return name, was, found
+  return None

@@ -1,6 +1,7 @@
 """Studies that were run by themselves, joined in a workdir as one."""
 
 import dataclasses
+import json
 import shutil
 
 import jax
@@ -12,6 +13,7 @@ from gpz_jax import model_inversion, results, sweep
 from gpz_jax.generators import files as generator_files
 from gpz_jax.launching import given
 from gpz_jax.launching.merge import merge
+from gpz_jax.launching.units import Unit
 from gpz_jax.model_inversion.verify import verify as verify_inversion
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep.verify import verify
@@ -114,6 +116,45 @@ def test_what_is_no_part_of_one_study_is_refused(seeds, tmp_path, changes, messa
     given.plan_whole(str(tmp_path / 'no'), (base.workdir, str(other.path)))
   assert '\n' not in str(caught.value)
   assert not (tmp_path / 'no').exists()
+
+
+def write_study(folder, **changes):
+  """A study that has its config only, and what guesses score on its images."""
+  config = tiny.sweep_config(folder, **QUICK | changes)
+  folder.mkdir()
+  Workdir(folder).write_identity(config)
+  return Workdir(folder)
+
+
+def write_guess(workdir, mse):
+  scores = {'mse': mse, 'psnr': 12.0, 'ssim': 0.1, 'mse_paper': 3 * mse}
+  workdir.ladder.write_text(json.dumps({'mean_image': scores}))
+
+
+def test_studies_of_other_images_are_refused_before_anything_is_written(tmp_path):
+  parts = [write_study(tmp_path / f's{seed}', seeds=(seed,)) for seed in (0, 1)]
+  for part, mse in zip(parts, (0.06, 0.09), strict=True):
+    write_guess(part, mse)
+  with pytest.raises(InputError, match='other images than unit') as caught:
+    join(tmp_path / 'whole', *map(str, parts))
+  assert str(caught.value) == (
+    f'unit {parts[1]} (one of --studies) was scored on other images than unit'
+    f' {parts[0]} (one of --studies): the guess mean_image scores 0.09000 on them and'
+    ' not 0.06000; do one of the two again on the images of the other'
+  )
+  assert not (tmp_path / 'whole').exists()
+
+
+def test_a_whole_of_other_images_is_refused_too(tmp_path):
+  part = write_study(tmp_path / 'part')
+  write_guess(part, 0.06)
+  whole = tmp_path / 'whole'
+  whole.mkdir()
+  write_guess(Workdir(whole), 0.09)
+  unit = Unit(str(part), 'seed', (), (), 'one of --studies')
+  config = tiny.sweep_config(whole, **QUICK)
+  with pytest.raises(InputError, match=f'other images than --workdir={whole}: the gu'):
+    merge(config, [unit], store=given.Folders(str(whole)), quiet=True)
 
 
 def test_folders_that_cannot_be_joined_are_named(seeds, tmp_path):
