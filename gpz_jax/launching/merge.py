@@ -10,14 +10,19 @@ import shutil
 from collections.abc import Sequence
 
 from gpz_jax import atomic, report, results
-from gpz_jax.launching import comparable, copying, merge_inversion, parts
+from gpz_jax.launching import (
+  comparable,
+  copying,
+  merge_inversion,
+  merge_theory,
+  parts,
+)
 from gpz_jax.launching.parts import Joint, Part, Say
 from gpz_jax.launching.units import Store, Unit
 from gpz_jax.model_inversion import ModelInversionConfig
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.session import Session, check_interrupted
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.sweep import theory
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.sweep.runner import opened
 
@@ -175,37 +180,4 @@ def _join_rows(
   return list(joined.values())
 
 
-def _join_theory(
-  session: Session[Plan], found: list[Part], say: Say, is_whole: bool
-) -> None:
-  """The rows and pictures of the theory, where units have measured it."""
-  del is_whole
-  plan, workdir, schema = session.plan, session.workdir, results.THEORY
-  joined = {}
-  shown = []
-  first = {lane.lane_id for lane in plan.lanes if lane.seed == plan.lanes[0].seed}
-  for part in found:
-    rows = parts.read_rows(part.workdir, schema, say)
-    joined |= {results.theory_key(row): row for row in rows}
-    paths = part.workdir.embeddings.glob('*.npy')
-    names = [p.name for p in paths if p.name.partition('-')[0] in first]
-    if names:
-      shown.append((part, names))
-  for row in parts.read_rows(workdir, schema, say):
-    joined.setdefault(results.theory_key(row), row)
-  if shown:
-    workdir.embeddings.mkdir(exist_ok=True)
-    copying.copy_pictures(shown, workdir.embeddings, say)
-  if joined:
-    rows = sorted(joined.values(), key=schema.sort_key)
-    parts.write_lines(workdir, rows, schema)
-    if not theory.missing(plan, workdir):
-      results.write_parquet(workdir.table(schema), rows, schema)
-  if plan.config.theory and theory.missing(plan, workdir):
-    session.say(
-      'the theory is not measured by units of cohorts; python -m experiments.sweep'
-      f' --flagfile={workdir.flags} measures it once all rows are there'
-    )
-
-
-SWEEP = Joint(results.RESULTS, opened, _join_rows, _join_theory)
+SWEEP = Joint(results.RESULTS, opened, _join_rows, merge_theory.join)

@@ -96,9 +96,7 @@ def write_csv(judged: Sequence[Judged]) -> str:
   return text.getvalue()
 
 
-def _list_shared(
-  paper: Paper, table: str, runs: Mapping[str, StudyRows]
-) -> list[str]:
+def _list_shared(paper: Paper, table: str, runs: Mapping[str, StudyRows]) -> list[str]:
   """A line for each run that stands for several of the table's nets."""
   nets: dict[str, dict[str, None]] = {}
   for row in paper.rows:

@@ -64,7 +64,10 @@ def test_batches_give_the_batch_size():
     ({'defence': ('none', 'vib')}, 'changes the layers of the model'),
     ({'defence': ('tl:frozen=7',)}, 'freezes 7 stages, and the model has 4'),
     ({'defence': ('noise',), 'theory': True}, "--theory meas.*'noise' changes what is"),
-    ({'defence': ('noise',), 'theory_every': 1}, "--theory_every meas.*'noise' changes"),
+    (
+      {'defence': ('noise',), 'theory_every': 1},
+      "--theory_every meas.*'noise' changes",
+    ),
     (
       {'batches': '99x2', 'target_batch_size': None},
       '--batches=99x2 asks for 99 classes in a batch, and the targets are trained on',
