@@ -6,6 +6,7 @@ from typing import NamedTuple
 from gpz_jax import results
 from gpz_jax.study import continuing
 from gpz_jax.study.workdir import Workdir
+from gpz_jax.sweep import theory
 from gpz_jax.types import InputError
 
 
@@ -37,3 +38,40 @@ def check_images(sources: Sequence[Source]) -> None:
         f' {found:.5f} on them and not {was:.5f}; do one of the two again on the images'
         ' of the other'
       )
+
+
+def check_examples(sources: Sequence[Source]) -> None:
+  """Refuses parts whose theory was measured on several numbers of images.
+
+  Args:
+    sources: As given to `check_images`. One whose rows of the theory are damaged is
+      passed over, because merging leaves them out and says so.
+
+  Raises:
+    InputError: The finished quantities of two of them, or those of the epochs of a
+      training, are of several numbers.
+  """
+  known: dict[bool, tuple[str, int]] = {}
+  for each in sources:
+    for is_finished, count in _count_examples(each.workdir):
+      first, usual = known.setdefault(is_finished, (each.label, count))
+      if count == usual:
+        continue
+      way_out = 'remove theory.jsonl and theory.parquet from one of them'
+      if is_finished:
+        way_out = (
+          f'run one of them again with the --theory_limit of the other, or {way_out}'
+        )
+      raise InputError(
+        f'{each.label} has its theory measured on {count} images and {first} on'
+        f' {usual}, and nothing compares the two; {way_out}'
+      )
+
+
+def _count_examples(workdir: Workdir) -> list[tuple[bool, int]]:
+  """Whether rows are of finished targets, and on how many images: what there is."""
+  try:
+    rows = workdir.read_rows(results.THEORY)
+  except InputError:
+    return []
+  return sorted({(row['epoch'] == theory.FINISHED, row['examples']) for row in rows})

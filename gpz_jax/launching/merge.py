@@ -66,8 +66,8 @@ def merge(
 
   Raises:
     BusyError: Another process is merging.
-    InputError: A unit is of another study or of other images, or the study cannot be
-      planned.
+    InputError: A unit is of another study or of other images, or has its theory from
+      another number of them; or the study cannot be planned.
     Interrupted: A signal came; the same call goes on.
   """
   store = store or Store(config.workdir)
@@ -75,6 +75,7 @@ def merge(
   damaged = parts.check_alike(config, store, units)
   sources = _list_sources(config, store, [u for u in units if u.name not in damaged])
   comparable.check_images(sources)
+  comparable.check_examples(sources)
   is_inversion = isinstance(config, ModelInversionConfig)
   joint = merge_inversion.JOINT if is_inversion else SWEEP
   with joint.open(config, quiet=quiet) as session:
@@ -140,7 +141,7 @@ def _join(session: Session, joint: Joint, found: list[Part], gaps: list[str]) ->
   is_whole = not plan.missing(rows) and len(rows) == plan.total
   if whole and not is_whole:
     workdir.table(schema).unlink()
-  parts.write_lines(workdir, rows, schema)
+  results.write_rows(workdir.lines(schema), rows, schema)
   joint.join_more(session, found, gaps.append, is_whole)
   counts = {'rows': len(rows), 'of': plan.total, 'gaps': gaps}
   atomic.write_json(workdir.merged, counts)

@@ -37,7 +37,7 @@ def _join_rows(session: Session[Plan], found: list[Part], say: Say) -> list[Row]
       _copy_histories(part, kept, workdir, say)
   copying.copy_pictures(shown, workdir.samples, say)
   lines = sorted(classes.values(), key=CLASSES.sort_key)
-  parts.write_lines(workdir, lines, CLASSES)
+  results.write_rows(workdir.lines(CLASSES), lines, CLASSES)
   return list(joined.values())
 
 

@@ -44,7 +44,7 @@ def join(session: Session[Plan], found: list[Part], say: Say, is_whole: bool) ->
     copying.copy_pictures(shown, workdir.embeddings, say)
   if joined:
     rows = sorted(compare_again(joined.values()), key=schema.sort_key)
-    parts.write_lines(workdir, rows, schema)
+    results.write_rows(workdir.lines(schema), rows, schema)
     if not theory.missing(plan, workdir):
       results.write_parquet(workdir.table(schema), rows, schema)
   if plan.config.theory and theory.missing(plan, workdir):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gpz_jax import atomic, results
+from gpz_jax import results
 from gpz_jax.launching import states
 from gpz_jax.launching.units import Store, Unit
 from gpz_jax.study import fields
@@ -151,16 +151,6 @@ def read_rows(workdir: Workdir, schema: results.Schema, say: Say) -> list[result
   except InputError as error:
     say(str(error))
     return []
-
-
-def write_lines(
-  workdir: Workdir, rows: list[results.Row], schema: results.Schema
-) -> None:
-  """Writes all rows in one step, in place of those that were there."""
-  path = workdir.lines(schema)
-  path.with_name(f'{path.name}.partial').unlink(missing_ok=True)
-  with atomic.replacing(path) as partial:
-    results.append_rows(partial, rows, schema)
 
 
 def join_environments(parts: Iterable[Part], say: Say) -> dict[str, Any]:

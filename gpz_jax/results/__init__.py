@@ -15,6 +15,7 @@ from gpz_jax.results.files import (
   read_rows,
   read_workdir,
   write_parquet,
+  write_rows,
 )
 from gpz_jax.results.formats import align, format_bytes
 from gpz_jax.results.inversions import CLASSES, INVERSIONS, class_key, inversion_key
@@ -70,4 +71,5 @@ __all__ = [
   'strongest',
   'theory_key',
   'write_parquet',
+  'write_rows',
 ]

@@ -47,6 +47,18 @@ def append_rows(path: PathLike, rows: Iterable[Row], schema: Schema = RESULTS) -
       raise
 
 
+def write_rows(path: PathLike, rows: Iterable[Row], schema: Schema = RESULTS) -> None:
+  """Writes a JSON-lines file in one atomic step, in place of one that is there.
+
+  Raises:
+    ValueError: a column is missing, unknown or of another type.
+  """
+  path = pathlib.Path(path)
+  path.with_name(f'{path.name}.partial').unlink(missing_ok=True)
+  with atomic.replacing(path) as partial:
+    append_rows(partial, rows, schema)
+
+
 def read_rows(path: PathLike, schema: Schema = RESULTS) -> list[Row]:
   """The rows of a JSON-lines file, in the order they were written; null becomes NaN.
 

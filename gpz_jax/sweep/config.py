@@ -128,7 +128,8 @@ class SweepConfig(StudyConfig):
   theory_limit: int = field(
     1000,
     'Largest number of training images that the theory is measured on. Its estimates'
-    ' of information need at least 512.',
+    ' of information need at least 512. What was measured on another number is measured'
+    ' again.',
     'report',
     range=Range(16, 2**31),
   )

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax import defences, partition, results, skip_text, theory
+from gpz_jax import partition, results, skip_text
 from gpz_jax.attacks.activation import specs
 from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
 from gpz_jax.attacks.activation.protocol import Attack
@@ -18,6 +18,7 @@ from gpz_jax.partition import PREDICTION
 from gpz_jax.study.plan import StudyPlan, plan_study
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import judge as judge_lib
+from gpz_jax.sweep import measurable
 from gpz_jax.sweep.config import SweepConfig
 from gpz_jax.types import InputError
 
@@ -85,7 +86,7 @@ def make_plan(config: SweepConfig) -> Plan:
 
   Raises:
     InputError: The data, a model, a split, an attack or the workdir is not usable, or
-      the theory has too few examples.
+      the theory has too few examples, or other ones than the epochs so far.
   """
   Workdir(config.workdir).check(config)
   attacks = [specs.parse(text) for text in config.attack]
@@ -99,12 +100,12 @@ def make_plan(config: SweepConfig) -> Plan:
   _check_private_enough(study, config)
   splits = _list_splits(study, config)
   if config.theory or config.theory_every:
-    check_measured(config, '--theory' if config.theory else '--theory_every')
+    measurable.check_sent(config, '--theory' if config.theory else '--theory_every')
+  measurable.check_epochs(config, study.task)
   if not all(attack.reads_prediction for attack in attacks):
     _drop_false_cuts(splits, study)
     if config.theory:
-      measured = study.task.train.take(slice(config.theory_limit))
-      theory.check_examples(len(measured), labels=measured.label)
+      measurable.check_examples(config, study.task)
   attacked = {attack: _places(attack, splits, study) for attack in attacks}
   attacked = {attack: places for attack, places in attacked.items() if places}
   if not attacked:
@@ -153,24 +154,6 @@ def _costs(
     splits,
     payload_bits=payload_bits,
   )
-
-
-def check_measured(config: SweepConfig, what: str) -> None:
-  """Refuses to measure activations that are not what is sent.
-
-  Args:
-    config: The sweep.
-    what: What would measure them, such as --theory.
-
-  Raises:
-    InputError: A defence changes what is sent.
-  """
-  changing = [text for text in config.defence if defences.parse(text).sends]
-  if changing:
-    raise InputError(
-      f"{what} measures activations as the model computes them, and '{changing[0]}'"
-      ' changes what is sent; leave one out'
-    )
 
 
 def _check_sizes(study: StudyPlan, config: SweepConfig) -> None:

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from gpz_jax import results, theory, zone
 from gpz_jax.study import targets as study_targets
+from gpz_jax.sweep import measurable
 from gpz_jax.sweep import theory as sweep_theory
 from gpz_jax.sweep.config import SweepConfig
-from gpz_jax.sweep.plan import check_measured
 from gpz_jax.sweep.runner import opened, tuned
 from gpz_jax.training import lanes as lanes_lib
 
@@ -32,7 +32,7 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
       the probe measures.
     Interrupted: A signal came.
   """
-  check_measured(config, 'gpz-probe')
+  measurable.check_sent(config, 'gpz-probe')
   with opened(config, quiet=quiet) as session:
     plan, session = session.plan, tuned(session)
     targets, session = study_targets.obtain(session, sweep_theory.follow(session))

@@ -14,6 +14,7 @@ from gpz_jax.study.progress import format_seconds
 from gpz_jax.study.session import Session, check_interrupted
 from gpz_jax.study.targets import Targets, effective_alphas
 from gpz_jax.study.workdir import Workdir
+from gpz_jax.sweep import measurable
 from gpz_jax.sweep.plan import Plan
 from gpz_jax.theory import embedding, trajectory
 from gpz_jax.theory.information import kinds
@@ -34,11 +35,15 @@ def splits(plan: Plan) -> tuple[str, ...]:
 
 
 def missing(plan: Plan, workdir: Workdir) -> list[int]:
-  """Targets, by number, of which the finished quantities are not all there."""
+  """Targets, by number, of which the finished quantities are not all there.
+
+  Those of another number of images do not count, because nothing compares them.
+  """
+  count = measurable.count_examples(plan.config, plan.task)
   have = {
     (r['lane_id'], r['split'])
     for r in workdir.read_rows(results.THEORY)
-    if r['epoch'] == FINISHED
+    if r['epoch'] == FINISHED and r['examples'] == count
   }
   return [
     i
@@ -55,11 +60,14 @@ def is_incomplete(plan: Plan, workdir: Workdir) -> bool:
 def run(session: Session[Plan], targets: Targets) -> None:
   """Measures what is missing and writes theory.parquet.
 
+  What was measured on another number of images is removed first, so that at no time
+  quantities of several numbers stand in one table.
   The rows of a target are written together, with its decoders' errors in them: call it
   when the attacks are done.
   """
   plan, workdir = session.plan, session.workdir
   dataset = _examples(plan)
+  _remove_others(session)
   for i in missing(plan, workdir):
     lane, began = plan.lanes[i], time.monotonic()
     strongest = _strongest(session, lane)
@@ -137,6 +145,24 @@ def follow(session: Session[Plan]) -> Callable[[int, FitState], None]:
 def _examples(plan: Plan) -> Dataset:
   """The first images of the train subset."""
   return plan.task.train.take(slice(plan.config.theory_limit))
+
+
+def _remove_others(session: Session[Plan]) -> None:
+  """Removes the finished quantities of another number of images, if there are any."""
+  plan, workdir, schema = session.plan, session.workdir, results.THEORY
+  count = measurable.count_examples(plan.config, plan.task)
+  rows = workdir.read_rows(schema)
+  kept = [r for r in rows if r['epoch'] != FINISHED or r['examples'] == count]
+  if len(kept) == len(rows):
+    return
+  others = {r['examples'] for r in rows if r['epoch'] == FINISHED} - {count}
+  numbers = ' and '.join(f'{number:,}' for number in sorted(others))
+  session.say(
+    f'the theory was measured on {numbers} images and is measured again on {count:,}'
+  )
+  # A reader takes the table first, so the lines may not differ from it.
+  workdir.table(schema).unlink(missing_ok=True)
+  results.write_rows(workdir.lines(schema), kept, schema)
 
 
 def _strongest(session: Session[Plan], lane: Lane) -> dict[str, results.Row]:

@@ -8,10 +8,11 @@ import jax
 import pytest
 import tiny
 from faults import harness
+from made_up import make_row
 
 from gpz_jax import model_inversion, results, sweep
 from gpz_jax.generators import files as generator_files
-from gpz_jax.launching import given
+from gpz_jax.launching import comparable, given
 from gpz_jax.launching.merge import merge
 from gpz_jax.launching.units import Unit
 from gpz_jax.model_inversion.verify import verify as verify_inversion
@@ -143,6 +144,43 @@ def test_studies_of_other_images_are_refused_before_anything_is_written(tmp_path
     ' not 0.06000; do one of the two again on the images of the other'
   )
   assert not (tmp_path / 'whole').exists()
+
+
+def write_theory(workdir, examples, epoch=0):
+  row = make_row(results.THEORY, examples=examples, epoch=epoch, split='second')
+  workdir.append_rows([row], results.THEORY)
+
+
+@pytest.mark.parametrize(
+  ('epoch', 'way_out'),
+  [
+    (0, 'run one of them again with the --theory_limit of the other, or remove'),
+    (3, 'nothing compares the two; remove theory.jsonl and theory'),
+  ],
+)
+def test_theories_of_different_numbers_of_images_are_not_joined(
+  tmp_path, epoch, way_out
+):
+  parts = [write_study(tmp_path / f's{seed}', seeds=(seed,)) for seed in (0, 1)]
+  for part, examples in zip(parts, (600, 20_000), strict=True):
+    write_theory(part, examples, epoch)
+  with pytest.raises(InputError, match=way_out) as caught:
+    join(tmp_path / 'whole', *map(str, parts))
+  assert str(caught.value).startswith(
+    f'unit {parts[1]} (one of --studies) has its theory measured on 20000 images and'
+    f' unit {parts[0]} (one of --studies) on 600, and nothing compares the two; '
+  )
+  assert '\n' not in str(caught.value)
+  assert not (tmp_path / 'whole').exists()
+
+
+def test_a_training_may_be_followed_on_fewer_images_than_its_end(tmp_path):
+  workdirs = [Workdir(tmp_path / f's{seed}') for seed in (0, 1)]
+  for workdir in workdirs:
+    workdir.path.mkdir()
+    write_theory(workdir, 600, epoch=1)
+    write_theory(workdir, 20_000)
+  comparable.check_examples([comparable.Source('it', each) for each in workdirs])
 
 
 def test_a_whole_of_other_images_is_refused_too(tmp_path):

@@ -117,6 +117,17 @@ def test_what_rows_say_is_escaped_and_nothing_is_fetched(page):
   check_is_self_contained(text, parser)
 
 
+def test_a_page_says_on_how_many_images_a_training_was_followed(tmp_path):
+  rows = [
+    *make_finished(SHARE[:1], examples=20_000),
+    *make_training([[8.0], [9.0], [7.0]], examples=600),
+  ]
+  write(tmp_path, make_rows(ERRORS[:1]), rows)
+  text = read_page(tmp_path)[0]
+  assert 'measured on 20,000 images of the train subset' in text
+  assert 'The training was followed on 600 images.' in text
+
+
 def test_names_of_splits_are_no_markup(tmp_path):
   name = '<b>$x$'
   rows = [row | {'split': name} for row in make_rows(ERRORS[:1])]

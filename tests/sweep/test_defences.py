@@ -89,7 +89,7 @@ def test_a_probe_of_what_is_not_sent_is_refused(tmp_path, monkeypatch):
   monkeypatch.setattr(probe, 'opened', lambda *args, **kwargs: pytest.fail('too late'))
   for texts in (('noise',), ('none', 'dropout')):
     config = tiny.sweep_config(tmp_path / 'run', defence=texts)
-    with pytest.raises(InputError, match='gpz-probe meas.*changes what is') as caught:
+    with pytest.raises(InputError, match=r'gpz-probe meas.*changes what is') as caught:
       probe.probe(config, quiet=True)
     assert '\n' not in str(caught.value)
   assert not (tmp_path / 'run').exists()

@@ -88,7 +88,7 @@ def test_a_ratio_of_floors_is_no_bound_on_a_ratio_of_errors():
   """
   factor = bounds.mse_floor_factor(math.log(2), 1)
   assert factor.value == pytest.approx(1 / 4)
-  assert (1 / 3) / (100 + 1 / 3) < factor.value
+  assert factor.value > (1 / 3) / (100 + 1 / 3)
   assert kinds.direction('mse_floor_factor') == 'neither'
   assert 'bounds no error' in factor.assumes
   assert 'lower bound' not in factor.assumes

@@ -1,6 +1,6 @@
 """What the page's section on the theory is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import markupsafe
@@ -10,6 +10,7 @@ from gpz_jax.report.styles import treatment_colours
 from gpz_jax.report.svg import embed
 from gpz_jax.report.theory import along_epochs, along_splits, embeddings, tables
 from gpz_jax.report.theory.findings import Theory
+from gpz_jax.results import Row
 
 TABLES = 'The tables hold the same numbers.'
 
@@ -31,12 +32,14 @@ def describe(theory: Theory, drawn: Mapping[str, Figure]) -> dict[str, Any]:
     theory: What was measured.
     drawn: Its figures, see `draw`. The page shows their panels one by one.
   """
-  every = [*theory.finished, *theory.followed]
+  # Epochs cannot be measured again where the finished targets are, on more images.
+  followed = _count_examples(theory.followed)
   return {
     'cast': along_splits.cast,
     'class_colours': embeddings.name_classes(theory.embeddings, theory.splits),
     'drawn': {name: _embed(name, theory) for name in drawn},
-    'examples': max((row['examples'] for row in every), default=0),
+    'examples': _count_examples(theory.finished) or followed,
+    'followed_examples': followed,
     'points': max((len(e.points) for e in theory.embeddings.values()), default=0),
     'predictions': along_epochs.check_predictions(theory),
     'shallow': along_splits.compare_shallow(theory),
@@ -45,6 +48,10 @@ def describe(theory: Theory, drawn: Mapping[str, Figure]) -> dict[str, Any]:
     'tables': tables.tabulate(theory),
     'voters': along_splits.VOTERS,
   }
+
+
+def _count_examples(rows: Sequence[Row]) -> int:
+  return max((row['examples'] for row in rows), default=0)
 
 
 def _embed(name: str, theory: Theory) -> markupsafe.Markup:
