@@ -79,10 +79,12 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
   parts = {'train': view.pooled or ('train',)}
   if 'test' in info.splits and 'test' not in view.pooled:
     parts['test'] = ('test',)
-  info_hash = base.signature([(folder / 'dataset_info.json').read_text()])
+  shards = [shard for official in parts.values() for shard in _shards(info, official)]
+  info_text = (folder / 'dataset_info.json').read_text()
+  content = base.signature([folder.resolve(), info_text, *shards])
   return base.Source(
     name=name,
-    key=f'{name.replace("/", "-")}-{folder.name}-{info_hash}{view.tag}',
+    key=f'{name.replace("/", "-")}-{folder.name}-{content}{view.tag}',
     class_names=tuple(class_names),
     channels=1 if image.shape[-1] == 1 else 3,  # pyright: ignore[reportIndexIssue] TFDS declares a shape as an opaque proxy
     counts={
@@ -96,6 +98,21 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
     aux_share=view.aux_share,
     notes=_describe_pooled(name, view),
   )
+
+
+def _shards(
+  info: tfds.core.DatasetInfo, official: tuple[str, ...]
+) -> Iterator[tuple[str, int, int]]:
+  """What tells the files of some subsets from others of the same name and length.
+
+  The facts that TFDS keeps of a dataset are counts, which corrected labels do not move.
+  A file that is gone has no facts here, and is named where it is read.
+  """
+  for part in official:
+    for path in map(pathlib.Path, info.splits[part].filepaths):
+      if path.is_file():
+        facts = path.stat()
+        yield path.name, facts.st_size, facts.st_mtime_ns
 
 
 def _describe_pooled(name: str, view: views.View) -> tuple[str, ...]:

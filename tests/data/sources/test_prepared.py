@@ -1,11 +1,14 @@
 import json
+import os
 import pathlib
 import shutil
 
 import pytest
 
-from gpz_jax import types
+from gpz_jax import data, types
 from gpz_jax.data import images
+from gpz_jax.data.builders.shapes import prepare as shapes_prepare
+from gpz_jax.data.builders.shapes import shapes_dataset_builder
 from gpz_jax.data.sources import prepared
 
 
@@ -93,3 +96,51 @@ def test_dataset_without_labels_is_refused(folder):
   edit(folder / 'features.json', drop_label)
   with pytest.raises(types.InputError, match='has no label of type ClassLabel'):
     prepared.open_source('shapes/4_default', folder)
+
+
+def prepare(builder, data_dir, monkeypatch, *, turned: bool) -> None:
+  """Makes a shapes/4_default of a few examples, whose labels may each be the next."""
+  make = builder.make_examples
+
+  def relabel(*args):
+    image, label = make(*args)
+    return image, (label + 1) % 4
+
+  with monkeypatch.context() as patch:
+    patch.setattr(builder, 'NUM_EXAMPLES', {'train': 12, 'test': 8})
+    if turned:
+      patch.setattr(builder, 'make_examples', relabel)
+    shapes_prepare.ensure_prepared('4_default', data_dir)
+
+
+def test_the_cache_knows_data_prepared_again_and_data_of_another_folder(
+  tmp_path, monkeypatch
+):
+  def labels(data_dir):
+    task = data.load(
+      'shapes/4_default', data_dir=data_dir, cache_dir=tmp_path / 'cache', image_size=4
+    )
+    return task.test.label.tolist()
+
+  first, second = tmp_path / 'first', tmp_path / 'second'
+  prepare(shapes_dataset_builder, first, monkeypatch, turned=False)
+  before = labels(first)
+  prepare(shapes_dataset_builder, second, monkeypatch, turned=True)
+  infos = [next(d.glob('shapes/*/*/dataset_info.json')) for d in (first, second)]
+  assert infos[0].read_text() == infos[1].read_text()  # it does not tell them apart
+  corrected = [(label + 1) % 4 for label in before]
+  assert labels(second) == corrected
+  shutil.rmtree(first)
+  prepare(shapes_dataset_builder, first, monkeypatch, turned=True)
+  assert labels(first) == corrected
+
+
+def test_the_key_names_the_folder_and_each_file_that_is_read(folder):
+  key = prepared.open_source('shapes/4_default', folder).key
+  assert prepared.open_source('shapes/4_default', folder).key == key
+  copy = shutil.copytree(folder, folder.parent / 'again' / folder.name)  # keeps times
+  assert prepared.open_source('shapes/4_default', copy).key != key
+  shard = next(folder.glob('shapes-test*'))
+  facts = shard.stat()
+  os.utime(shard, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
+  assert prepared.open_source('shapes/4_default', folder).key != key
