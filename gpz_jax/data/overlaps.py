@@ -10,17 +10,20 @@ from gpz_jax.types import Dataset, InputError, Task
 
 # Above this share of the test images nothing that is scored on them means anything.
 MOST_SHARED = 0.5
-# Toys of a few images may have them in common. That is told, and not refused.
+# Toys of a few different images may have them in common. That is told, and not refused.
 LEAST_REFUSED = 20
 
 
-def count_shared(images: Dataset, others: Dataset) -> int:
-  """How many images of one subset are, pixel by pixel, in another one.
+class Shared(NamedTuple):
+  """The images of one subset that another one holds, too."""
 
-  An image that either subset holds several times does not count: it is of data of few
-  different images, as toys are, and no copy.
-  """
-  return _count(_Keyed.of(images.image), _Keyed.of(others.image))
+  count: int  # each as often as the subset holds it
+  distinct: int  # how many different ones they are
+
+
+def count_shared(images: Dataset, others: Dataset) -> int:
+  """How many images of one subset are, pixel by pixel, in another one."""
+  return _find(_Keyed.of(images.image), _Keyed.of(others.image)).count
 
 
 class _Keyed(NamedTuple):
@@ -39,22 +42,27 @@ class _Keyed(NamedTuple):
     return cls(images, rows)
 
 
-def _count(ours: _Keyed, theirs: _Keyed) -> int:
+def _find(ours: _Keyed, theirs: _Keyed) -> Shared:
   if ours.images.shape[1:] != theirs.images.shape[1:]:
-    return 0
-  shared = 0
+    return Shared(0, 0)
+  shared = []
   for key in ours.rows.keys() & theirs.rows.keys():
-    counts, found = (
-      collections.Counter(each.images[row].tobytes() for row in each.rows[key])
-      for each in (ours, theirs)
-    )
-    shared += sum(count == found[image] == 1 for image, count in counts.items())
-  return shared
+    counts = collections.Counter(ours.images[row].tobytes() for row in ours.rows[key])
+    found = {theirs.images[row].tobytes() for row in theirs.rows[key]}
+    shared += [count for image, count in counts.items() if image in found]
+  return Shared(sum(shared), len(shared))
 
 
-def is_refused(count: int, total: int) -> bool:
-  """Whether so many shared images of all are more than a few, and most of them."""
-  return count >= LEAST_REFUSED and count > MOST_SHARED * total
+def is_refused(count: int, total: int, *, distinct: int | None = None) -> bool:
+  """Whether so many shared images of all are more than a few, and most of them.
+
+  Args:
+    count: How many images are shared.
+    total: How many there are.
+    distinct: How many of the shared ones differ; None where all of them do.
+  """
+  different = count if distinct is None else distinct
+  return different >= LEAST_REFUSED and count > MOST_SHARED * total
 
 
 def describe(task: Task) -> Iterator[str]:
@@ -70,8 +78,8 @@ def describe(task: Task) -> Iterator[str]:
     ('train', "targets' training images", 'their accuracy says nothing of new images'),
     ('aux', "attacker's images", 'reconstructions of them are no attack'),
   ):
-    count, total = _count(keyed['test'], keyed[part]), len(task.test)
-    if is_refused(count, total):
+    (count, distinct), total = _find(keyed['test'], keyed[part]), len(task.test)
+    if is_refused(count, total, distinct=distinct):
       name = task.aux_name if part == 'aux' else task.name
       raise InputError(
         f'{count:,} of the {total:,} test images of {task.name} are among the {whose}'
@@ -79,7 +87,7 @@ def describe(task: Task) -> Iterator[str]:
       )
     if count:
       yield f'{count:,} of {total:,} test images are among the {whose}: {wrong}'
-  count, total = _count(keyed['aux'], keyed['train']), len(task.aux)
+  count, total = _find(keyed['aux'], keyed['train']).count, len(task.aux)
   if count:
     yield (
       f"{count:,} of the attacker's {total:,} images are the targets' training images:"

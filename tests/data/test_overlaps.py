@@ -63,8 +63,27 @@ def test_an_attacker_who_has_training_images_is_told():
   assert note.startswith("5 of the attacker's 55 images are the targets' training")
 
 
-def test_an_image_that_a_subset_repeats_is_no_copy():
-  black = Dataset(np.zeros((6, 8, 8, 3), np.uint8), np.zeros(6, np.int32))
-  one = first(black, 1)
-  assert overlaps.count_shared(black, black) == overlaps.count_shared(one, black) == 0
-  assert overlaps.count_shared(one, one) == 1
+def repeated(dataset, times):
+  return Dataset(
+    np.tile(dataset.image, (times, 1, 1, 1)), np.tile(dataset.label, times)
+  )
+
+
+@pytest.mark.parametrize(('ours', 'theirs'), [(1, 2), (2, 1), (3, 3)])
+def test_a_copy_counts_however_often_it_is_there(ours, theirs):
+  task = tiny.task()
+  few, copies = first(task.test, 7), repeated(first(task.test, 7), theirs)
+  test = repeated(few, ours)
+  assert overlaps.count_shared(test, copies.append(task.train)) == 7 * ours
+  train = repeated(first(task.test, 30), theirs).append(task.train)
+  task = dataclasses.replace(task, train=train, test=repeated(task.test, ours))
+  message = f'{30 * ours} of the {40 * ours} test images'
+  with pytest.raises(InputError, match=message):
+    list(overlaps.describe(task))
+
+
+def test_many_copies_of_few_different_images_are_told_and_not_refused():
+  black = Dataset(np.zeros((30, 8, 8, 3), np.uint8), np.zeros(30, np.int32))
+  toys = dataclasses.replace(tiny.task(size=8), train=black, test=black)
+  (note,) = overlaps.describe(toys)
+  assert note.startswith('30 of 30 test images are among the targets')
