@@ -72,7 +72,8 @@ def describe(task: Task) -> Iterator[str]:
     InputError: Most of the test images are trained on, by the target or the attacker.
   """
   keyed = {
-    part: _Keyed.of(getattr(task, part).image) for part in ('train', 'test', 'aux')
+    part: _Keyed.of(getattr(task, part).image)
+    for part in ('train', 'val', 'test', 'aux')
   }
   for part, whose, wrong in (
     ('train', "targets' training images", 'their accuracy says nothing of new images'),
@@ -93,3 +94,19 @@ def describe(task: Task) -> Iterator[str]:
       f"{count:,} of the attacker's {total:,} images are the targets' training images:"
       ' this is an attacker who has those'
     )
+  yield from _describe_val(keyed)
+
+
+def _describe_val(keyed: dict[str, _Keyed]) -> Iterator[str]:
+  """Notes alone: such images spoil the choice of an epoch, and no score."""
+  for part, whose, wrong in (
+    ('test', 'test images', 'an epoch that is chosen by them is chosen on test images'),
+    (
+      'train',
+      "the targets' training images",
+      'validation accuracy says nothing of new images',
+    ),
+  ):
+    count, total = _find(keyed['val'], keyed[part]).count, len(keyed['val'].images)
+    if count:
+      yield f'{count:,} of {total:,} validation images are {whose}: {wrong}'

@@ -63,6 +63,26 @@ def test_an_attacker_who_has_training_images_is_told():
   assert note.startswith("5 of the attacker's 55 images are the targets' training")
 
 
+@pytest.mark.parametrize(
+  ('other', 'words'),
+  [
+    ('test', 'test images: an epoch that is chosen by them is chosen on test images'),
+    ('train', "the targets' training images: validation accuracy says nothing of new"),
+  ],
+)
+@pytest.mark.parametrize('count', [4, 30])
+def test_validation_images_of_other_subsets_are_told_and_never_refused(
+  other, words, count
+):
+  (note,) = overlaps.describe(with_shared(tiny.task(), 'val', other, count))
+  assert note.startswith(f'{count} of 30 validation images are {words}')
+
+
+def test_no_validation_images_are_no_matter():
+  task = tiny.task()
+  assert not list(overlaps.describe(dataclasses.replace(task, val=first(task.val, 0))))
+
+
 def repeated(dataset, times):
   return Dataset(
     np.tile(dataset.image, (times, 1, 1, 1)), np.tile(dataset.label, times)
