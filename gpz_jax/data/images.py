@@ -11,6 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
+import PIL.TiffImagePlugin
 
 from gpz_jax import interruption, types
 
@@ -32,6 +34,8 @@ DAMAGE = (
 Change = Callable[[PIL.Image.Image], PIL.Image.Image]
 
 _WIDE_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N')
+_PNG_DEPTH = 24  # where a PNG keeps its bits a channel
+_TIFF_DEPTH = 258  # the tag of a TIFF that does
 
 
 class Encoded(NamedTuple):
@@ -212,11 +216,26 @@ def _open(
       picture = PIL.Image.open(file, formats=formats)
   except DAMAGE as error:
     raise _broken(where, error, formats) from error
-  if picture.mode in _WIDE_MODES:  # Pillow would clip it at 255 without a word
+  # Pillow would clip it at 255, or keep the high byte, without a word.
+  if picture.mode in _WIDE_MODES or _bits(picture) > 8:
+    picture.close()
     raise types.InputError(
       f'{where} has more than 8 bits a channel; convert it to 8 bits'
     )
   return picture
+
+
+def _bits(picture: PIL.Image.Image) -> int:
+  """Bits a channel of a PNG or TIFF; Pillow's modes of colour are the same for all."""
+  if isinstance(picture, PIL.PngImagePlugin.PngImageFile) and picture.fp:
+    here = picture.fp.tell()
+    picture.fp.seek(_PNG_DEPTH)
+    (bits,) = picture.fp.read(1)
+    picture.fp.seek(here)
+    return bits
+  if isinstance(picture, PIL.TiffImagePlugin.TiffImageFile):
+    return max((1, *picture.tag_v2.get(_TIFF_DEPTH, ())))
+  return 8
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
+import functools
 import io
+import struct
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -78,6 +81,56 @@ def test_broken_image_is_named(broken):
 def test_wide_pixels_are_refused():
   with pytest.raises(types.InputError, match='image 0 has more than 8 bits'):
     decode(png(np.zeros((4, 4), np.uint16)))
+
+
+def deep_png(colour_type: int, channels: int, bits: int) -> bytes:
+  """A 2x2 PNG by its specification, since Pillow writes no such depth in colour."""
+
+  def chunk(kind: bytes, body: bytes) -> bytes:
+    checksum = zlib.crc32(kind + body)
+    return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', checksum)
+
+  row = b'\0' + bytes(range(2 * channels * bits // 8))
+  header = struct.pack('>IIBBBBB', 2, 2, bits, colour_type, 0, 0, 0)
+  chunks = ((b'IHDR', header), (b'IDAT', zlib.compress(2 * row)), (b'IEND', b''))
+  return b'\x89PNG\r\n\x1a\n' + b''.join(chunk(*each) for each in chunks)
+
+
+def deep_tiff(bits: int) -> bytes:
+  """A 2x2 RGB TIFF by its specification."""
+  pixels = bytes(range(2 * 2 * 3 * bits // 8))
+  depths, start = struct.pack('<3H', *3 * [bits]), 8 + 2 + 9 * 12 + 4
+  tags = [
+    *((256, 2), (257, 2), (258, start), (259, 1), (262, 2)),
+    *((273, start + len(depths)), (277, 3), (278, 2), (279, len(pixels))),
+  ]
+  entries = b''.join(
+    struct.pack('<HHII', tag, 3, 3 if tag == 258 else 1, value) for tag, value in tags
+  )
+  head = struct.pack('<2sHIH', b'II', 42, 8, len(tags))
+  return head + entries + struct.pack('<I', 0) + depths + pixels
+
+
+@pytest.mark.parametrize(
+  ('make', 'mode'),
+  [
+    (functools.partial(deep_png, 2, 3), 'RGB'),
+    (functools.partial(deep_png, 4, 2), 'LA'),
+    (functools.partial(deep_png, 6, 4), 'RGBA'),
+    (deep_tiff, 'RGB'),
+  ],
+)
+def test_wide_channels_of_colour_are_refused(make, mode, tmp_path):
+  formats = (*images.FORMATS, 'TIFF')
+  wide, narrow = make(bits=16), make(bits=8)
+  with PIL.Image.open(io.BytesIO(wide)) as picture:
+    assert picture.mode in (mode, 'RGBA')  # Pillow does not say that it is wide
+  (tmp_path / 'wide').write_bytes(wide)
+  with pytest.raises(types.InputError, match='wide has more than 8 bits a channel'):
+    images.is_grey(tmp_path / 'wide', formats)
+  with pytest.raises(types.InputError, match='a has more than 8 bits a channel'):
+    images.open_picture(wide, 'a', 'RGB', formats=formats)
+  assert images.open_picture(narrow, 'a', 'RGB', formats=formats).size == (2, 2)
 
 
 def test_sizes_must_agree_unless_resized():
