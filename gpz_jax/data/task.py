@@ -15,17 +15,23 @@ import dataclasses
 import logging
 import os
 import pathlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from gpz_jax import types
-from gpz_jax.data import cache, exclusions, images, overlaps, sizes, sources, subsets
+from gpz_jax.data import (
+  cache,
+  contents,
+  exclusions,
+  images,
+  overlaps,
+  sizes,
+  sources,
+  subsets,
+)
 from gpz_jax.data.builders import portraits
 
 # Their identities overlap.
 _SAME_PEOPLE = ('facescrub', 'celeb_a', 'celeb_a_1000')
-_PARTS = ('train', 'val', 'test', 'aux')
-_SHOWN_CLASSES = 10
 
 
 class _Form(NamedTuple):
@@ -127,27 +133,9 @@ def _make_task(
     **kept,
   )
   notes = (*source.notes, *(aux_source.notes if aux_source is not source else ()))
-  notes = (*notes, *_describe(task, source), *overlaps.describe(task))
+  notes = (*notes, *contents.describe(task, source), *overlaps.describe(task))
   notes = map(types.one_line, notes)
   return dataclasses.replace(task, notes=tuple(notes))
-
-
-def _describe(task: types.Task, source: sources.Source) -> Iterator[str]:
-  """What the task holds, and where its test images came from."""
-  names = ', '.join(name[:40] for name in task.class_names[:_SHOWN_CLASSES])
-  more = ', ...' if task.num_classes > _SHOWN_CLASSES else ''
-  counts = [f'{len(getattr(task, part)):,} {part}' for part in _PARTS]
-  height, width, channels = task.image_shape
-  kind = {1: 'grey ', 3: 'colour '}.get(channels, '')
-  yield (
-    f'data: {task.num_classes} classes ({names}{more}); {", ".join(counts[:-1])} and'
-    f' {counts[-1]} {kind}images of {height}x{width}'
-  )
-  if 'test' not in source.counts:
-    yield (
-      f'{task.name} has no test images of its own: a share of {source.test_share:.3g}'
-      ' of all images, drawn by --data_seed, is test'
-    )
 
 
 def _aux_share(

@@ -46,6 +46,18 @@ def test_limits_are_prefixes(grey_folder, tmp_path):
     assert kept == levels(getattr(whole, part))[: len(kept)]
 
 
+def test_classes_that_a_subset_lacks_are_told(shapes_dir, tmp_path):
+  options = {'data_dir': shapes_dir, 'cache_dir': tmp_path, 'image_size': 4}
+  whole = data.load('shapes/4_default', val_share=0.3, **options)
+  assert not any('there are no' in note for note in whole.notes)
+  few = data.load('shapes/4_default', train_limit=1, val_share=0.0, **options)
+  (label,) = few.train.label
+  first = few.class_names[1 if label == 0 else 0]
+  assert [note for note in few.notes if 'there are no' in note] == [
+    f'there are no train images of 3 of 4 classes, the first of them {first!r}'
+  ]  # nothing of val, which is empty
+
+
 def test_data_seed_decides_the_permutation(grey_folder, tmp_path):
   first, same, other = (
     load(grey_folder, tmp_path, data_seed=seed) for seed in (1, 1, 2)
@@ -170,7 +182,7 @@ def test_images_may_be_oblong(size, grey_folder, shapes_dir, tmp_path):
   )
   for part in PARTS:
     assert getattr(task, part).image.shape[1:] == (4, 6, 1)
-  assert ' grey images of 4x6' in task.notes[-1]
+  assert any(' grey images of 4x6' in note for note in task.notes)
 
 
 def test_channels_are_as_asked_for(grey_folder, tmp_path, shapes_dir):

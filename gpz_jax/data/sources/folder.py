@@ -73,7 +73,7 @@ def _open(root: pathlib.Path, test_share: float | None, is_aux: bool) -> base.So
     counts={subset: len(listed) for subset, listed in examples.items()},
     read=lambda subset: _read(examples[subset], class_names),
     division='' if test_share is None else f'-held{test_share!r}',
-    notes=(*tables.notes, *notes, *_note_absent(examples, class_names)),
+    notes=(*tables.notes, *notes),
   )
 
 
@@ -102,19 +102,6 @@ def _hold_out(
     f' {places.parts.get("train", places.root)}: --test_share={test_share:g} of each'
     f' class ({several}), chosen by their names'
   )
-
-
-def _note_absent(
-  examples: dict[str, list[Example]], class_names: tuple[str, ...]
-) -> Iterator[str]:
-  for part in ('train', 'test'):
-    there = {each.label for each in examples.get(part, ())}
-    absent = [name for name in class_names if name not in there]
-    if absent and there:
-      yield (
-        f'there are no {part} images of {len(absent)} of {len(class_names)} classes,'
-        f' the first of them {absent[0]!r}'
-      )
 
 
 def _read(

@@ -93,6 +93,7 @@ def test_flat_folders_are_divided_class_by_class(fill, tmp_path):
     f'test images are 6 of the 30 in {root}: --test_share=0.2 of each class (2 to 4),'
     ' chosen by their names',
     'data: 2 classes (a, b); 18 train, 1 val, 6 test and 5 aux grey images of 6x8',
+    "there are no val images of 1 of 2 classes, the first of them 'b'",
   )
 
 
