@@ -25,6 +25,26 @@ def test_listed_classes_are_left_out(faces, tmp_path):
 
 
 @pytest.mark.parametrize(
+  ('text', 'left'),
+  [
+    ('C#', ['C', 'F#', ' end ']),
+    ('C', ['C#', 'F#', ' end ']),
+    ('C# # a language', ['C', 'F#', ' end ']),
+    ('C # not C#', ['C#', 'F#', ' end ']),
+    (' F#', ['C', 'C#', ' end ']),
+    (' end ', ['C', 'C#', 'F#']),
+    (' end # with spaces\n# F#', ['C', 'C#', 'F#']),
+  ],
+)
+def test_names_may_hold_a_mark_or_spaces(text, left, faces, tmp_path):
+  names = ('C', 'C#', 'F#', ' end ')
+  data = types.Dataset(faces.image[:4], np.arange(4, dtype=np.int32))
+  (tmp_path / 'list.txt').write_text(text)
+  kept = exclusions.without(data, names, tmp_path / 'list.txt')
+  assert [names[label] for label in kept.label] == left
+
+
+@pytest.mark.parametrize(
   ('text', 'message'),
   [
     ('bene\n', "1 classes that the aux dataset does not have, .*mean 'ben'"),
