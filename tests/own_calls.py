@@ -68,6 +68,30 @@ class IsTraining(nn.Module):
     return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
 
 
+class Inference(nn.Module):
+  """A model whose switch has a name of its own."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, inference=False):
+    x = nn.relu(nn.Conv(4, (3, 3), strides=4, name='stem')(x))
+    x = nn.Dropout(0.5, deterministic=inference)(x)
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+class Asking(nn.Module):
+  """A model that asks for a key and makes nothing of it."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, temperature=1.0):
+    self.make_rng('noise')
+    x = nn.relu(nn.Conv(4, (3, 3), strides=4, name='stem')(x))
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1)) / temperature
+
+
 @dataclasses.dataclass
 class Found:
   """An output that JAX knows nothing of."""
@@ -155,6 +179,19 @@ class Twice(nnx.Module):
     for unit in self.units:
       x = unit(x)
     x = self.dropout(self.twice(self.twice(x)))
+    return self.logits(x.reshape(len(x), -1))
+
+
+class Noisy(nnx.Module):
+  """A module that draws in evaluation too, under a switch of its own."""
+
+  def __init__(self, num_classes, rngs):
+    self.stem = nnx.Conv(3, 4, (3, 3), strides=4, rngs=rngs)
+    self.dropout = nnx.Dropout(0.5, rngs=rngs)
+    self.logits = nnx.Linear(64, num_classes, rngs=rngs)
+
+  def __call__(self, x, mode='train'):
+    x = self.dropout(self.stem(x), deterministic=mode != 'train')
     return self.logits(x.reshape(len(x), -1))
 
 

@@ -33,6 +33,7 @@ SWITCHES = {
   'deterministic': False,
   'use_running_average': False,
 }
+_TRIALS = 3  # other keys that a stream is tried with: one draw may agree by chance
 Result = TypeVar('Result')
 Variables = dict[str, Any]
 
@@ -167,6 +168,35 @@ def lend_keys(
 def _missing_stream(error: errors.InvalidRngError) -> str | None:
   found = re.search(r'needs PRNG for "(.+?)"', str(error))
   return found[1] if found else None
+
+
+def list_drawn(model: nn.Module, image_shape: tuple[int, int, int]) -> list[str]:
+  """The random streams that what a model returns in evaluation depends on.
+
+  A model that asks for a stream and makes nothing of it, as NNX modules do, is
+  deterministic. So the model is called with several keys, under arbitrary variables.
+
+  Args:
+    model: It is called as `model(images, train=False)`.
+    image_shape: (H, W, C).
+  """
+  variables = arbitrary_variables(model, image_shape)
+  images = jax.random.uniform(jax.random.key(0), (2, *image_shape))
+  asked: dict[str, jax.Array] = {}
+
+  def call(rngs):
+    result = model.apply(variables, images, train=False, rngs=rngs)
+    asked.update(rngs)
+    return np.asarray(result).tobytes()
+
+  expected = lend_keys(call)
+  streams = dict(asked)
+  others = [evaluation_key(draw) for draw in range(1, 1 + _TRIALS)]
+  return [
+    stream
+    for stream in streams
+    if any(lend_keys(call, **{**streams, stream: key}) != expected for key in others)
+  ]
 
 
 def arbitrary_variables(

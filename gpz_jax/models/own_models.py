@@ -163,6 +163,21 @@ def describe_call(model: nn.Module) -> str:
   return f'module({", ".join(["images", *(f"{n}={v}" for n, v in switches.items())])})'
 
 
+def list_unknown(model: nn.Module) -> list[str]:
+  """The keywords of a user's own `__call__` that are none of `calls.SWITCHES`."""
+  module = unwrap(model)
+  is_nnx = isinstance(module, nnx_models.Bridge)
+  kind = module.factory.make if is_nnx else type(module)
+  if not isinstance(kind, type) or issubclass(kind, nn.Sequential):
+    return []  # a function tells nothing of what it makes
+  _, _, *others = inspect.signature(kind.__call__).parameters.values()
+  return [
+    each.name
+    for each in others
+    if each.default is not each.empty and each.name not in calls.SWITCHES
+  ]
+
+
 def _takes_train(model: nn.Module) -> bool:
   if isinstance(model, nn.Sequential | nnx_models.Bridge):
     return False  # what a Sequential gets beside the images goes to its first layer

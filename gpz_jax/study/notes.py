@@ -1,14 +1,15 @@
 """What a study says of a model of the user's own before it begins."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gpz_jax import models, partition
+from gpz_jax.models import calls, own_models
 from gpz_jax.study.plan import StudyPlan
 from gpz_jax.types import PREDICTION
 
 
 def describe_model(plan: StudyPlan, splits: Iterable[str]) -> list[str]:
-  """Lines about a user's own model: how it is trained, and whose splits it has.
+  """Lines about a user's own model: its training, its noise, and whose splits it has.
 
   Args:
     plan: The study.
@@ -22,6 +23,7 @@ def describe_model(plan: StudyPlan, splits: Iterable[str]) -> list[str]:
       f'targets of {config.model} train by the recipe {config.recipe_name()}:'
       f' {config.make_target_recipe().sentence()}'
     )
+  lines += _describe_noise(plan)
   splits = [name for name in splits if name != PREDICTION]
   wrapped = {path for name in splits if (path := name.rpartition('/')[0])}
   if len(wrapped) == 1:
@@ -31,6 +33,26 @@ def describe_model(plan: StudyPlan, splits: Iterable[str]) -> list[str]:
       f'{splits[0]} is the only split; --split_where={where} lists those within it'
     )
   return lines
+
+
+def _describe_noise(plan: StudyPlan) -> Iterator[str]:
+  """A line on a model that is random in evaluation, by intent or by mistake."""
+  config, task = plan.config, plan.task
+  sizes = {'num_classes': task.num_classes, 'model_output': config.model_output}
+  # Made again, because a defence may have added noise that is wanted.
+  model = models.make(config.model, **sizes, **config.parse_model_options())
+  if not (streams := calls.list_drawn(model, task.image_shape)):
+    return
+  line = (
+    f'{config.model} draws from the random stream {" and ".join(streams)} in'
+    ' evaluation: its targets are scored and attacked under that noise'
+  )
+  if unknown := own_models.list_unknown(model):
+    line += (
+      f'; its __call__ is never given {", ".join(unknown)}; what tells it whether it'
+      f' trains must be called one of {", ".join(calls.SWITCHES)}'
+    )
+  yield line
 
 
 def _holds_more(plan: StudyPlan, where: str) -> bool:

@@ -281,3 +281,22 @@ def test_a_name_without_colon_gets_a_hint_and_imports_nothing(
     models.check_name(name)
   assert str(caught.value).endswith(f'is package.module:factory{end}')
   assert 'own_pack' not in sys.modules
+
+
+@pytest.mark.parametrize(
+  ('name', 'streams', 'unknown'),
+  [
+    ('own_calls:Inference', ['dropout'], ['inference']),
+    ('own_calls:Noisy', ['default'], ['mode']),
+    ('own_calls:Asking', [], ['temperature']),
+    ('own_calls:Deterministic', [], []),
+    ('own_calls:Training', [], []),
+    ('own_calls:Twice', [], []),
+    ('own_calls:sequential', [], []),
+    ('tiny:Noisy', ['noise'], []),
+  ],
+)
+def test_what_a_model_draws_in_evaluation(name, streams, unknown):
+  model = models.make(name, num_classes=3)
+  assert calls.list_drawn(model, IMAGE) == streams
+  assert own_models.list_unknown(model) == unknown

@@ -43,3 +43,28 @@ def test_whose_the_splits_are(name, line):
 
 def test_a_single_split_that_holds_nothing_is_no_matter():
   assert describe('own_calls:Plain', weights={}) == []
+
+
+@pytest.mark.parametrize(
+  ('name', 'stream', 'rest'),
+  [
+    ('tiny:Noisy', 'noise', ''),
+    (
+      'own_calls:Inference',
+      'dropout',
+      '; its __call__ is never given inference; what tells it whether it'
+      ' trains must be called one of train, training, is_training, deterministic,'
+      ' use_running_average',
+    ),
+  ],
+)
+def test_a_model_that_is_random_in_evaluation_is_told(name, stream, rest):
+  assert describe(name, weights={})[0] == (
+    f'{name} draws from the random stream {stream} in evaluation: its targets are'
+    f' scored and attacked under that noise{rest}'
+  )
+
+
+@pytest.mark.parametrize('name', ['Asking', 'Training', 'Twice'])
+def test_of_a_model_that_is_deterministic_in_evaluation_nothing_is_told(name):
+  assert not any('draws' in line for line in describe(f'own_calls:{name}', weights={}))
