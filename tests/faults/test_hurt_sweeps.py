@@ -37,6 +37,7 @@ def finished(tmp_path_factory) -> tuple[pathlib.Path, float]:
   return workdir, time.monotonic() - began
 
 
+@pytest.mark.ci
 def test_whatever_happens_the_rows_are_those_of_an_undisturbed_run(finished, tmp_path):
   """Killed and terminated in turn, at random moments."""
   undisturbed, seconds = finished

@@ -53,12 +53,14 @@ def merged(both):
   return both / 'big'
 
 
+@pytest.mark.ci
 def test_the_rows_are_those_of_one_process_bit_for_bit(whole, merged):
   rows = harness.metrics(merged)
   assert len(rows) == 4
   assert harness.differences(rows, harness.metrics(whole)) == []
 
 
+@pytest.mark.ci
 def test_the_merged_workdir_verifies(merged):
   verdict = verify(merged, sample=4)
   assert verdict.problems == []
@@ -66,6 +68,7 @@ def test_the_merged_workdir_verifies(merged):
   assert verdict.num_checkpoints == 5  # the targets, and a decoder for each row
 
 
+@pytest.mark.ci
 def test_the_page_shows_what_one_process_shows(whole, merged):
   def strip(folder):
     return sorted(path.name for path in (folder / 'samples').iterdir())
@@ -75,6 +78,7 @@ def test_the_page_shows_what_one_process_shows(whole, merged):
   assert 'is not finished' not in page
 
 
+@pytest.mark.ci
 def test_the_killed_unit_was_counted_and_all_is_listed_as_done(merged):
   store = Store(merged)
   units = store.read()
@@ -84,6 +88,7 @@ def test_the_killed_unit_was_counted_and_all_is_listed_as_done(merged):
   assert [unit.kind for unit in units] == [*['targets'] * 2, *['cohort'] * 4, 'merge']
 
 
+@pytest.mark.ci
 def test_a_sweep_of_the_merged_workdir_has_nothing_to_do(merged, capsys):
   before = (merged / 'results.jsonl').read_bytes()
   sweep.run(parse_config([f'--flagfile={merged}/run.flags']))
@@ -109,6 +114,7 @@ def held(lock: pathlib.Path):
     yield
 
 
+@pytest.mark.ci
 def test_a_unit_may_still_run_but_one_merge_at_a_time(merged, tmp_path):
   store = copy_units(merged, tmp_path / 'running')
   units = store.read()
@@ -127,6 +133,7 @@ def test_a_unit_may_still_run_but_one_merge_at_a_time(merged, tmp_path):
     merge(config, units, quiet=True)
 
 
+@pytest.mark.ci
 def test_a_part_is_merged_and_says_what_is_missing(merged, tmp_path):
   store = copy_units(merged, tmp_path / 'part')
   units = store.read()

@@ -203,7 +203,7 @@ def test_studies_of_other_targets_are_refused(changes, message):
   [
     ({'aux_dataset': 'other'}, 'the sweeps differ in aux_dataset: other and x'),
     ({'n_aux': 48}, "was fitted to 1 of the attacker's images against alpha 0, and"),
-    ({'epochs': 60}, 'had 1 epochs or steps against'),
+    ({'epochs': 60}, 'had 20 epochs or steps against'),
     ({'n_test': 7}, 'attack inversion at a was scored on 1 test images against'),
   ],
 )
