@@ -20,10 +20,14 @@ class Shared(NamedTuple):
   count: int  # each as often as the subset holds it
   distinct: int  # how many different ones they are
 
+  def is_refused(self, total: int) -> bool:
+    """Whether they are more than a few different ones, and most of all images."""
+    return self.distinct >= LEAST_REFUSED and self.count > MOST_SHARED * total
 
-def count_shared(images: Dataset, others: Dataset) -> int:
-  """How many images of one subset are, pixel by pixel, in another one."""
-  return _find(_Keyed.of(images.image), _Keyed.of(others.image)).count
+
+def find_shared(images: Dataset, others: Dataset) -> Shared:
+  """The images of one subset that are, pixel by pixel, in another one."""
+  return _find(_Keyed.of(images.image), _Keyed.of(others.image))
 
 
 class _Keyed(NamedTuple):
@@ -53,18 +57,6 @@ def _find(ours: _Keyed, theirs: _Keyed) -> Shared:
   return Shared(sum(shared), len(shared))
 
 
-def is_refused(count: int, total: int, *, distinct: int | None = None) -> bool:
-  """Whether so many shared images of all are more than a few, and most of them.
-
-  Args:
-    count: How many images are shared.
-    total: How many there are.
-    distinct: How many of the shared ones differ; None where all of them do.
-  """
-  different = count if distinct is None else distinct
-  return different >= LEAST_REFUSED and count > MOST_SHARED * total
-
-
 def describe(task: Task) -> Iterator[str]:
   """What is to be said of images that are in two subsets; nothing where none is.
 
@@ -79,8 +71,9 @@ def describe(task: Task) -> Iterator[str]:
     ('train', "targets' training images", 'their accuracy says nothing of new images'),
     ('aux', "attacker's images", 'reconstructions of them are no attack'),
   ):
-    (count, distinct), total = _find(keyed['test'], keyed[part]), len(task.test)
-    if is_refused(count, total, distinct=distinct):
+    shared, total = _find(keyed['test'], keyed[part]), len(task.test)
+    count = shared.count
+    if shared.is_refused(total):
       name = task.aux_name if part == 'aux' else task.name
       raise InputError(
         f'{count:,} of the {total:,} test images of {task.name} are among the {whose}'

@@ -123,12 +123,12 @@ def _check_public(config: ModelInversionConfig) -> None:
 
 def _check_public_images(config: ModelInversionConfig, task: Task) -> None:
   """Refuses public images of which most are those that the targets learn."""
-  count = overlaps.count_shared(task.aux, task.train)
-  if overlaps.is_refused(count, len(task.aux)):
+  shared = overlaps.find_shared(task.aux, task.train)
+  if shared.is_refused(len(task.aux)):
     raise InputError(
-      f'--public_dataset={config.public_dataset}: {count:,} of its {len(task.aux):,}'
-      f' images are private training images of {task.name}; name one that shows nobody'
-      ' of it'
+      f'--public_dataset={config.public_dataset}: {shared.count:,} of its'
+      f' {len(task.aux):,} images are private training images of {task.name}; name one'
+      ' that shows nobody of it'
     )
 
 

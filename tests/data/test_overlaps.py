@@ -29,12 +29,12 @@ def test_a_task_without_shared_images_has_nothing_to_say():
 def test_images_count_as_shared_where_all_pixels_agree():
   task = tiny.task()
   shared = with_shared(task, 'test', 'aux', 7)
-  assert overlaps.count_shared(shared.test, shared.aux) == 7
+  assert overlaps.find_shared(shared.test, shared.aux).count == 7
   changed = shared.aux.image.copy()
   changed[:3, 1, 1, 0] ^= 1  # in a row that is no key
   aux = Dataset(changed, shared.aux.label)
-  assert overlaps.count_shared(shared.test, aux) == 4
-  assert overlaps.count_shared(shared.test, tiny.task(size=8).aux) == 0
+  assert overlaps.find_shared(shared.test, aux).count == 4
+  assert overlaps.find_shared(shared.test, tiny.task(size=8).aux).count == 0
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_copy_counts_however_often_it_is_there(ours, theirs):
   task = tiny.task()
   few, copies = first(task.test, 7), repeated(first(task.test, 7), theirs)
   test = repeated(few, ours)
-  assert overlaps.count_shared(test, copies.append(task.train)) == 7 * ours
+  assert overlaps.find_shared(test, copies.append(task.train)).count == 7 * ours
   train = repeated(first(task.test, 30), theirs).append(task.train)
   task = dataclasses.replace(task, train=train, test=repeated(task.test, ours))
   message = f'{30 * ours} of the {40 * ours} test images'
