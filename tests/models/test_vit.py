@@ -76,9 +76,12 @@ def test_dropout_only_in_training():
   images = jnp.linspace(0, 1, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3)
   variables = tiny.random_variables(_small(), images)
 
-  def logits(seed, train):
+  def logits(seed, train, **changes):
     rngs = {'dropout': jax.random.key(seed)}
-    return np.asarray(_small().apply(variables, images, train=train, rngs=rngs))
+    model = _small().clone(**changes)
+    return np.asarray(model.apply(variables, images, train=train, rngs=rngs))
 
   np.testing.assert_array_equal(logits(0, False), logits(1, False))
   assert np.all(logits(0, True) != logits(1, True))
+  without = [logits(seed, True, dropout=0) for seed in range(2)]
+  np.testing.assert_array_equal(*without)
