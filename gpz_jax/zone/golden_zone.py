@@ -176,22 +176,26 @@ def golden_zone(
   check_sweep(rows)
   check_metric(rows, metric)
   treatments = results.list_treatments(rows)
-  found = [_find(rows, each, metric, ratio, threshold) for each in treatments]
-  found = tuple(
-    dataclasses.replace(
-      each, recognisable=recognition.describe(rows, each.treatment, each.split)
-    )
-    if each.split is not None
-    else each
-    for each in found
-  )
-  return Zone(found, metric, ratio, threshold)
+  strongest = without_prediction(results.strongest(rows))
+  rule = _Rule(metric, ratio, threshold)
+  found = [_find(rows, strongest, each, rule) for each in treatments]
+  return Zone(tuple(found), metric, ratio, threshold)
+
+
+class _Rule(NamedTuple):
+  metric: str
+  ratio: float
+  threshold: float
+
+  def is_jump(self, before: float, after: float) -> bool:
+    return rules.is_jump(before, after, self.ratio, self.threshold)
 
 
 def _find(
-  every: list[Row], treatment: Treatment, metric: str, ratio: float, threshold: float
+  every: list[Row], rows: list[Row], treatment: Treatment, rule: _Rule
 ) -> TreatmentZone:
-  rows = without_prediction(results.strongest(every))
+  """The zone of one treatment, by the rows of all attacks and of the strongest."""
+  metric, ratio, threshold = rule
   splits = tuple(results.list_splits(rows))
   profile = attack_profile(rows, treatment, metric, splits)
   errors = profile.values.tolist()
@@ -212,17 +216,11 @@ def _find(
       every,
       treatment,
       after,
-      lambda score: not rules.is_jump(step.left, score.error, ratio, threshold),
+      lambda score: not rule.is_jump(step.left, score.error),
       metric,
     )
-  for earlier in steps[: steps.index(step)] if start else steps:
-    falls = results.seed_mean(
-      rows, 'loss_fall', treatment=treatment, split=splits[earlier.before]
-    )
-    if doubts_lib.is_falling(falls) and rules.is_jump(
-      doubts_lib.foresee(earlier.left, falls), earlier.right, ratio, threshold
-    ):  # with more epochs the zone may begin here
-      doubts += doubts_lib.of_split(rows, treatment, splits[earlier.before])
+  earlier = steps if start is None else steps[: steps.index(step)]
+  doubts += _doubt_earlier(rows, treatment, splits, earlier, rule)
   shown = attack_profile(rows, treatment, SHOWN, splits).values.tolist()
   shown_step = rules.compare(shown, step.before, step.after)
   found = TreatmentZone(
@@ -245,13 +243,32 @@ def _find(
     for place in range(step.after + 1, len(splits))
   )
   back = tuple(
-    splits[far.after]
-    for far in deeper
-    if far and not rules.is_jump(far.left, far.right, ratio, threshold)
+    splits[far.after] for far in deeper if far and not rule.is_jump(far.left, far.right)
   )
   split = splits[step.after]
   index = next(row['split_index'] for row in rows if row['split'] == split)
-  return dataclasses.replace(found, split=split, start_index=index, falls_back=back)
+  seen = recognition.describe(every, treatment, split)
+  return dataclasses.replace(
+    found, split=split, start_index=index, falls_back=back, recognisable=seen
+  )
+
+
+def _doubt_earlier(
+  rows: list[Row],
+  treatment: Treatment,
+  splits: Sequence[str],
+  steps: Sequence[rules.Step],
+  rule: _Rule,
+) -> tuple[Doubt, ...]:
+  """Decoders that may fall so far with more epochs that a zone begins behind them."""
+  doubts: tuple[Doubt, ...] = ()
+  for step in steps:
+    cell = {'treatment': treatment, 'split': splits[step.before]}
+    falls = results.seed_mean(rows, 'loss_fall', **cell)
+    left = doubts_lib.foresee(step.left, falls)
+    if doubts_lib.is_falling(falls) and rule.is_jump(left, step.right):
+      doubts += doubts_lib.of_split(rows, **cell)
+  return doubts
 
 
 def _count_starts(
