@@ -18,6 +18,7 @@ from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
 from gpz_jax.zone.worth import Ladder, best_blind_guess, is_other_guess
 
+CLASS_TOKEN = 'input=cls'  # an option of attacks on transformers
 GUESSING = 'target near chance'  # in the column `doubt`
 # An attack has worked where its error is below this share of what the better of the
 # mean image and the class mean scores.
@@ -151,6 +152,28 @@ def _doubt_decoder(
     f' least {end}',
     -falls,
   )
+
+
+def of_input(
+  rows: Sequence[Row], treatment: Treatment, split: str
+) -> tuple[Doubt, ...]:
+  """Whether all attacks at a split read less than what is sent there.
+
+  Args:
+    rows: Rows of all attacks.
+    treatment: The treatment of the targets.
+    split: Where they are cut.
+  """
+  cell = [
+    row for row in rows if row['split'] == split and Treatment.of(row) == treatment
+  ]
+  if not cell or not all(CLASS_TOKEN in row['attack'].split(':') for row in cell):
+    return ()
+  text = (
+    f'every attack at {split} reads the class token alone ({CLASS_TOKEN}), and all'
+    ' tokens are sent; add --attack=inversion:input=patch'
+  )
+  return (Doubt(f'a part of {split}', text, text, 0),)
 
 
 def of_images(

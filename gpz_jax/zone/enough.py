@@ -25,9 +25,9 @@ def take_cheapest(
 ) -> Recommendation:
   """Recommends the cheapest cut that clears the bar, or says that none does.
 
-  A cut whose decoder was still improving clears nothing, nor does one that a search
-  on fewer images does better at, or where the target guesses. A dearer one that does
-  is taken then.
+  A cut in doubt clears nothing: its decoder was still improving, its attacks read a
+  part of what is sent, a search on fewer images did better, or the target guesses. A
+  dearer one that is in no doubt is taken then.
 
   Args:
     cuts: The candidates that may be chosen.
@@ -44,6 +44,7 @@ def take_cheapest(
   strongest = results.strongest(rows)
   doubtful = {
     one: doubts.of_split(strongest, one.treatment, one.split)
+    + doubts.of_input(rows, one.treatment, one.split)
     + fewer_images.doubt(
       rows,
       one.treatment,

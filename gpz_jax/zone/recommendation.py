@@ -99,11 +99,11 @@ def recommend(
         return withhold(found, fitting)
     return enough.take_cheapest(cuts, fitting, bar, limits, zone, attacks)
   if not any(limit.is_cost for limit in limits):
-    return _take_zone_start(cuts, fitting, zone, rows)
+    return _take_zone_start(cuts, fitting, zone, attacks)
   choice = most_resistant(cuts)
   within = f'within {", ".join(map(str, limits))}'
   reason = f'the highest reconstruction error {within} ({reasons.describe(choice)})'
-  return _take(choice, f'{reason}; {reasons.place(choice, zone)}', fitting, rows)
+  return _take(choice, f'{reason}; {reasons.place(choice, zone)}', fitting, attacks)
 
 
 def _take_zone_start(
@@ -115,7 +115,7 @@ def _take_zone_start(
   if starts:
     choice = min(starts, key=Candidate.rank)
     reason = f'the first split of the golden zone ({reasons.describe(choice)})'
-    caveat = reasons.count_zone_seeds(choice, zone, rows)
+    caveat = reasons.count_zone_seeds(choice, zone, results.strongest(rows))
     return _take(choice, reason, fitting, rows, caveat)
   # The zones of different treatments may be doubtful for reasons of their own.
   doubtful = {its.treatment: its.doubts for its in found}
@@ -144,8 +144,18 @@ def _take(
   rows: list[Row],
   caveat: str = '',
 ) -> Recommendation:
-  """Recommends a candidate, unless its own error is in doubt."""
-  doubtful = doubts.of_split(rows, choice.treatment, choice.split)
+  """Recommends a candidate, unless its own error is in doubt.
+
+  Args:
+    choice: The candidate.
+    reason: Why it is taken.
+    fitting: All candidates within the limits.
+    rows: Rows of all attacks.
+    caveat: How sure the choice is; '' says which others are as good.
+  """
+  strongest = results.strongest(rows)
+  doubtful = doubts.of_split(strongest, choice.treatment, choice.split)
+  doubtful += doubts.of_input(rows, choice.treatment, choice.split)
   if doubtful:
     return withhold({choice.treatment: doubtful}, fitting)
   if choice.is_whole_model:
@@ -155,6 +165,6 @@ def _take(
     choice.treatment,
     reason,
     pareto_front(fitting),
-    caveat=caveat or rivals.describe(choice, fitting, rows),
+    caveat=caveat or rivals.describe(choice, fitting, strongest),
     most_private=most_resistant(fitting),
   )

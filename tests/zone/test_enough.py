@@ -219,3 +219,17 @@ def test_a_treatment_pays_what_its_own_net_costs():
     found = zone.recommend(rows, ladder=LADDER, max_edge_params=150)
     assert found.split is None  # b of the intact net has 200 parameters
     assert zone.recommend(rows, ladder=LADDER, max_edge_params=200).split == 'b'
+
+
+def test_an_attack_on_the_class_token_alone_clears_no_cut():
+  token = [row | {'attack': 'inversion:input=cls:width=2'} for row in rows_of()]
+  for found in (
+    zone.recommend(token, ladder=LADDER),
+    zone.recommend(token, max_edge_params=400),
+  ):
+    assert found.verdict == 'No conclusion'
+    assert 'reads the class token alone (input=cls), and all tokens are sent' in (
+      found.reason
+    )
+  weaker = [row | {'attack': 'inversion:input=patch', 'test_mse': 0.9} for row in token]
+  assert zone.recommend([*token, *weaker], ladder=LADDER).split == 'b'
