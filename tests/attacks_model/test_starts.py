@@ -112,6 +112,7 @@ def test_a_generator_of_plg_starts_as_the_prior_for_any_class():
   )
 
 
+@pytest.mark.ci
 def test_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(KEDMI, tmp_path, saves=2, **make_prior())
   assert found.samples.shape == (2, 512, *GENERATED)

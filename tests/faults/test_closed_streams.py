@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 
-import kinds
 import pytest
 from faults import harness
 from forked import Run
@@ -39,9 +38,8 @@ def close_all() -> None:
   sys.stdin = sys.stdout = sys.stderr = None
 
 
-@pytest.mark.parametrize(
-  'prepare', kinds.each([read_one_line, close_all], [read_one_line])
-)
+@pytest.mark.ci
+@pytest.mark.parametrize('prepare', [read_one_line, close_all])
 def test_a_sweep_without_a_reader_finishes(tmp_path, prepare):
   run = harness.sweep(tmp_path / 'run', prepare, alphas='0', target_epochs=2)
   assert run.finish() == 0

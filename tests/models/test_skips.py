@@ -263,6 +263,7 @@ def test_a_schedule_begins_intact_and_ends_removed(together):
     train(['1110@2'])
 
 
+@pytest.mark.ci
 def test_learned_factors_move_only_where_they_are_learned(plain):
   texts = ['111l', '1110', 'intact']
   found, _ = train(texts)

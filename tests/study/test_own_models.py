@@ -160,6 +160,7 @@ def test_the_list_of_splits_is_what_can_be_captured():
   assert all(partition.true_cuts(model, variables, images, ('stem', 'scan')).values())
 
 
+@pytest.mark.ci
 def test_a_sweep_of_all_of_it_is_computed_again_bit_for_bit(tmp_path, capfd):
   kinds = 'noise+constants+boxed+vmap+scan'
   config = tiny.sweep_config(

@@ -75,6 +75,7 @@ def test_where_activations_are_kept_does_not_change_a_row(
   assert not (tmp_path / place / 'activations').exists()
 
 
+@pytest.mark.ci
 def test_a_chunk_that_is_too_large_is_halved(
   config, on_device, monkeypatch, tmp_path, capsys
 ):
