@@ -148,7 +148,7 @@ def make_headline(findings: Findings) -> str:
     treated.setdefault(zone.split, []).append(zone.treatment)
   nowhere = treated.pop(None, [])
   if not treated:
-    if any(zone.jump_to is None for zone in findings.zone.treatments):
+    if all(zone.doubts or zone.jump_to is None for zone in findings.zone.treatments):
       return 'Fewer than two splits have a result, so no zone can be named'
     return 'No split is in a golden zone'
   clear = _say_recognisable(findings)

@@ -258,6 +258,18 @@ def test_alphas_that_differ_are_grouped_in_the_headline(workdir):
   )
 
 
+def test_a_treatment_without_results_does_not_hide_what_another_shows(workdir):
+  rows = make_rows()
+  for row in rows:
+    if row['alpha'] == 0.3:
+      row |= {'status': 'diverged', 'test_mse': math.nan, 'test_mse_paper': math.nan}
+    else:  # flat: no jump anywhere
+      row |= {'test_mse_paper': 0.05}
+  results.write_parquet(workdir / 'results.parquet', rows)
+  headline = page.make_headline(report.read_workdir(workdir))
+  assert headline == 'No split is in a golden zone'
+
+
 def test_colours_differ_between_alphas():
   treatments = [Treatment(alpha) for alpha in (-0.3, -0.05, 0.0, 0.05, 0.1, 0.3)]
   colours = treatment_colours(treatments)
