@@ -13,13 +13,13 @@ from typing import Any
 from gpz_jax import model_inversion
 from gpz_jax.commands import model_inversion as inversion_flags
 from gpz_jax.commands import presets
+from gpz_jax.tradeoff.beside import WIDTH
 from gpz_jax.types import InputError, check_known
 
 FOLDER = presets.FOLDER
 FUSED_NETS = 'fused'  # the folder of fused nets, which runs are given
 FUSED = 'mi_fused'  # the run that has no flagfile: it is made from that of RepVGG
 REPVGG = 'mi_repvgg'
-WIDTH = 88
 
 
 def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:

@@ -160,7 +160,7 @@ def stack_targets(session: Session, parts: Sequence[Part], say: Say) -> int:
         single[lane_id] = jax.device_get(lanes_lib.take(targets, i))
   if wanted - single.keys():
     return len(single)
-  known = [meta['data'] for meta in metas if 'data' in meta]
+  known = [data for meta in metas if (data := meta.get('data'))]
   for data in known:
     continuing.check_data('a unit', data, known[0])
   checkpoints.save(
@@ -171,7 +171,7 @@ def stack_targets(session: Session, parts: Sequence[Part], say: Say) -> int:
       'skips': [lane.treatment.skips for lane in plan.lanes],
       'environment': metas[0]['environment'],
       'changed': '; '.join(dict.fromkeys(m['changed'] for m in metas if m['changed'])),
-      **({'data': known[0]} if known else {}),
+      'data': known[0] if known else None,
     },
   )
   return len(single)

@@ -16,6 +16,7 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
+from gpz_jax.zone.rows import of_cell
 from gpz_jax.zone.worth import Ladder, best_blind_guess, is_other_guess
 
 CLASS_TOKEN = 'input=cls'  # an option of attacks on transformers
@@ -134,9 +135,7 @@ def of_split(
 def _doubt_decoder(
   rows: Sequence[Row], treatment: Treatment, split: str
 ) -> Doubt | None:
-  cell = [
-    row for row in rows if row['split'] == split and Treatment.of(row) == treatment
-  ]
+  cell = of_cell(rows, treatment, split)
   if cell and all(map(is_too_brief, cell)):
     text = f'the attack at {split} took one epoch, so that it may still have been'
     text += ' improving; raise --decoder_epochs'
@@ -164,9 +163,7 @@ def of_input(
     treatment: The treatment of the targets.
     split: Where they are cut.
   """
-  cell = [
-    row for row in rows if row['split'] == split and Treatment.of(row) == treatment
-  ]
+  cell = of_cell(rows, treatment, split)
   if not cell or not all(CLASS_TOKEN in row['attack'].split(':') for row in cell):
     return ()
   text = (
@@ -207,10 +204,7 @@ def of_step(
   rows: Sequence[Row], treatment: Treatment, before: str, after: str
 ) -> tuple[Doubt, ...]:
   """Whether the attacks at two splits were scored on different test images."""
-  cells = [
-    [r for r in rows if r['split'] == split and Treatment.of(r) == treatment]
-    for split in (before, after)
-  ]
+  cells = [of_cell(rows, treatment, split) for split in (before, after)]
   guesses = [results.mean([row['guess_mse'] for row in cell]) for cell in cells]
   if not is_other_guess(*guesses):
     return ()

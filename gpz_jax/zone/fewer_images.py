@@ -15,6 +15,7 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 from gpz_jax.zone.doubts import Doubt
+from gpz_jax.zone.rows import of_cell
 
 
 class Score(NamedTuple):
@@ -47,11 +48,8 @@ def list_scores(
   """
   those = [
     row
-    for row in rows
-    if row['split'] == split
-    and Treatment.of(row) == treatment
-    and row['status'] == 'done'
-    and math.isfinite(row[metric])
+    for row in of_cell(rows, treatment, split)
+    if row['status'] == 'done' and math.isfinite(row[metric])
   ]
   counted = {row['seed']: row for row in results.strongest(those)}
   found = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gpz_jax.results import Row
-from gpz_jax.types import PREDICTION, InputError
+from gpz_jax.types import PREDICTION, InputError, Treatment
 
 
 def check_sweep(rows: Sequence[Row]) -> None:
@@ -42,6 +42,11 @@ def check_together(rows: Sequence[Row], theory_rows: Sequence[Row]) -> None:
 def without_prediction(rows: Iterable[Row]) -> list[Row]:
   """The rows of places to cut: behind the prediction nothing is left for the cloud."""
   return [row for row in rows if row['split'] != PREDICTION]
+
+
+def of_cell(rows: Iterable[Row], treatment: Treatment, split: str) -> list[Row]:
+  """The rows of one treatment at one split."""
+  return [r for r in rows if r['split'] == split and Treatment.of(r) == treatment]
 
 
 def order_splits(*groups: Iterable[Row]) -> tuple[str, ...]:
