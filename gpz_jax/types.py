@@ -53,6 +53,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 # The cut behind the last layer: the device sends the logits.
 PREDICTION = 'prediction'
+LINE_WIDTH = 88  # characters of a line that a command prints
 
 
 class InputError(ValueError):

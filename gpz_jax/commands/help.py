@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from absl import flags
 
+from gpz_jax.types import LINE_WIDTH
+
 ASKING = ('--help', '-help', '-h', '-?', '--helpshort', '-helpshort')
 ASKING_FOR_ALL = ('--helpfull', '-helpfull')
-WIDTH = 88
 REST = 'Everything else'
 
 
@@ -83,7 +84,7 @@ def _block(heading, names, values, origins, more) -> list[str]:
     text = more[name] if name in more else _say(values[name], origins.get(name))
     lines += textwrap.wrap(
       f'--{"[no]" if is_switch else ""}{name}: {text}',
-      WIDTH,
+      LINE_WIDTH,
       initial_indent='  ',
       subsequent_indent='      ',
       break_long_words=False,

@@ -24,7 +24,7 @@ from absl import flags
 from gpz_jax import sweep
 from gpz_jax.commands import command, presets, reproduce_skips
 from gpz_jax.commands import sweep as sweep_flags
-from gpz_jax.types import InputError, check_known, hint
+from gpz_jax.types import LINE_WIDTH, InputError, check_known, hint
 
 FOLDER = presets.FOLDER
 PAPERS = ('gpz', 'skips')
@@ -125,7 +125,7 @@ def reproduce(artefact: str, options: Any, folder: pathlib.Path = FOLDER) -> int
   numbers = comparison.read_numbers(folder / 'paper' / 'numbers.csv', artefact, cells)
   claims = comparison.read_claims(folder / 'paper' / 'claims.csv', artefact, cells)
   text = comparison.format_comparison(numbers, claims, has_verdicts=not is_twin)
-  comments = [textwrap.fill(note, 88) for note in dict.fromkeys(notes.values())]
+  comments = [textwrap.fill(note, LINE_WIDTH) for note in dict.fromkeys(notes.values())]
   theory = agreements.describe(notes)
   text = '\n'.join([*comments, '', text, *(['', theory] if theory else [])])
   for workdir in notes:

@@ -13,8 +13,7 @@ from typing import Any
 from gpz_jax import model_inversion
 from gpz_jax.commands import model_inversion as inversion_flags
 from gpz_jax.commands import presets
-from gpz_jax.tradeoff.beside import WIDTH
-from gpz_jax.types import InputError, check_known
+from gpz_jax.types import LINE_WIDTH, InputError, check_known
 
 FOLDER = presets.FOLDER
 FUSED_NETS = 'fused'  # the folder of fused nets, which runs are given
@@ -48,7 +47,9 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
     try:
       for found in _run(flagfile, options):
         done.append(found)
-      comments.append(textwrap.fill(f'{flagfile.stem}: {_comment(flagfile)}', WIDTH))
+      comments.append(
+        textwrap.fill(f'{flagfile.stem}: {_comment(flagfile)}', LINE_WIDTH)
+      )
     except InputError as error:  # missing data must not stop the other runs
       print(f'reproduce: {flagfile.stem}: {error}', file=sys.stderr)
       status = 2

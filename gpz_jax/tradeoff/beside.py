@@ -12,9 +12,8 @@ from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.judging import Judged, gather, resolve
 from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.published import Paper, PublishedRow, StudyRows
-from gpz_jax.types import Treatment
+from gpz_jax.types import LINE_WIDTH, Treatment
 
-WIDTH = 88
 _HEADER = (
   *('net', 'treatment', 'accuracy', 'ours', 'AttAcc@1', 'ours', 'Delta', 'ours'),
 )
@@ -56,7 +55,7 @@ def format_findings(judged: Sequence[Judged]) -> str:
     if those:
       found += ['', title]
       found += [
-        textwrap.fill(f'- {each.sentence()}', WIDTH, subsequent_indent='  ')
+        textwrap.fill(f'- {each.sentence()}', LINE_WIDTH, subsequent_indent='  ')
         for each in those
       ]
   return '\n'.join(found).strip('\n')

@@ -17,6 +17,7 @@ from gpz_jax.means import Mean
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import DECODER
+from gpz_jax.training.step import Span
 
 
 def measure(options: Options) -> Iterator[Record]:
@@ -100,7 +101,7 @@ def training_steps(options: Options, trainer: Trainer, stacked: Any, shared: Any
     shared,
     order,
     jnp.ones(order.shape, jnp.float32),
-    np.array([0, options.steps], np.int32),
+    Span(*map(np.int32, (0, options.steps, 0, options.steps))),
     np.float32(0),
   )
   scale = jnp.copy(states.plateau.scale)
