@@ -38,6 +38,7 @@ def run(tmp_path, *arguments):
   return json.loads(path.read_text())
 
 
+@pytest.mark.ci
 def test_sizes_are_timed_or_counted(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(inversions, 'CASES', {32: TINY['dcgan'], 256: TINY['stylegan2']})
   timed, counted = run(tmp_path, '--sizes=32', '--lanes=3')

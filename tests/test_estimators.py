@@ -40,6 +40,7 @@ def test_the_truth_of_clusters_is_the_integral_over_both():
   assert estimators.clusters(2).truth == pytest.approx(2 * 2 * one, abs=1e-3)
 
 
+@pytest.mark.ci
 def test_every_case_and_estimator_gets_a_record():
   cases = [estimators.CASES[name] for name in ('clusters d=2', 'cube d=2 I=1')]
   found = estimators.estimators(

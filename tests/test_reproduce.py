@@ -56,6 +56,7 @@ def folder(tmp_path):
   return tmp_path
 
 
+@pytest.mark.ci
 def test_a_table_is_run_compared_and_reported(folder, capsys):
   root = folder / 'runs'
   options = types.SimpleNamespace(

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from inversion_toys import check_attack, make_scenario
 
 from gpz_jax.attacks.model import brep
@@ -52,6 +53,7 @@ def test_a_start_outside_stays_where_it_is():
   assert found.score == 0
 
 
+@pytest.mark.ci
 def test_spheres_grow_and_nothing_depends_on_chunks_or_deaths(tmp_path):
   found = check_attack(SHORT, tmp_path)
   assert found.history.keys() == {'radius', 'score'}

@@ -57,6 +57,7 @@ def test_answers_are_those_of_each_target():
   np.testing.assert_allclose(found[1], jax.nn.softmax(-8 * mean), atol=1e-5)
 
 
+@pytest.mark.ci
 def test_students_learn_their_own_targets_from_public_images():
   public = tiny.dataset(0, 60, size=4)
   recipe = Recipe(8, batch_size=10, learning_rate=0.05, amsgrad=False)

@@ -78,6 +78,7 @@ def test_students_are_averaged_with_the_target():
     np.testing.assert_allclose(found, -(logits[:, 1] + other[:, 1]) / 2, rtol=1e-4)
 
 
+@pytest.mark.ci
 def test_lomma_dies_and_goes_on_bit_for_bit(tmp_path):
   found = check_attack(SHORT, tmp_path, public=make_public(), **make_critic())
   loss = found.history['loss']

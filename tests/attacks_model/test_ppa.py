@@ -176,6 +176,7 @@ def test_it_resumes_bit_for_bit(tmp_path, attacked):
     np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
+@pytest.mark.ci
 def test_another_choice_of_classes_starts_from_its_own_latents(tmp_path):
   store = FileStore(tmp_path)
   TINY.run(make_scenario(store=store, classes=(0, 1)))

@@ -60,6 +60,7 @@ def train_kedmi(scenario, steps):
   return nets, jax.tree.map(lambda leaf: leaf[0], found)
 
 
+@pytest.mark.ci
 def test_a_generator_of_kedmi_starts_as_the_prior():
   scenario = make_scenario(**make_prior())
   (maker, critic), (made_by, judged_by) = train_kedmi(scenario, steps=0)
@@ -119,6 +120,7 @@ def test_nothing_depends_on_chunks_or_deaths(tmp_path):
   assert not np.array_equal(*found.samples)
 
 
+@pytest.mark.ci
 def test_samples_of_an_untrained_start_are_those_of_the_prior():
   scenario = make_scenario(**make_prior())
   found = dataclasses.replace(PLG, generator_steps=0).run(scenario)

@@ -88,6 +88,7 @@ def _attack(dataset: Dataset, count: int) -> Outcome:
   return Outcome(np.stack(images)[None], np.zeros((1, 3, count)), count)
 
 
+@pytest.mark.ci
 def test_a_student_learns_from_good_reconstructions_and_not_from_noise():
   test = tiny.dataset(2, 60, 16)
   options = {'student': 'cnn', 'options': {'width': 1 / 16}, 'recipe': LONGER}

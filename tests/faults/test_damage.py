@@ -90,7 +90,10 @@ def damages(folder: pathlib.Path, rng):
       path.write_bytes(data)
 
 
-@pytest.mark.parametrize('save', [save_targets, save_decoders, save_snapshots])
+@pytest.mark.parametrize(
+  'save',
+  [save_targets, save_decoders, pytest.param(save_snapshots, marks=pytest.mark.ci)],
+)
 def test_damage_is_noticed_or_does_no_harm(save, tmp_path):
   saved = save(tmp_path / 'saved')
   last = max(saved)

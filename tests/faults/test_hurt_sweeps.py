@@ -68,6 +68,7 @@ def last_attack_missing(finished, tmp_path) -> pathlib.Path:
   return workdir
 
 
+@pytest.mark.ci
 def test_refused_while_one_runs_then_killed_then_out_of_disk(
   finished, last_attack_missing
 ):

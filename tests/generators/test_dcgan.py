@@ -48,6 +48,7 @@ def test_a_deconvolution_is_the_sum_over_all_pixels_and_taps():
   np.testing.assert_allclose(found, whole[:, 2:8, 2:10], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('way', choices.DENSE)
 def test_every_way_gives_one_deconvolution(way):
   wide = deconvolutions.NARROW + 1

@@ -37,6 +37,7 @@ def formula_state_dict(model, image_shape, gain):
   return formula_weights.state_dict(wanted, gain)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('name', OURS)
 def test_as_many_parameters_as_torchvision(name):
   model = models.make(name, num_classes=1000, **OURS[name])

@@ -49,6 +49,7 @@ def seeds(tmp_path_factory):
   return folder
 
 
+@pytest.mark.ci
 def test_seeds_that_were_run_apart_are_the_study_of_both(seeds, tmp_path):
   found = join(tmp_path / 'whole', str(seeds / 'seed_0'), f'{seeds / "seed_1"}/')
   assert found.is_whole

@@ -104,6 +104,7 @@ def test_an_untrained_study_draws_no_conclusion(found):
   assert any('evaluator' in reason for reason in answer.reasons)
 
 
+@pytest.mark.ci
 def test_lost_rows_are_computed_again_from_what_is_kept(found):
   folder = Workdir(found.workdir)
   lines = folder.lines(results.INVERSIONS)

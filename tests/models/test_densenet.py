@@ -58,6 +58,7 @@ def test_a_mask_keeps_every_width():
   assert masked == splits('densenet121')
 
 
+@pytest.mark.ci
 def test_an_early_stage_removed_leaves_half_of_the_growth():
   assert splits('densenet121', skips='0111')['transition_1'] == (8, 8, 16)
   assert splits('densenet161', skips='1011')['transition_2'] == (4, 4, 24)
@@ -107,6 +108,7 @@ def test_blocks_are_true_cuts(make):
     partition.check_cuts(model, variables, IMAGES, ('block_1/layer_1',))
 
 
+@pytest.mark.ci
 def test_one_is_the_plain_net_bit_for_bit(make):
   plain = make(skip_form='mask')
   assert make(skip_form='mask', skips='1111') == plain
@@ -127,6 +129,7 @@ def test_one_is_the_plain_net_bit_for_bit(make):
   )
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('text', ['1110', '0111', '1s11/0.5'])
 def test_a_masked_net_is_the_cut_one_with_constants(make, text):
   """Where norms make zero of zero, masked channels say nothing.

@@ -38,6 +38,7 @@ def test_the_auxiliary_head_is_there_where_it_is_asked_for():
     shapes(make(aux_logits=True), 75)
 
 
+@pytest.mark.ci
 def test_torchvisions_transform_of_the_input_is_a_normalization():
   images = jax.random.uniform(jax.random.key(0), (2, 75, 75, 3))
   options = {'width': 1 / 16, 'normalization': 'imagenet', 'transform_input': True}

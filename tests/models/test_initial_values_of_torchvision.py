@@ -9,6 +9,7 @@ The fans are counted by hand.
 import math
 
 import numpy as np
+import pytest
 from initial_values import (
   ATTENTION,
   Weights,
@@ -29,6 +30,7 @@ def uniform(bound):
   return Weights(bound / math.sqrt(3), bound)
 
 
+@pytest.mark.ci
 def test_densenet(monkeypatch):
   monkeypatch.setitem(densenet.BLOCKS, 121, (1, 2))
   model = models.make('densenet121', num_classes=3, width=0.25)  # 8 a layer, stem of 16
@@ -46,6 +48,7 @@ def test_densenet(monkeypatch):
   check_all(start(model, (32, 32, 3)), expected)
 
 
+@pytest.mark.ci
 def test_repvgg(monkeypatch):
   monkeypatch.setitem(repvgg.STAGES, 'a0', (2, 1))
   model = models.make('repvgg_a0', num_classes=3, width=0.25)  # 12, 12 and 24 channels
@@ -59,6 +62,7 @@ def test_repvgg(monkeypatch):
   check_all(start(model, (16, 16, 3)), expected)
 
 
+@pytest.mark.ci
 def test_efficientnet(monkeypatch):
   settings = efficientnet.SETTINGS[0], efficientnet.SETTINGS[2]._replace(features=24)
   monkeypatch.setattr(efficientnet, 'SETTINGS', settings)
@@ -141,6 +145,7 @@ def test_vit_b():
   check_all(params, expected)
 
 
+@pytest.mark.ci
 def test_inception(monkeypatch):
   stage = '7b'
   block = inception.BLOCKS[stage]._replace(

@@ -49,6 +49,7 @@ def test_the_bias_of_an_offset():
   assert (bias[0, 3, 0], bias[0, 0, 3], bias[0, 0, 1]) == (8, 0, 3)
 
 
+@pytest.mark.ci
 def test_the_factor_of_a_mobile_block_is_on_the_shortcut_unless_asked():
   removed = '1110:mbconv'
   ours, theirs = make(skips=removed), make(skips=removed, mbconv_factor='branch')

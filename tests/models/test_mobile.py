@@ -37,6 +37,7 @@ def test_a_branch_without_a_skip_is_never_dropped():
   np.testing.assert_array_equal(drop(jnp.float32(0.2)), drop(1.0))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(('kernel', 'side'), [(3, 8), (5, 7), (3, 1)])
 def test_a_strided_depthwise_convolution_is_that_of_lax(kernel, side):
   x = jax.random.normal(jax.random.key(0), (2, side, side + 2, 3))

@@ -54,6 +54,7 @@ def test_strided_gradient_keeps_the_canonical_form():
   assert 'dilation=(2, 2)' not in text
 
 
+@pytest.mark.ci
 def test_strided_convolution_under_vmap():
   ours, theirs = _both(2, 1)
   x, w = _normal(2, 2, 8, 8, 3), _normal(2, 3, 3, 3, 4)

@@ -67,6 +67,7 @@ def test_an_image_that_does_not_fit_is_refused_in_one_line(
   assert '\n' not in str(caught.value)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('name', kinds.each(sorted(models.MODELS)))
 def test_the_smallest_image_of_the_table_gives_logits(name):
   form = models.info(name).image

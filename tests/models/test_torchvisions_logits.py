@@ -54,6 +54,7 @@ def state_dict(model, shape, gain):
   return formula_weights.state_dict(found, gain)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('name', kinds.each(COUNTS, ['efficientnet_b0', 'vit_b_16']))
 def test_the_logits_are_those_of_torchvision(name):
   recorded = json.loads((RECORDED / f'{name}.json').read_text())

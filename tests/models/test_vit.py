@@ -53,6 +53,7 @@ def _small():
   return vit.ViT(num_classes=3, depth=1, width=0.25, heads=2)
 
 
+@pytest.mark.ci
 def test_residual_stream_is_a_true_cut():
   images = jnp.linspace(0, 1, 2 * 8 * 8 * 3).reshape(2, 8, 8, 3)
   variables = tiny.random_variables(_small(), images)

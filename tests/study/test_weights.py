@@ -33,6 +33,7 @@ def config(tmp_path):
   return make
 
 
+@pytest.mark.ci
 def test_what_is_inferred_is_in_the_model_and_in_the_rows(config):
   plan = sweep.make_plan(config('resnet18'))
   assert plan.model.stem == 'imagenet'

@@ -15,6 +15,7 @@ from gpz_jax.training.engine import Engine
 NORMALIZED = 'inversion:enhance=normalize_input+nn_concat'
 
 
+@pytest.mark.ci
 def test_a_sweep_runs_what_was_compiled_ahead(tmp_path, monkeypatch):
   train, trainers = inversion.train, []
 

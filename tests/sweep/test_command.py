@@ -164,6 +164,7 @@ def test_a_flagfile_names_its_folder_unless_a_flag_behind_it_does(
   assert parse_config(['--flagfile=run.flags']).workdir == '.'
 
 
+@pytest.mark.ci
 def test_missing_rows_are_filled_in_from_the_saved_targets(finished, monkeypatch):
   workdir, _, cache = finished
   monkeypatch.setenv('XDG_CACHE_HOME', str(cache))

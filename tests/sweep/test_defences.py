@@ -127,6 +127,7 @@ def finished(tmp_path_factory):
     yield sweep.run(config, quiet=True), config
 
 
+@pytest.mark.ci
 def test_a_sweep_compares_skips_and_defences(finished):
   found, _ = finished
   rows = found.rows
@@ -142,6 +143,7 @@ def test_a_sweep_compares_skips_and_defences(finished):
   assert found.report.is_file()
 
 
+@pytest.mark.ci
 def test_accuracy_is_that_of_what_is_sent(finished):
   rows = {(row['skips'], row['defence'], row['split']): row for row in finished[0].rows}
   for (skips, defence, split), row in rows.items():

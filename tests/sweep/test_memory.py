@@ -129,16 +129,14 @@ def test_chunks_fit_the_budget(monkeypatch, budget, sizes):
   assert [lane for lane_chunk in lane_chunks for lane in lane_chunk] == list(range(5))
 
 
-def test_other_errors_of_the_device_are_not_hidden(config, monkeypatch, tmp_path):
+def test_other_errors_of_the_device_are_not_hidden(monkeypatch, tmp_path):
   def fail(*args, **options):
     raise jax.errors.JaxRuntimeError('INTERNAL: something else')
 
   monkeypatch.setattr(inversion, 'train', fail)
-  again = dataclasses.replace(
-    config, workdir=str(tmp_path / 'fail'), targets_from=config.workdir
-  )
+  config = tiny.sweep_config(tmp_path / 'fail', target_epochs=1)
   with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'):
-    sweep.run(again, quiet=True)
+    sweep.run(config, quiet=True)
 
 
 def test_activations_go_to_the_first_place_they_fit(monkeypatch):

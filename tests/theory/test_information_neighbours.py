@@ -30,6 +30,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('nats', kinds.each([1.0, 3.0], [3.0]))
 @pytest.mark.parametrize(('dimension', 'examples'), SIZES)
 def test_within_a_tenth_up_to_8_dimensions(dimension, examples, nats):

@@ -48,6 +48,7 @@ def mean_and_error(quantities):
   return np.mean(values), np.std(values, ddof=1) / math.sqrt(len(values))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize('nats', NATS)
 @pytest.mark.parametrize('name', ['mine', NWJ, 'infonce'])
 def test_lower_bounds_are_never_above_the_truth(name, nats):

@@ -26,6 +26,7 @@ def test_flip_mirrors_about_half_of_the_images_and_no_pixel_else():
   assert 16 < mirrored.sum() < 48  # 64 fair coins: 4 sigma either way
 
 
+@pytest.mark.ci
 def test_jitter_stays_in_range_and_differs_between_images():
   found = np.asarray(augment(jax.random.key(1), IMAGES, jitter=0.2))
   assert found.min() >= 0
