@@ -4,12 +4,14 @@ Only `Defence.send` acts here. A defence acts in use and not in training, so tha
 it is given are trained variables.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax import jaxpr_costs, partition
 from gpz_jax.defences import specs
 from gpz_jax.defences.protocol import Defence, bind, select
 from gpz_jax.models import calls
@@ -37,6 +39,72 @@ def list_changed(
   return tuple(
     split for split in splits if split != PREDICTION and defence.sends_at(split, chosen)
   )
+
+
+def is_drawn(
+  text: str, model: nn.Module, image_shape: tuple[int, int, int], split: str
+) -> bool:
+  """Whether what is sent of one image at a split differs from one time to the next.
+
+  Args:
+    text: The defence.
+    model: The target, which may draw in evaluation, too.
+    image_shape: (H, W, C).
+    split: The split.
+
+  Raises:
+    InputError: The defence names a split that is not in the model.
+  """
+  is_changed = bool(list_changed(text, model, image_shape, (split,)))
+  defence = specs.parse(text) if is_changed else Defence()
+  if not is_changed and not _asks_keys(model, image_shape):
+    return False
+  numbers = tuple(defence.numbers.items())
+  return _reads_key(defence.form, numbers, model, image_shape, split)
+
+
+@functools.cache
+def _asks_keys(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+  """Whether a model asks for a random stream in evaluation."""
+  asked = []
+
+  def apply(variables, images):
+    def call(rngs):
+      asked[:] = rngs
+      return model.apply(variables, images, train=False, rngs=rngs)
+
+    return calls.lend_keys(call)
+
+  jax.eval_shape(apply, *_shapes(model, image_shape))
+  return bool(asked)
+
+
+@functools.cache
+def _reads_key(
+  form: Defence,
+  numbers: tuple[tuple[str, float], ...],
+  model: nn.Module,
+  image_shape: tuple[int, int, int],
+  split: str,
+) -> bool:
+  """Whether what is sent at a split is computed from the key."""
+
+  def sent(key, variables, images):
+    activation = partition.edge(model, variables, images, split, key=key)
+    if not form.sends:
+      return activation
+    return send(form, dict(numbers), activation, split, key)
+
+  shapes = _shapes(model, image_shape)
+  jaxpr = jax.make_jaxpr(sent)(jax.random.key(0), *shapes).jaxpr
+  return jaxpr_costs.read_between(jaxpr, jaxpr.outvars[0], None)[0]
+
+
+def _shapes(model: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Any, Any]:
+  """The shapes of a model's variables and of a batch of images."""
+  images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), images)
+  return variables, images
 
 
 def send(

@@ -33,23 +33,34 @@ def intercept(
   plan = session.plan
   shape = plan.shapes[lanes[0].split].shape
   place = memory.choose_place(plan, shape, len(lanes))
-
-  def activations(name: str, images: np.ndarray) -> Activations:
-    return interception.intercept(
-      plan.model,
-      targets.best.variables,
-      lanes,
-      images,
-      memory.activation_dtype(plan, shape),
-      bits=plan.config.payload_bits,
-      engine=session.engine,
-      place=place,
-      path=session.workdir.activations / f'{name}.npy',
-    )
-
-  task = plan.task
-  aux, test = activations('aux', task.aux.image), activations('test', task.test.image)
+  keep = functools.partial(_intercept, session, lanes, targets, place)
+  aux, test = keep('aux', plan.task.aux.image), keep('test', plan.task.test.image)
   return Intercepted(aux, test, place)
+
+
+def _intercept(
+  session: Session[Plan],
+  lanes: Sequence[AttackLane],
+  targets,
+  place: interception.Place,
+  name: str,
+  images: np.ndarray,
+  **options: Any,
+) -> Activations:
+  """The activations of some images; the name is that of their file on disk."""
+  plan = session.plan
+  return interception.intercept(
+    plan.model,
+    targets.best.variables,
+    lanes,
+    images,
+    memory.activation_dtype(plan, plan.shapes[lanes[0].split].shape),
+    bits=plan.config.payload_bits,
+    engine=session.engine,
+    place=place,
+    path=session.workdir.activations / f'{name}.npy',
+    **options,
+  )
 
 
 def make_scenario(
@@ -62,7 +73,13 @@ def make_scenario(
   """What an attack on `lanes` is handed; the options are further fields of it."""
   plan, config = session.plan, session.plan.config
   train, held_out = subsets(plan.task, config.selection)
-  aux = intercepted.aux
+  aux, shape = intercepted.aux, plan.task.image_shape
+
+  def redraw(number: int) -> Activations:
+    given = session, lanes, targets, intercepted.place, 'redrawn', train.image
+    return _intercept(*given, number=number, known=aux)
+
+  is_drawn = any(interception.draws(plan.model, lane, shape) for lane in lanes)
   return Scenario(
     model=plan.model,
     targets=targets.best.variables,
@@ -78,6 +95,7 @@ def make_scenario(
     target_recipe=config.make_target_recipe(),
     engine=session.engine,
     order_seed=config.data_seed,
+    redraw=redraw if is_drawn else None,
     **options,
   )
 

@@ -10,6 +10,7 @@ import numpy as np
 from gpz_jax.attacks.activation import interception
 from gpz_jax.attacks.activation.cohorts import AttackLane, cohorts
 from gpz_jax.attacks.activation.protocol import Attack
+from gpz_jax.defences import cuts
 from gpz_jax.partition import PREDICTION
 from gpz_jax.sweep.plan import Plan, Shape
 from gpz_jax.training import programs
@@ -77,9 +78,20 @@ def _bytes_beside(
 
 
 def activation_bytes(plan: Plan, shape: Shape) -> int:
-  """Bytes of one lane's activations, aux and test."""
-  item = activation_dtype(plan, shape).itemsize
-  return (len(plan.task.aux) + len(plan.task.test)) * math.prod(shape) * item
+  """Bytes of one lane's activations, aux and test.
+
+  Where what is sent is drawn, a further draw of aux is kept beside them.
+  """
+  task, item = plan.task, activation_dtype(plan, shape).itemsize
+  texts = {lane.treatment.defence for lane in plan.lanes}
+  is_drawn = any(
+    cuts.is_drawn(text, plan.model, task.image_shape, split)
+    for split in plan.splits
+    if plan.shapes[split].shape == shape
+    for text in texts
+  )
+  count = (1 + is_drawn) * len(task.aux) + len(task.test)
+  return count * math.prod(shape) * item
 
 
 def notes(plan: Plan) -> Iterator[str]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gpz_jax import jaxpr_costs
+from gpz_jax import interruption, jaxpr_costs
 from gpz_jax.data import epoch_order
 from gpz_jax.means import Mean
 from gpz_jax.training import compiling, programs
@@ -174,6 +174,7 @@ class Trainer:
     snapshots: Snapshots | None = None,
     each_epoch: Callable[[int, FitState], None] = lambda epoch, states: None,
     make_order: MakeOrder = epoch_order,
+    renew: Callable[[int], Any] | None = None,
   ) -> tuple[FitState, History]:
     """Trains all lanes to the end of the recipe's epochs, from a snapshot if any.
 
@@ -188,6 +189,8 @@ class Trainer:
       each_epoch: Called after each epoch with its number, from 1, and the states.
       make_order: Makes the batches of an epoch; `data.epoch_order` takes each example
         once.
+      renew: Makes the lanes' entry 'train' for an epoch, from 1 on; they begin with
+        what `lanes` has. None keeps that for all epochs.
 
     Returns:
       The final states [L] and the values of every epoch, name -> [epochs, L].
@@ -201,6 +204,8 @@ class Trainer:
     segmenter = Segmenter(stream.most_steps)
     running = self._begin(lanes['key'], snapshots)
     for epoch in range(running.epoch, epochs):
+      if renew is not None and epoch > 0:
+        _renew(running, stream, functools.partial(renew, epoch))
       # The last batch is filled with examples that its mask leaves out of the loss: all
       # steps then have one shape, and batch statistics see real images only.
       order, masks = make_order(order_seed, epoch, num_examples, batch_size)
@@ -260,6 +265,15 @@ class Trainer:
     )
     running.epoch, running.step = running.epoch + 1, 0
     running.loss = _no_loss(stream.num_lanes)
+
+
+def _renew(running: Running, stream: Stream, make: Callable[[], Any]) -> None:
+  """Replaces the rows that are trained on; a signal meanwhile loses no epoch."""
+  try:
+    stream.renew(make)
+  except interruption.Interrupted:
+    running.keep_if_due()
+    raise
 
 
 def _no_loss(num_lanes: int) -> Mean:

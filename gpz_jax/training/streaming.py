@@ -5,6 +5,7 @@ difference: it is handed smaller arrays and an order that indexes into them. The
 the next segment are gathered on a thread while the current one runs.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -44,6 +45,19 @@ class Stream:
       self.most_steps = max(1, SLAB_BYTES // (row * batch_size))
       self._thread = ThreadPoolExecutor(1)
       self._next: tuple[np.ndarray, int, Future] | None = None
+
+  def renew(self, make: Callable[[], Any]) -> None:
+    """Replaces the rows that are trained on [L, N, ...], between two epochs.
+
+    Args:
+      make: Makes them, in the place of those before. These are let go first.
+    """
+    if self._on_host is not None:
+      self._on_host = None
+      self._on_host = make()
+    else:
+      self.lanes = {name: leaf for name, leaf in self.lanes.items() if name != STREAMED}
+      self.lanes[STREAMED] = lanes_lib.pad(make(), self._devices)
 
   def segment(self, order: np.ndarray, masks: np.ndarray, bounds: np.ndarray) -> Any:
     """The arguments of steps bounds[0] .. bounds[1] - 1 of an epoch.

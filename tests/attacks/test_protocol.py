@@ -194,6 +194,26 @@ def test_what_was_saved_restores_the_same_reconstructions(ran):
   assert restored._replace(history=outcome.history).num_params == outcome.num_params
 
 
+def test_a_decoder_is_given_a_new_draw_in_the_form_that_it_reads(monkeypatch):
+  tokens = made_up(0, 2, TRAIN + HELD_OUT, 5, 8)
+  scenario = make_scenario(
+    intercepted=Intercepted(tokens, tokens, 'host'),
+    held_out_activations=tokens[:, TRAIN:],
+    redraw=lambda number: number * tokens[:, :TRAIN],
+  )
+  found = {}
+
+  def train(*args, redraw, **options):
+    found.update({epoch: redraw(epoch) for epoch in (1, 2)})
+    raise StopIteration
+
+  monkeypatch.setattr(inversion, 'train', train)
+  with pytest.raises(StopIteration):
+    DecoderAttack(input='cls').run(scenario)
+  for epoch, read in found.items():
+    np.testing.assert_allclose(read, epoch * tokens[:, :TRAIN, 0])
+
+
 def test_decoders_read_what_belongs_to_each_subset(ran):
   scenario, _, outcome = ran
   rows = np.arange(32) % TEST

@@ -1,5 +1,9 @@
 """What is sent: clipped and noisy, or dropped; and what the cloud makes of it."""
 
+import dataclasses
+import sys
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,6 +58,64 @@ def test_where_a_defence_acts(model):
   assert changed('none') == changed('bido') == ()
   assert changed('noise') == ('conv_1', 'conv_2')  # the answer is never changed
   assert changed('noise:at=*_2') == ('conv_2',)
+
+
+@dataclasses.dataclass(frozen=True)
+class Half(defences.Defence):
+  """Sends half of an activation, and leaves the key alone."""
+
+  def send(self, activation, key):
+    del key
+    return activation / 2
+
+
+def test_what_is_drawn_anew_for_each_query(model, monkeypatch):
+  shape = (16, 16, 3)
+  monkeypatch.setitem(sys.modules, 'users', types.SimpleNamespace(Half=Half))
+  for text, drawn in {
+    'none': (False, False),
+    'bido': (False, False),
+    'users:Half': (False, False),
+    'noise': (True, False),
+    'dropout:at=conv_1': (False, False),
+    'cem:at=conv_2': (True, False),
+  }.items():
+    found = [cuts.is_drawn(text, model, shape, at) for at in ('conv_2', 'prediction')]
+    assert tuple(found) == drawn, text
+  narrowed = defences.parse('vib').wrap(model, shape)
+  for split, is_drawn in {
+    'conv_2': False,
+    'bottleneck/statistics': False,
+    'bottleneck': True,
+    'prediction': True,
+  }.items():
+    assert cuts.is_drawn('vib', narrowed, shape, split) == is_drawn, split
+
+
+@pytest.mark.parametrize('place', ['device', 'host', 'disk'])
+def test_a_further_query_draws_anew_what_is_drawn(model, place, tmp_path):
+  variables = tiny.random_variables(model, jnp.zeros((1, 16, 16, 3)), (1,))
+  lanes = [
+    AttackLane(0, Lane('cnn', 'tiny', Treatment(defence=text), 0), 'conv_2')
+    for text in ('none', 'noise:sigma=0.5')
+  ]
+
+  def query(images, **options):
+    path = tmp_path / f'{len(list(tmp_path.iterdir()))}.npy'
+    kept = interception.intercept(
+      model, variables, lanes, images, place=place, path=path, **options
+    )
+    assert isinstance(kept, jax.Array) == (place == 'device')
+    return kept
+
+  first = query(IMAGES)
+  second, third = (query(IMAGES[:4], number=n, known=first) for n in (1, 2))
+  again = query(IMAGES[:4], number=2, known=first)
+  for plain, noisy in (second, third):
+    np.testing.assert_array_equal(plain, first[0, :4])
+    assert (noisy != first[1, :4]).all()
+  assert (np.asarray(second[1]) != third[1]).all()
+  np.testing.assert_array_equal(again, third)
 
 
 def test_the_attacker_sees_what_is_sent(model):

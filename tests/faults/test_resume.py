@@ -85,6 +85,27 @@ def test_an_evaluation_saves_nothing_that_is_saved_already(trainer, tmp_path):
   assert saved == [(e, s + 1) for e in range(EPOCHS) for s in range(STEPS)]
 
 
+def test_interrupted_while_rows_are_renewed(trainer, tmp_path, monkeypatch):
+  monkeypatch.setattr(toys, 'make_lanes', with_rows(toys.make_lanes, 3, toys.EXAMPLES))
+  monkeypatch.setattr(toys, 'make_shared', with_rows(toys.make_shared, toys.EXAMPLES))
+  renewed = []
+
+  def renew(epoch):
+    renewed.append(epoch)
+    if renewed.count(epoch) == 1:
+      os.kill(os.getpid(), signal.SIGTERM)
+      interruption.check()
+    return np.full((3, toys.EXAMPLES), epoch, np.float32)
+
+  found, count = fit_in_pieces(trainer, tmp_path, iter(()), renew=renew)
+  assert (renewed, count) == ([1, 1, 2, 2, 3, 3], EPOCHS - 1)  # no epoch is lost
+  assert_equal(found, fit(trainer))  # as the loss does not read the rows
+
+
+def with_rows(make, *shape):
+  return lambda *args: make(*args) | {'train': np.zeros(shape, np.float32)}
+
+
 def test_interrupted_within_every_evaluation(trainer, tmp_path, monkeypatch):
   expected = fit(trainer)
   run, count = trainer.evaluator.run, 0

@@ -123,6 +123,7 @@ def finished(tmp_path_factory):
       defence=('none', 'bido', 'noise:sigma=5', 'users:Dim:share=1.0'),
       batches='2x4',
       target_batch_size=None,
+      decoder_epochs=2,  # the second one with another draw of the noise
     )
     yield sweep.run(config, quiet=True), config
 

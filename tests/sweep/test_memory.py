@@ -31,7 +31,7 @@ def several_chunks():
 def config(tmp_path_factory):
   return tiny.sweep_config(
     tmp_path_factory.mktemp('runs') / 'device',
-    alphas=(0.0, 0.3),
+    defence=('none', 'noise:sigma=0.5'),
     attack=('inversion', ATTACK),
     train_limit=32,
     val_limit=16,

@@ -74,6 +74,27 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_examples():
     np.testing.assert_allclose(history['mse'][:, lane], error, rtol=1e-5)
 
 
+@pytest.mark.parametrize('make', [jnp.asarray, np.asarray])
+def test_rows_are_renewed_before_each_epoch_but_the_first(make):
+  def loss(variables, lane, shared, batch, info):
+    error, stats = toys.loss(variables, lane, shared, batch, info)
+    return error * 0 + lane['train'][batch.index].mean(), stats
+
+  def rows(epoch):
+    return make(np.full((2, toys.EXAMPLES), epoch, np.float32))
+
+  trainer = toys.make_trainer(objective=toys.make_objective(loss=loss))
+  lanes = toys.make_lanes() | {'train': rows(7)}
+  shared = toys.make_shared() | {'train': np.zeros(toys.EXAMPLES)}
+  sizes = {'num_examples': toys.EXAMPLES, 'order_seed': 0}
+  _, history = trainer.fit(lanes, shared, renew=rows, **sizes)
+  np.testing.assert_array_equal(history['loss'].T, [[7, 1, 2, 3]] * 2)
+  np.testing.assert_array_equal(lanes['train'], rows(7))  # the caller's own
+  _, history = trainer.fit(lanes, shared, **sizes)
+  np.testing.assert_array_equal(history['loss'], 7)
+  assert trainer.traces == 1
+
+
 def test_progress_is_the_share_done_when_the_epoch_ends():
   def loss(variables, lane, shared, batch, info):
     error, stats = toys.loss(variables, lane, shared, batch, info)

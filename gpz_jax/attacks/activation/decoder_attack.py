@@ -162,6 +162,7 @@ class DecoderAttack(Attack):
   def run(self, scenario: Scenario) -> Outcome:
     """Trains a decoder for each lane."""
     train = self._read(scenario.train_activations, scenario.image_shape)
+    again, shape = scenario.redraw, scenario.image_shape
     with scenario.phase(f'{len(scenario.lanes)} decoders') as phase:
       trained, history = inversion.train(
         self._make(scenario),
@@ -179,6 +180,7 @@ class DecoderAttack(Attack):
         order_seed=scenario.order_seed,
         on_progress=phase,
         snapshots=scenario.snapshots('', scenario.lanes),
+        redraw=again and (lambda number: self._read(again(number), shape)),
       )
     return self.restore(scenario, trained)._replace(history=history)
 

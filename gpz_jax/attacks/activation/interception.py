@@ -1,8 +1,10 @@
 """What the attacker intercepts, computed once: the activations of all images.
 
 The edge is frozen and nothing is augmented, so all attacks read the same activations
-in all epochs. Activations are kept on the device if they fit there. If not, they are
-kept in the host's memory, and failing that in a file that is mapped into it.
+in all epochs. Only what is drawn, by a defence or the model, is captured again for a
+decoder's later epochs: an attacker can ask the edge again. Activations are kept on the
+device if they fit there. If not, they are kept in the host's memory, and failing that
+in a file that is mapped into it.
 """
 
 import functools
@@ -77,6 +79,8 @@ def intercept(
   engine: Engine = AUTO,
   place: Place = 'device',
   path: pathlib.Path | None = None,
+  number: int = 0,
+  known: Activations | None = None,
 ) -> Activations:
   """The activation of every image for each lane, kept in the wanted place.
 
@@ -91,6 +95,9 @@ def intercept(
     engine: The engine, of which only the convolutions are used.
     place: Where activations are kept.
     path: File that holds them if the place is disk.
+    number: Number of the draw, where something that is sent is drawn.
+    known: Another draw [L, >= N, ...] of these images, which begins with them. Lanes
+      that draw nothing are copied from it.
 
   Returns:
     [L, N, ...], a jax.Array if the place is the device and an ndarray otherwise.
@@ -109,25 +116,39 @@ def intercept(
   message = f'targets must hold the {num_targets} targets of the lanes, stacked'
   for leaf in jax.tree.leaves(targets):
     chex.assert_axis_dimension_gteq(leaf, 0, num_targets, custom_message=message)
-  changes = _list_changes(model, lanes, images.shape[1:])
+  shape = images.shape[1:]
+  index = range(len(lanes))
+  drawn = [i for i in index if known is None or draws(model, lanes[i], shape)]
+  changes = _list_changes(model, [lanes[i] for i in drawn], shape)
   engine, dtype = engine.resolve(), jnp.dtype(dtype)
   kept: Any = None
   for rows, mask in chunks(len(images)):
     chunk = images[rows]
     # Noise that a target draws must not be that of another subset at the same place:
     # an attack could learn it there.
-    draw = np.uint32(zlib.crc32(chunk.tobytes(), int(rows[0])))
+    seen = zlib.crc32(chunk.tobytes(), int(rows[0]))
+    draw = np.uint32(zlib.crc32(number.to_bytes(4, 'big') if number else b'', seen))
     form = (dtype, bits)
     found = _intercept_chunk(model, targets, chunk, changes, form, engine, draw)
+    if len(drawn) < len(lanes):
+      assert known is not None
+      found = jnp.asarray(read(known, rows)).at[np.array(drawn)].set(found)
     start, count = int(rows[0]), int(mask.sum())
     if kept is None:
-      shape = (len(lanes), len(images), *found.shape[2:])
-      kept = _make_store(shape, dtype, place, path)
+      size = (len(lanes), len(images), *found.shape[2:])
+      kept = _make_store(size, dtype, place, path)
     if place == 'device':
       kept = _write(kept, found[:, :count], start)
     else:
       kept[:, start : start + count] = found[:, :count]
   return kept
+
+
+def draws(
+  model: nn.Module, lane: AttackLane, image_shape: tuple[int, int, int]
+) -> bool:
+  """Whether what a lane sends of an image of a shape (H, W, C) differs by the draw."""
+  return cuts.is_drawn(lane.lane.treatment.defence, model, image_shape, lane.split)
 
 
 def _make_store(shape, dtype, place: Place, path: pathlib.Path | None) -> Activations:

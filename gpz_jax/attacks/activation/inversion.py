@@ -2,11 +2,12 @@
 
 A lane is one target at one split. Lanes whose activations have the same shape form a
 cohort, which one compiled program trains. The edge is frozen and nothing is augmented,
-so every activation is computed once and read in all epochs.
+so every activation is computed once and read in all epochs. What is drawn, such as the
+noise of a defence, is drawn anew for each epoch.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chex
@@ -56,6 +57,7 @@ def train(
   order_seed: int = 0,
   on_progress: OnProgress = lambda done, total, values: None,
   snapshots: Snapshots | None = None,
+  redraw: Callable[[int], Activations] | None = None,
 ) -> tuple[Decoders, History]:
   """Trains one decoder per lane.
 
@@ -74,6 +76,8 @@ def train(
     order_seed: Seed of the order of examples, which all lanes share.
     on_progress: Called after each segment, see `Trainer.fit`.
     snapshots: Place where snapshots are kept, see `Trainer.fit`.
+    redraw: Gives the activations of `train_data` as they are sent once more, for each
+      epoch but the first, by its number from 1. None if nothing in them is drawn.
 
   Returns:
     The decoders [L] at their best epoch, and the history of loss and mse.
@@ -94,6 +98,7 @@ def train(
     order_seed=order_seed,
     on_progress=on_progress,
     snapshots=snapshots,
+    renew=redraw,
   )
   return Decoders(states.best, states.train.is_finite, states.train.step), history
 

@@ -67,6 +67,9 @@ class Scenario:
     phase: Function that shows the progress of a named phase in a `with` statement.
     snapshots: Function that gives the place for the snapshots of a training.
     trainer: The programs of `Attack.compile_ahead`; None if there are none.
+    redraw: Function that gives the activations [L, N, ...] of `train` as they are sent
+      once more. Each number from 1 on is another draw, and `train_activations` are draw
+      0. None where nothing that is sent is drawn.
   """
 
   model: nn.Module
@@ -84,6 +87,7 @@ class Scenario:
   phase: Callable[[str], contextlib.AbstractContextManager[OnProgress]] = unwatched
   snapshots: MakeSnapshots = lambda part, lanes: None
   trainer: Trainer | None = None
+  redraw: Callable[[int], Activations] | None = None
 
   @property
   def image_shape(self) -> ImageShape:
