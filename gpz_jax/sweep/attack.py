@@ -141,9 +141,9 @@ class Run:
     )
     try:
       outcome = self.attack.run(scenario)
+      found = score(outcome, scenario, self.session.plan.judge)
     except InputError as error:  # of several attacks it says nothing else which
       raise InputError(f'attack {self.attack.text}: {error}') from error
-    found = score(outcome, scenario, self.session.plan.judge)
     if outcome.history is not None:
       runs = [name_run(each.lane, each.split) for each in lanes]
       self.session.events.write(f'decoder {self.attack.text}', runs, outcome.history)

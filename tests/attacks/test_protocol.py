@@ -15,6 +15,7 @@ from gpz_jax.attacks.activation import (
   inversion,
   objective,
   optimisation,
+  scores,
   specs,
 )
 from gpz_jax.attacks.activation.cohorts import AttackLane
@@ -119,6 +120,19 @@ def test_reconstructions_that_cannot_be_scored_are_refused(made, message):
   with pytest.raises(InputError, match=message) as caught:
     Outcome.of(made)
   assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(('scale', 'shift'), [(2, -1), (255, 0)])
+def test_what_is_rebuilt_when_it_is_asked_for_is_checked_too(scale, shift):
+  images = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 1), np.uint8)
+  perfect = np.stack([images, images]).astype(np.float32) / 255
+  perfect[1, 2] = np.nan  # a lane that diverged is no error
+  found = scores.evaluate(images, lambda rows: perfect[:, rows])
+  assert found['mse'][0] < 1e-9
+  assert np.isnan(found['mse'][1])
+  outcome = Outcome(lambda rows: scale * perfect[:, rows] + shift, 5, [True, True])
+  with pytest.raises(InputError, match=rf'pixels from {shift} to .*; give them in \['):
+    scores.evaluate(images, outcome.on_test)
 
 
 def test_an_attack_needs_only_run():

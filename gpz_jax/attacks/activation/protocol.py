@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gpz_jax.attacks.activation import scores
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.interception import Activations, Intercepted
 from gpz_jax.training.engine import Engine
@@ -135,11 +136,9 @@ class Outcome(NamedTuple):
       )
     # A lane that diverged is no error of the attack's author: it is marked as such.
     known = np.isfinite(made)
-    low, high = made.min(initial=0.0, where=known), made.max(initial=0.0, where=known)
-    if low < 0 or high > 1:
-      raise InputError(
-        f'reconstructions have pixels from {low:g} to {high:g}; give them in [0, 1]'
-      )
+    scores.check_range(
+      made.min(initial=0.0, where=known), made.max(initial=0.0, where=known)
+    )
     is_finite = known.all(axis=(1, 2, 3, 4))
     values = {'is_finite': is_finite, 'n_test': made.shape[1]} | values
     return cls(on_test=lambda rows: made[:, rows], **values)

@@ -1,6 +1,7 @@
 """How close reconstructions are to their images, for many lanes, chunk by chunk."""
 
 from collections.abc import Callable
+from typing import Any
 
 import chex
 import jax
@@ -13,7 +14,9 @@ from gpz_jax.attacks.activation.interception import chunks
 from gpz_jax.training import compiling
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.step import check_bytes
-from gpz_jax.types import Task
+from gpz_jax.types import InputError, Task
+
+ROUNDING = 1e-3  # how far outside [0, 1] a pixel may be
 
 
 def evaluate(
@@ -34,7 +37,7 @@ def evaluate(
 
   Raises:
     AssertionError: An array does not have the shape that is said above.
-    InputError: The images are no uint8.
+    InputError: The images are no uint8, or a pixel that was made is outside [0, 1].
     Interrupted: A signal came.
   """
   chex.assert_rank(images, 4, custom_message='images [N, H, W, C]')
@@ -47,6 +50,7 @@ def evaluate(
       'reconstruct(rows) must give [L, n, H, W, C], the images being [N, H, W, C]'
     )
     chex.assert_shape(made, expected, custom_message=message)
+    check_range(*_find_range(made))
     found = jax.device_get(_evaluate_chunk(engine, made, images[rows], mask))
     means = found if means is None else {k: m.merge(found[k]) for k, m in means.items()}
   assert means is not None, 'a subset has at least one example'
@@ -55,6 +59,25 @@ def evaluate(
   )
   values = {name: mean.compute() for name, mean in means.items()}
   return values | {'mse_paper': metrics.paper_mse(values['mse'], images.shape[-1])}
+
+
+def check_range(low: Any, high: Any) -> None:
+  """Refuses reconstructions whose finite pixels reach from `low` to `high`.
+
+  Raises:
+    InputError: They are not in [0, 1].
+  """
+  if low < -ROUNDING or high > 1 + ROUNDING:
+    raise InputError(
+      f'reconstructions have pixels from {low:g} to {high:g}; give them in [0, 1]'
+    )
+
+
+@compiling.brief_jit()
+def _find_range(made: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The least and the greatest finite pixel, which are 0 and 1 at most."""
+  known = jnp.isfinite(made)
+  return made.min(initial=0, where=known), made.max(initial=0, where=known)
 
 
 def make_ladder(task: Task) -> dict[str, dict[str, float]]:
