@@ -16,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax import partition
 from gpz_jax.defences.freezing import list_children
 from gpz_jax.defences.protocol import Defence, Step
 from gpz_jax.types import InputError
@@ -67,7 +68,7 @@ class VIB(Defence):
     """The model with the bottleneck before its last module.
 
     Raises:
-      InputError: The last of its modules does not give the logits.
+      InputError: The answer does not hang on that module alone.
     """
     *_, last = list_children(model, image_shape)
     fields = {
@@ -75,7 +76,16 @@ class VIB(Defence):
       for field in dataclasses.fields(model)
       if field.init and field.name not in ('parent', 'name')
     }
-    return _subclass(type(model))(**fields, narrowed=(last, self.size))
+    narrowed = _subclass(type(model))(**fields, narrowed=(last, self.size))
+    variables = partition.arbitrary_variables(narrowed, image_shape)
+    images = jax.random.uniform(jax.random.key(0), (2, *image_shape))
+    if not partition.true_cuts(narrowed, variables, images, (NAME,))[NAME]:
+      raise InputError(
+        f"defence '{self.text}' puts its bottleneck before the last module, '{last}',"
+        ' but the answer does not come from that one alone; give a model whose last'
+        ' module makes the logits'
+      )
+    return narrowed
 
 
 def split_statistics(statistics: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,6 +1,7 @@
 """What defences add to the loss by hand, and trainings of which no bit is compared."""
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from defended import IMAGE, lane, make, train
 
 from gpz_jax import defences, partition, targets
 from gpz_jax.defences import dependence
+from gpz_jax.types import InputError
 
 pytestmark = pytest.mark.usefixtures('one_key')
 
@@ -81,3 +83,23 @@ def test_the_divergence_of_mid_by_hand():
   )
   found = defences.parse('vib:beta=0.5').penalty(step)
   np.testing.assert_allclose(found, 0.5 * (0 + 4) / 2, rtol=1e-5)
+
+
+class TwoHeads(nn.Module):
+  """A model whose last module makes a part of the answer, or nothing of it."""
+
+  is_part: bool
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    features = nn.relu(nn.Conv(4, (3, 3), name='conv')(x)).mean(axis=(1, 2))
+    logits = nn.Dense(3, name='head')(features)
+    further = nn.Dense(3, name='further')(features)
+    return logits + further if self.is_part else logits
+
+
+@pytest.mark.parametrize('is_part', [True, False])
+def test_a_bottleneck_that_the_answer_goes_around_is_refused(is_part):
+  with pytest.raises(InputError, match=r"'vib' .* 'further', but the ans") as caught:
+    defences.parse('vib').wrap(TwoHeads(is_part), IMAGE)
+  assert '\n' not in str(caught.value)
