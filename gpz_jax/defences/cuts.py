@@ -5,6 +5,7 @@ it is given are trained variables.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -136,6 +137,7 @@ def apply(
   numbers: dict[str, Any],
   *,
   key: jax.Array,
+  code: Callable[[jax.Array], jax.Array] = lambda activation: activation,
 ) -> jax.Array:
   """The logits [B, K] of a target that is cut, from what is sent.
 
@@ -149,13 +151,15 @@ def apply(
     form: The form of the defence.
     numbers: Its numbers, which may be traced.
     key: The key of what is drawn.
+    code: What is read of an activation after it was sent, such as its numbers in few
+      bits.
   """
 
   def change(call, args, kwargs, context):
     result = call(*args, **kwargs)
     is_split = '/'.join(context.module.path) == split
     if is_split and context.method_name == '__call__':
-      return send(form, numbers, result, split, key)
+      return code(send(form, numbers, result, split, key))
     return result
 
   def run(rngs):

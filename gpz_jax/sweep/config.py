@@ -96,7 +96,7 @@ class SweepConfig(StudyConfig):
   payload_bits: int = field(
     32,
     'Bits of each number that the device sends. Below 16 the activation is quantised,'
-    ' and the attacker sees it quantised.',
+    ' and the attacker and the cloud see it quantised.',
     'rows',
     choices=(32, 16, 8, 4),
   )

@@ -1,5 +1,6 @@
-"""How good targets are at a cut where their defence changes what is sent."""
+"""How good targets are at a cut where a defence or few bits change what is sent."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from gpz_jax.attacks.activation import interception
 from gpz_jax.classification import make_evaluation
 from gpz_jax.defences import Defence, cuts, parse
 from gpz_jax.results import Row
@@ -15,13 +17,15 @@ from gpz_jax.sweep.plan import Plan
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.evaluation import HELD_OUT, Evaluator
-from gpz_jax.types import Dataset
+from gpz_jax.types import PREDICTION, Dataset
 
 SUBSETS = ('val', 'test')
 
 
 def measure(session: Session[Plan], targets: Targets) -> dict[str, Any]:
-  """The accuracy of the cloud that is given what is sent, where a defence changes it.
+  """The accuracy of the cloud that is given what is sent, where it is changed.
+
+  A defence changes it, and so do fewer bits than 32 for each number.
 
   Returns:
     `cuts`: (target, split) -> subset -> accuracy. At other places the accuracy is that
@@ -56,13 +60,17 @@ def columns(quality: dict[str, Any], target: int, split: str) -> Row:
 
 
 def _list_places(plan: Plan) -> dict[tuple[Defence, str], list[int]]:
-  """The targets by the form of their defence and the splits where it acts."""
+  """The targets by the splits where it is changed what they send, and by what form."""
   places: dict[tuple[Defence, str], list[int]] = {}
+  few_bits = plan.config.payload_bits < 32
   for row, lane in enumerate(plan.lanes):
     text = lane.treatment.defence
     shape = plan.task.image_shape
-    for split in cuts.list_changed(text, plan.model, shape, plan.splits):
-      places.setdefault((parse(text).form, split), []).append(row)
+    changed = cuts.list_changed(text, plan.model, shape, plan.splits)
+    for split in plan.splits:
+      if split in changed or (few_bits and split != PREDICTION):
+        form = parse(text).form if split in changed else Defence().form
+        places.setdefault((form, split), []).append(row)
   return places
 
 
@@ -76,13 +84,19 @@ def _evaluate(
 ) -> np.ndarray:
   """The accuracy [n] of the targets at `rows` on a subset."""
   plan, engine = session.plan, session.engine
+  code = functools.partial(interception.quantize, bits=plan.config.payload_bits)
 
   @engine.traced
   def classify(variables, lane, images, key):
     numbers = lane['numbers']
-    return cuts.apply(plan.model, variables, images, split, form, numbers, key=key)
+    return cuts.apply(
+      plan.model, variables, images, split, form, numbers, key=key, code=code
+    )
 
-  numbers = [parse(plan.lanes[row].treatment.defence).numbers for row in rows]
+  numbers = [
+    parse(plan.lanes[row].treatment.defence).numbers if form.sends else {}
+    for row in rows
+  ]
   lanes = {
     'numbers': {
       name: jnp.array([each[name] for each in numbers], jnp.float32)
