@@ -138,8 +138,10 @@ class Cohort:
       'wave': len(lanes),
       'wall_seconds': seconds / len(lanes),
     }
+    # A decoder may have trained well and still make no image of a test activation.
+    is_finite = np.asarray(outcome.is_finite) & np.isfinite(scores['test_mse'])
     rows = [
-      self._row(lane, quality, bool(outcome.is_finite[i]))
+      self._row(lane, quality, bool(is_finite[i]))
       | {name: value[i] for name, value in per_lane.items()}
       | common
       for i, lane in enumerate(lanes)

@@ -102,7 +102,8 @@ class SweepConfig(StudyConfig):
   )
   activation_dtype: str = field(
     'float32',
-    'Number format that activations are kept in.',
+    'Number format that activations are kept in. In float16 what is beyond its range'
+    ' becomes its largest number.',
     'rows',
     choices=('float32', 'float16'),
   )

@@ -221,8 +221,10 @@ def _run_edge(model, targets, target, images, splits, forms, engine, draws):
 
 def _send(activation: jax.Array, split: str, dtype: Any, bits: int) -> jax.Array:
   """What is kept of an activation [B, ...]; answers are never quantised."""
-  is_answer = split == PREDICTION
-  return (activation if is_answer else quantize(activation, bits)).astype(dtype)
+  sent = activation if split == PREDICTION else quantize(activation, bits)
+  if dtype == jnp.float16:  # what it cannot hold becomes its largest, not infinity
+    sent = quantize(sent, 16)
+  return sent.astype(dtype)
 
 
 def quantize(activation: jax.Array, bits: int) -> jax.Array:
