@@ -29,6 +29,7 @@ MODEL = 'model inversion'
 # Accuracies of one target that differ by more can hardly be those of the same images.
 _SAME = 0.01
 UNKNOWN = Estimate()
+_Cell = tuple[Treatment, int, str, str]  # and the seed, the split and the attack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,9 @@ def cross(
       finished in both.
   """
   check_same(sweep, inversions)
-  best = _list_finished(sweep)
+  finished = _list_finished(sweep)
+  best = results.strongest(finished)
+  done = {_cell(row) for row in finished}
   points = list_points(inversions)
   known = {point.treatment for point in points} & set(results.list_treatments(best))
   if not known:
@@ -126,13 +129,15 @@ def cross(
   order = [baseline, *(t for t in sorted(known) if t != baseline)]
   by_treatment = {point.treatment: point for point in points}
   found = tuple(
-    _cross_one(best, by_treatment, classes, treatment, baseline) for treatment in order
+    _cross_one(best, done, by_treatment, classes, treatment, baseline)
+    for treatment in order
   )
   return Crossing(baseline, found, tuple(_list_notes(sweep, inversions, known)))
 
 
 def _cross_one(
   best: Sequence[Row],
+  done: set[_Cell],
   points: Mapping[Treatment, Point],
   classes: Sequence[Row],
   treatment: Treatment,
@@ -147,7 +152,9 @@ def _cross_one(
     seeds=(len(ours), len(point.seeds)),
     accuracy=point.accuracy,
     effects=(
-      *(_cross_split(best, treatment, baseline, split, doubt) for split in splits),
+      *(
+        _cross_split(best, done, treatment, baseline, split, doubt) for split in splits
+      ),
       _cross_model(point, points[baseline], classes, doubt),
     ),
     false_positives=point.mean('false_positives'),
@@ -155,7 +162,12 @@ def _cross_one(
 
 
 def _cross_split(
-  best: Sequence[Row], treatment: Treatment, baseline: Treatment, split: str, doubt: str
+  best: Sequence[Row],
+  done: set[_Cell],
+  treatment: Treatment,
+  baseline: Treatment,
+  split: str,
+  doubt: str,
 ) -> Effect:
   """Activation inversion at one split."""
   before, after = (_by_seed(best, each, split) for each in (baseline, treatment))
@@ -172,11 +184,34 @@ def _cross_split(
   if treatment == baseline:
     return Effect(split, found, doubt=doubt)
   both = sorted(before.keys() & after.keys())
+  doubt = doubt or _tell_lost(done, [(before[seed], after[seed]) for seed in both])
   errors = [after[s]['test_mse'] / before[s]['test_mse'] - 1 for s in both]
   lost = [before[s]['target_accuracy'] - after[s]['target_accuracy'] for s in both]
   change = of_values(errors, 'seeds')
   verdict = DOUBTFUL if doubt else _judge(change)
   return Effect(split, found, change, of_values(lost, 'seeds'), verdict, doubt)
+
+
+def _cell(row: Row, attack: str = '') -> _Cell:
+  return Treatment.of(row), row['seed'], row['split'], attack or row['attack']
+
+
+def _tell_lost(done: set[_Cell], pairs: Sequence[tuple[Row, Row]]) -> str:
+  """The first attack that is the strongest on one of two targets and lacks the other.
+
+  Args:
+    done: The cells that have a finished row.
+    pairs: The rows that are compared, of the untreated targets and of treated ones.
+  """
+  for pair in pairs:
+    for row, other in (pair, pair[::-1]):
+      if _cell(other, row['attack']) not in done:
+        return (
+          f'{row["attack"]} is the strongest attack at {row["split"]} on'
+          f' {Treatment.of(row)}, and did not finish on {Treatment.of(other)} with seed'
+          f' {row["seed"]}; finish it there, or leave it out of the sweep'
+        )
+  return ''
 
 
 def _cross_model(
@@ -187,6 +222,7 @@ def _cross_model(
   if point is untreated:
     return Effect(MODEL, point.att_acc, doubt=doubt)
   comparison = compare(point, untreated, classes)
+  doubt = doubt or comparison.doubt
   change = comparison.fall
   if not change.has_interval:
     change = comparison.fall_of_classes._replace(mean=change.mean)
@@ -207,10 +243,10 @@ def _judge(change: Estimate) -> str:
 
 
 def _list_finished(sweep: Sequence[Row]) -> list[Row]:
-  """The row of the strongest attack at each split, where one has finished."""
+  """The rows of all splits but the answer that have finished."""
   return [
     row
-    for row in results.strongest(sweep)
+    for row in sweep
     if row['status'] == 'done'
     and math.isfinite(row['test_mse'])
     and row['split'] != PREDICTION

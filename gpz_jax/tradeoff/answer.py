@@ -57,7 +57,7 @@ def conclude(rows: Sequence[Row], classes: Sequence[Row] = ()) -> Answer:
     return Answer(NO_CONCLUSION, reasons, baseline, compared)
   if not compared:
     return Answer(_describe_alone(baseline), (), baseline)
-  doubted = [(each, doubts.of_point(each.point, points)) for each in compared]
+  doubted = [(each, _doubt(each, points)) for each in compared]
   usable = [each for each, texts in doubted if not texts]
   left_out = tuple(text for _, texts in doubted for text in texts)
   clear = [each for each in usable if each.is_fall_clear and each.fall.mean > 0]
@@ -67,6 +67,11 @@ def conclude(rows: Sequence[Row], classes: Sequence[Row] = ()) -> Answer:
   return Answer(
     _describe_trade(best), (*_support(best), *left_out), baseline, compared, best
   )
+
+
+def _doubt(compared: Comparison, points: Sequence[Point]) -> tuple[str, ...]:
+  found = doubts.of_point(compared.point, points)
+  return found or tuple(filter(None, [compared.doubt]))
 
 
 def _describe_alone(baseline: Point) -> str:

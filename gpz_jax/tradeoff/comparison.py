@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from gpz_jax.results import Row, mean
 from gpz_jax.tradeoff.estimates import Estimate, of_values
+from gpz_jax.tradeoff.pairs import align
 from gpz_jax.tradeoff.points import Point
 
 
@@ -17,11 +18,13 @@ class Comparison:
   """What a treatment changes. Every number is a share, not in points.
 
   Attributes:
-    point: The treatment.
-    baseline: The untreated targets.
+    point: The treatment, under an attack that the untreated targets have, too.
+    baseline: The untreated targets, in the same seeds.
     cost: Accuracy lost, over seeds.
     fall: AttAcc@1 lost, over seeds.
     fall_of_classes: AttAcc@1 lost, over classes; its mean is over the same seeds.
+    doubt: An attack that one of them lacks and that scores higher; a sentence without a
+      full stop, or ''.
   """
 
   point: Point
@@ -29,6 +32,7 @@ class Comparison:
   cost: Estimate
   fall: Estimate
   fall_of_classes: Estimate
+  doubt: str = ''
 
   @property
   def delta(self) -> float:
@@ -64,17 +68,21 @@ class Comparison:
 def compare(point: Point, baseline: Point, classes: Sequence[Row] = ()) -> Comparison:
   """Compares a treatment with the untreated targets, seed by seed where they share any.
 
+  Of each the strongest attack counts, among those that both have.
+
   Args:
     point: The treatment.
     baseline: The untreated targets.
     classes: The rows of all classes.
   """
+  point, baseline, doubt = align(point, baseline)
   return Comparison(
     point=point,
     baseline=baseline,
     cost=_difference(baseline, point, 'target_accuracy'),
     fall=_difference(baseline, point, 'att_acc1'),
     fall_of_classes=_difference_of_classes(baseline, point, classes),
+    doubt=doubt,
   )
 
 

@@ -10,6 +10,7 @@ from gpz_jax import intervals, results
 from gpz_jax.results import Row
 from gpz_jax.tradeoff import doubts
 from gpz_jax.tradeoff.estimates import Estimate
+from gpz_jax.tradeoff.pairs import align
 from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.published import Finding, StudyRows
 from gpz_jax.types import Treatment
@@ -73,8 +74,12 @@ def contrast(
       why = f'no attack on targets with {name} has finished'
       return Contrast(run, *names, UNDECIDED, why)
   first, second = (point for point in points if point is not None)
+  lost = ''
+  # A finding on two runs may be about the attack in which they differ.
+  if not finding.against or first.finished.keys() & second.finished.keys():
+    first, second, lost = align(first, second)
   cost = _cost(first, second)
-  if why := _doubt((before[0].rows, first), (after[0].rows, second)):
+  if why := _doubt((before[0].rows, first), (after[0].rows, second)) or lost:
     return Contrast(run, *names, UNDECIDED, why, cost=cost)
   values = _differences(
     of_classes_and_seeds(first, before[0].classes, finding.column),

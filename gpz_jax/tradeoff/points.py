@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpz_jax import results, skip_text
 from gpz_jax.results import Row
@@ -19,16 +19,22 @@ class Point:
     treatment: The treatment.
     attack: The attack with the highest mean AttAcc@1.
     rows: The finished rows of that attack, one a seed, ascending.
+    finished: Such rows of every attack that has one; empty where nobody asked for them.
   """
 
   treatment: Treatment
   attack: str
   rows: tuple[Row, ...]
+  finished: Mapping[str, tuple[Row, ...]] = dataclasses.field(default_factory=dict)
 
   @property
   def seeds(self) -> tuple[int, ...]:
     """The seeds that have a row."""
     return tuple(row['seed'] for row in self.rows)
+
+  def seeds_of(self, attack: str) -> set[int]:
+    """The seeds in which an attack has finished."""
+    return {row['seed'] for row in self.finished.get(attack, ())}
 
   def estimate(self, column: str) -> Estimate:
     """The mean of a column over seeds.
@@ -66,7 +72,10 @@ def list_points(rows: Sequence[Row]) -> list[Point]:
   for treatment in results.list_treatments(rows):
     attack = strongest_attack(rows, treatment)
     if attack is not None:
-      found.append(Point(treatment, attack, tuple(select(rows, treatment, attack))))
+      attacks = results.list_attacks(rows)
+      every = {each: tuple(select(rows, treatment, each)) for each in attacks}
+      finished = {name: those for name, those in every.items() if those}
+      found.append(Point(treatment, attack, finished[attack], finished))
   return found
 
 

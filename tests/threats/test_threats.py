@@ -149,6 +149,35 @@ def test_the_strongest_attack_counts():
   assert found['a'].found.mean == pytest.approx(0.01)
 
 
+def test_an_attack_that_one_side_lacks_protects_nothing():
+  sweep = make_sweep(1.0, attacks=('inversion', 'other'))
+  for row in sweep:
+    row['test_mse'] *= 3 if row['attack'] == 'other' else 1
+  faces = [
+    row | {'attack': attack, 'att_acc1': row['att_acc1'] - fall}
+    for row in make_faces(0.79)
+    for attack, fall in (('plg', 0), ('ppa', 0.4))
+  ]
+  lost = {'intact': False, '1110': True}
+  sweep = [
+    row | {'status': 'diverged'}
+    if lost[row['skips']] and row['attack'] == 'inversion' and row['seed'] < 2
+    else row
+    for row in sweep
+  ]
+  faces = [
+    row
+    for row in faces
+    if not (lost[row['skips']] and row['attack'] == 'plg' and row['seed'] == 0)
+  ]
+  found = effects_of(cross(sweep, faces))
+  assert [effect.verdict for effect in found.values()] == [DOUBTFUL] * 3
+  assert found['b'].doubt.startswith(
+    'inversion is the strongest attack at b on alpha 0'
+  )
+  assert 'plg has AttAcc@1 80.0% on alpha 0, more than' in found[MODEL].doubt
+
+
 def test_doubts_of_either_study_are_told():
   found = effects_of(cross(make_sweep(guess_mse=0.001), make_faces()))
   assert found['b'].verdict == DOUBTFUL

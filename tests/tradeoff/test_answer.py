@@ -186,6 +186,70 @@ def test_rows_that_diverged_are_left_out():
   )
 
 
+def attack_twice(plg=(0.9, 0.89)):
+  """PPA scores 50% whatever is done, and PLG 90% on untreated targets."""
+  rows = []
+  for seed in (0, 1, 2):
+    own = 0.004 * (seed - 1)
+    for skips, strong in zip(('intact', '1110'), plg, strict=True):
+      for attack, found in (('ppa', 0.5 + own), ('plg', strong + own)):
+        rows.append(make_inversion(0.9, found, seed=seed, skips=skips, attack=attack))
+  return rows
+
+
+def is_lost(row, seeds):
+  is_treated = row['skips'] == '1110'
+  return is_treated and row['attack'] == 'plg' and row['seed'] in seeds
+
+
+@pytest.mark.parametrize('seeds', [(2,), (0, 1, 2)])
+@pytest.mark.parametrize('diverged', [True, False])
+def test_an_attack_that_is_lost_on_one_side_does_not_protect_it(seeds, diverged):
+  rows = attack_twice()
+  if diverged:
+    rows = [r | {'status': 'diverged'} if is_lost(r, seeds) else r for r in rows]
+  else:
+    rows = [row for row in rows if not is_lost(row, seeds)]
+  found = tradeoff.conclude(rows, make_classes(rows))
+  assert found.best is None
+  (one,) = found.comparisons
+  assert one.baseline.attack == one.point.attack == 'ppa'
+  assert one.fall.mean == pytest.approx(0)
+  assert any(
+    reason.startswith('plg has AttAcc@1 90.0% on alpha 0, more than any attack')
+    and f'did not finish on alpha 0, skips 1110 with seed {seeds[0]};' in reason
+    for reason in found.reasons
+  )
+
+
+def test_an_attack_that_is_lost_and_weaker_is_no_doubt():
+  rows = [row for row in attack_twice((0.3, 0.2)) if not is_lost(row, (2,))]
+  (one,) = tradeoff.conclude(rows).comparisons
+  assert (one.point.attack, one.doubt) == ('ppa', '')
+
+
+def test_each_side_has_its_strongest_attack_of_those_that_both_have():
+  """PPA falls below PLG, which is what a defender then has to reckon with."""
+  rows = attack_twice((0.45, 0.4))
+  for row in rows:
+    if row['skips'] == '1110' and row['attack'] == 'ppa':
+      row['att_acc1'] -= 0.3
+  (one,) = tradeoff.conclude(rows).comparisons
+  assert (one.baseline.attack, one.point.attack, one.doubt) == ('ppa', 'plg', '')
+  assert one.fall.mean == pytest.approx(0.1)
+
+
+def test_treatments_without_a_common_attack_are_not_compared():
+  rows = [
+    row
+    for row in attack_twice((0.9, 0.2))
+    if (row['attack'] == 'plg') == (row['skips'] == '1110')
+  ]
+  found = tradeoff.conclude(rows)
+  assert found.best is None
+  assert 'have no finished attack in common (plg and ppa)' in found.reasons[-1]
+
+
 def test_a_treatment_that_helps_the_attack_is_no_answer():
   found = tradeoff.conclude(make_pair(fall=-0.2))
   assert found.best is None

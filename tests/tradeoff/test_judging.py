@@ -151,6 +151,24 @@ def test_targets_that_hardly_trained_decide_nothing():
   assert 'hardly trained: their accuracy is 40.' in found.reason
 
 
+def test_an_attack_that_one_treatment_lacks_decides_nothing():
+  weak = study({'intact': (0.95, 0.5), '1110': (0.95, 0.5)})
+  strong = study({'intact': (0.95, 0.9), '1110': (0.95, 0.89)})
+  for row in (*strong.rows, *strong.classes):
+    row['attack'] = 'plg'
+  kept = [r for r in strong.rows if r['skips'] == 'intact' or r['seed'] != 1]
+  both = StudyRows([*weak.rows, *kept], [*weak.classes, *strong.classes])
+  found = judging.judge_finding(FALLS, {'mi_a': both})
+  assert found.verdict == 'cannot decide'
+  assert 'plg has AttAcc@1 90.0% on alpha 0, more than any' in found.reason
+  # Where the attack is what differs between two runs, there is none in common.
+  adaptive = dataclasses.replace(
+    FALLS, kind='rises', before=('none',), after=('the same',), against=('mi_b',)
+  )
+  runs = {'mi_a': weak, 'mi_b': StudyRows(kept, strong.classes)}
+  assert judging.judge_finding(adaptive, runs).verdict == 'holds'
+
+
 def test_every_earlier_stage_and_every_run_must_agree():
   last = dataclasses.replace(FALLS, before=('stages',))
   values = {

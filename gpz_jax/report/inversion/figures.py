@@ -191,7 +191,7 @@ def _draw_point(
 ) -> None:
   """A point with its intervals; golden below it where it is the best trade."""
   best = findings.answer.best
-  if best is not None and best.point is point:
+  if best is not None and best.point.treatment == point.treatment:
     axes.plot(x.mean, y.mean, 'o', markersize=19, color=GOLD, alpha=0.7, zorder=1)
   styles = compared_styles(findings.treatments, findings.baseline)
   axes.errorbar(
