@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from gpz_jax.results import Row
+from gpz_jax.tradeoff.alike import JUDGED, tell_difference
 from gpz_jax.types import InputError, Treatment
 
 # What must be the same of an attack on all treatments, or attackers are compared.
@@ -14,6 +15,7 @@ _OF_ATTACK = {
 }
 _OF_SEARCH = {
   'generator': 'searched the generator {}',
+  'generator_fid': 'searched a generator of FID {}',
   'num_attacked': 'was asked for {} classes',
   'num_candidates': 'had {} candidates',
 }
@@ -30,13 +32,10 @@ def check_same(sweep: Sequence[Row], inversions: Sequence[Row]) -> None:
       )
   for name, rows, columns in (
     ('sweeps', sweep, ('aux_dataset', 'payload_bits', 'selection')),
-    ('studies of model inversion', inversions, ('public_dataset', 'evaluator')),
+    ('studies of model inversion', inversions, JUDGED),
   ):
-    for column in columns:
-      if len(found := {str(row[column]) for row in rows}) > 1:
-        raise InputError(
-          f'the {name} differ in {column}: {_list(found)}; give those of one kind'
-        )
+    if difference := tell_difference(rows, columns):
+      raise InputError(f'the {name} differ in {difference}; give those of one kind')
   _check_alike(sweep, _OF_ATTACK, ('attack', 'split'))
   _check_alike(inversions, _OF_SEARCH, ('attack',))
 
@@ -55,7 +54,7 @@ def _check_alike(
   for row in rows:
     first = known.setdefault(tuple(row[key] for key in keys), row)
     for column, words in columns.items():
-      if row[column] != first[column]:
+      if tell_difference((first, row), (column,)):
         at = ''.join(f' at {row[key]}' for key in keys[1:])
         raise InputError(
           f'attack {row["attack"]}{at} {words.format(first[column])} against'

@@ -18,6 +18,7 @@ from gpz_jax.defences import parse as parse_defence
 from gpz_jax.results import Row
 from gpz_jax.threats.alike import check_same
 from gpz_jax.tradeoff import doubts as inversion_doubts
+from gpz_jax.tradeoff.alike import SAME_ACCURACY
 from gpz_jax.tradeoff.comparison import compare
 from gpz_jax.tradeoff.estimates import Estimate, of_values
 from gpz_jax.tradeoff.points import Point, list_points
@@ -26,8 +27,6 @@ from gpz_jax.zone import doubts as sweep_doubts
 
 PROTECTS, LEAKS, OPEN, DOUBTFUL = 'protects', 'leaks more', 'cannot tell', 'doubtful'
 MODEL = 'model inversion'
-# Accuracies of one target that differ by more can hardly be those of the same images.
-_SAME = 0.01
 UNKNOWN = Estimate()
 _Cell = tuple[Treatment, int, str, str]  # and the seed, the split and the attack
 
@@ -144,6 +143,7 @@ def _cross_one(
   baseline: Treatment,
 ) -> Crossed:
   point = points[treatment]
+  trained = inversion_doubts.of_training(point, [*points.values()])
   doubt = next(iter(inversion_doubts.of_point(point, [*points.values()])), '')
   splits = results.list_splits(row for row in best if Treatment.of(row) == baseline)
   ours = {row['seed'] for row in best if Treatment.of(row) == treatment}
@@ -153,7 +153,8 @@ def _cross_one(
     accuracy=point.accuracy,
     effects=(
       *(
-        _cross_split(best, done, treatment, baseline, split, doubt) for split in splits
+        _cross_split(best, done, treatment, baseline, split, trained)
+        for split in splits
       ),
       _cross_model(point, points[baseline], classes, doubt),
     ),
@@ -288,7 +289,7 @@ def _tell_other_targets(
   for row in inversions:
     treatment, theirs = Treatment.of(row), row['target_accuracy']
     for ours in accuracies.get((treatment, row['seed']), ()):
-      if abs(ours - theirs) > _SAME:
+      if abs(ours - theirs) > SAME_ACCURACY:
         yield (
           f'the studies may have attacked other targets. With {treatment} and seed'
           f' {row["seed"]} the accuracy is {ours:.1%} in a sweep and {theirs:.1%} in'

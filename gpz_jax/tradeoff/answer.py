@@ -59,7 +59,7 @@ def conclude(rows: Sequence[Row], classes: Sequence[Row] = ()) -> Answer:
     return Answer(_describe_alone(baseline), (), baseline)
   doubted = [(each, _doubt(each, points)) for each in compared]
   usable = [each for each, texts in doubted if not texts]
-  left_out = tuple(text for _, texts in doubted for text in texts)
+  left_out = tuple(dict.fromkeys(text for _, texts in doubted for text in texts))
   clear = [each for each in usable if each.is_fall_clear and each.fall.mean > 0]
   if not clear:
     return Answer(NO_CONCLUSION, (_no_fall(usable), *left_out), baseline, compared)

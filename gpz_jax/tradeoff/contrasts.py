@@ -9,6 +9,7 @@ import numpy as np
 from gpz_jax import intervals, results
 from gpz_jax.results import Row
 from gpz_jax.tradeoff import doubts
+from gpz_jax.tradeoff.alike import ALIKE, tell_difference
 from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.pairs import align
 from gpz_jax.tradeoff.points import Point, list_points
@@ -189,6 +190,8 @@ def _doubt(*sides: tuple[Sequence[Row], Point]) -> str:
   Args:
     *sides: The rows of a study, and the point of it that is compared.
   """
+  if difference := tell_difference([r for rows, _ in sides for r in rows], ALIKE):
+    return f'the runs differ in {difference}; give both the same'
   found, points = [], []
   for rows, _ in sides:
     theirs = list_points(rows)

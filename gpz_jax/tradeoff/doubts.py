@@ -40,6 +40,11 @@ def of_study(baseline: Point) -> tuple[str, ...]:
   return tuple(filter(None, found))
 
 
+def of_training(point: Point, others: Sequence[Point]) -> str:
+  """What is doubtful of a treatment's targets, whatever attacks them; '' if nothing."""
+  return _doubt_target(point) or _doubt_training(point, others) or ''
+
+
 def of_point(point: Point, others: Sequence[Point]) -> tuple[str, ...]:
   """What is doubtful of one treatment beside the others of its study.
 
@@ -47,7 +52,7 @@ def of_point(point: Point, others: Sequence[Point]) -> tuple[str, ...]:
     At most one sentence, in the form of `of_study`.
   """
   found = (
-    _doubt_target(point) or _doubt_training(point, others) or _doubt_generator(point)
+    of_training(point, others) or _doubt_evaluator(point) or _doubt_generator(point)
   )
   return (found,) if found else ()
 

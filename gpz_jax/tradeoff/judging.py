@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from gpz_jax import results, skip_text, treatments
+from gpz_jax.tradeoff.alike import ALIKE, tell_difference
 from gpz_jax.tradeoff.contrasts import (
   FAILS,
   HOLDS,
@@ -94,17 +95,15 @@ def gather(runs: Mapping[str, StudyRows], name: str) -> StudyRows:
   mi_table1_densenet121 stands for itself and for mi_table1_densenet121_rolss.
 
   Raises:
-    InputError: They are of different models or data, or were judged by different
-      evaluators.
+    InputError: They are of different models or data, or their evaluators or generators
+      differ.
   """
   those = [study for other, study in runs.items() if is_part(other, name)]
   rows = [row for study in those for row in study.rows]
-  for column in ('model', 'dataset', 'public_dataset', 'evaluator'):
-    if len(found := {row[column] for row in rows}) > 1:
-      raise InputError(
-        f'runs of {name} differ in {column}: {", ".join(sorted(found))}; remove those'
-        ' that do not belong there'
-      )
+  if difference := tell_difference(rows, ALIKE):
+    raise InputError(
+      f'runs of {name} differ in {difference}; remove those that do not belong there'
+    )
   return StudyRows(rows, [row for study in those for row in study.classes])
 
 

@@ -251,6 +251,29 @@ def test_attackers_of_models_must_be_alike_too():
     cross(make_sweep(), faces)
 
 
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'evaluator_accuracy': 0.35}, 'differ in evaluator_accuracy: 0.35 and 0.95'),
+    ({'evaluator': 'vgg11'}, 'differ in evaluator: vgg11 and x'),
+    ({'generator_fid': 40.0}, 'searched a generator of FID 0.5 against'),
+  ],
+)
+def test_studies_with_other_judges_or_generators_are_refused(changes, message):
+  faces = [row | changes if row['skips'] == '1110' else row for row in make_faces()]
+  with pytest.raises(InputError, match=message):
+    cross(make_sweep(), faces)
+  # What another device may find, or nobody has measured, is no difference.
+  same = {'evaluator_accuracy': 0.945, 'generator_fid': float('nan')}
+  faces = [row | same if row['skips'] == '1110' else row for row in make_faces()]
+  assert effects_of(cross(make_sweep(), faces))[MODEL].verdict == PROTECTS
+
+
+def test_what_judges_faces_says_nothing_of_activations():
+  found = effects_of(cross(make_sweep(), make_faces(evaluator_accuracy=0.5)))
+  assert [effect.verdict for effect in found.values()] == [PROTECTS, PROTECTS, DOUBTFUL]
+
+
 def test_a_running_study_is_read_as_far_as_it_is(tmp_path):
   sweep = [row for row in make_sweep() if row['seed'] == 0 or row['skips'] == 'intact']
   faces = [row for row in make_faces() if row['seed'] == 0 or row['skips'] == 'intact']

@@ -89,6 +89,16 @@ def test_an_attack_whose_own_generator_failed_says_nothing_of_a_treatment():
   assert not any('generator_steps' in r for r in tradeoff.conclude(told).reasons)
 
 
+def test_the_evaluator_of_the_treated_targets_counts_too():
+  rows = make_pair()
+  for row in rows:
+    if row['skips'] == '1110':
+      row['evaluator_accuracy'] = 0.35
+  found = tradeoff.conclude(rows)
+  assert found.best is None
+  assert found.reasons[-1].startswith('the evaluator names 35.0% of private test')
+
+
 def test_an_evaluator_is_good_enough_from_where_the_rule_says():
   assert tradeoff.conclude(make_pair(evaluator_accuracy=0.8)).best is not None
 

@@ -145,6 +145,31 @@ def test_a_doubt_of_either_study_forbids_a_verdict(changes, which):
   assert contrasts.contrast(FALLS, 'two', *sides).verdict == 'cannot decide'
 
 
+@pytest.mark.parametrize(
+  ('column', 'value'),
+  [
+    ('evaluator', 'other'),
+    ('evaluator_accuracy', 0.9),
+    ('generator', 'other'),
+    ('generator_fid', 2.0),
+    ('model', 'vgg'),
+    ('dataset', 'other'),
+  ],
+)
+def test_two_runs_that_differ_otherwise_decide_nothing(column, value):
+  finding = dataclasses.replace(FALLS, after=('none',), against=('mi_b',))
+  runs = {
+    'mi_a': study({'intact': (0.95, 0.83)}),
+    'mi_b': study({'intact': (0.95, 0.6)}),
+  }
+  assert judging.judge_finding(finding, runs).verdict == 'holds'
+  for row in runs['mi_b'].rows:
+    row[column] = value
+  found = judging.judge_finding(finding, runs)
+  assert found.verdict == 'cannot decide'
+  assert f'the runs differ in {column}: ' in found.reason
+
+
 def test_targets_that_hardly_trained_decide_nothing():
   found = judge(FALLS, {'intact': (0.95, 0.83), '1110': (0.4, 0.1)})
   assert found.verdict == 'cannot decide'
@@ -246,7 +271,10 @@ def test_runs_of_a_name_are_one_study_and_must_be_alike():
     '1110',
   }
   parts['mi_net_rolss'].rows[0]['evaluator'] = 'other'
-  with pytest.raises(InputError, match='differ in evaluator'):
+  with pytest.raises(InputError, match='differ in evaluator: other and x'):
+    judging.gather(parts, 'mi_net')
+  parts['mi_net_rolss'].rows[0] |= {'evaluator': 'x', 'evaluator_accuracy': 0.35}
+  with pytest.raises(InputError, match=r'evaluator_accuracy: 0\.35 and 0\.95'):
     judging.gather(parts, 'mi_net')
 
 
