@@ -139,6 +139,8 @@ def _no_fall(usable: Sequence[Comparison]) -> str:
   text = _with_interval('AttAcc@1 falls by', nearest.fall)
   classes = _with_interval('class by class by', nearest.fall_of_classes)
   both = ', '.join(filter(None, (text, classes)))
+  if nearest.has_few_classes:
+    both += ', and the classes are too few to tell how much they vary'
   return (
     'no treatment can be told from the untreated targets: the largest fall is that of'
     f' {nearest.point.treatment}, where {both}; run more seeds (--seeds) or attack more'

@@ -48,8 +48,21 @@ class Comparison:
     return self.cost.is_above_0 is True
 
   @property
+  def has_few_classes(self) -> bool:
+    """Whether nothing can be known of how much the attacked classes vary."""
+    if math.isfinite(self.fall_of_classes.mean):
+      return not self.fall_of_classes.has_interval
+    rows = (*self.point.rows, *self.baseline.rows)
+    return min(row['num_attacked'] for row in rows) < 2
+
+  @property
   def is_fall_clear(self) -> bool:
-    """Whether every interval there is lies above 0, and there is one at least."""
+    """Whether every interval there is lies above 0, and there is one at least.
+
+    Classes that are too few to have an interval leave it open, whatever seeds say.
+    """
+    if self.has_few_classes:
+      return False
     found = [self.fall.is_above_0, self.fall_of_classes.is_above_0]
     if found == [None, None]:  # no class was kept: do the intervals of the two overlap?
       ours, theirs = self.point.att_acc, self.baseline.att_acc

@@ -57,6 +57,16 @@ def test_one_seed_rests_on_classes():
   assert tradeoff.conclude(close).best is None
 
 
+@pytest.mark.parametrize('with_classes', [True, False])
+def test_one_class_says_nothing_of_others(with_classes):
+  rows = make_pair(num_attacked=1)
+  classes = [row for row in make_classes(rows) if row['label'] == 0]
+  found = tradeoff.conclude(rows, classes if with_classes else ())
+  assert found.best is None
+  assert found.comparisons[0].fall.is_above_0
+  assert 'the classes are too few to tell how much they vary' in found.reasons[0]
+
+
 @pytest.mark.parametrize(
   ('changes', 'reason'),
   [
