@@ -8,6 +8,7 @@ import types
 
 import chex
 import forked
+import made_up_inversions
 import pytest
 import safetensors.numpy
 
@@ -195,6 +196,17 @@ def test_fused_nets_are_attacked_beside_those_that_were_trained(folder, capsys):
 def test_what_the_paper_has_not_is_refused(folder, changes, message):
   with pytest.raises(InputError, match=message):
     reproduce_skips.reproduce(make_options(folder, **changes), folder)
+
+
+def test_a_copy_of_a_run_is_refused_before_anything_is_trained(folder):
+  names = ('mi_table1_net_small', 'mi_table1_net_old_small')
+  for name in names:
+    (folder / 'runs' / name).mkdir(parents=True)
+    rows = [made_up_inversions.make_inversion(0.9, 0.5)]
+    made_up_inversions.write(folder / 'runs' / name, rows)
+  with pytest.raises(InputError, match='mi_table1_net_small both hold ppa on alpha 0'):
+    reproduce_skips.reproduce(make_options(folder), folder)
+  assert sorted(path.name for path in (folder / 'runs').iterdir()) == sorted(names)
 
 
 def test_data_that_is_missing_stops_one_run_only(folder, capsys):

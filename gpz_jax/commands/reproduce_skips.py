@@ -33,6 +33,7 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
   """
   from gpz_jax import atomic, report, tradeoff
   from gpz_jax.study.workdir import Workdir
+  from gpz_jax.tradeoff.judging import gather
 
   paper = tradeoff.read_paper(folder / 'paper' / 'skips.toml')
   is_small = options.scale == 'small'
@@ -43,6 +44,9 @@ def reproduce(options: Any, folder: pathlib.Path = FOLDER) -> int:
     promised: set[Any] = set()
     return max(_plan(flagfile, options, promised) for flagfile in flagfiles)
   root, status, done, comments = pathlib.Path(options.root), 0, [], []
+  before = read_runs(root, options.seeds)
+  for name in paper.list_runs():
+    gather(before, name)  # refuses what cannot be judged while nothing is trained yet
   for flagfile in flagfiles:
     try:
       for found in _run(flagfile, options):

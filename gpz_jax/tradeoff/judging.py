@@ -95,16 +95,32 @@ def gather(runs: Mapping[str, StudyRows], name: str) -> StudyRows:
   mi_table1_densenet121 stands for itself and for mi_table1_densenet121_rolss.
 
   Raises:
-    InputError: They are of different models or data, or their evaluators or generators
-      differ.
+    InputError: They are of different models or data, their evaluators or generators
+      differ, or two of them hold the same lane and attack.
   """
-  those = [study for other, study in runs.items() if is_part(other, name)]
+  parts = {other: study for other, study in runs.items() if is_part(other, name)}
+  _check_once(parts)
+  those = [*parts.values()]
   rows = [row for study in those for row in study.rows]
   if difference := tell_difference(rows, ALIKE):
     raise InputError(
       f'runs of {name} differ in {difference}; remove those that do not belong there'
     )
   return StudyRows(rows, [row for study in those for row in study.classes])
+
+
+def _check_once(parts: Mapping[str, StudyRows]) -> None:
+  """Refuses copies of a run, whose seeds would count as more seeds."""
+  holders: dict[tuple[str, str], str] = {}
+  for name, study in parts.items():
+    for row in study.rows:
+      other = holders.setdefault(results.inversion_key(row), name)
+      if other != name:
+        raise InputError(
+          f'{other} and {name} both hold {row["attack"]} on {Treatment.of(row)} with'
+          f' seed {row["seed"]}, which would count twice; move one of them to another'
+          ' folder'
+        )
 
 
 def is_part(other: str, name: str) -> bool:

@@ -278,6 +278,15 @@ def test_runs_of_a_name_are_one_study_and_must_be_alike():
     judging.gather(parts, 'mi_net')
 
 
+def test_a_copy_of_a_run_gives_no_more_seeds():
+  rows = study({'intact': (0.95, 0.83)})
+  copied = {'mi_net': rows, 'mi_net_old': rows}
+  with pytest.raises(InputError, match='mi_net and mi_net_old both hold ppa on'):
+    judging.gather(copied, 'mi_net')
+  apart = {'mi_net': rows, 'mi_net_1': study({'intact': (0.95, 0.83)}, seeds=(7,))}
+  assert len(judging.gather(apart, 'mi_net').rows) == 4
+
+
 def test_our_numbers_stand_beside_those_of_the_table():
   paper = tradeoff.read_paper(PAPER).at_small_scale()
   runs = {
