@@ -11,7 +11,6 @@ threats.txt there. The exit status is 2 for bad input.
 import csv
 import io
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 from absl import flags
@@ -37,22 +36,25 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
   """Prints the table, and writes what --workdir asks for."""
   from gpz_jax import results, threats
-  from gpz_jax.results.inversions import (
-    CLASSES,
-    INVERSIONS,
-    class_key,
-    inversion_key,
-  )
+  from gpz_jax.results.inversions import CLASSES, INVERSIONS, inversion_key
 
   del argv
   options = flags.FLAGS
   for name in STUDIES:
     if not options[name].value:
       raise InputError(f'--{name} is missing; name the folder of a study')
+  sweep = threats.join(_read(options.sweep, results.RESULTS), results.row_key)
+  faces = threats.join(_read(options.model_inversion, INVERSIONS), inversion_key)
+  classes = _read(options.model_inversion, CLASSES, missing_ok=True)
   crossing = threats.cross(
-    _read(options.sweep, results.RESULTS, results.row_key),
-    _read(options.model_inversion, INVERSIONS, inversion_key),
-    _read(options.model_inversion, CLASSES, class_key, missing_ok=True),
+    [row for row, _ in sweep.values()],
+    [row for row, _ in faces.values()],
+    [
+      row
+      for study, rows in classes.items()
+      for row in rows
+      if faces.get(inversion_key(row), (row, ''))[1] == study
+    ],
   )
   split = options.split or crossing.splits[-1]
   check_known('split', split, crossing.splits)
@@ -63,16 +65,14 @@ def main(argv: list[str]) -> None:
 
 
 def _read(
-  workdirs: list[str], schema: Any, key: Callable[[Any], Any], **options: Any
-) -> list[dict[str, Any]]:
-  """The rows of several studies; of rows with one key, that of the first study."""
+  workdirs: list[str], schema: Any, **options: Any
+) -> dict[str, list[dict[str, Any]]]:
+  """The rows of several studies, by folder."""
   from gpz_jax import results
 
-  found: dict[Any, dict[str, Any]] = {}
-  for workdir in workdirs:
-    for row in results.read_workdir(workdir, schema, **options)[0]:
-      found.setdefault(key(row), row)
-  return [*found.values()]
+  return {
+    workdir: results.read_workdir(workdir, schema, **options)[0] for workdir in workdirs
+  }
 
 
 def _write(folder: pathlib.Path, crossing: Any, split: str, text: str) -> None:

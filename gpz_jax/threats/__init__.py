@@ -1,5 +1,6 @@
 """Both threats to the same targets: which treatment protects against which of them."""
 
+from gpz_jax.threats.alike import join
 from gpz_jax.threats.crossing import Crossed, Crossing, Effect, cross
 from gpz_jax.threats.tables import LINES, format_crossed, list_lines
 
@@ -10,5 +11,6 @@ __all__ = [
   'Effect',
   'cross',
   'format_crossed',
+  'join',
   'list_lines',
 ]

@@ -1,6 +1,6 @@
 """Whether studies that are crossed are of the same targets and attackers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from gpz_jax.results import Row
 from gpz_jax.tradeoff.alike import JUDGED, tell_difference
@@ -19,6 +19,38 @@ _OF_SEARCH = {
   'num_attacked': 'was asked for {} classes',
   'num_candidates': 'had {} candidates',
 }
+
+# What must be the same of rows of one attack on one target, as far as they have it.
+_OF_ROW = (
+  *('status', 'aux_dataset', 'activation_shape', *_OF_ATTACK),
+  *(*JUDGED, *_OF_SEARCH, 'target_accuracy', 'att_acc1', 'test_mse'),
+)
+
+
+def join(
+  studies: Mapping[str, Sequence[Row]], key: Callable[[Row], Hashable]
+) -> dict[Hashable, tuple[Row, str]]:
+  """Each row of several studies once, with the first study that has it, by its key.
+
+  Args:
+    studies: The rows of each study, by the name of its folder.
+    key: What a row is the result of.
+
+  Raises:
+    InputError: Two studies have other results or settings for one key.
+  """
+  found: dict[Hashable, tuple[Row, str]] = {}
+  for study, rows in studies.items():
+    for row in rows:
+      first, other = found.setdefault(key(row), (row, study))
+      shared = [column for column in _OF_ROW if column in row]
+      if difference := tell_difference((first, row), shared):
+        raise InputError(
+          f'{other} and {study} both attacked {Treatment.of(row)} with seed'
+          f' {row["seed"]} by {row["attack"]}, and differ in {difference}; leave one of'
+          ' the two out, or run one without that treatment'
+        )
+  return found
 
 
 def check_same(sweep: Sequence[Row], inversions: Sequence[Row]) -> None:

@@ -12,8 +12,11 @@ JUDGED = ('public_dataset', 'evaluator', 'evaluator_accuracy')
 PRIOR = ('generator', 'generator_fid')
 ALIKE = ('model', 'dataset', *JUDGED, *PRIOR)  # of runs that are compared
 _TOLERANCES = {
+  'target_accuracy': {'abs_tol': SAME_ACCURACY},
   'evaluator_accuracy': {'abs_tol': SAME_ACCURACY},
   'generator_fid': {'rel_tol': 0.1},
+  'att_acc1': {'abs_tol': 0.05},
+  'test_mse': {'rel_tol': 0.05},
 }
 
 
@@ -23,7 +26,7 @@ def tell_difference(rows: Sequence[Row], columns: Iterable[str]) -> str:
   Numbers that are not known differ from none.
 
   Args:
-    rows: Rows of `results.INVERSIONS`.
+    rows: Rows of one schema.
     columns: What must be the same of them.
   """
   for column in columns:

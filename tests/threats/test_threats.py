@@ -242,6 +242,39 @@ def test_sweeps_that_cannot_be_compared_are_refused(changes, message):
     cross(sweep, make_faces())
 
 
+@pytest.mark.parametrize(
+  ('changes', 'difference'),
+  [
+    ({'status': 'diverged'}, 'status: diverged and done'),
+    ({'num_candidates': 99}, 'num_candidates: 16 and 99'),
+    ({'evaluator_accuracy': 0.35}, 'evaluator_accuracy: 0.35 and 0.95'),
+    ({'target_accuracy': 0.8}, 'target_accuracy: 0.8 and 0.9'),
+    ({'att_acc1': 0.2}, 'att_acc1: 0.2 and 0.79'),
+  ],
+)
+def test_two_studies_do_not_hold_one_attack_with_other_results(changes, difference):
+  faces = make_faces()
+  other = [faces[0] | changes]
+  for studies in ({'a': faces, 'b': other}, {'a': other, 'b': faces}):
+    with pytest.raises(
+      InputError, match=f'a and b both attacked alpha 0 .*{difference}'
+    ):
+      threats.join(studies, results.inversion_key)
+
+
+def test_rows_that_two_studies_agree_on_count_once():
+  faces = make_faces()
+  again = [faces[0] | {'att_acc1': 0.8, 'wall_seconds': 9.0, 'version': 'other'}]
+  found = threats.join({'a': faces, 'b': again}, results.inversion_key)
+  assert [row for row, _ in found.values()] == faces
+  assert {study for _, study in found.values()} == {'a'}
+  sweep = make_sweep()
+  with pytest.raises(InputError, match='differ in activation_shape: 8x8 and x'):
+    threats.join(
+      {'a': sweep, 'b': [sweep[0] | {'activation_shape': '8x8'}]}, results.row_key
+    )
+
+
 def test_attackers_of_models_must_be_alike_too():
   faces = [
     row | {'num_candidates': 99} if row['skips'] == '1110' else row
@@ -310,7 +343,11 @@ def test_the_command_prints_and_writes_the_same(tmp_path):
   done = forked.run('threats', *flags, f'--workdir={out}')
   assert (done.returncode, done.stderr) == (0, '')
   assert 'There is no treatment beside alpha 0 to compare with.' in done.stdout
+  other = tmp_path / 'other'
+  other.mkdir()
+  made_up_inversions.write(other, [row | {'att_acc1': 0.1} for row in alone])
   for arguments, message in (
+    ([flags[0], f'{flags[1]},{other}'], 'both attacked alpha 0 with seed 0 by ppa'),
     (flags[:1], '--model_inversion is missing'),
     ([*flags, '--split=c'], "split 'c' is not known"),
     ([*flags, f'--workdir={sweep}/results.parquet/x'], 'cannot be made'),
