@@ -7,7 +7,7 @@ that were better than all before by half a point, and of them the best few.
 
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +21,7 @@ from gpz_jax.training.snapshots import Values
 from gpz_jax.training.state import Best, FitState
 from gpz_jax.types import InputError, Lane
 
+Measure = Callable[[Targets], np.ndarray]
 LEAST_STEP = 0.005  # of accuracy, by which an epoch is better than those before it
 
 
@@ -107,6 +108,7 @@ def select(
   lanes: Sequence[Lane],
   targets: Targets,
   accuracy: float,
+  measure: Measure | None = None,
 ) -> Targets:
   """The targets at the kept epochs whose accuracy on val is nearest to a given one.
 
@@ -115,21 +117,37 @@ def select(
     lanes: The lanes of `targets`.
     targets: The targets [L] at their best epochs, whose structure is taken.
     accuracy: The accuracy, in [0, 1].
+    measure: Gives the accuracy [L] on val of targets as they will be attacked. Without
+      it, what was measured in the training counts.
 
   Raises:
     InputError: A lane has no epoch that was kept.
   """
-  chosen: list[Any] = []
-  for i, lane in enumerate(lanes):
-    kept = list_kept(folder, lane)
-    if not kept:
+  kept = [list_kept(folder, lane) for lane in lanes]
+  for lane, own in zip(lanes, kept, strict=True):
+    if not own:
       raise InputError(
         f'--at_accuracy={accuracy:g}: {folder} holds no epoch of target {lane}; train'
         ' it with --keep_checkpoints=8, in a new --workdir'
       )
-    nearest = min(kept, key=lambda each: abs(each.accuracy - accuracy))
+  rounds = [
+    [own[min(place, len(own) - 1)] for own in kept]  # a lane may have kept fewer
+    for place in range(max(map(len, kept)))
+  ]
+  if measure is None:
+    found = np.array([[each.accuracy for each in chosen] for chosen in rounds])
+  else:
+    found = np.stack([measure(_restore(chosen, targets)) for chosen in rounds])
+  nearest = np.nan_to_num(np.abs(found - accuracy), nan=np.inf).argmin(0)
+  return _restore([rounds[place][i] for i, place in enumerate(nearest)], targets)
+
+
+def _restore(chosen: Sequence[Kept], targets: Targets) -> Targets:
+  """The targets [L] at an epoch of each lane."""
+  best: list[Any] = []
+  for i, kept in enumerate(chosen):
     like = jax.eval_shape(lambda i=i: lanes_lib.take(targets.best, i))
-    found = checkpoints.restore(nearest.folder, like)
+    found = checkpoints.restore(kept.folder, like)
     assert found is not None, 'its plain values were intact'
-    chosen.append(found[0])
-  return targets._replace(best=lanes_lib.stack(chosen))
+    best.append(found[0])
+  return targets._replace(best=lanes_lib.stack(best))

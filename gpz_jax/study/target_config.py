@@ -217,7 +217,8 @@ class TargetConfig:
   at_accuracy: float | None = field(
     None,
     'Attack each target at the kept epoch whose accuracy on val is nearest to this, in'
-    ' [0, 1]. Treatments are thus compared at equal accuracy.',
+    ' [0, 1], after --bn_refresh where that is given. Treatments are thus compared at'
+    ' equal accuracy.',
     'rows',
     range=SHARE,
   )

@@ -8,7 +8,9 @@ import toys
 
 from gpz_jax import results, sweep
 from gpz_jax.study import kept_epochs
+from gpz_jax.study import targets as study_targets
 from gpz_jax.study.kept_epochs import Keeper
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.targets import Targets
 from gpz_jax.types import InputError, Lane, Treatment
 
@@ -75,6 +77,20 @@ def test_the_nearest_accuracy_is_chosen(tmp_path, states):
     kept_epochs.select(tmp_path / 'nowhere', LANES[:1], best, 0.65)
 
 
+def test_the_accuracy_of_what_is_attacked_decides(tmp_path, states):
+  keep(tmp_path, states, [[0.5, 0.5], [0.4, 0.5], [0.1, 0.5]], count=5)
+  targets = Targets(states.best, states.train.is_finite)
+  seen = []
+
+  def measure(found):  # its averages lagged behind, so that training measured less
+    seen.append(found.best.epoch.tolist())
+    return np.array([0, 0.7, 0.8, 0.9])[found.best.epoch]
+
+  found = kept_epochs.select(tmp_path, LANES, targets, 0.6, measure)
+  assert found.best.epoch.tolist() == [1, 3]  # it would be epoch 2 by the training
+  assert seen == [[1, 3], [2, 3], [3, 3]]
+
+
 def test_none_is_kept_by_default(tmp_path, states):
   keep(tmp_path, states, [[0.5, 0.5]], count=0)
   assert not list(tmp_path.iterdir())
@@ -97,5 +113,33 @@ def test_a_sweep_attacks_the_epoch_that_is_asked_for(tmp_path, capsys):
   sweep.run(second)
   (row,) = results.read_parquet(tmp_path / 'second' / 'results.parquet')
   assert row['target_val_accuracy'] == pytest.approx(kept[0].accuracy)
-  told = capsys.readouterr()
-  assert f'epoch {kept[0].epoch}, by --at_accuracy' in told.out + told.err
+  captured = capsys.readouterr()
+  told = captured.out + captured.err
+  assert f'epoch {kept[0].epoch}, by --at_accuracy' in told
+  assert 'no kept epoch is nearer to --at_accuracy=0: it is not compared' in told
+
+
+def test_averages_are_refreshed_before_an_epoch_is_chosen(tmp_path, monkeypatch):
+  config = tiny.sweep_config(
+    tmp_path / 'run', bn_refresh=True, keep_checkpoints=8, at_accuracy=0.6
+  )
+  plan = sweep.make_plan(config)
+
+  def refresh(model, found, images, *, engine):
+    return found | {'is_refreshed': True}
+
+  def select(folder, lanes, found, accuracy, measure):
+    assert measure(found) == 0.7
+    return found
+
+  def evaluate(model, found, dataset, *, engine):
+    assert found['is_refreshed']
+    assert dataset is plan.task.val
+    return {'accuracy': 0.7}
+
+  monkeypatch.setattr(study_targets.targets_lib, 'refresh_batch_norm', refresh)
+  monkeypatch.setattr(study_targets.targets_lib, 'evaluate', evaluate)
+  monkeypatch.setattr(study_targets.kept_epochs, 'select', select)
+  monkeypatch.setattr(study_targets, 'restore', lambda *arguments: ({}, {}))
+  found = study_targets.load(plan, Workdir(config.workdir))
+  assert found == {'is_refreshed': True}
