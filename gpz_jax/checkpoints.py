@@ -122,6 +122,11 @@ def checksums(tree: Tree) -> dict[str, str]:
   }
 
 
+def digest(tree: Tree) -> str:
+  """One checksum of all leaves of a tree."""
+  return _digest_json(checksums(tree))
+
+
 def _digest(leaf: Any) -> str:
   array = np.asarray(leaf)
   digest = hashlib.blake2b(f'{array.dtype}{array.shape}'.encode(), digest_size=16)

@@ -121,6 +121,16 @@ def list_carried(variables: dict[str, Any]) -> dict[str, Any]:
   return {name: variables[name] for name in (skips.COLLECTION,) if name in variables}
 
 
+def drop_carried(variables: dict[str, Any]) -> dict[str, Any]:
+  """The variables of a net without what only a net that carries factors has.
+
+  A target has then the same variables whatever it was trained beside, see `adopt`.
+  """
+  params = {n: tree for n, tree in variables['params'].items() if n != 'skip_logits'}
+  rest = {n: tree for n, tree in variables.items() if n != skips.COLLECTION}
+  return {**rest, 'params': params}
+
+
 def adopt(model: nn.Module, targets: Any) -> Any:
   """Targets for `model`, which were trained beside others whose skips it has not.
 

@@ -4,11 +4,17 @@ A config names a file of weights, a module and a data set. What they hold may ch
 between two runs, and rows of both would then stand in one table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gpz_jax import checkpoints
-from gpz_jax.types import InputError, Task
+import jax
+
+from gpz_jax import atomic, checkpoints, results
+from gpz_jax.models import skip_lanes
+from gpz_jax.study.workdir import Workdir
+from gpz_jax.targets import Targets
+from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.types import InputError, Lane, Task
 from gpz_jax.zone.worth import Ladder, is_other_guess
 
 # Between two devices an accuracy may differ by an image that lies on the border.
@@ -21,6 +27,77 @@ def digest_data(task: Task) -> dict[str, str]:
   return checkpoints.checksums(
     {name: [subset.image, subset.label] for name, subset in subsets.items()}
   )
+
+
+def digest_targets(lanes: Sequence[Lane], targets: Targets) -> dict[str, str]:
+  """A checksum of the variables of each target [L], by lane id.
+
+  Batch-norm averages that are measured at each start (`at_accuracy` with `bn_refresh`)
+  must not be among them: their last bits depend on the machine.
+  """
+  stacked = skip_lanes.drop_carried(jax.device_get(targets.best.variables))
+  return {
+    lane.lane_id: checkpoints.digest(lanes_lib.take(stacked, i))
+    for i, lane in enumerate(lanes)
+  }
+
+
+def read_targets(workdir: Workdir) -> dict[str, str]:
+  """What `keep_targets` wrote; empty in the workdir of an earlier version.
+
+  Raises:
+    InputError: The file is damaged.
+  """
+  found = results.read_object(workdir.attacked)
+  return {lane_id: str(digest) for lane_id, digest in found.items()}
+
+
+def find_replaced(
+  workdir: Workdir, lanes: Sequence[Lane], now: Mapping[str, str]
+) -> list[Lane]:
+  """The lanes that have rows of another target than there is now.
+
+  Args:
+    workdir: The workdir of the study.
+    lanes: Its targets.
+    now: What `digest_targets` gives of them.
+
+  Raises:
+    InputError: As of `read_targets`.
+  """
+  before = read_targets(workdir)
+  differing = [
+    lane
+    for lane in lanes
+    if before.get(lane.lane_id, now[lane.lane_id]) != now[lane.lane_id]
+  ]
+  if not differing:
+    return []
+  schemas = (results.RESULTS, results.INVERSIONS)
+  rows = [row for schema in schemas for row in workdir.read_rows(schema)]
+  attacked = {row['lane_id'] for row in rows}
+  return [lane for lane in differing if lane.lane_id in attacked]
+
+
+def keep_targets(workdir: Workdir, lanes: Sequence[Lane], now: dict[str, str]) -> None:
+  """Writes checksums of the targets that are attacked from now on.
+
+  Args:
+    workdir: The workdir of the study.
+    lanes: Its targets.
+    now: What `digest_targets` gives of them.
+
+  Raises:
+    InputError: There are rows of other targets, or the file is damaged.
+  """
+  if replaced := find_replaced(workdir, lanes, now):
+    raise InputError(
+      f'--workdir={workdir} holds rows of another target {replaced[0]} than there is'
+      ' now: its file was overwritten, or it was trained again; bring back what it was,'
+      ' or name another workdir'
+    )
+  if now != read_targets(workdir):
+    atomic.write_json(workdir.attacked, now)
 
 
 def check_data(

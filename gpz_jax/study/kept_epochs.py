@@ -15,8 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gpz_jax import checkpoints, classification
+from gpz_jax import targets as targets_lib
+from gpz_jax.study.plan import StudyPlan
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
+from gpz_jax.training.engine import Engine
 from gpz_jax.training.snapshots import Values
 from gpz_jax.training.state import Best, FitState
 from gpz_jax.types import InputError, Lane
@@ -41,6 +45,50 @@ def list_kept(folder: pathlib.Path, lane: Lane) -> list[Kept]:
     if meta is not None:
       found.append(Kept(meta['accuracy'], meta['epoch'], path))
   return sorted(found)
+
+
+def choose(
+  plan: StudyPlan, workdir: Workdir, engine: Engine, targets: Targets
+) -> Targets:
+  """The targets [L] at the accuracy that is asked for; as they are where none is.
+
+  Args:
+    plan: The study.
+    workdir: Its workdir, which holds the kept epochs unless targets are borrowed.
+    engine: How lanes are computed.
+    targets: The targets [L] at their best epochs.
+
+  Raises:
+    InputError: A lane has no epoch that was kept.
+  """
+  config = plan.config
+  if config.at_accuracy is None:
+    return targets
+
+  def measure(found: Targets) -> np.ndarray:
+    found = refresh(plan, engine, found)
+    return targets_lib.evaluate(plan.model, found, plan.task.val, engine=engine)[
+      'accuracy'
+    ]
+
+  source = Workdir(config.targets_from) if config.targets_from else workdir
+  return select(
+    source.epochs,
+    plan.lanes,
+    targets,
+    config.at_accuracy,
+    # What the training measured is of batch-norm averages that lag behind.
+    measure if config.bn_refresh else None,
+  )
+
+
+def refresh(plan: StudyPlan, engine: Engine, chosen: Targets) -> Targets:
+  """What `choose` gave, with the batch-norm averages that finished targets have."""
+  if plan.config.at_accuracy is None or not plan.config.bn_refresh:
+    return chosen
+  return targets_lib.refresh_batch_norm(
+    plan.model, chosen, plan.task.train, engine=engine
+  )
 
 
 class Keeper:

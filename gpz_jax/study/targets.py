@@ -23,7 +23,6 @@ from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
-from gpz_jax.training.engine import Engine
 from gpz_jax.training.state import FitState
 from gpz_jax.types import InputError
 
@@ -44,15 +43,31 @@ def obtain(
     each_epoch: Called after each epoch where targets are trained, see `Trainer.fit`.
 
   Raises:
-    InputError: The targets that are to be borrowed are damaged.
+    InputError: The targets that are to be borrowed are damaged; or the workdir holds
+      rows of other targets.
     Interrupted: A signal came; the training goes on from its snapshot.
   """
-  targets, changed = _obtain(session, each_epoch)
-  if session.plan.config.at_accuracy is not None:
-    targets = _at_accuracy(session.plan, session.workdir, session.engine, targets)
-    for lane, epoch in zip(session.plan.lanes, targets.best.epoch, strict=True):
+  plan = session.plan
+  targets, changed = take(session, each_epoch)
+  now = continuing.digest_targets(plan.lanes, targets)
+  continuing.keep_targets(session.workdir, plan.lanes, now)
+  if plan.config.at_accuracy is not None:
+    for lane, epoch in zip(plan.lanes, targets.best.epoch, strict=True):
       session.say(f'target {lane} is that of epoch {epoch}, by --at_accuracy')
+  targets = kept_epochs.refresh(plan, session.engine, targets)
   return targets, dataclasses.replace(session, changed=changed)
+
+
+def take(
+  session: Session, each_epoch: EachEpoch = lambda epoch, states: None
+) -> tuple[Targets, str]:
+  """The targets [L] before `kept_epochs.refresh`, and what changed; as `obtain`.
+
+  It is not asked of which targets the rows are.
+  """
+  targets, changed = _obtain(session, each_epoch)
+  plan, workdir = session.plan, session.workdir
+  return kept_epochs.choose(plan, workdir, session.engine, targets), changed
 
 
 def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
@@ -85,33 +100,6 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
   checkpoints.save(folder, targets, meta | {'changed': snapshots.changed})
   snapshots.drop()
   return targets, snapshots.changed
-
-
-def _at_accuracy(
-  plan: StudyPlan, workdir: Workdir, engine: Engine, targets: Targets
-) -> Targets:
-  """The targets at the accuracy that is asked for; as they are where none is."""
-  config = plan.config
-  if config.at_accuracy is None:
-    return targets
-  source = Workdir(config.targets_from) if config.targets_from else workdir
-  kept, wanted = source.epochs, config.at_accuracy
-  if not config.bn_refresh:
-    return kept_epochs.select(kept, plan.lanes, targets, wanted)
-
-  def refresh(found: Targets) -> Targets:
-    return targets_lib.refresh_batch_norm(
-      plan.model, found, plan.task.train, engine=engine
-    )
-
-  def measure(found: Targets) -> np.ndarray:
-    found = refresh(found)
-    return targets_lib.evaluate(plan.model, found, plan.task.val, engine=engine)[
-      'accuracy'
-    ]
-
-  # An accuracy that the training measured is of averages that lag behind.
-  return refresh(kept_epochs.select(kept, plan.lanes, targets, wanted, measure))
 
 
 def _borrow(session: Session, data: dict[str, str]) -> tuple[Targets, str]:
@@ -204,14 +192,27 @@ def restore(plan: StudyPlan, folder, say: checkpoints.Say):
   return checkpoints.restore(folder, like, say=say)
 
 
-def load(plan: StudyPlan, workdir: Workdir) -> Targets | None:
-  """The targets that a finished study used; None where no checkpoint is intact."""
+def load(
+  plan: StudyPlan, workdir: Workdir, say: checkpoints.Say = lambda text: None
+) -> Targets | None:
+  """The targets that a finished study used; None where no checkpoint is intact.
+
+  Args:
+    plan: The study.
+    workdir: Its workdir.
+    say: Told of targets that are others than those of the rows.
+  """
+  engine = plan.config.make_engine()
   if plan.weights is not None:
-    return targets_lib.from_variables(plan.weights)
-  found = restore(plan, workdir.targets, lambda text: None)
-  if found is None:
+    targets = targets_lib.from_variables(plan.weights)
+  elif found := restore(plan, workdir.targets, lambda text: None):
+    targets = kept_epochs.choose(plan, workdir, engine, found[0])
+  else:
     return None
-  return _at_accuracy(plan, workdir, plan.config.make_engine(), found[0])
+  now = continuing.digest_targets(plan.lanes, targets)
+  for lane in continuing.find_replaced(workdir, plan.lanes, now):
+    say(f'the target {lane} is another one now than when it was attacked')
+  return kept_epochs.refresh(plan, engine, targets)
 
 
 def effective_alphas(plan: StudyPlan, progress: float) -> jax.Array:

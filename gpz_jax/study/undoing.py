@@ -66,7 +66,7 @@ def _restore(files: Iterable[pathlib.Path], before: dict[pathlib.Path, bytes]) -
 def _remove(workdir: Workdir) -> None:
   """Removes the files of a study that has trained nothing."""
   files = (workdir.config, workdir.flags, workdir.environment)
-  for file in (*files, workdir.ladder, workdir.tuned):
+  for file in (*files, workdir.ladder, workdir.tuned, workdir.attacked):
     file.unlink(missing_ok=True)
   made = (workdir.samples, workdir.events, workdir.targets, workdir.decoders)
   _remove_folders((*made, workdir.embeddings))

@@ -13,12 +13,7 @@ from gpz_jax import atomic, checkpoints, filenames, results
 from gpz_jax.models import choices
 from gpz_jax.study import fields, locking, pictures, programs
 from gpz_jax.study.config import StudyConfig
-from gpz_jax.study.serialization import (
-  first_difference,
-  from_json,
-  to_flags,
-  to_json,
-)
+from gpz_jax.study.serialization import first_difference, from_json, to_flags, to_json
 from gpz_jax.types import InputError, stable_hash
 
 Config = TypeVar('Config', bound=StudyConfig)
@@ -36,6 +31,7 @@ class Workdir:
     lock: Held by the one process that writes the folder.
     tuned: The implementations of convolutions that --tune found.
     targets: Checkpoint of the trained targets.
+    attacked: A checksum of each target that the rows are of.
     evaluator: Checkpoint of the evaluator of a study of model inversion.
     generator: File of the generator that such a study trained.
     epochs: Folder with a checkpoint for each epoch of a target that was kept.
@@ -62,6 +58,7 @@ class Workdir:
     self.lock = self.path / 'lock'
     self.tuned = self.path / 'tuned.json'
     self.targets = self.path / 'targets'
+    self.attacked = self.path / 'targets.json'
     self.evaluator = self.path / 'evaluator'
     self.generator = self.path / 'generator.safetensors'
     self.epochs = self.path / 'epochs'

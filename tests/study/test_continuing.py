@@ -1,13 +1,18 @@
 """A study goes on only with the targets and images that its rows are of."""
 
+import json
+
 import numpy as np
 import pytest
 import tiny
+from made_up import make_row
 
 from gpz_jax import sweep
 from gpz_jax.study import continuing
 from gpz_jax.study.workdir import Workdir
-from gpz_jax.types import Dataset, InputError, Task
+from gpz_jax.targets import Targets
+from gpz_jax.training.state import Best
+from gpz_jax.types import Dataset, InputError, Lane, Task, Treatment
 
 
 def lose_a_row(workdir):
@@ -50,6 +55,49 @@ def test_other_images_are_refused(half, monkeypatch):
   monkeypatch.setattr(continuing, 'check_guesses', check)
   with pytest.raises(InputError, match='was begun with other images: the guess'):
     sweep.run(half, quiet=True)
+
+
+def test_a_target_of_the_same_accuracy_is_another_one_if_its_variables_are(half):
+  workdir = Workdir(half.workdir)
+  before = continuing.read_targets(workdir)
+  (lane,) = half.list_lanes()
+  assert before.keys() == {lane.lane_id}
+  workdir.attacked.write_text(json.dumps({lane.lane_id: 'another'}))
+  with pytest.raises(InputError, match='holds rows of another target alpha 0 seed 0'):
+    sweep.run(half, quiet=True)
+  workdir.attacked.write_text(json.dumps(before))
+
+
+def test_targets_without_rows_may_be_replaced(tmp_path):
+  workdir = Workdir(tmp_path)
+  lanes = [Lane('cnn', 'x', Treatment(alpha), 0) for alpha in (0.0, 0.3)]
+  first, second = (lane.lane_id for lane in lanes)
+  continuing.keep_targets(workdir, lanes, {first: '1', second: '1'})
+  continuing.keep_targets(workdir, lanes, {first: '1', second: '2'})
+  workdir.append_rows([make_row(lane_id=first, status='done')])
+  continuing.keep_targets(workdir, lanes, {first: '1', second: '3'})
+  assert continuing.read_targets(workdir) == {first: '1', second: '3'}
+  with pytest.raises(InputError, match='another target alpha 0 seed 0'):
+    continuing.keep_targets(workdir, lanes, {first: '2', second: '3'})
+  workdir.attacked.unlink()  # of an earlier version
+  continuing.keep_targets(workdir, lanes, {first: '2', second: '3'})
+
+
+def test_the_digest_of_targets_tells_variables_and_not_what_others_carry():
+  lanes = [Lane('cnn', 'x', Treatment(), seed) for seed in (0, 1)]
+
+  def digest(w, lanes=lanes, **more):
+    carried = {'skips': {'factors': np.ones((len(w), 4, 1))}} if more else {}
+    variables = {'params': {'w': w, **more}, 'batch_stats': {'m': 0 * w}, **carried}
+    best = Best.create(np.zeros(len(w)), 0, variables)
+    return continuing.digest_targets(lanes, Targets(best, np.ones(len(w), bool)))
+
+  w = np.arange(6.0).reshape(2, 3)
+  both = digest(w)
+  assert len(set(both.values())) == 2
+  assert digest(w[1:], lanes[1:]) == {lanes[1].lane_id: both[lanes[1].lane_id]}
+  assert digest(w, skip_logits=w) == both
+  assert digest(w.astype(np.float32)) != both
 
 
 def test_a_sweep_that_is_as_it_was_goes_on(half):
