@@ -1,9 +1,12 @@
-"""Refuses to join parts whose numbers are of other images: nothing compares them."""
+"""Refuses to join parts whose numbers are of other images, targets or evaluators."""
 
+import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gpz_jax import results
+from gpz_jax import checkpoints, results
+from gpz_jax.generators import files as generator_files
+from gpz_jax.launching import parts
 from gpz_jax.study import continuing
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import theory
@@ -38,6 +41,73 @@ def check_images(sources: Sequence[Source]) -> None:
         f' {found:.5f} on them and not {was:.5f}; do one of the two again on the images'
         ' of the other'
       )
+
+
+def check_targets(sources: Sequence[Source]) -> None:
+  """Refuses parts that attacked several targets of one name.
+
+  A target that was trained again has the name of the first one, and so has one of a
+  file of weights that was overwritten.
+
+  Args:
+    sources: The parts. Those of an earlier version tell nothing of their targets.
+
+  Raises:
+    InputError: A target differs between two of them.
+  """
+  known: dict[str, tuple[str, str]] = {}
+  for each in sources:
+    for lane_id, digest in parts.read_targets(each.workdir).items():
+      first, usual = known.setdefault(lane_id, (each.label, digest))
+      if digest != usual:
+        raise InputError(
+          f'{each.label} has another target {lane_id} than {first}: it was trained'
+          ' again, borrowed elsewhere or overwritten in between; remove'
+          f' {each.workdir} and have it done again on the target of the other'
+        )
+
+
+def check_trained(sources: Sequence[Source], names: Sequence[str]) -> None:
+  """Refuses parts whose evaluators, or whose generators, are not the same.
+
+  Args:
+    sources: The parts. One that lacks what is compared is passed over, and so is one
+      where it is damaged.
+    names: What is compared: `evaluator`, `generator`.
+
+  Raises:
+    InputError: One differs between two of them.
+  """
+  for name in names:
+    known: list[tuple[str, Any]] = []
+    for each in sources:
+      try:
+        found = identify(getattr(each.workdir, name))
+      except InputError:
+        continue
+      if found is None:
+        continue
+      known.append((each.label, found))
+      if found != known[0][1]:
+        raise InputError(
+          f'{each.label} has another {name} than {known[0][0]}, so that their rows do'
+          f' not belong together; remove {each.workdir} and have it done again with the'
+          f' {name} of the other'
+        )
+
+
+def identify(path: pathlib.Path) -> Any:
+  """What equals only where two checkpoints, or two generators, are the same.
+
+  None where there is none, or the plain values of a checkpoint are damaged.
+
+  Raises:
+    InputError: The file of a generator is damaged.
+  """
+  if not path.is_file():
+    return checkpoints.read_checksums(path)
+  generator, variables = generator_files.load(path)
+  return generator, checkpoints.checksums(variables)
 
 
 def check_examples(sources: Sequence[Source]) -> None:

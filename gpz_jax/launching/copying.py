@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import jax
 
 from gpz_jax import atomic, checkpoints, results
-from gpz_jax.launching.parts import Part, Say, decoders_of
+from gpz_jax.launching.parts import Part, Say, decoders_of, read_targets
 from gpz_jax.models import skip_lanes
 from gpz_jax.study import continuing, pictures
 from gpz_jax.study import targets as study_targets
@@ -125,6 +125,37 @@ def copy_pictures(
     atomic.write_json(folder / pictures.CHECKSUMS, found)
 
 
+def check_given(session: Session, parts: Sequence[Part]) -> None:
+  """Imports or borrows the targets of the whole, where its config says so.
+
+  Args:
+    session: The whole.
+    parts: The units.
+
+  Raises:
+    InputError: A unit attacked another target.
+  """
+  plan, workdir = session.plan, session.workdir
+  if plan.weights is not None:
+    whose, way_out = f'--target_weights={plan.config.target_weights}', 'bring it back'
+  elif plan.borrowed is not None:
+    whose, way_out = f'--targets_from={plan.config.targets_from}', 'bring it back'
+  elif plan.config.targets_from is not None:
+    whose, way_out = f'{workdir.targets}', 'remove that to have it borrowed again'
+  else:
+    return
+  targets, _ = study_targets.take(session)
+  now = continuing.digest_targets(plan.lanes, targets)
+  for part in parts:
+    theirs = read_targets(part.workdir)
+    for lane in plan.lanes:
+      if theirs.get(lane.lane_id, now[lane.lane_id]) != now[lane.lane_id]:
+        raise InputError(
+          f'unit {part.unit.name} ({part.unit.title}) has another target {lane} than'
+          f' {whose}; {way_out}, or remove {part.workdir} and have it done again'
+        )
+
+
 def stack_targets(session: Session, parts: Sequence[Part], say: Say) -> int:
   """Writes the targets of all units as one checkpoint, once all of them are there.
 
@@ -137,10 +168,8 @@ def stack_targets(session: Session, parts: Sequence[Part], say: Say) -> int:
     How many of the targets are there.
   """
   plan = session.plan
-  if plan.borrowed is not None:
-    study_targets.obtain(session)
   if plan.weights is not None or plan.config.targets_from is not None:
-    return len(plan.lanes)
+    return len(plan.lanes)  # `check_given` has them
   wanted = {lane.lane_id for lane in plan.lanes}
   single, metas = {}, []
   for part in parts:

@@ -9,11 +9,10 @@ import itertools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gpz_jax import checkpoints, report
-from gpz_jax.generators import files as generator_files
-from gpz_jax.launching import parts
+from gpz_jax import report
+from gpz_jax.launching import comparable, parts
 from gpz_jax.launching.studies import MODEL_INVERSION, STUDIES, SWEEP
 from gpz_jax.launching.units import Store, Unit
 from gpz_jax.model_inversion.config import GIVEN
@@ -166,15 +165,9 @@ def _check_same(workdirs: Sequence[Workdir], name: str, flag: str) -> None:
   """
   there = [each for each in workdirs if getattr(each, name).exists()]
   for other in there[1:]:
-    if _identify(getattr(other, name)) != _identify(getattr(there[0], name)):
+    theirs, ours = (getattr(each, name) for each in (other, there[0]))
+    if comparable.identify(theirs) != comparable.identify(ours):
       raise InputError(
         f'--studies={other.path} has another {name} than {there[0].path}, so that their'
         f' rows do not belong together; run it again with --{flag}={there[0].path}'
       )
-
-
-def _identify(path: pathlib.Path) -> Any:
-  if path.is_dir():
-    return checkpoints.read_checksums(path)
-  generator, variables = generator_files.load(path)
-  return generator, checkpoints.checksums(variables)

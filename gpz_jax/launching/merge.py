@@ -66,8 +66,9 @@ def merge(
 
   Raises:
     BusyError: Another process is merging.
-    InputError: A unit is of another study or of other images, or has its theory from
-      another number of them; or the study cannot be planned.
+    InputError: A unit is of another study or of other images, targets, evaluator or
+      generator, or has its theory from another number of images; or the study cannot be
+      planned.
     Interrupted: A signal came; the same call goes on.
   """
   store = store or Store(config.workdir)
@@ -76,7 +77,11 @@ def merge(
   sources = _list_sources(config, store, [u for u in units if u.name not in damaged])
   comparable.check_images(sources)
   comparable.check_examples(sources)
+  # The whole takes what its units have now.
+  comparable.check_targets(sources[1:])
   is_inversion = isinstance(config, ModelInversionConfig)
+  if is_inversion:
+    comparable.check_trained(sources[1:], ('evaluator', 'generator'))
   joint = merge_inversion.JOINT if is_inversion else SWEEP
   with joint.open(config, quiet=quiet) as session:
     gaps = [f'unit {name} is damaged: {text}' for name, text in damaged.items()]
@@ -129,6 +134,7 @@ def _join(session: Session, joint: Joint, found: list[Part], gaps: list[str]) ->
   """Writes what a study has at its end, or what there is of it."""
   plan, workdir, schema = session.plan, session.workdir, joint.schema
   whole = workdir.table(schema).exists()
+  copying.check_given(session, found)
   rows = joint.join_rows(session, found, gaps.append)
   for part in found:
     copying.copy_epochs(part, workdir, gaps.append)
@@ -141,8 +147,10 @@ def _join(session: Session, joint: Joint, found: list[Part], gaps: list[str]) ->
   is_whole = not plan.missing(rows) and len(rows) == plan.total
   if whole and not is_whole:
     workdir.table(schema).unlink()
-  results.write_rows(workdir.lines(schema), rows, schema)
   joint.join_more(session, found, gaps.append, is_whole)
+  results.write_rows(workdir.lines(schema), rows, schema)
+  if targets := parts.join_targets(workdir, found):
+    atomic.write_json(workdir.attacked, targets)
   counts = {'rows': len(rows), 'of': plan.total, 'gaps': gaps}
   atomic.write_json(workdir.merged, counts)
   if is_whole:
@@ -172,8 +180,10 @@ def _join_rows(
         workdir.sample(row['lane_id'], row['split'], row['attack']).name for row in kept
       ]
       shown.append((part, [workdir.originals.name, *names]))
-  for row in parts.read_rows(workdir, results.RESULTS, say):
-    joined.setdefault(results.row_key(row), row)
+  for row in parts.read_earlier(
+    workdir, results.RESULTS, found, joined, results.row_key, say
+  ):
+    joined[results.row_key(row)] = row
   copying.copy_pictures(shown, workdir.samples, say)
   for part, _ in shown:
     if not workdir.ladder.exists() and part.workdir.ladder.exists():

@@ -24,7 +24,8 @@ def _join_rows(session: Session[Plan], found: list[Part], say: Say) -> list[Row]
   """
   workdir = session.workdir
   owners = parts.join_rows(found, say, inversion_key)
-  joined, classes = _read_earlier(workdir, say)
+  joined: dict[tuple[str, str], Row] = {}
+  classes: dict[tuple[str, str, int], Row] = {}
   shown: list[tuple[Part, list[str]]] = []
   for part in found:
     own = [row for row in part.rows if owners[inversion_key(row)] is part]
@@ -35,23 +36,16 @@ def _join_rows(session: Session[Plan], found: list[Part], say: Say) -> list[Row]
       paths = workdir.list_sheets(kept)
       shown.append((part, [SHEET_NAME, *(path.name for path in paths)]))
       _copy_histories(part, kept, workdir, say)
+  earlier = parts.read_earlier(workdir, INVERSIONS, found, joined, inversion_key, say)
+  left = {inversion_key(row): row for row in earlier}
+  for row in parts.read_rows(workdir, CLASSES, say):
+    if inversion_key(row) in left:
+      classes[class_key(row)] = row
+  joined |= left
   copying.copy_pictures(shown, workdir.samples, say)
   lines = sorted(classes.values(), key=CLASSES.sort_key)
   results.write_rows(workdir.lines(CLASSES), lines, CLASSES)
   return list(joined.values())
-
-
-def _read_earlier(
-  workdir: Workdir, say: Say
-) -> tuple[dict[tuple[str, str], Row], dict[tuple[str, str, int], Row]]:
-  """The rows that are in the workdir of the whole already, and those of classes."""
-  rows = parts.read_rows(workdir, INVERSIONS, say)
-  classes = parts.read_rows(workdir, CLASSES, say)
-  keys = {inversion_key(row) for row in rows}
-  return (
-    {inversion_key(row): row for row in rows},
-    {class_key(row): row for row in classes if inversion_key(row) in keys},
-  )
 
 
 def _match_classes(

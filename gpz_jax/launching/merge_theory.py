@@ -37,8 +37,10 @@ def join(session: Session[Plan], found: list[Part], say: Say, is_whole: bool) ->
     names = [p.name for p in paths if p.name.partition('-')[0] in first]
     if names:
       shown.append((part, names))
-  for row in parts.read_rows(workdir, schema, say):
-    joined.setdefault(results.theory_key(row), row)
+  for row in parts.read_earlier(
+    workdir, schema, found, joined, results.theory_key, say
+  ):
+    joined[results.theory_key(row)] = row
   if shown:
     workdir.embeddings.mkdir(exist_ok=True)
     copying.copy_pictures(shown, workdir.embeddings, say)

@@ -9,7 +9,7 @@ from typing import Any
 from gpz_jax import results
 from gpz_jax.launching import states
 from gpz_jax.launching.units import Store, Unit
-from gpz_jax.study import fields
+from gpz_jax.study import continuing, fields
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.serialization import to_json
 from gpz_jax.study.session import Session
@@ -151,6 +151,57 @@ def read_rows(workdir: Workdir, schema: results.Schema, say: Say) -> list[result
   except InputError as error:
     say(str(error))
     return []
+
+
+def read_targets(workdir: Workdir) -> dict[str, str]:
+  """Checksums of the targets that a unit attacked; empty where nothing is known."""
+  try:
+    return continuing.read_targets(workdir)
+  except InputError:  # it is damaged
+    return {}
+
+
+def join_targets(workdir: Workdir, parts: Iterable[Part]) -> dict[str, str]:
+  """Checksums of the targets that rows are of: those of the units, else of the whole.
+
+  Args:
+    workdir: Workdir of the whole.
+    parts: The units, which have the same targets, see `comparable.check_targets`.
+  """
+  found = read_targets(workdir)
+  for part in parts:
+    found |= read_targets(part.workdir)
+  return found
+
+
+def read_earlier(
+  workdir: Workdir,
+  schema: results.Schema,
+  parts: Iterable[Part],
+  taken: Collection[tuple[Any, ...]],
+  key: Callable[[results.Row], tuple[Any, ...]],
+  say: Say,
+) -> list[results.Row]:
+  """The rows that an earlier merge took, or a study in this workdir computed.
+
+  Args:
+    workdir: Workdir of the whole.
+    schema: What its rows are.
+    parts: The units. Rows of other targets than they attacked are left out.
+    taken: Keys of the rows that units have now, which are left out, too.
+    key: What a row is the result of.
+    say: Told of damage, and of rows that are of other targets.
+  """
+  before, now = read_targets(workdir), join_targets(workdir, parts)
+  rows = [row for row in read_rows(workdir, schema, say) if key(row) not in taken]
+  changed = {lane_id for lane_id, digest in before.items() if digest != now[lane_id]}
+  kept = [row for row in rows if row['lane_id'] not in changed]
+  if len(kept) < len(rows):
+    say(
+      f'{len(rows) - len(kept)} rows of an earlier merge are of other targets than the'
+      ' units attacked, and are left out; --resume has them computed again'
+    )
+  return kept
 
 
 def join_environments(parts: Iterable[Part], say: Say) -> dict[str, Any]:
