@@ -21,16 +21,20 @@ def has_targets(config: StudyConfig) -> bool:
   return meta is not None and meta.get('lanes') == ids
 
 
-def locate(config: StudyConfig) -> np.ndarray | None:
+def locate(config: StudyConfig, *, is_damaged: bool = False) -> np.ndarray | None:
   """Where in the study `targets_from` the targets of this one are: rows [L].
 
   None without `targets_from`, or where the workdir has targets of its own. Their
   precision may differ, because parameters are float32 in any.
 
+  Args:
+    config: What is asked for.
+    is_damaged: Whether those that the workdir has are damaged.
+
   Raises:
     InputError: There is no such study, its targets are others, or one is missing.
   """
-  if config.targets_from is None or has_targets(config):
+  if config.targets_from is None or (has_targets(config) and not is_damaged):
     return None
   return _locate(config, Workdir(config.targets_from), ignored=('precision',))
 

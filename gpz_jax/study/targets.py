@@ -13,8 +13,7 @@ import gpz_jax
 from gpz_jax import checkpoints, label_smoothing, metrics
 from gpz_jax import targets as targets_lib
 from gpz_jax.models import skip_lanes, skips
-from gpz_jax.study import conditions, continuing, defended, kept_epochs
-from gpz_jax.study.borrowing import has_targets
+from gpz_jax.study import borrowing, conditions, continuing, defended, kept_epochs
 from gpz_jax.study.events import name_run
 from gpz_jax.study.plan import StudyPlan
 from gpz_jax.study.progress import format_seconds
@@ -75,7 +74,9 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
   if plan.weights is not None:
     return targets_lib.from_variables(plan.weights), ''
   now, data = conditions.environment(session.engine), continuing.digest_data(plan.task)
-  if has_targets(plan.config) and (found := restore(plan, folder, session.say)):
+  if borrowing.has_targets(plan.config) and (
+    found := restore(plan, folder, session.say)
+  ):
     targets, meta = found
     whose = f'--workdir={session.workdir.path}'
     continuing.check_data(whose, meta.get('data'), data)
@@ -90,8 +91,11 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
   # `restore` must know what the lanes of a checkpoint carry.
   skips_of = [lane.treatment.skips for lane in plan.lanes]
   meta = {'lanes': ids, 'skips': skips_of, 'environment': now, 'data': data}
-  if plan.borrowed is not None:
-    targets, changed = _borrow(session, data)
+  rows = plan.borrowed
+  if rows is None:  # an own copy of what was borrowed is damaged, or nothing is lent
+    rows = borrowing.locate(plan.config, is_damaged=True)
+  if rows is not None:
+    targets, changed = _borrow(session, rows, data)
     # the rest of the rows need them
     checkpoints.save(folder, targets, meta | {'changed': changed})
     return targets, changed
@@ -102,12 +106,13 @@ def _obtain(session: Session, each_epoch: EachEpoch) -> tuple[Targets, str]:
   return targets, snapshots.changed
 
 
-def _borrow(session: Session, data: dict[str, str]) -> tuple[Targets, str]:
+def _borrow(
+  session: Session, rows: np.ndarray, data: dict[str, str]
+) -> tuple[Targets, str]:
   """The targets of the study that `targets_from` names, and what is other here."""
   plan = session.plan
   source = plan.config.targets_from
   assert source is not None
-  assert plan.borrowed is not None
   session.say(f'targets are those of {source}')
   found = restore(plan, Workdir(source).targets, session.say)
   if found is None:
@@ -129,7 +134,7 @@ def _borrow(session: Session, data: dict[str, str]) -> tuple[Targets, str]:
       f'warning: the targets of {source} were trained by gpz_jax {theirs}, and this is'
       f' {gpz_jax.__version__}; compare their accuracy with the one noted there'
     )
-  return skip_lanes.adopt(plan.model, lanes_lib.take(targets, plan.borrowed)), changed
+  return skip_lanes.adopt(plan.model, lanes_lib.take(targets, rows)), changed
 
 
 def _train(
