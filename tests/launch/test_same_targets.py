@@ -1,6 +1,8 @@
 """Units and studies are joined only where they attacked the same targets."""
 
 import json
+import types
+from typing import Any
 
 import pytest
 import tiny
@@ -68,7 +70,9 @@ def test_another_evaluator_is_refused_and_a_damaged_one_passed_over(
   tmp_path, monkeypatch
 ):
   sources = make_sources(tmp_path, {}, {}, {})
-  found = dict(zip((each.workdir.evaluator for each in sources), 'aab', strict=True))
+  found: dict[Any, Any] = dict(
+    zip((each.workdir.evaluator for each in sources), 'aab', strict=True)
+  )
   monkeypatch.setattr(comparable, 'identify', found.get)
   comparable.check_trained(sources[:2], ('evaluator', 'generator'))
   with pytest.raises(InputError, match=r'unit 2 \(cohort\) has another evaluator than'):
@@ -80,23 +84,17 @@ def test_another_evaluator_is_refused_and_a_damaged_one_passed_over(
 def test_a_file_that_was_overwritten_is_not_the_target_of_the_units(
   tmp_path, monkeypatch
 ):
-  class Plan:
-    config = tiny.sweep_config(tmp_path / 'whole', target_weights='t.safetensors')
-    weights = 'some'
-    lanes = config.list_lanes()
-
-  class Session:
-    plan = Plan
-    workdir = Workdir(tmp_path / 'whole')
-
-  (lane,) = Plan.lanes
+  config = tiny.sweep_config(tmp_path / 'whole', target_weights='t.safetensors')
+  (lane,) = config.list_lanes()
+  plan = types.SimpleNamespace(config=config, weights='some', lanes=[lane])
+  session: Any = types.SimpleNamespace(plan=plan, workdir=Workdir(config.workdir))
   monkeypatch.setattr(copying.study_targets, 'take', lambda session: ('now', ''))
   monkeypatch.setattr(continuing, 'digest_targets', lambda *_: {lane.lane_id: '1'})
   unit = Unit('u', 'seed', (), (), 'one of --studies')
   same = Part(unit, make_workdir(tmp_path / 'a', {lane.lane_id: '1'}), [], {})
-  copying.check_given(Session, [same])
+  copying.check_given(session, [same])
   other = Part(unit, make_workdir(tmp_path / 'b', {lane.lane_id: '2'}), [], {})
   with pytest.raises(
     InputError, match=r'another target .* than --target_weights=t\.sa'
   ):
-    copying.check_given(Session, [same, other])
+    copying.check_given(session, [same, other])

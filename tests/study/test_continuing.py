@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -89,8 +90,8 @@ def test_the_digest_of_targets_tells_variables_and_not_what_others_carry():
   def digest(w, lanes=lanes, **more):
     carried = {'skips': {'factors': np.ones((len(w), 4, 1))}} if more else {}
     variables = {'params': {'w': w, **more}, 'batch_stats': {'m': 0 * w}, **carried}
-    best = Best.create(np.zeros(len(w)), 0, variables)
-    return continuing.digest_targets(lanes, Targets(best, np.ones(len(w), bool)))
+    best = Best.create(jnp.zeros(len(w)), 0, variables)
+    return continuing.digest_targets(lanes, Targets(best, jnp.ones(len(w), bool)))
 
   w = np.arange(6.0).reshape(2, 3)
   both = digest(w)
