@@ -3,10 +3,10 @@
   gpz-verify --workdir=runs/quickstart --sample=4
 
 It computes the checksum of every checkpoint again, and in a sweep the scores of a
-sample of rows. In a study of model inversion it compares rows with those of classes. It
-also compares config, versions and files. Each problem is printed on a line of its
-own. The exit status is 0 if all is well, 1 if something is wrong, 2 for bad input and
-73 while the sweep runs.
+sample of rows and the accuracy of all targets. In a study of model inversion it
+compares rows with those of classes. It also compares config, versions and files. Each
+problem is printed on a line of its own. The exit status is 0 if all is well, 1 if
+something is wrong, 2 for bad input and 73 while the sweep runs.
 """
 
 import pathlib
@@ -23,7 +23,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
   flags.DEFINE_integer(
     'sample',
     4,
-    'The number of rows of a sweep whose scores are computed again. 0 stands for none.',
+    'The number of rows of a sweep whose scores are computed again. With 0 the targets'
+    ' are not measured again either.',
     lower_bound=0,
     flag_values=values,
   )

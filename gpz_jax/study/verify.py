@@ -24,6 +24,7 @@ class Rescored:
   done: int = 0
   possible: int = 0
   inexact: int = 0  # compared within the tolerance
+  measured: int = 0  # rows of which the accuracy of the target was measured again
 
   def sentence(self) -> str:
     """As part of another sentence."""
@@ -31,6 +32,8 @@ class Rescored:
     if self.inexact:
       how = f'{self.inexact} of them within {TOLERANCE:g} (other conditions)'
     text = f'{self.done} of {self.possible} rows with a decoder computed again'
+    if self.measured and not self.possible:
+      return f'the target accuracy of {self.measured} rows measured again'
     return f'{text}, {how}' if self.done else text
 
 

@@ -252,6 +252,7 @@ class Workdir:
     for schema in (results.RESULTS, results.INVERSIONS):
       self.read_rows(schema)
     results.read_ladder(self.ladder)
+    results.read_object(self.attacked)
     if config.tune:
       self.read_tuned()
 

@@ -12,8 +12,8 @@ import numpy as np
 from gpz_jax import checkpoints, results
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.protocol import Outcome, Scenario
+from gpz_jax.study import continuing, tuning
 from gpz_jax.study import targets as study_targets
-from gpz_jax.study import tuning
 from gpz_jax.study.conditions import conditions
 from gpz_jax.study.events import Events
 from gpz_jax.study.progress import Progress
@@ -43,49 +43,70 @@ def rescore(
   *,
   sample: int,
 ) -> Iterator[str]:
-  """Differences between a sample of rows and their decoders' scores, one line each.
+  """Differences between rows and what is computed again, one line each.
 
-  All lanes of a checkpoint are evaluated together, as they were: only then can the
-  result be the same bit for bit whatever the strategy.
+  The accuracy of its target is measured again for every row, and the scores of a sample
+  of those with a decoder. All lanes of a checkpoint are evaluated together, as they
+  were: only then can the result be the same bit for bit whatever the strategy.
 
   Args:
     workdir: Folder of the sweep.
     config: Its config.
     rows: Its rows.
     rescored: Record of what was computed again, which is added to.
-    sample: Number of rows, drawn at random but always the same ones.
+    sample: Number of rows with a decoder, drawn at random but always the same ones;
+      with 0 nothing is computed again.
   """
-  rows = [row for row in rows if row['decoder'] != 'none']
-  rescored.possible = len(rows)
+  trained = [row for row in rows if row['decoder'] != 'none']
+  rescored.possible = len(trained)
   places = find_decoders(workdir)
-  if lost := [row for row in rows if results.row_key(row) not in places]:
+  if lost := [row for row in trained if results.row_key(row) not in places]:
     yield from (f'{describe(row)} has no checkpoint in decoders/' for row in lost)
     return
-  chosen = random.Random(0).sample(rows, min(sample, len(rows)))
-  if not chosen:
+  if not sample:
     return
+  chosen = random.Random(0).sample(trained, min(sample, len(trained)))
   plan = make_plan(config)
   with tempfile.TemporaryDirectory(prefix='gpz_jax_verify_') as scratch:
     progress, folder = Progress(quiet=True), Workdir(scratch)
     engine = tuning.make_engine(config, workdir, progress, lambda: list_workloads(plan))
     session = Session(plan, engine, folder, progress, Events(folder.events))
-    targets = study_targets.load(plan, workdir)
+    replaced: list[str] = []
+    targets = study_targets.load(plan, workdir, replaced.append)
+    yield from replaced
     if targets is None:
       yield 'targets/ has no intact checkpoint'
       return
-    quality = study_targets.measure_quality(session, targets)
-    quality |= cut_quality.measure(session, targets)
+    tolerances = _Tolerances(workdir, engine)
+    yield from _check_targets(session, targets, rows, rescored, tolerances)
     found: dict[pathlib.Path, list[dict[str, Any]]] = {}
     for row in chosen:
       folder, i = places[results.row_key(row)]
       if folder not in found:
         found[folder] = _score(session, targets, folder)
-      target = _find_target(plan, row['lane_id'])
-      now = found[folder][i] | cut_quality.columns(quality, target, row['split'])
-      tolerance = _tolerance(workdir, engine, row)
+      tolerance = tolerances.find(row)
       rescored.done += 1
       rescored.inexact += tolerance > 0
-      yield from _compare(row, now, tolerance)
+      yield from _compare(row, found[folder][i], tolerance, 'decoder')
+
+
+def _check_targets(
+  session: Session[Plan],
+  targets,
+  rows: list[results.Row],
+  rescored: Rescored,
+  tolerances: '_Tolerances',
+) -> Iterator[str]:
+  """Rows whose target has another accuracy now."""
+  plan = session.plan
+  quality = study_targets.measure_quality(session, targets)
+  quality |= cut_quality.measure(session, targets)
+  # Between two devices an image may lie on the other side of the border.
+  border = continuing.SAME_IMAGES / min(len(plan.task.val), len(plan.task.test))
+  for row in rows:
+    now = cut_quality.columns(quality, _find_target(plan, row['lane_id']), row['split'])
+    rescored.measured += 1
+    yield from _compare(row, now, tolerances.find(row), 'target', border)
 
 
 def find_decoders(
@@ -144,29 +165,46 @@ def _find_target(plan: Plan, lane_id: str) -> int:
   return [lane.lane_id for lane in plan.lanes].index(lane_id)
 
 
-def _tolerance(workdir: Workdir, engine: Engine, row: results.Row) -> float:
-  """0 where the row must be met bit for bit."""
-  env = results.read_object(workdir.environment)
-  here = conditions(engine) | {'changed': ''}
-  is_same = all(row[column] == value for column, value in here.items())
-  ours = results.provenance()
-  if is_same and all(env.get(n) == ours[n] for n in ('versions', 'processors')):
-    return 0.0
-  return TOLERANCES[row['precision']]
+class _Tolerances:
+  """What rows may differ by: nothing where conditions are what they were.
+
+  Args:
+    workdir: Folder of the sweep.
+    engine: How it is computed again.
+  """
+
+  def __init__(self, workdir: Workdir, engine: Engine):
+    env, ours = results.read_object(workdir.environment), results.provenance()
+    self._here = conditions(engine) | {'changed': ''}
+    self._is_same = all(env.get(n) == ours[n] for n in ('versions', 'processors'))
+
+  def find(self, row: results.Row) -> float:
+    """The relative difference; 0 where the row must be met bit for bit."""
+    if self._is_same and all(row[name] == value for name, value in self._here.items()):
+      return 0.0
+    return TOLERANCES[row['precision']]
 
 
-def _compare(row: results.Row, now: dict[str, Any], tolerance: float) -> Iterator[str]:
+def _compare(
+  row: results.Row,
+  now: dict[str, Any],
+  tolerance: float,
+  source: str,
+  border: float = 0.0,
+) -> Iterator[str]:
   defaults = {column.name: column.default for column in results.COLUMNS}
   for column, value in now.items():
     written, value = float(row[column]), float(value)
     if math.isnan(written) and defaults[column] is not None:
       continue  # the row is older than the column
-    least = tolerance * 1e-3
+    least = max(tolerance * 1e-3, border) if tolerance else 0.0
     if column.endswith('recognised') and tolerance:
       least = UNSURE / row['n_test']
     is_equal = math.isclose(written, value, rel_tol=tolerance, abs_tol=least)
     if not is_equal and not (math.isnan(written) and math.isnan(value)):
-      yield f'{describe(row)}: {column} is {written!r}, but its decoder gives {value!r}'
+      yield (
+        f'{describe(row)}: {column} is {written!r}, but its {source} gives {value!r}'
+      )
 
 
 def describe(row: results.Row) -> str:

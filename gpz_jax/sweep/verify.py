@@ -20,7 +20,8 @@ def verify(
   Args:
     workdir: Folder of the sweep.
     sample: Number of rows whose scores are computed again from their decoder's
-      checkpoint, drawn at random but always the same ones.
+      checkpoint, drawn at random but always the same ones. With 0 the targets of rows
+      are not measured again either.
     tell: Told of each thing that is wrong, as it is found.
 
   Raises:

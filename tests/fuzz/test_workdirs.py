@@ -26,6 +26,7 @@ FILES = {
   'config.json': (PAGE, RECOMMEND, RESUME),
   'env.json': (PAGE,),
   'ladder.json': (PAGE, RECOMMEND, RESUME),
+  'targets.json': (RESUME,),
   'tuned.json': (RESUME, TUNE),
   'comparison.txt': (PAGE,),
   'results.jsonl': (RESUME,),
@@ -53,6 +54,7 @@ def finished(tmp_path_factory):
   results.append_rows(workdir / 'results.jsonl', rows)
   results.write_parquet(workdir / 'results.parquet', rows)
   (workdir / 'ladder.json').write_text(json.dumps({'mean_image': SCORES}))
+  (workdir / 'targets.json').write_text('{"721fb53f": "c1e25b90719e21b8"}')
   (workdir / 'tuned.json').write_text('{"dense 3x3 16x16 3>4": "gemm"}')
   (workdir / 'comparison.txt').write_text('row  paper  ours\na    1      2\n')
   images = np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), np.uint8)

@@ -104,6 +104,7 @@ def test_the_workdir_holds_what_the_readme_says(finished):
   assert names == {
     'config.json', 'run.flags', 'env.json', 'ladder.json', 'results.jsonl',
     'results.parquet', 'targets', 'decoders', 'samples', 'tb', 'report', 'lock',
+    'targets.json',
   }  # fmt: skip
   assert not list(workdir.rglob('*.partial'))
   rows = results.read_rows(workdir / 'results.jsonl')
