@@ -1,5 +1,6 @@
 """The evaluator of a study: from its workdir or another's, imported, or trained."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -11,6 +12,7 @@ from gpz_jax.evaluators import Evaluator, Preset
 from gpz_jax.evaluators.making import judging_engine
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.models import calls
+from gpz_jax.study import continuing
 from gpz_jax.study.session import Session
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
@@ -20,7 +22,8 @@ def obtain(session: Session[Plan]) -> Evaluator:
   """The evaluator of a study, with its accuracy on the private test images.
 
   Raises:
-    InputError: Its training diverged, or the one that is to be borrowed is damaged.
+    InputError: Its training diverged; or one that is there already is damaged, was
+      trained on other data, or is less accurate than it was.
     Interrupted: A signal came; the training goes on from its snapshot.
   """
   found = session.plan.imported or _restore(session, session.workdir.evaluator)
@@ -46,7 +49,8 @@ def make_preset(plan: Plan) -> Preset:
 def _make(session: Session[Plan]) -> Evaluator:
   plan, preset = session.plan, make_preset(session.plan)
   session.say(f'the evaluator trains by {preset.recipe.sentence()}')
-  snapshots = session.snapshots('evaluator', evaluator=_identity(plan))
+  data = continuing.digest_data(plan.evaluator_task)
+  snapshots = session.snapshots('evaluator', evaluator=_identity(plan), data=data)
   with session.progress.phase('evaluator') as phase:
     found = evaluators.train(
       plan.evaluator_task,
@@ -63,7 +67,12 @@ def _make(session: Session[Plan]) -> Evaluator:
 
 
 def _save(session: Session[Plan], found: Evaluator) -> None:
-  meta = {'evaluator': _identity(session.plan), 'accuracy': found.accuracy}
+  plan = session.plan
+  meta = {
+    'evaluator': _identity(plan),
+    'accuracy': found.accuracy,
+    'data': continuing.digest_data(plan.evaluator_task),
+  }
   checkpoints.save(session.workdir.evaluator, found.variables, meta)
 
 
@@ -96,9 +105,31 @@ def _restore(session: Session[Plan], folder: pathlib.Path) -> Evaluator | None:
     return None
   session.say(f'the evaluator is there already: {folder}')
   variables: Any = jax.device_put(found[0])
-  name, accuracy = plan.config.evaluator, meta['accuracy']
   engine = judging_engine(session.engine)
-  return Evaluator(name, plan.evaluator, variables, shape, accuracy, engine=engine)
+  evaluator = Evaluator(
+    plan.config.evaluator, plan.evaluator, variables, shape, engine=engine
+  )
+  now = evaluator.measure_accuracy(plan.evaluator_task.test)
+  _check_unchanged(folder, meta, plan, now)
+  return dataclasses.replace(evaluator, accuracy=now)
+
+
+def _check_unchanged(
+  folder: pathlib.Path, meta: dict[str, Any], plan: Plan, now: float
+) -> None:
+  """Refuses an evaluator of other data, whose verdict would be of other people."""
+  before, task = meta.get('data'), plan.evaluator_task
+  if before not in (None, continuing.digest_data(task)):
+    raise InputError(
+      f'the evaluator in {folder} was trained on other images or labels than there are'
+      ' now: restore the data, or train one in another workdir without --evaluator_from'
+    )
+  if continuing.is_other_accuracy(meta['accuracy'], now, len(task.test)):
+    raise InputError(
+      f'the evaluator in {folder} had an accuracy of {meta["accuracy"]:.3f}, and has'
+      f' {now:.3f} on the test images of now: restore the data, or train one in another'
+      ' workdir without --evaluator_from'
+    )
 
 
 def _identity(plan: Plan) -> list[str]:

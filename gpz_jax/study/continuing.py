@@ -139,12 +139,17 @@ def check_accuracy(
   Raises:
     InputError: They differ by more than two devices would.
   """
-  if abs(before - now) > max(SAME_ACCURACY, SAME_IMAGES / num_images):
+  if is_other_accuracy(before, now, num_images):
     raise InputError(
       f'--workdir={workdir} holds rows in which {whose} has an accuracy of'
       f' {before:.3f}, and now it has {now:.3f}: the weights, the code of the model or'
       ' the data have changed since; name another workdir'
     )
+
+
+def is_other_accuracy(before: float, now: float, num_images: int) -> bool:
+  """Whether two accuracies on so many images differ by more than two devices would."""
+  return abs(before - now) > max(SAME_ACCURACY, SAME_IMAGES / num_images)
 
 
 def check_guesses(workdir: Path, before: Ladder, now: Ladder) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+import types
 
 import flax.linen as nn
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 from tiny_inversion import TINY
 
 from gpz_jax import evaluators, generators, model_inversion, results, tradeoff
+from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import StyleGAN2
+from gpz_jax.model_inversion import evaluating
 from gpz_jax.model_inversion import plan as plan_lib
 from gpz_jax.model_inversion.verify import verify
+from gpz_jax.study import continuing
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError
 
@@ -128,6 +132,36 @@ def test_verification_finds_what_was_changed(found, tmp_path):
   (problem,) = verify(hurt).problems
   assert 'confidence is' in problem
   assert 'the mean of its classes' in problem
+
+
+def make_session(config, workdir):
+  """As much of a running study as its evaluator asks for."""
+  return types.SimpleNamespace(
+    plan=model_inversion.make_plan(config),
+    workdir=Workdir(workdir),
+    engine=config.make_engine(),
+    say=lambda text: None,
+  )
+
+
+def test_an_evaluator_of_other_data_is_not_taken(found, tmp_path, monkeypatch):
+  borrowing = make_config(tmp_path / 'new', evaluator_from=str(found.workdir))
+  sessions = (
+    make_session(make_config(found.workdir), found.workdir),
+    make_session(borrowing, tmp_path / 'new'),
+  )
+  accuracy = found.rows[0]['evaluator_accuracy']
+  assert evaluating.obtain(sessions[0]).accuracy == accuracy
+  with monkeypatch.context() as patch:
+    patch.setattr(Evaluator, 'measure_accuracy', lambda *_: accuracy + 0.9)
+    for session in sessions:
+      with pytest.raises(InputError, match='on the test images of now'):
+        evaluating.obtain(session)
+  monkeypatch.setattr(continuing, 'digest_data', lambda task: {'train': 'other'})
+  for session in sessions:
+    with pytest.raises(InputError, match='was trained on other images or labels'):
+      evaluating.obtain(session)
+  assert not (tmp_path / 'new').exists()
 
 
 def test_a_crop_is_taken_of_a_stylegan2_alone(found, tmp_path):
