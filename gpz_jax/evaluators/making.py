@@ -1,13 +1,13 @@
 """Where evaluators come from: trained on private images, or imported."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from gpz_jax import models, targets
+from gpz_jax import checkpoints, models, targets
 from gpz_jax.evaluators.evaluator import Evaluator
 from gpz_jax.interop import torch as interop
 from gpz_jax.training import lanes as lanes_lib
@@ -153,6 +153,28 @@ def from_weights(
   variables = interop.import_weights(name, state_dict, **sizes, **options)
   model = models.make(name, num_classes=num_classes, **options)
   return _measured(Evaluator(name, model, variables, shape), test)
+
+
+def check_apart(evaluator: Evaluator, targets: Sequence[Any]) -> None:
+  """Refuses an evaluator that is one of the targets, and would judge itself.
+
+  Args:
+    evaluator: The evaluator.
+    targets: The variables of each target.
+
+  Raises:
+    InputError: The parameters are equal, whatever they are called.
+  """
+  own = _digest_params(evaluator.variables)
+  if any(own == _digest_params(variables) for variables in targets):
+    raise InputError(
+      f"evaluator '{evaluator.name}' has the weights of a target, so that AttAcc would"
+      " be that target's own opinion; train another, or give other --evaluator_weights"
+    )
+
+
+def _digest_params(variables: Any) -> list[str]:
+  return sorted(checkpoints.checksums(variables['params']).values())
 
 
 def _measured(evaluator: Evaluator, test: Dataset) -> Evaluator:

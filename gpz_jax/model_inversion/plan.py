@@ -11,7 +11,7 @@ from gpz_jax import data, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.data import overlaps
-from gpz_jax.evaluators import Evaluator
+from gpz_jax.evaluators import Evaluator, making
 from gpz_jax.generators import Critic, Generator, StyleGAN2, stylegan2_weights
 from gpz_jax.generators import files as generator_files
 from gpz_jax.interop import torch as interop
@@ -98,6 +98,8 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   options = config.parse_evaluator_options()
   models.check_image(config.evaluator, task.image_shape, options)
   imported = _import_evaluator(config, study.task)
+  if imported is not None and study.weights is not None:
+    making.check_apart(imported, [study.weights])
   common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
   return Plan(
     **common,

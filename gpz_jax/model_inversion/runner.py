@@ -11,7 +11,7 @@ import numpy as np
 from gpz_jax import report, results
 from gpz_jax.attacks.model import Attack, Scenario
 from gpz_jax.attacks.model.store import FileStore
-from gpz_jax.evaluators import Evaluator
+from gpz_jax.evaluators import Evaluator, making
 from gpz_jax.filenames import safe
 from gpz_jax.model_inversion import evaluating, priors, scoring
 from gpz_jax.model_inversion.config import ModelInversionConfig
@@ -141,6 +141,10 @@ def _fill_in(session: Session[Plan], missing: dict[Attack, list[int]]) -> None:
   plan, workdir = session.plan, session.workdir
   targets, quality, session = _obtain_targets(session)
   judge = evaluating.obtain(session)
+  stacked = targets.best.variables
+  making.check_apart(
+    judge, [lanes_lib.take(stacked, i) for i, _ in enumerate(plan.lanes)]
+  )
   _check_unchanged(session, quality, judge)
   prior = priors.obtain(session, judge)
   for schema in (INVERSIONS, CLASSES):

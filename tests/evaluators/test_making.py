@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 import tiny
@@ -64,6 +65,15 @@ def test_an_evaluator_is_imported_with_its_accuracy(judge):
   )
   with pytest.raises(InputError, match="weights do not fit 'cnn'"):
     evaluators.from_weights('cnn', flat, test, num_classes=4, width=1 / 16)
+
+
+def test_an_evaluator_that_is_a_target_is_refused(judge):
+  params, kernel = judge.variables['params'], np.ones((3, 3))
+  same = {'params': {'renamed': params}, 'batch_stats': {'mean': kernel}}
+  other = {'params': jax.tree.map(lambda leaf: leaf + 1, params)}
+  making.check_apart(judge, [other])
+  with pytest.raises(InputError, match="'cnn' has the weights of a target"):
+    making.check_apart(judge, [other, same])
 
 
 def _flatten(path, tree, flat):

@@ -14,11 +14,14 @@ from tiny_inversion import TINY
 from gpz_jax import evaluators, generators, model_inversion, results, tradeoff
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import StyleGAN2
+from gpz_jax.interop.export import export_weights
 from gpz_jax.model_inversion import evaluating
 from gpz_jax.model_inversion import plan as plan_lib
 from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study import continuing
+from gpz_jax.study import targets as study_targets
 from gpz_jax.study.workdir import Workdir
+from gpz_jax.training import lanes
 from gpz_jax.types import InputError
 
 pytestmark = pytest.mark.usefixtures('blank_charts')
@@ -161,6 +164,22 @@ def test_an_evaluator_of_other_data_is_not_taken(found, tmp_path, monkeypatch):
   for session in sessions:
     with pytest.raises(InputError, match='was trained on other images or labels'):
       evaluating.obtain(session)
+  assert not (tmp_path / 'new').exists()
+
+
+def test_a_target_is_not_its_own_evaluator(found, tmp_path):
+  plan = model_inversion.make_plan(make_config(found.workdir))
+  targets = study_targets.load(plan, Workdir(found.workdir))
+  assert targets is not None
+  file = tmp_path / 'target.safetensors'
+  shape, variables = plan.task.image_shape, targets.best.variables
+  export_weights(plan.model, lanes.take(variables, 0), file, image_shape=shape)
+  alone = {'target_weights': str(file), 'alphas': (0.0,), 'target_epochs': None}
+  judge = {'evaluator_options': TINY['model_options'], 'evaluator_size': None}
+  given = {'evaluator_weights': str(file), 'evaluator_epochs': None, **judge}
+  config = make_config(tmp_path / 'new', **alone, **given)
+  with pytest.raises(InputError, match="'cnn' has the weights of a target"):
+    model_inversion.run(config, quiet=True)
   assert not (tmp_path / 'new').exists()
 
 
