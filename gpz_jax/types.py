@@ -123,6 +123,7 @@ class Task:
 
   `train`, `val` and `test` belong to the target's owner, `aux` to the attacker. No
   example is in two subsets. `notes` say in sentences where the subsets came from.
+  `aux_class_names` are those of the labels of `aux`, where it is another dataset.
   """
 
   name: str
@@ -134,6 +135,7 @@ class Task:
   test: Dataset
   aux: Dataset
   notes: tuple[str, ...] = ()
+  aux_class_names: tuple[str, ...] = ()
 
   @property
   def image_shape(self) -> tuple[int, int, int]:

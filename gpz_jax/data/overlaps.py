@@ -1,6 +1,7 @@
 """Images that are in two subsets of a task, which no score survives."""
 
 import collections
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -55,6 +56,25 @@ def _find(ours: _Keyed, theirs: _Keyed) -> Shared:
     found = {theirs.images[row].tobytes() for row in theirs.rows[key]}
     shared += [count for image, count in counts.items() if image in found]
   return Shared(sum(shared), len(shared))
+
+
+def list_shared_classes(task: Task) -> tuple[str, ...]:
+  """The private classes that have images and whose names public images have, too.
+
+  A name without a letter says nothing: two data sets may both count from 0.
+  """
+  names = task.aux_class_names
+  if not names:
+    return ()
+  theirs = {_spell(names[label]) for label in np.unique(task.aux.label)}
+  ours = (task.class_names[label] for label in np.unique(task.train.label))
+  return tuple(name for name in ours if _spell(name) and _spell(name) in theirs)
+
+
+def _spell(name: str) -> str:
+  """A name in one way of writing; '' where it has no letter."""
+  words = re.sub(r'[\W_]+', ' ', name).casefold().strip()
+  return words if any(letter.isalpha() for letter in words) else ''
 
 
 def describe(task: Task) -> Iterator[str]:

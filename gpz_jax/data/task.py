@@ -130,6 +130,7 @@ def _make_task(
     aux_name=aux_source.name,
     num_classes=len(source.class_names),
     class_names=source.class_names,
+    aux_class_names=() if aux_source is source else aux_source.class_names,
     **kept,
   )
   notes = (*source.notes, *(aux_source.notes if aux_source is not source else ()))

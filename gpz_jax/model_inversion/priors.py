@@ -16,6 +16,7 @@ from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.study import pictures
 from gpz_jax.study.session import Session
 from gpz_jax.study.workdir import Workdir
+from gpz_jax.tradeoff.doubts import OWN_GENERATOR
 
 NUM_SAMPLES = 2048  # that the quality of a prior is measured on
 PIECE = 128
@@ -118,7 +119,7 @@ def doubt_samples(
   usual = distance(sample(prior, samples.shape[1], session.plan.config.data_seed))
   own = [distance(each) for each in samples]
   return [
-    "the attack's own generator makes no images like the public ones (FID"
+    f'{OWN_GENERATOR} makes no images like the public ones (FID'
     f" {each:.3g}, that of the study's generator {usual:.3g})"
     if each > TIMES_FID * usual
     else ''

@@ -13,7 +13,7 @@ from gpz_jax.attacks.model import Attack, Scenario
 from gpz_jax.attacks.model.store import FileStore
 from gpz_jax.evaluators import Evaluator, making
 from gpz_jax.filenames import safe
-from gpz_jax.model_inversion import evaluating, priors, scoring
+from gpz_jax.model_inversion import doubts, evaluating, priors, scoring
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import Plan, make_plan
 from gpz_jax.model_inversion.priors import Prior
@@ -116,7 +116,10 @@ def finished_classes(
 
 def _describe(plan: Plan) -> list[str]:
   """What is said of a study before it begins."""
-  return notes.describe_model(plan, ())
+  lines = notes.describe_model(plan, ())
+  if doubt := doubts.of_public(plan.task):
+    lines.append(f'WARNING: {doubt}: the attacker may know these people already')
+  return lines
 
 
 def _check_unchanged(

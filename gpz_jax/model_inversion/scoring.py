@@ -10,7 +10,7 @@ import gpz_jax
 from gpz_jax import evaluators, intervals, metrics, results, tradeoff
 from gpz_jax.attacks.model import Attack, Outcome, Scenario
 from gpz_jax.evaluators import Evaluator, Scores
-from gpz_jax.model_inversion import priors
+from gpz_jax.model_inversion import doubts, priors
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.study import conditions, histories, pictures
@@ -76,10 +76,10 @@ def score(
         engine=session.engine,
         on_progress=phase,
       ).accuracy
-  doubts = [''] * len(scenario.lanes)
+  own = [''] * len(scenario.lanes)
   if outcome.samples is not None:
-    doubts = priors.doubt_samples(session, judge, prior, outcome.samples)
-  return Found(scores, kes, seconds / len(scenario.lanes), doubts)
+    own = priors.doubt_samples(session, judge, prior, outcome.samples)
+  return Found(scores, kes, seconds / len(scenario.lanes), own)
 
 
 def measure_confidence(scenario: Scenario, outcome: Outcome) -> np.ndarray:
@@ -121,8 +121,12 @@ def make_rows(
       | _lane_scores(found, lane)
       | _gradients(outcome, lane)
     )
-    doubts = filter(None, (tradeoff.describe_row(row), found.doubts[lane]))
-    rows.append(row | {'doubt': '; '.join(doubts)})
+    texts = (
+      tradeoff.describe_row(row),
+      doubts.of_public(session.plan.task),
+      found.doubts[lane],
+    )
+    rows.append(row | {'doubt': '; '.join(filter(None, texts))})
     classes += [who | each for each in _class_scores(session.plan, found, lane)]
   return rows, classes
 

@@ -24,6 +24,9 @@ TIMES_CHANCE = 2.0
 # the training. What it did to the attack is then no question of privacy.
 LEAST_SHARE_OF_ACCURACY = 0.5
 
+# How the doubt of a row begins where such a generator makes no images.
+OWN_GENERATOR = "the attack's own generator"
+
 
 def of_study(baseline: Point) -> tuple[str, ...]:
   """What is doubtful of everything that is compared with the untreated targets.
@@ -98,10 +101,11 @@ def _doubt_generator(point: Point) -> str | None:
   they are made, beside what `describe_row` finds.
   """
   for row in point.rows:
-    own = row['doubt'].removeprefix(describe_row(row)).removeprefix('; ')
+    texts = row['doubt'].split('; ')
+    own = [text for text in texts if text.startswith(OWN_GENERATOR)]
     if own:
       return (
-        f'of targets with {point.treatment} and seed {row["seed"]}, {own}, so what'
+        f'of targets with {point.treatment} and seed {row["seed"]}, {own[0]}, so what'
         ' it does not find may be there all the same; train that generator longer'
         ' (generator_steps in --attack)'
       )

@@ -107,3 +107,14 @@ def test_many_copies_of_few_different_images_are_told_and_not_refused():
   toys = dataclasses.replace(tiny.task(size=8), train=black, test=black)
   (note,) = overlaps.describe(toys)
   assert note.startswith('30 of 30 test images are among the targets')
+
+
+def test_classes_are_shared_where_their_names_are_and_say_something():
+  names = ('Ann_Lee', '7', 'bob')
+  task = dataclasses.replace(tiny.task(), class_names=names)
+  assert overlaps.list_shared_classes(task) == ()
+  public = ('7', 'ann lee', 'BOB')
+  task = dataclasses.replace(task, aux_class_names=public)
+  assert overlaps.list_shared_classes(task) == ('Ann_Lee', 'bob')
+  aux = dataclasses.replace(task.aux, label=np.zeros_like(task.aux.label))
+  assert overlaps.list_shared_classes(dataclasses.replace(task, aux=aux)) == ()

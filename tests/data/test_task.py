@@ -93,6 +93,7 @@ def test_aux_from_another_dataset(grey_folder, shapes_dir, tmp_path):
   assert task.aux_name == 'shapes/4_default'
   assert task.aux.image.shape == (60, 8, 8, 1)
   assert set(task.aux.label.tolist()) == {0, 1, 2, 3}
+  assert (len(task.aux_class_names), len(own.aux_class_names)) == (4, 0)
   for part in ('train', 'val', 'test'):  # the owner keeps the same examples
     assert levels(getattr(task, part)) == levels(getattr(own, part))
 

@@ -93,6 +93,8 @@ def test_an_attack_whose_own_generator_failed_says_nothing_of_a_treatment():
     found = tradeoff.conclude(marked)
     assert found.best is None
     assert any(failed in reason for reason in found.reasons)
+  other = [row | {'doubt': 'public images show the same people'} for row in rows]
+  assert tradeoff.conclude(other).best is not None
   # What a row says of its target and evaluator is no doubt of its generator.
   guessing = [row | {'target_accuracy': 0.1} for row in rows]
   told = [row | {'doubt': tradeoff.describe_row(row)} for row in guessing]
