@@ -124,6 +124,7 @@ def make_rows(
     texts = (
       tradeoff.describe_row(row),
       doubts.of_public(session.plan.task),
+      doubts.of_search(outcome, lane),
       found.doubts[lane],
     )
     rows.append(row | {'doubt': '; '.join(filter(None, texts))})
@@ -237,14 +238,13 @@ def _class_scores(plan: Plan, found: Found, lane: int) -> list[results.Row]:
 
 
 def _gradients(outcome: Outcome, lane: int) -> results.Row:
-  """How large the gradient of the latents was over the steps of a lane."""
+  """How large the gradient of the latents was over the steps that had one."""
   history = outcome.history or {}
-  return {
-    f'gradient_{kind}': float(np.mean(history[f'gradient_{kind}'][lane]))
-    if f'gradient_{kind}' in history
-    else math.nan
-    for kind in ('mean', 'std')
-  }
+  row = {}
+  for name in ('gradient_mean', 'gradient_std'):
+    values = np.asarray(history[name][lane] if name in history else [math.nan])
+    row[name] = _mean(np.where(np.isfinite(values), values, math.nan))
+  return row
 
 
 def _status(

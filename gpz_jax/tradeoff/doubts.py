@@ -67,6 +67,8 @@ def describe_row(row: Row) -> str:
     found.append('the target is within reach of guessing')
   if row['evaluator_accuracy'] < LEAST_EVALUATOR_ACCURACY:
     found.append('the evaluator errs too often')
+  if row['gradient_mean'] == 0:
+    found.append('the search had no gradient')
   return '; '.join(found)
 
 

@@ -47,6 +47,13 @@ def test_it_is_the_gradient_of_the_weighted_sum():
   np.testing.assert_allclose(gradient, jax.grad(total)(latents), rtol=1e-4)
   np.testing.assert_allclose(metrics['loss'], total(latents) / 2, rtol=1e-5)
   logits = identity(2 * make(latents), None)[1]
+  np.testing.assert_allclose(
+    metrics['gradient_mean'], np.abs(gradient).mean(), rtol=1e-4
+  )
+  slope = jax.grad(lambda images: identity(images, None)[0].sum())(2 * make(latents))
+  np.testing.assert_allclose(
+    metrics['target_gradient'], np.abs(slope).mean(), rtol=1e-4
+  )
   sure = jax.nn.softmax(logits)[:, 1].mean()
   np.testing.assert_allclose(metrics['confidence'], sure, rtol=1e-5)
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gpz_jax.attacks.model import losses
+from gpz_jax.attacks.model import losses, sight
 from gpz_jax.attacks.model.adaptive import Adaptive
 from gpz_jax.attacks.model.search import Metrics
 
@@ -42,8 +42,10 @@ def pull(
     adaptive: How the gradient at the image is averaged.
 
   Returns:
-    The gradient of the sum over candidates, as `latents`, and the means of loss and
-    confidence before the step. Each candidate's gradient comes from its own loss only.
+    The gradient of the sum over candidates, as `latents`, and what a history keeps of
+    the step: the means of loss and confidence before it, the size of the gradient, and
+    `target_gradient`, that of the identity loss at the image alone. Each candidate's
+    gradient comes from its own loss only.
   """
   images, pull_back = jax.vjp(make, latents)
   prepared, unprepare = jax.vjp(prepare, images)
@@ -54,6 +56,7 @@ def pull(
     return found, losses.confidence(logits, labels)
 
   (found, sure), (slope, _) = adaptive.gradient(objective, (prepared, ()), key)
+  of_target = jnp.abs(slope).mean()
   (slope,) = unprepare(weight * slope)
   total = weight * found
   if prior is not None:
@@ -61,4 +64,5 @@ def pull(
     total = total + paid
     slope = slope + by_image(jnp.ones_like(paid))[0]
   (gradient,) = pull_back(slope)
-  return gradient, {'loss': total.mean(), 'confidence': sure.mean()}
+  means = {'loss': total.mean(), 'confidence': sure.mean()}
+  return gradient, {**means, **sight.sizes(gradient), 'target_gradient': of_target}

@@ -148,13 +148,17 @@ def metrics(pulled: Pulled) -> dict[str, jax.Array]:
     entries of the absolute gradient for the latents; and grad_norm/SPLIT, the mean norm
     of each activation's gradient that is watched.
   """
-  leaves = jax.tree.leaves(pulled.gradient)
-  entries = jnp.concatenate([jnp.abs(jnp.ravel(leaf)) for leaf in leaves])
   norms = {f'grad_norm/{split}': norm.mean() for split, norm in pulled.norms.items()}
   return {
     'loss': pulled.losses.mean(),
     'confidence': pulled.confidences.mean(),
-    'gradient_mean': entries.mean(),
-    'gradient_std': entries.std(),
+    **sizes(pulled.gradient),
     **norms,
   }
+
+
+def sizes(gradient: Any) -> dict[str, jax.Array]:
+  """Mean and deviation [] of the absolute entries of a gradient, for a history."""
+  leaves = jax.tree.leaves(gradient)
+  entries = jnp.concatenate([jnp.abs(jnp.ravel(leaf)) for leaf in leaves])
+  return {'gradient_mean': entries.mean(), 'gradient_std': entries.std()}
