@@ -13,7 +13,7 @@ from gpz_jax.attacks.model import Attack, Scenario
 from gpz_jax.attacks.model.store import FileStore
 from gpz_jax.evaluators import Evaluator, making
 from gpz_jax.filenames import safe
-from gpz_jax.model_inversion import doubts, evaluating, priors, scoring
+from gpz_jax.model_inversion import doubts, evaluating, given, priors, scoring
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import Plan, make_plan
 from gpz_jax.model_inversion.priors import Prior
@@ -142,6 +142,7 @@ def _check_unchanged(
 def _fill_in(session: Session[Plan], missing: dict[Attack, list[int]]) -> None:
   """Trains and attacks what the missing rows need; appends them attack by attack."""
   plan, workdir = session.plan, session.workdir
+  given.check(session)
   targets, quality, session = _obtain_targets(session)
   judge = evaluating.obtain(session)
   stacked = targets.best.variables

@@ -7,6 +7,7 @@ import shutil
 import types
 
 import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 from tiny_inversion import TINY
@@ -15,7 +16,7 @@ from gpz_jax import evaluators, generators, model_inversion, results, tradeoff
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import StyleGAN2
 from gpz_jax.interop.export import export_weights
-from gpz_jax.model_inversion import evaluating
+from gpz_jax.model_inversion import evaluating, given
 from gpz_jax.model_inversion import plan as plan_lib
 from gpz_jax.model_inversion.verify import verify
 from gpz_jax.study import continuing
@@ -181,6 +182,22 @@ def test_a_target_is_not_its_own_evaluator(found, tmp_path):
   with pytest.raises(InputError, match="'cnn' has the weights of a target"):
     model_inversion.run(config, quiet=True)
   assert not (tmp_path / 'new').exists()
+
+
+def test_a_generator_that_was_replaced_is_refused(found, tmp_path):
+  file = tmp_path / 'given.safetensors'
+  shutil.copy(Workdir(found.workdir).generator, file)
+  config = make_config(tmp_path, generator=str(file))
+  session = make_session(config, tmp_path)
+  session.workdir.samples.mkdir()
+  given.check(session)
+  given.check(session)
+  generator, variables = session.plan.given
+  other = jax.tree.map(lambda leaf: leaf + 1, variables)
+  plan = dataclasses.replace(session.plan, given=(generator, other))
+  session = types.SimpleNamespace(plan=plan, workdir=session.workdir)
+  with pytest.raises(InputError, match='holds other weights than when'):
+    given.check(session)
 
 
 def test_a_crop_is_taken_of_a_stylegan2_alone(found, tmp_path):
