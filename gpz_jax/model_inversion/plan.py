@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from gpz_jax import data, evaluators, models, results
+from gpz_jax import data, defences, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.data import overlaps
@@ -85,6 +85,7 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   """
   Workdir(config.workdir).check(config)
   _check_public(config)
+  _check_defences(config)
   sharing.check(config)
   attacks = tuple(specs.parse(text) for text in config.attack)
   study = plan_study(
@@ -121,6 +122,17 @@ def _check_public(config: ModelInversionConfig) -> None:
       f'--public_dataset={config.public_dataset} is the private dataset; name one that'
       ' shows nobody of it'
     )
+
+
+def _check_defences(config: ModelInversionConfig) -> None:
+  """Refuses defences that leave the model as it is, which is all that is attacked."""
+  for text in dict.fromkeys(lane.treatment.defence for lane in config.list_lanes()):
+    defence = defences.parse(text)
+    if defence.sends and not defence.trains and not defence.overrides('wrap'):
+      raise InputError(
+        f"defence '{text}' changes only what is sent, and an attacker who has the model"
+        ' is sent nothing; leave it out, or ask a sweep what it is worth'
+      )
 
 
 def _check_public_images(config: ModelInversionConfig, task: Task) -> None:

@@ -231,6 +231,7 @@ def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):
   ('changes', 'message'),
   [
     ({'public_dataset': TINY['dataset']}, 'is the private dataset'),
+    ({'defence': ('none', 'noise:sigma=1')}, 'changes only what is sent'),
     ({'classes': 5}, '--classes=5 is more than the 4 classes'),
     ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
     ({'face_embedding': 'absent.pt'}, 'absent.pt'),
