@@ -187,9 +187,9 @@ def test_a_target_is_not_its_own_evaluator(found, tmp_path):
 def test_a_generator_that_was_replaced_is_refused(found, tmp_path):
   file = tmp_path / 'given.safetensors'
   shutil.copy(Workdir(found.workdir).generator, file)
-  config = make_config(tmp_path, generator=str(file))
-  session = make_session(config, tmp_path)
-  session.workdir.samples.mkdir()
+  config = make_config(tmp_path / 'new', generator=str(file))
+  session = make_session(config, tmp_path / 'new')
+  session.workdir.samples.mkdir(parents=True)
   given.check(session)
   given.check(session)
   generator, variables = session.plan.given
