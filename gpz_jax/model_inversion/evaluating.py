@@ -1,14 +1,17 @@
 """The evaluator of a study: from its workdir or another's, imported, or trained."""
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpz_jax import checkpoints, evaluators, metrics
 from gpz_jax.evaluators import Evaluator, Preset
+from gpz_jax.evaluators.evaluator import PIECE, resize
 from gpz_jax.evaluators.making import judging_engine
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.models import calls
@@ -37,6 +40,45 @@ def obtain(session: Session[Plan]) -> Evaluator:
       f' guessing may reach {chance:.3f}): no AttAcc of this study means anything'
     )
   return found
+
+
+def accuracy_at(
+  session: Session[Plan], judge: Evaluator, size: tuple[int, int]
+) -> float:
+  """The accuracy of the evaluator on test images of the size of reconstructions.
+
+  An evaluator of 64 pixels may know people by what an image of 32 pixels has not.
+
+  Args:
+    session: The study.
+    judge: Its evaluator.
+    size: Height and width of the reconstructions.
+
+  Returns:
+    A share; NaN where the accuracy is not known.
+  """
+  plan, key = session.plan, ('accuracy', size)
+  if judge.accuracy is None:
+    return math.nan
+  test = (plan.evaluator_task if plan.imported is None else plan.task).test
+  if min(size) >= min(test.image.shape[1:3]):
+    return judge.accuracy
+  if key not in judge.kept:
+    judge.kept[key] = judge.measure_accuracy(
+      dataclasses.replace(test, image=_shrink(test.image, size))
+    )
+    session.say(
+      f'evaluator {judge.name}: accuracy {judge.kept[key]:.3f} on test images of the'
+      f' {size[0]}x{size[1]} pixels that are reconstructed'
+    )
+  return judge.kept[key]
+
+
+def _shrink(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Images [n, H, W, C] uint8 at another height and width, in pieces."""
+  shrink = jax.jit(lambda x: resize(x.astype(jnp.float32), size))
+  parts = [shrink(images[i : i + PIECE]) for i in range(0, len(images), PIECE)]
+  return np.concatenate([np.asarray(jnp.round(part), np.uint8) for part in parts])
 
 
 def make_preset(plan: Plan) -> Preset:

@@ -10,7 +10,7 @@ import gpz_jax
 from gpz_jax import evaluators, intervals, metrics, results, tradeoff
 from gpz_jax.attacks.model import Attack, Outcome, Scenario
 from gpz_jax.evaluators import Evaluator, Scores
-from gpz_jax.model_inversion import doubts, priors
+from gpz_jax.model_inversion import doubts, evaluating, priors
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.study import conditions, histories, pictures
@@ -188,6 +188,9 @@ def _common(
     'chance_att_acc': 1 / num_classes,
     'evaluator': ':'.join((config.evaluator, *config.evaluator_options)),
     'evaluator_accuracy': math.nan if judge.accuracy is None else judge.accuracy,
+    'evaluator_accuracy_at_size': evaluating.accuracy_at(
+      session, judge, outcome.images.shape[3:5]
+    ),
     'generator': prior.name,
     'generator_fid': prior.fid,
     'num_classes': num_classes,

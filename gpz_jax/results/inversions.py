@@ -1,5 +1,7 @@
 """The columns of model inversion: a row for each lane and attack, and one per class."""
 
+import math
+
 from gpz_jax.results.schema import Column, Row, Schema
 from gpz_jax.types import Treatment
 
@@ -71,6 +73,12 @@ INVERSION_COLUMNS = (
   Column('gradient_std', float, 'mean over steps of the deviation of |dL/dw|'),
   Column('evaluator', str, 'architecture of the evaluator, with its options'),
   Column('evaluator_accuracy', float, 'accuracy of the evaluator on the test subset'),
+  Column(
+    'evaluator_accuracy_at_size',
+    float,
+    'the same on test images that are no larger than the reconstructions',
+    default=math.nan,
+  ),
   Column('generator', str, 'the prior: how it was trained, or the name of its file'),
   Column(
     'generator_fid', float, 'Frechet distance of its samples to the public images'

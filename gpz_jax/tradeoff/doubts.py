@@ -17,6 +17,9 @@ from gpz_jax.zone.doubts import is_guessing
 # The least accuracy of an evaluator whose verdict is taken: of what it gives to another
 # class, at most a fifth is then its own error on real images.
 LEAST_EVALUATOR_ACCURACY = 0.8
+# Its accuracy, and that on images no larger than reconstructions. The second one may be
+# NaN and comes last, where `min` passes over it.
+_EVALUATOR = ('evaluator_accuracy', 'evaluator_accuracy_at_size')
 # Without an interval, an attack has worked where it is right this often, in units of
 # what it would be by chance.
 TIMES_CHANCE = 2.0
@@ -65,7 +68,7 @@ def describe_row(row: Row) -> str:
   found = []
   if is_guessing(row['target_accuracy'], row['chance_accuracy']):
     found.append('the target is within reach of guessing')
-  if row['evaluator_accuracy'] < LEAST_EVALUATOR_ACCURACY:
+  if min(row[name] for name in _EVALUATOR) < LEAST_EVALUATOR_ACCURACY:
     found.append('the evaluator errs too often')
   if row['gradient_mean'] == 0:
     found.append('the search had no gradient')
@@ -115,7 +118,7 @@ def _doubt_generator(point: Point) -> str | None:
 
 
 def _doubt_evaluator(point: Point) -> str | None:
-  accuracy = point.mean('evaluator_accuracy')
+  accuracy = min(point.mean(name) for name in _EVALUATOR)
   if not accuracy < LEAST_EVALUATOR_ACCURACY:
     return None
   return (

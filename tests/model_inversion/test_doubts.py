@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tiny
+from made_up_inversions import make_inversion
 
 from gpz_jax import tradeoff
 from gpz_jax.attacks.model import Outcome
@@ -45,6 +46,6 @@ def test_a_search_that_no_gradient_led_is_doubted(values, mean, doubt):
 
 
 def test_a_row_without_a_gradient_says_so():
-  row = {'target_accuracy': 0.9, 'chance_accuracy': 0.2, 'evaluator_accuracy': 0.9}
+  row = make_inversion(0.9, 0.5)
   for size, text in ((0.0, 'the search had no gradient'), (0.1, ''), (np.nan, '')):
     assert tradeoff.describe_row(row | {'gradient_mean': size}) == text
