@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from gpz_jax import generators, metrics
+from gpz_jax.attacks.model import views
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import Critic, Generator
 from gpz_jax.generators import files as generator_files
@@ -57,7 +58,7 @@ def obtain(session: Session[Plan], judge: Evaluator) -> Prior:
     Interrupted: A signal came; the training goes on from its snapshot.
   """
   prior = load(session)
-  samples = sample(prior, NUM_SAMPLES, session.plan.config.data_seed)
+  samples = _sample(session.plan, prior, NUM_SAMPLES)
   pictures.write(session.workdir.samples / SHEET_NAME, samples[:SHEET])
   public = session.plan.task.aux.image[:NUM_SAMPLES]
   found = metrics.frechet_distance(judge.features(samples), judge.features(public))
@@ -79,18 +80,36 @@ def load(session: Session[Plan]) -> Prior:
   )
 
 
-def sample(prior: Prior, count: int, seed: int) -> np.ndarray:
-  """Images [count, H, W, C] uint8 that a prior draws."""
+def sample(
+  prior: Prior, count: int, seed: int, most_side: int | None = None
+) -> np.ndarray:
+  """What targets are shown of images that a prior draws.
+
+  Args:
+    prior: The prior; its images are cut as its generator says.
+    count: How many are drawn.
+    seed: Seed of the draws.
+    most_side: The longest side at which they are kept; None keeps all.
+
+  Returns:
+    [count, H, W, C] uint8.
+  """
   generator = prior.generator
 
   @jax.jit
   def draw(variables, key):
-    return generator.images(variables, generator.sample(variables, key, PIECE))
+    made = generator.images(variables, generator.sample(variables, key, PIECE))
+    shown = views.cut(made, generator.centre_crop)
+    return views.to_uint8(views.shrink(shown, most_side))
 
   keys = jax.random.split(jax.random.key(seed), -(-count // PIECE))
   drawn = [np.asarray(draw(prior.variables, key)) for key in keys]
-  pixels = np.clip(np.concatenate(drawn)[:count], 0, 1)
-  return np.round(255 * pixels).astype(np.uint8)
+  return np.concatenate(drawn)[:count]
+
+
+def _sample(plan: Plan, prior: Prior, count: int) -> np.ndarray:
+  """What a study looks at of its prior."""
+  return sample(prior, count, plan.config.data_seed, plan.most_side)
 
 
 def doubt_samples(
@@ -116,7 +135,7 @@ def doubt_samples(
     found = metrics.frechet_distance(judge.features(images), public).biased
     return math.nan if found is None else found
 
-  usual = distance(sample(prior, samples.shape[1], session.plan.config.data_seed))
+  usual = distance(_sample(session.plan, prior, samples.shape[1]))
   own = [distance(each) for each in samples]
   return [
     f'{OWN_GENERATOR} makes no images like the public ones (FID'

@@ -43,6 +43,7 @@ def test_a_generator_of_nearly_black_images_is_doubted(count):
     plan=types.SimpleNamespace(
       task=types.SimpleNamespace(aux=types.SimpleNamespace(image=public)),
       config=types.SimpleNamespace(data_seed=0),
+      most_side=SIDE,
     )
   )
   alike = priors.sample(prior, count, seed=2)
@@ -51,3 +52,23 @@ def test_a_generator_of_nearly_black_images_is_doubted(count):
   doubts = priors.doubt_samples(session, Pixels(), prior, np.stack([alike, black]))
   assert doubts[0] == ''
   assert "the attack's own generator makes no images like the public ones" in doubts[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Framed(Noise):
+  """Black images whose inner half is white."""
+
+  image_shape = (8, 8, 1)
+  centre_crop = 0.5
+
+  def images(self, variables, latents):
+    inner = jnp.zeros(self.image_shape).at[2:6, 2:6].set(1.2)
+    return jnp.broadcast_to(inner, (len(latents), *self.image_shape))
+
+
+def test_samples_are_what_targets_are_shown_of_them():
+  prior = priors.Prior(Framed(), jnp.zeros(()), 'framed')
+  drawn = priors.sample(prior, 3, seed=0)
+  assert drawn.shape == (3, 4, 4, 1)
+  assert (drawn == 255).all()
+  assert priors.sample(prior, 3, seed=0, most_side=2).shape == (3, 2, 2, 1)
