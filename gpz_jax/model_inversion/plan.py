@@ -88,6 +88,7 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   _check_defences(config)
   sharing.check(config)
   attacks = tuple(specs.parse(text) for text in config.attack)
+  _check_ignored(config, attacks)
   study = plan_study(
     config,
     aux_dataset=config.public_dataset,
@@ -122,6 +123,22 @@ def _check_public(config: ModelInversionConfig) -> None:
       f'--public_dataset={config.public_dataset} is the private dataset; name one that'
       ' shows nobody of it'
     )
+
+
+def _check_ignored(config: ModelInversionConfig, attacks: tuple[Attack, ...]) -> None:
+  """Refuses what would do nothing and look as if it did."""
+  if config.generator_crop != 1 and config.generator is None:
+    raise InputError(
+      f'--generator_crop={config.generator_crop:g} is for a given --generator, and one'
+      ' is trained here; leave it out'
+    )
+  for attack in attacks:
+    has_views = any(option.startswith('views=') for option in attack.text.split(':'))
+    if has_views and getattr(attack, 'adaptive', '') == 'none':
+      raise InputError(
+        f"attack '{attack.text}': views= averages nothing without adaptive=taa or paa;"
+        ' leave it out, or give one of them'
+      )
 
 
 def _check_defences(config: ModelInversionConfig) -> None:

@@ -119,6 +119,11 @@ def _describe(plan: Plan) -> list[str]:
   lines = notes.describe_model(plan, ())
   if doubt := doubts.of_public(plan.task):
     lines.append(f'WARNING: {doubt}: the attacker may know these people already')
+  config = plan.config
+  if config.generator is not None:
+    for name in ('prior_steps', 'prior_width'):
+      if (value := getattr(config, name)) is not None:
+        lines.append(f'--{name}={value} does nothing: --generator is given')
   return lines
 
 

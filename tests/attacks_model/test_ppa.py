@@ -256,6 +256,14 @@ def test_texts_and_presets():
     ('ppa:adaptive=tta', "did you mean 'taa'"),
     ('ppa:views=0', 'views=0'),
     ('ppa:text=x', 'is not known'),
+    ('gmi:learning_rate=-1', 'learning_rate=-1 must be at least'),
+    ('gmi:clip=nan', 'clip=nan must be'),
+    ('lomma_gmi:feature_weight=-1', 'feature_weight=-1'),
+    ('kedmi:identity_weight=-100', 'identity_weight=-100'),
+    ('lomma_kedmi:steps=0', 'steps=0 must be at least 1'),
+    ('plg:per_class=0', 'per_class=0'),
+    ('brep:growth=0.5', 'growth=0.5 must be at least 1'),
+    ('brep:draws=4', 'draws=4 is fewer than candidates=5'),
   ],
 )
 def test_bad_texts_are_refused(text, error):

@@ -232,6 +232,8 @@ def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):
   [
     ({'public_dataset': TINY['dataset']}, 'is the private dataset'),
     ({'defence': ('none', 'noise:sigma=1')}, 'changes only what is sent'),
+    ({'generator_crop': 0.5}, 'crop=0.5 is for a given --generator'),
+    ({'attack': ('ppa:views=8',)}, 'views= averages nothing without adaptive'),
     ({'classes': 5}, '--classes=5 is more than the 4 classes'),
     ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
     ({'face_embedding': 'absent.pt'}, 'absent.pt'),

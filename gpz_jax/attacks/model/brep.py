@@ -13,9 +13,10 @@ from jax import lax
 
 from gpz_jax.attacks.model import answer, chunks
 from gpz_jax.attacks.model.classifiers import classify
-from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
+from gpz_jax.attacks.model.protocol import COUNTS, SIZES, Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.training.engine import Engine
+from gpz_jax.types import InputError
 
 
 class Walker(NamedTuple):
@@ -65,6 +66,21 @@ class BREP(Attack):
     'paper': {},
     'small': {'candidates': 2, 'steps': 300, 'draws': 1024},
   }
+
+  BOUNDS: ClassVar = {
+    **dict.fromkeys(('candidates', 'steps', 'points', 'patience', 'draws'), COUNTS),
+    **dict.fromkeys(('radius', 'clip'), SIZES),
+    'growth': (1, 1e6),
+    'inside': (0, 0.99),
+  }
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.draws < self.candidates:
+      raise InputError(
+        f"attack '{self.text}': draws={self.draws} is fewer than"
+        f' candidates={self.candidates}; give as many at least'
+      )
 
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""

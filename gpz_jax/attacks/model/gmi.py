@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from gpz_jax.attacks.model import answer, chunks, pull
 from gpz_jax.attacks.model.lomma import SMALL, STUDENTS, IdentityAttack, Loss
-from gpz_jax.attacks.model.protocol import Outcome, Scenario
+from gpz_jax.attacks.model.protocol import COUNTS, SIZES, WEIGHTS, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.training.engine import Engine
 from gpz_jax.types import InputError
@@ -50,6 +50,15 @@ class GMI(IdentityAttack):
   PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
     'paper': {},
     'small': {'candidates': 2, 'steps': 100},
+  }
+
+  BOUNDS: ClassVar = {
+    **IdentityAttack.BOUNDS,
+    **dict.fromkeys(('candidates', 'steps', 'averaged_over'), COUNTS),
+    **dict.fromkeys(('learning_rate', 'clip'), SIZES),
+    'momentum': (0, 0.9999),
+    'identity_weight': (1e-12, 1e12),
+    'prior_weight': WEIGHTS,
   }
 
   @property

@@ -26,9 +26,9 @@ from gpz_jax.attacks.model.lomma import (
   IdentityAttack,
   Loss,
 )
-from gpz_jax.attacks.model.protocol import Outcome, Scenario
+from gpz_jax.attacks.model.protocol import COUNTS, SIZES, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
-from gpz_jax.attacks.model.starts import OwnGenerator, Start
+from gpz_jax.attacks.model.starts import BOUNDS, OwnGenerator, Start
 from gpz_jax.training.engine import Engine
 
 
@@ -86,6 +86,14 @@ class KEDMI(OwnGenerator, IdentityAttack):
       'kernels': 8,
       'start': 'prior',
     },
+  }
+
+  BOUNDS: ClassVar = {
+    **IdentityAttack.BOUNDS,
+    **BOUNDS,
+    'clip': SIZES,
+    'identity_weight': (1e-12, 1e12),
+    'kernels': COUNTS,
   }
 
   def run(self, scenario: Scenario) -> Outcome:

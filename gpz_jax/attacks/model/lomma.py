@@ -10,7 +10,7 @@ attacks against deep neural networks, CVPR 2023 (docs/paper.md#further-attacks).
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from gpz_jax import models
 from gpz_jax.attacks.model import chunks, distillation, losses, pieces
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.classifiers import classify, num_classes
-from gpz_jax.attacks.model.protocol import Attack, Scenario
+from gpz_jax.attacks.model.protocol import COUNTS, WEIGHTS, Attack, Scenario
 from gpz_jax.attacks.model.search import Shared
 from gpz_jax.models import calls, penultimate
 from gpz_jax.training import lanes as lanes_lib
@@ -62,6 +62,13 @@ class IdentityAttack(Attack):
   student_width: float = 1.0
   adaptive: Kind = 'none'
   views: int = 20
+
+  BOUNDS: ClassVar = {
+    'feature_weight': WEIGHTS,
+    'feature_images': (1, 2**31),
+    'student_epochs': COUNTS,
+    'student_width': (1e-3, 1e3),
+  }
 
   @property
   def averaging(self) -> Adaptive:

@@ -22,9 +22,9 @@ from gpz_jax.attacks.model import (
 )
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
 from gpz_jax.attacks.model.classifiers import classify, num_classes
-from gpz_jax.attacks.model.protocol import Outcome, Scenario
+from gpz_jax.attacks.model.protocol import COUNTS, WEIGHTS, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
-from gpz_jax.attacks.model.starts import OwnGenerator, Start
+from gpz_jax.attacks.model.starts import BOUNDS, OwnGenerator, Start
 from gpz_jax.training.engine import Engine
 
 
@@ -77,6 +77,13 @@ class PLGMI(OwnGenerator):
       'z_dim': 100,
       'start': 'prior',
     },
+  }
+
+  BOUNDS: ClassVar = {
+    **BOUNDS,
+    'own_views': COUNTS,
+    'per_class': COUNTS,
+    'generator_identity_weight': WEIGHTS,
   }
 
   def run(self, scenario: Scenario) -> Outcome:

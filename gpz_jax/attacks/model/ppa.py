@@ -26,23 +26,13 @@ from gpz_jax.attacks.model import (
 )
 from gpz_jax.attacks.model.adam import BETAS, EPSILON, Optimised, move
 from gpz_jax.attacks.model.adaptive import Adaptive, Kind
-from gpz_jax.attacks.model.protocol import Attack, Outcome, Scenario
+from gpz_jax.attacks.model.protocol import COUNTS, SIZES, Attack, Outcome, Scenario
 from gpz_jax.attacks.model.search import Item, Phase, Search, Shared
 from gpz_jax.attacks.model.sight import Sight
 from gpz_jax.attacks.model.views import Convention
 from gpz_jax.types import InputError
 
 FINAL_SCALE, FINAL_RATIO = (0.5, 0.9), (0.8, 1.2)
-_BOUNDS = {
-  'latents': (1, 2**31),
-  'candidates': (1, 2**20),
-  'final': (1, 2**20),
-  'steps': (1, 2**20),
-  'draws': (1, 2**20),
-  'learning_rate': (1e-12, 1e6),
-  'crop': (0, 1 + 1e-9),
-  'least_view': (1e-3, 1 + 1e-9),
-}
 _OPTIMISE, _SELECT = 0, 1  # what the keys of the two phases are folded in with
 
 
@@ -112,13 +102,16 @@ class Ppa(Attack):
     },
   }
 
+  BOUNDS: ClassVar = {
+    'latents': (1, 2**31),
+    **dict.fromkeys(('candidates', 'final', 'steps', 'draws'), COUNTS),
+    'learning_rate': SIZES,
+    'crop': (0, 1),
+    'least_view': (1e-3, 1),
+  }
+
   def __post_init__(self):
-    for name, (least, below) in _BOUNDS.items():
-      if not least <= getattr(self, name) < below:
-        raise InputError(
-          f"attack '{self.text}': {name}={getattr(self, name):g} must be at least"
-          f' {least:g} and at most {below:g}'
-        )
+    super().__post_init__()
     for more, fewer in (('latents', 'candidates'), ('candidates', 'final')):
       if getattr(self, fewer) > getattr(self, more):
         raise InputError(

@@ -11,8 +11,8 @@ F final ones.
 import abc
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import flax.linen as nn
 import numpy as np
@@ -20,7 +20,10 @@ import numpy as np
 from gpz_jax.generators import Generator
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress, unwatched
-from gpz_jax.types import Dataset, Lane
+from gpz_jax.types import Dataset, InputError, Lane
+
+# Bounds of options that several attacks have.
+COUNTS, SIZES, WEIGHTS = (1, 2**20), (1e-12, 1e6), (0, 1e12)
 
 
 class Store(Protocol):
@@ -106,6 +109,17 @@ class Attack(abc.ABC):
   """
 
   text: str = ''
+
+  # Option -> the least and the largest value that it may have.
+  BOUNDS: ClassVar[Mapping[str, tuple[float, float]]] = {}
+
+  def __post_init__(self):
+    for name, (least, most) in self.BOUNDS.items():
+      if not least <= getattr(self, name) <= most:
+        raise InputError(
+          f"attack '{self.text}': {name}={getattr(self, name):g} must be at least"
+          f' {least:g} and at most {most:g}'
+        )
 
   @property
   def asks_critic(self) -> bool:

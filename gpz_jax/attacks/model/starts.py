@@ -10,11 +10,17 @@ import jax.numpy as jnp
 
 from gpz_jax.attacks.model.adversarial_nets import num_doublings
 from gpz_jax.attacks.model.lomma import check_public
-from gpz_jax.attacks.model.protocol import Attack, Scenario
+from gpz_jax.attacks.model.protocol import COUNTS, SIZES, Attack, Scenario
 from gpz_jax.generators import DCGAN, Critic, Generator
 from gpz_jax.types import InputError
 
 Start = Literal['scratch', 'prior']
+# Of an attack that trains a generator and searches its latents by Adam.
+BOUNDS = {
+  **dict.fromkeys(('candidates', 'steps', 'z_dim', 'batch_size', 'width'), COUNTS),
+  'learning_rate': SIZES,
+  'generator_steps': (0, 2**31),
+}
 Variables = dict[str, Any]
 
 
