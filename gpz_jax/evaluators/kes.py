@@ -25,7 +25,8 @@ class KES(NamedTuple):
   """What the student of each target reached.
 
   Attributes:
-    accuracy: [L], on the real test images of the attacked classes.
+    accuracy: [L], on the real test images of the attacked classes; NaN where the
+      student diverged.
     chance: What guessing may reach there, see `metrics.chance_accuracy`.
   """
 
@@ -81,7 +82,7 @@ def measure_kes(
       model, task, [lane], recipe, engine=engine, on_progress=on_progress
     )
     scores = targets.evaluate(model, found, test, engine=engine)
-    accuracies.append(scores['accuracy'][0])
+    accuracies.append(scores['accuracy'][0] if found.is_finite[0] else np.nan)
   return KES(np.array(accuracies), metrics.chance_accuracy(test.label))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from gpz_jax.attacks.model import Outcome
 from gpz_jax.data import overlaps
+from gpz_jax.evaluators import KES
 from gpz_jax.types import Task, one_line
 
 
@@ -40,3 +41,11 @@ def of_search(outcome: Outcome, lane: int) -> str:
     f'the target gave no gradient in {np.sum(~leads)} of {len(leads)} classes, so the'
     ' search did not follow it'
   )
+
+
+def of_student(kes: KES, lane: int) -> str:
+  """Says why a lane has no KES though it was asked for; '' where it has one."""
+  is_asked = not np.isnan(kes.chance)
+  if is_asked and np.isnan(kes.accuracy[lane]):
+    return 'the student of its reconstructions diverged, so there is no KES'
+  return ''

@@ -42,7 +42,7 @@ class Found(NamedTuple):
   """The scores of an attack on some lanes."""
 
   scores: Scores
-  kes: np.ndarray  # [L], NaN where it was not measured
+  kes: evaluators.KES  # NaN where it was not measured
   seconds: float  # of one lane
   doubts: list[str]  # [L], of the attack's own generators; '' where there is none
 
@@ -66,7 +66,7 @@ def score(
     sure=config.sure,
     face=plan.face,
   )
-  kes = np.full(len(scenario.lanes), math.nan)
+  kes = evaluators.KES(np.full(len(scenario.lanes), math.nan), math.nan)
   if config.kes:
     with session.progress.phase('students of the reconstructions') as phase:
       kes = evaluators.measure_kes(
@@ -75,7 +75,7 @@ def score(
         plan.task.test,
         engine=session.engine,
         on_progress=phase,
-      ).accuracy
+      )
   own = [''] * len(scenario.lanes)
   if outcome.samples is not None:
     own = priors.doubt_samples(session, judge, prior, outcome.samples)
@@ -125,6 +125,7 @@ def make_rows(
       tradeoff.describe_row(row),
       doubts.of_public(session.plan.task),
       doubts.of_search(outcome, lane),
+      doubts.of_student(found.kes, lane),
       found.doubts[lane],
     )
     rows.append(row | {'doubt': '; '.join(filter(None, texts))})
@@ -223,7 +224,8 @@ def _lane_scores(found: Found, lane: int) -> results.Row:
   fid = found.scores.fid[lane].value
   return row | {
     'fid': math.nan if fid is None else fid,
-    'kes': float(found.kes[lane]),
+    'kes': float(found.kes.accuracy[lane]),
+    'chance_kes': found.kes.chance,
     'wall_seconds': found.seconds,
   }
 

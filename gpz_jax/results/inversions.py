@@ -69,6 +69,12 @@ INVERSION_COLUMNS = (
   Column('density', float, 'mean over classes, in evaluator features, k=3'),
   Column('coverage', float, 'mean over classes, in evaluator features, k=3'),
   Column('kes', float, 'test accuracy of a student of the reconstructions'),
+  Column(
+    'chance_kes',
+    float,
+    'kes up to which such a student may be guessing',
+    default=math.nan,
+  ),
   Column('gradient_mean', float, 'mean of |dL/dw| over steps, classes and entries'),
   Column('gradient_std', float, 'mean over steps of the deviation of |dL/dw|'),
   Column('evaluator', str, 'architecture of the evaluator, with its options'),

@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import jax
 import numpy as np
@@ -7,7 +8,7 @@ import tiny
 
 from gpz_jax import evaluators
 from gpz_jax.attacks.model.protocol import Outcome
-from gpz_jax.evaluators import making
+from gpz_jax.evaluators import kes, making
 from gpz_jax.evaluators.making import judging_engine
 from gpz_jax.training.recipe import SHORT
 from gpz_jax.types import Dataset, InputError
@@ -111,6 +112,18 @@ def test_a_student_learns_from_good_reconstructions_and_not_from_noise():
   assert found.accuracy[0] > 0.8
   assert found.accuracy[1] < 0.7
   assert found.chance < 0.5
+
+
+def test_a_student_that_diverged_has_no_accuracy(monkeypatch):
+  broken = types.SimpleNamespace(is_finite=np.array([False]))
+  monkeypatch.setattr(kes.targets, 'train', lambda *_, **__: (broken, None))
+  scores = {'accuracy': np.array([0.9])}
+  monkeypatch.setattr(kes.targets, 'evaluate', lambda *_, **__: scores)
+  outcome, test = _attack(tiny.dataset(1, 96, 16), 30), tiny.dataset(2, 60, 16)
+  options = {'student': 'cnn', 'options': {'width': 1 / 16}}
+  found = evaluators.measure_kes(outcome, np.arange(3), test, **options)
+  assert np.isnan(found.accuracy).all()
+  assert found.chance > 0.3
 
 
 def test_a_student_is_tested_on_the_attacked_classes_under_their_own_places():

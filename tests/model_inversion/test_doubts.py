@@ -7,6 +7,7 @@ from made_up_inversions import make_inversion
 
 from gpz_jax import tradeoff
 from gpz_jax.attacks.model import Outcome
+from gpz_jax.evaluators import KES
 from gpz_jax.model_inversion import doubts, scoring
 
 
@@ -49,3 +50,10 @@ def test_a_row_without_a_gradient_says_so():
   row = make_inversion(0.9, 0.5)
   for size, text in ((0.0, 'the search had no gradient'), (0.1, ''), (np.nan, '')):
     assert tradeoff.describe_row(row | {'gradient_mean': size}) == text
+
+
+def test_a_student_that_diverged_is_told():
+  kes = KES(np.array([0.4, np.nan]), 0.2)
+  assert doubts.of_student(kes, 0) == ''
+  assert 'diverged, so there is no KES' in doubts.of_student(kes, 1)
+  assert doubts.of_student(kes._replace(chance=np.nan), 1) == ''  # not asked for

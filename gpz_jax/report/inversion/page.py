@@ -32,6 +32,7 @@ QUALITY = (
   ('density', 'density', 'number'),
   ('coverage', 'coverage', 'number'),
   ('kes', 'student', 'share'),
+  ('chance_kes', 'student by chance', 'share'),
 )
 # Columns of the table with every row, behind those of the treatment.
 PER_ROW = (
