@@ -34,7 +34,7 @@ def of_search(outcome: Outcome, lane: int) -> str:
   if name not in history:
     return ''  # an attack without gradients
   values = np.asarray(history[name][lane])  # [T, steps]
-  leads = (np.isfinite(values) & (values > 0)).any(axis=1)
+  leads = np.any(np.isfinite(values) & (values > 0), axis=1)
   if leads.all() or (name == 'gradient_mean' and not values.any()):  # the row says so
     return ''
   return (

@@ -124,6 +124,30 @@ def check_data(
     )
 
 
+def check_trained_on(
+  whose: str, before: Mapping[str, str] | None, now: Mapping[str, str]
+) -> None:
+  """Refuses targets that are lent to a study with other training images or labels.
+
+  A study may choose epochs on more or other images of val than the one that lends. The
+  targets are not trained on them.
+
+  Args:
+    whose: The flag that names the targets, with its value.
+    before: What `digest_data` gave when they were trained; None where nobody knows.
+    now: What it gives in the study that borrows them.
+
+  Raises:
+    InputError: The two differ in what is trained on.
+  """
+  if before is not None:
+    check_data(whose, _of_train(before), _of_train(now))
+
+
+def _of_train(data: Mapping[str, str]) -> dict[str, str]:
+  return {name: digest for name, digest in data.items() if name.startswith('train/')}
+
+
 def check_accuracy(
   workdir: Path, whose: str, before: float, now: float, num_images: int
 ) -> None:

@@ -121,7 +121,7 @@ def _borrow(
       f' {plan.config.word} again'
     )
   targets, meta = found
-  continuing.check_data(f'--targets_from={source}', meta.get('data'), data)
+  continuing.check_trained_on(f'--targets_from={source}', meta.get('data'), data)
   environment = meta.get('environment', {})
   changed, precision = '', session.engine.precision
   if (trained_in := environment.get('precision', precision)) != precision:

@@ -136,3 +136,16 @@ def test_the_digest_of_data_tells_images_labels_and_their_order():
       continuing.check_data('it', first, other)
   continuing.check_data('it', first, first)
   continuing.check_data('it', None, first)  # of a version that kept none
+
+
+def test_targets_are_lent_to_a_study_that_chooses_by_other_images():
+  own, other = (Dataset(np.full((2, 4, 4, 3), i, np.uint8), [0, 1]) for i in range(2))
+
+  def digest(train, val):
+    return continuing.digest_data(Task('a', 'a', 2, ('x', 'y'), train, val, own, own))
+
+  lent = digest(own, own)
+  continuing.check_trained_on('it', lent, digest(own, other))
+  with pytest.raises(InputError, match='the targets of it were trained on other'):
+    continuing.check_trained_on('it', lent, digest(other, own))
+  continuing.check_trained_on('it', None, lent)  # of a version that kept none
