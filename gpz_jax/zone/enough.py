@@ -67,7 +67,7 @@ def take_cheapest(
     _name_doubtful(enough[: enough.index(choice)], doubtful),
     _count_seeds(choice, bar, rows),
     recognition.describe(rows, choice.treatment, choice.split),
-    _compare(choice, private),
+    _compare(choice, private, _which(private, fitting)),
   ]
   front = pareto_front(fitting)
   return Recommendation(
@@ -85,16 +85,23 @@ def _name_most_private(
   private: Candidate, fitting: Sequence[Candidate], bar: Bar, limits: Sequence[Limit]
 ) -> Recommendation:
   """Says that no cut clears the bar, and which one comes nearest by its error."""
-  is_left = any(map(bar.admits, fitting)) and not private.is_whole_model
-  where = ' that leaves the cloud something to compute' if is_left else ''
+  which = _which(private, fitting)
+  where = which if any(map(bar.admits, fitting)) else ''
+  which = '' if where else which
   either = '' if math.isinf(bar.ssim) else ' in one of the two'
   reason = (
     f'on every cut{_within(limits)}{where} an attack is better than {bar}{either}; the'
-    f' most private cut is {private} ({reasons.describe(private)})'
+    f' most private cut{which} is {private} ({reasons.describe(private)})'
   )
   return Recommendation(
     None, None, reason, pareto_front(fitting), most_private=private, bar=bar
   )
+
+
+def _which(private: Candidate, fitting: Sequence[Candidate]) -> str:
+  """Words for a most private cut beside which the whole model resists better."""
+  is_all = most_resistant(fitting) == private
+  return '' if is_all else ' that leaves the cloud something to compute'
 
 
 def _within(limits: Sequence[Limit]) -> str:
@@ -135,11 +142,11 @@ def _by_seed(
   }
 
 
-def _compare(choice: Candidate, private: Candidate) -> str:
+def _compare(choice: Candidate, private: Candidate, which: str) -> str:
   """What the most private cut would cost, in a sentence."""
   if choice == private:
-    return 'It is also the most private cut.'
+    return f'It is also the most private cut{which}.'
   return (
-    f'The most private cut is {private}, with MSE {private.test_mse:.3g}; it keeps'
-    f' {private.edge_params_share:.1%} of the parameters on the device.'
+    f'The most private cut{which} is {private}, with MSE {private.test_mse:.3g}; it'
+    f' keeps {private.edge_params_share:.1%} of the parameters on the device.'
   )

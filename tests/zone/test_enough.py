@@ -168,6 +168,13 @@ def test_the_whole_model_is_no_cut_that_is_private_enough():
   assert 'every cut that leaves the cloud something to compute an' in found.reason
   assert found.most_private is not None
   assert found.most_private.split == 'c'
+  # where the bar is above the whole model too, no cut clears it, and one resists best
+  rows[3]['test_mse'] = 1.1 * rows[2]['test_mse']
+  found = zone.recommend(rows, ladder=LADDER)
+  assert 'the most private cut that leaves the cloud something to' in found.reason
+  assert 'compute is c with alpha 0' in found.reason
+  rows[2]['test_mse'] = 1.05 * rows[3]['test_mse']
+  assert 'the most private cut is c with' in zone.recommend(rows, ladder=LADDER).reason
 
 
 @pytest.mark.parametrize(
