@@ -38,8 +38,8 @@ def of_search(outcome: Outcome, lane: int) -> str:
   if leads.all() or (name == 'gradient_mean' and not values.any()):  # the row says so
     return ''
   return (
-    f'the target gave no gradient in {np.sum(~leads)} of {len(leads)} classes, so the'
-    ' search did not follow it'
+    f'the target gave no gradient in {np.sum(~leads)} of {np.size(leads)} classes, so'
+    ' the search did not follow it'
   )
 
 

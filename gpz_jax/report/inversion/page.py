@@ -42,6 +42,7 @@ PER_ROW = (
   ('target_val_accuracy', 'val accuracy', 'share'),
   ('att_acc1', 'AttAcc@1', 'share'),
   *QUALITY,
+  ('evaluator_accuracy_at_size', 'evaluator at this size', 'share'),
   ('gradient_mean', 'gradient', 'number'),
   ('gradient_std', 'its deviation', 'number'),
   ('wall_seconds', 'seconds', 'number'),
