@@ -21,4 +21,4 @@ The public API, in the order of one sweep; `attacks` stands for `attacks.activat
   sweep.run                   Does all of it, as `python -m experiments.sweep` does.
 """
 
-__version__ = '0.6.0'
+__version__ = '0.7.0'
