@@ -139,7 +139,8 @@ def test_the_digest_of_data_tells_images_labels_and_their_order():
 
 
 def test_targets_are_lent_to_a_study_that_chooses_by_other_images():
-  own, other = (Dataset(np.full((2, 4, 4, 3), i, np.uint8), [0, 1]) for i in range(2))
+  label = np.arange(2)
+  own, other = (Dataset(np.full((2, 4, 4, 3), i, np.uint8), label) for i in range(2))
 
   def digest(train, val):
     return continuing.digest_data(Task('a', 'a', 2, ('x', 'y'), train, val, own, own))

@@ -141,5 +141,7 @@ def test_averages_are_refreshed_before_an_epoch_is_chosen(tmp_path, monkeypatch)
   monkeypatch.setattr(study_targets.targets_lib, 'evaluate', evaluate)
   monkeypatch.setattr(study_targets.kept_epochs, 'select', select)
   monkeypatch.setattr(study_targets, 'restore', lambda *arguments: ({}, {}))
+  same = {lane.lane_id: 'same' for lane in plan.lanes}
+  monkeypatch.setattr(study_targets.continuing, 'digest_targets', lambda *_: same)
   found = study_targets.load(plan, Workdir(config.workdir))
   assert found == {'is_refreshed': True}
