@@ -55,7 +55,7 @@ bench() { # name, seconds, flags...
 
 real() { # precision, flags...
   stage "real_$1" 60 python -m experiments.sweep --flagfile=experiments/flagfiles/cifar10_small.cfg --data_dir="$data" \
-    --splits=feat_7,feat_18,fc_1 --target_epochs=1 --precision="$1" --workdir="$out/real_$1" "${@:2}"
+    --splits=feat_7,feat_18,fc_1 --target_epochs=1 ${few:+--decoder_epochs=$few} --precision="$1" --workdir="$out/real_$1" "${@:2}"
 }
 
 part_1() {
@@ -108,9 +108,10 @@ fi
 stage machine 20 bash -c 'uname -a; lscpu; nvidia-smi; python -c "import jax; print(jax.__version__, jax.devices())"'
 export JAX_COMPILATION_CACHE_DIR=$out/programs
 if python -c 'import jax, sys; sys.exit(jax.default_backend() != "cpu")' >/dev/null; then
-  lanes=1 strategies=map precisions=float32 classes=1 candidates=2
+  # `few` are the epochs of decoders on real images; elsewhere the flagfile says.
+  lanes=1 strategies=map precisions=float32 classes=1 candidates=2 few=2
 else
-  lanes=1,9 strategies=map,vmap precisions=float32,bfloat16 classes=1,4 candidates=16
+  lanes=1,9 strategies=map,vmap precisions=float32,bfloat16 classes=1,4 candidates=16 few=
 fi
 peer=none
 if python -c 'import torch' >/dev/null 2>&1; then
