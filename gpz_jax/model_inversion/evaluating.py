@@ -103,18 +103,14 @@ def _make(session: Session[Plan]) -> Evaluator:
       snapshots=snapshots,
       on_progress=phase,
     )
-  _save(session, found)
+  _save(session, found, data)
   snapshots.drop()
   return found
 
 
-def _save(session: Session[Plan], found: Evaluator) -> None:
-  plan = session.plan
-  meta = {
-    'evaluator': _identity(plan),
-    'accuracy': found.accuracy,
-    'data': continuing.digest_data(plan.evaluator_task),
-  }
+def _save(session: Session[Plan], found: Evaluator, data: dict[str, str]) -> None:
+  identity = _identity(session.plan)
+  meta = {'evaluator': identity, 'accuracy': found.accuracy, 'data': data}
   checkpoints.save(session.workdir.evaluator, found.variables, meta)
 
 
@@ -128,7 +124,8 @@ def _borrow(session: Session[Plan]) -> Evaluator | None:
     raise InputError(
       f'--evaluator_from={source}: its evaluator is damaged; run that study again'
     )
-  _save(session, found)  # the rest of the rows need it
+  data = continuing.digest_data(session.plan.evaluator_task)
+  _save(session, found, data)  # the rest of the rows need it
   return found
 
 

@@ -4,8 +4,6 @@ A file of weights may be replaced between two runs of a study. Rows of two prior
 two evaluators, would then stand in one table.
 """
 
-import hashlib
-import json
 from typing import Any
 
 from gpz_jax import atomic, checkpoints, results
@@ -47,9 +45,4 @@ def _digest_files(plan: Plan) -> dict[str, str]:
   ):
     if judge is not None:
       found[flag] = judge.variables
-  return {flag: _digest(arrays) for flag, arrays in found.items()}
-
-
-def _digest(arrays: Any) -> str:
-  text = json.dumps(checkpoints.checksums(arrays), sort_keys=True)
-  return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+  return {flag: checkpoints.digest(arrays) for flag, arrays in found.items()}

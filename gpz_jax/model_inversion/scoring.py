@@ -108,6 +108,7 @@ def make_rows(
 ) -> tuple[list[results.Row], list[results.Row]]:
   """The rows of the lanes at `index`, and those of their classes."""
   shared = _common(session, outcome, judge, prior)
+  of_public = doubts.of_public(session.plan.task)
   rows, classes = [], []
   for lane, target in enumerate(index):
     who = _target(session.plan, attack, target) | {
@@ -123,7 +124,7 @@ def make_rows(
     )
     texts = (
       tradeoff.describe_row(row),
-      doubts.of_public(session.plan.task),
+      of_public,
       doubts.of_search(outcome, lane),
       doubts.of_student(found.kes, lane),
       found.doubts[lane],

@@ -68,11 +68,10 @@ class Point:
 
 def list_points(rows: Sequence[Row]) -> list[Point]:
   """The point of each treatment that has a finished row, ascending."""
-  found = []
+  found, attacks = [], results.list_attacks(rows)
   for treatment in results.list_treatments(rows):
     attack = strongest_attack(rows, treatment)
     if attack is not None:
-      attacks = results.list_attacks(rows)
       every = {each: tuple(select(rows, treatment, each)) for each in attacks}
       finished = {name: those for name, those in every.items() if those}
       found.append(Point(treatment, attack, finished[attack], finished))
