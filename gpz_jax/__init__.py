@@ -1,4 +1,4 @@
-"""Where can a network be cut so that the activation it sends cannot be inverted?
+"""What does a vision model give away, by the activation it sends or by itself?
 
 The public API, in the order of one sweep; `attacks` stands for `attacks.activation`:
 
@@ -19,6 +19,9 @@ The public API, in the order of one sweep; `attacks` stands for `attacks.activat
   zone.golden_zone            Says where inversion stops working; .recommend under
                               limits; .vote, .probe and .agreement compare the theory.
   sweep.run                   Does all of it, as `python -m experiments.sweep` does.
+
+`model_inversion.run` is the other study, with `generators`, `attacks.model` and
+`evaluators`.
 """
 
 __version__ = '0.7.0'

@@ -9,13 +9,13 @@ COMMANDS = {
   'sweep': 'trains and attacks targets at every split, and says where to cut',
   'model-inversion': 'searches for what the classes of trained models look like',
   'recommend': 'says where to cut under limits, from what a sweep has written',
-  'merge': 'joins the units of a sweep that was done in many places',
-  'report': "writes a sweep's page again",
+  'merge': 'joins the units of a study that was done in many places',
+  'report': "writes a study's page again",
   'threats': 'says which treatment protects against which of the two threats',
   'verify': 'checks that a workdir is sound',
   'probe': 'finds the zone from the theory alone, without training a decoder',
   'prepare-data': 'prepares a data set',
-  'reproduce': 'runs a table or figure of the paper',
+  'reproduce': 'runs a table or figure of a paper',
   'bench': 'measures speed',
 }
 HELP = ('-h', '-?', '--help')

@@ -1,10 +1,10 @@
-"""Rebuilds the report of a sweep, which may still be running.
+"""Rebuilds the report of a study, which may still be running.
 
   gpz-report --workdir=runs/quickstart
 
-It prints the path of the page and takes a few seconds. Pictures that are damaged or
-gone are first made again, for which the data are loaded. The exit status is 2 for bad
-input.
+It prints the path of the page and takes a few seconds. Pictures of a sweep that are
+damaged or gone are first made again, for which the data are loaded. The exit status is
+2 for bad input.
 """
 
 import pathlib
@@ -18,7 +18,7 @@ from gpz_jax.types import InputError
 
 def define_flags() -> None:
   """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'The folder of the sweep.')
+  flags.DEFINE_string('workdir', None, 'The folder of the study.')
 
 
 def main(argv: list[str]) -> None:
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
   del argv
   workdir = flags.FLAGS.workdir
   if not workdir:
-    raise InputError('--workdir is missing; name the folder of a sweep')
+    raise InputError('--workdir is missing; name the folder of a study')
   pictures.mend(pathlib.Path(workdir), _note)
   print(report.build(workdir))
 

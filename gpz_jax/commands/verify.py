@@ -6,7 +6,7 @@ It computes the checksum of every checkpoint again, and in a sweep the scores of
 sample of rows and the accuracy of all targets. In a study of model inversion it
 compares rows with those of classes. It also compares config, versions and files. Each
 problem is printed on a line of its own. The exit status is 0 if all is well, 1 if
-something is wrong, 2 for bad input and 73 while the sweep runs.
+something is wrong, 2 for bad input and 73 while the study runs.
 """
 
 import pathlib
