@@ -7,7 +7,7 @@ a separate process, and runs in turn with ours. Compilation is reported separate
 Seconds are those of one step of all lanes. In the suite `sweep` they are those of the
 published sweep at one alpha. In the suite `target` a lane is a target that is trained,
 and the peer trains them one after another. In the suite `inversion` a lane is a class
-that is searched for, and of the sizes that are not timed the operations are counted.
+that is searched for, and the operations of the sizes that are not timed are counted.
 The suite `estimators` times nothing: it compares the theory's estimators with known
 truths.
 

@@ -72,7 +72,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS, study: str = SWEEP) -> 
   ):
     flags.DEFINE_integer(name, default, text, lower_bound=0, flag_values=values)
   for name, default, text in (
-    ('retry_seconds', 60.0, 'Seconds until then, for local:N.'),
+    ('retry_seconds', 60.0, 'Seconds until a unit is begun again, for local:N.'),
     ('peak_tflops', 67.0, 'Peak of a GPU in TFLOP/s, for --estimate.'),
     ('peak_share', 0.1, 'Share of the peak that is reached, for --estimate.'),
   ):

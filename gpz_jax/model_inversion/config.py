@@ -49,7 +49,7 @@ class ModelInversionConfig(StudyConfig):
   public_dataset: str = field(
     'portraits/public32',
     "Dataset of the attacker's images, which shows nobody of the private one. A folder"
-    ' of them needs no classes.',
+    ' of images needs no classes.',
     'rows',
   )
   public_limit: int | None = field(
@@ -77,8 +77,8 @@ class ModelInversionConfig(StudyConfig):
   )
   generator_crop: float = field(
     1.0,
-    'Share of both sides of what a StyleGAN2 makes that targets are shown, from the'
-    ' centre. For the published nets of faces it is 0.78 (800 of 1024 pixels).',
+    'Share of both sides of the images of a StyleGAN2 that targets are shown, cut from'
+    ' the centre. For the published nets of faces it is 0.78 (800 of 1024 pixels).',
     'rows',
     range=Range(0.0, 1.0 + 1e-9, excludes_least=True),
   )
@@ -141,7 +141,7 @@ class ModelInversionConfig(StudyConfig):
     None, 'Learning rate of the evaluator.', 'rows', range=LEARNING_RATE
   )
   evaluator_seed: int = field(
-    1000, 'Seed of the evaluator, which no target has.', 'rows', range=SEED
+    1000, 'Seed of the evaluator, which no target may have.', 'rows', range=SEED
   )
   face_embedding: str | None = field(
     None,

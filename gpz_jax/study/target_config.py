@@ -98,7 +98,7 @@ class TargetConfig:
   new_head: bool = field(
     False,
     'Draw the last layer anew where imported weights have another number of classes.'
-    ' Only --finetune trains it; the accuracy means nothing without.',
+    ' Only --finetune trains it; without that the accuracy means nothing.',
     'targets',
   )
   expect_accuracy: float | None = field(
