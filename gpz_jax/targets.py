@@ -1,4 +1,4 @@
-"""Targets: the label-smoothed classifiers under attack, one lane per treatment and seed."""
+"""Targets: the classifiers under attack, one lane per treatment and seed."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

@@ -7,9 +7,9 @@ The first line works in every folder, and the second one in a checkout.
 
 It writes inversions.jsonl, classes.jsonl, their parquet files, report/index.html and
 checkpoints into --workdir. The same command continues an interrupted study. The exit
-status is 0 if all is done, 2 for bad input and 3 if a lane diverged. It is 73 if another
-process writes --workdir, 74 if the machine failed (disk, memory), and 75 if the study
-was interrupted and can be continued.
+status is 0 if all is done, 2 for bad input and 3 if a lane diverged. It is 73 if
+another process writes --workdir, 74 if the machine failed (disk, memory), and 75 if the
+study was interrupted and can be continued.
 """
 
 from typing import Any
