@@ -140,24 +140,35 @@ def _list_guessing(findings: Findings) -> list[str]:
 
 
 def make_headline(findings: Findings) -> str:
-  """The answer of the sweep in one sentence."""
-  if all(zone.doubts for zone in findings.zone.treatments):
-    return 'No conclusion can be drawn from these results'
+  """The answer of the sweep in one sentence, with the treatments it cannot judge."""
+  zones = findings.zone.treatments
+  doubtful = [zone.treatment for zone in zones if zone.doubts]
+  judged = [zone for zone in zones if not zone.doubts]
+  few = [zone.treatment for zone in judged if zone.jump_to is None]
   treated: dict[str | None, list[Treatment]] = {}
-  for zone in findings.zone.treatments:
-    treated.setdefault(zone.split, []).append(zone.treatment)
-  nowhere = treated.pop(None, [])
+  for zone in judged:
+    if zone.jump_to is not None:
+      treated.setdefault(zone.split, []).append(zone.treatment)
   if not treated:
-    if all(zone.doubts or zone.jump_to is None for zone in findings.zone.treatments):
-      return 'Fewer than two splits have a result, so no zone can be named'
-    return 'No split is in a golden zone'
-  clear = _say_recognisable(findings)
+    if doubtful:
+      return 'No conclusion can be drawn from these results'
+    return 'Fewer than two splits have a result, so no zone can be named'
+  nowhere = treated.pop(None, [])
+  unknown = {
+    'no conclusion can be drawn': doubtful,
+    'fewer than two splits have a result': few,
+  }
+  rest = [f'; {why} for {_name(those)}' for why, those in unknown.items() if those]
+  if not treated:
+    of = f' for {_name(nowhere)}' if rest else ''
+    return ''.join([f'No split is in a golden zone{of}', *rest])
   parts = [f'{start} for {_name(those)}' for start, those in treated.items()]
   if nowhere:
     parts.append(f'nowhere for {_name(nowhere)}')
-  elif len(parts) == 1:
+  elif len(parts) == 1 and not rest:
     parts = [str(next(iter(treated)))]
-  return f'The golden zone starts at {formats.join_words(parts)}{clear}'
+  said = f'The golden zone starts at {formats.join_words(parts)}'
+  return ''.join([said, _say_recognisable(findings), *rest])
 
 
 def _say_recognisable(findings: Findings) -> str:

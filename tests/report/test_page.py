@@ -267,7 +267,56 @@ def test_a_treatment_without_results_does_not_hide_what_another_shows(workdir):
       row |= {'test_mse_paper': 0.05}
   results.write_parquet(workdir / 'results.parquet', rows)
   headline = page.make_headline(report.read_workdir(workdir))
-  assert headline == 'No split is in a golden zone'
+  assert headline == (
+    'No split is in a golden zone for alpha -0.05 and 0;'
+    ' fewer than two splits have a result for alpha 0.3'
+  )
+
+
+@pytest.mark.parametrize(
+  ('change', 'is_flat', 'headline'),
+  [
+    (
+      {'loss_fall': 0.3},
+      False,
+      'The golden zone starts at block_4 for alpha -0.05 and 0;'
+      ' no conclusion can be drawn for alpha 0.3',
+    ),
+    (
+      {'loss_fall': 0.3},
+      True,
+      'No split is in a golden zone for alpha -0.05 and 0;'
+      ' no conclusion can be drawn for alpha 0.3',
+    ),
+    (
+      {'status': 'diverged'},
+      False,
+      'The golden zone starts at block_4 for alpha -0.05 and 0;'
+      ' fewer than two splits have a result for alpha 0.3',
+    ),
+  ],
+)
+def test_the_headline_says_nothing_of_a_treatment_of_which_nothing_is_known(
+  workdir, change, is_flat, headline
+):
+  rows = make_rows()
+  for row in rows:
+    if row['alpha'] == 0.3:
+      row |= change
+    elif is_flat:
+      row |= {'test_mse_paper': 0.05}
+  results.write_parquet(workdir / 'results.parquet', rows)
+  assert page.make_headline(report.read_workdir(workdir)) == headline
+
+
+def test_where_no_treatment_can_be_judged_nothing_is_concluded(workdir):
+  rows = [
+    row | ({'loss_fall': 0.3} if row['alpha'] == 0.3 else {'status': 'diverged'})
+    for row in make_rows()
+  ]
+  results.write_parquet(workdir / 'results.parquet', rows)
+  headline = page.make_headline(report.read_workdir(workdir))
+  assert headline == 'No conclusion can be drawn from these results'
 
 
 def test_colours_differ_between_alphas():
