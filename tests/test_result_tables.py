@@ -43,6 +43,20 @@ def test_values_of_the_target_count_once_a_seed():
   ]
 
 
+def test_a_seed_that_diverged_everywhere_has_no_value_of_the_target():
+  rows = [
+    make_row(seed=seed, split=split, target_accuracy=accuracy, status=status)
+    for seed, accuracy, status in ((0, 0.9, 'done'), (1, 0.1, 'diverged'))
+    for split in 'ab'
+  ]
+  cell = {'column': 'target_accuracy', 'treatment': Treatment()}
+  assert results.seed_values(rows, **cell) == [0.9]
+  # where nothing else is known, a value is better than none
+  assert results.seed_values(rows[2:], **cell) == [0.1]
+  accuracy = results.format_table(rows).splitlines()[-1]
+  assert accuracy.split() == ['test', 'accuracy', '0.900']
+
+
 def make_attacks(*attacks):
   """Rows of one lane and split: (attack, images scored, error, status) each."""
   return [

@@ -32,6 +32,7 @@ from gpz_jax.results.summary import (
   seed_values,
   split_range,
   strongest,
+  without_diverged,
 )
 from gpz_jax.results.tables import format_table
 from gpz_jax.results.theory import THEORY, theory_key
@@ -70,6 +71,7 @@ __all__ = [
   'split_range',
   'strongest',
   'theory_key',
+  'without_diverged',
   'write_parquet',
   'write_rows',
 ]

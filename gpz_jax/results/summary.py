@@ -70,6 +70,22 @@ def most_smoothed(treatments: Iterable[Treatment]) -> Treatment:
   return nearest_untreated(t for t in treatments if t.alpha == alpha)
 
 
+def without_diverged(theory_rows: Iterable[Row], rows: Iterable[Row]) -> list[Row]:
+  """The rows of the theory, but those of targets that diverged.
+
+  Rows of the theory have no status. A target that diverged is known by its rows of
+  attacks, all of which say so.
+
+  Args:
+    theory_rows: Rows of the theory.
+    rows: Rows of attacks on the same targets.
+  """
+  found: dict[str, set[str]] = {}
+  for row in rows:
+    found.setdefault(row['lane_id'], set()).add(row['status'])
+  return [row for row in theory_rows if found.get(row['lane_id']) != {'diverged'}]
+
+
 def seed_values(
   rows: Iterable[Row], column: str, *, treatment: Treatment, split: str | None = None
 ) -> list[float]:
@@ -81,16 +97,22 @@ def seed_values(
     treatment: The treatment of the cell.
     split: The split of the cell, where diverged rows are left out. None takes the
       largest value of any split, for values of the target, which differ only in the
-      accuracy of one whose defence changes what is sent.
+      accuracy of one whose defence changes what is sent. Seeds all of whose rows
+      diverged are left out there, unless no seed has another.
   """
-  values = {}
-  for row in rows:
-    if split not in (None, row['split']) or Treatment.of(row) != treatment:
-      continue
-    if split is None:
+  those = [
+    row
+    for row in rows
+    if split in (None, row['split']) and Treatment.of(row) == treatment
+  ]
+  done = [row for row in those if row['status'] == 'done']
+  if split is not None:
+    values = {row['seed']: row[column] for row in done}
+  else:
+    finished = {row['seed'] for row in done}
+    values = {}
+    for row in [row for row in those if row['seed'] in finished] or those:
       values[row['seed']] = max(row[column], values.get(row['seed'], row[column]))
-    elif row['status'] == 'done':
-      values[row['seed']] = row[column]
   return [values[seed] for seed in sorted(values) if math.isfinite(values[seed])]
 
 

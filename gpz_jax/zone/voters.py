@@ -69,7 +69,8 @@ def vote(
 ) -> Votes:
   """All votes on where the zone of each treatment begins.
 
-  The attack has no vote on a treatment of which its rows carry no conclusion.
+  The attack has no vote on a treatment of which its rows carry no conclusion, and
+  nothing is voted by the theory of a target that diverged.
 
   Args:
     rows: Rows of results of one sweep, complete or not.
@@ -89,8 +90,8 @@ def vote(
   check_metric(rows, metric)
   treatments = results.list_treatments([*rows, *theory_rows])
   zone = golden_zone(list(rows), metric=metric, ratio=ratio, threshold=threshold)
+  theory_rows = finished(results.without_diverged(theory_rows, rows))
   rows = without_prediction(drop_doubtful(rows, zone))
-  theory_rows = finished(theory_rows)
   splits = order_splits(rows, theory_rows)
   attack = attack_voter(rows, splits, metric, ratio, threshold)
   voters = [attack, *probe_voters(theory_rows, splits)]

@@ -139,6 +139,29 @@ def test_names_of_splits_are_no_markup(tmp_path):
   assert '&lt;b&gt;$x$' in text
 
 
+def test_a_target_that_diverged_is_left_out_of_every_mean(tmp_path):
+  astray = [row | {'status': 'diverged'} for row in make_rows(ERRORS, seed=1)]
+  theory_rows = [
+    *make_finished(SHARE),
+    *make_training([[8.0] * 4, [9.0] * 4, [9.0] * 4]),
+    *make_finished([0.99, 0.2, 0.19, 0.19], seed=1),
+    *make_training([[8.0] * 4, [1.0] * 4, [1.0] * 4], seed=1),
+  ]
+  write(tmp_path, [*make_rows(ERRORS), *astray], theory_rows)
+  text, parser = read_page(tmp_path)
+  assert '4 of 8 lanes diverged' in text
+  share = next(line for line in parser.tables['theory-radius'] if 'R²/tr S' in line[0])
+  assert [cell[:6] for cell in share[2:]] == [f'{value:.4f}' for value in SHARE]
+  # by hand: from 8 to 9
+  assert 'grew at 4 of 4 splits with alpha 0 (median change +12.5%)' in text
+
+
+def test_the_theory_of_nothing_but_diverged_targets_has_no_section(tmp_path):
+  rows = [row | {'status': 'diverged'} for row in make_rows(ERRORS)]
+  write(tmp_path, rows, make_finished(SHARE))
+  assert HEADING not in read_page(tmp_path)[0]
+
+
 SPARSE = {
   'one split and one alpha': make_finished(SHARE[:1]),
   'one quantity': make_theory([0.5, 0.4, 0.3], quantity='nc1'),

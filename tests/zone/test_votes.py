@@ -42,6 +42,20 @@ def test_three_votes_that_agree():
   )
 
 
+def test_a_target_that_diverged_has_no_part_in_the_votes():
+  rows = [*make_rows(ERRORS), *make_rows(ERRORS, seed=1)]
+  rows[4:] = [row | {'status': 'diverged'} for row in rows[4:]]
+  theory = [*make_theory(SHARE), *make_theory([0.99, 0.2, 0.19, 0.19], seed=1)]
+  vote = zone.vote(rows, theory).treatments[0].by('radius_share')
+  assert (vote.split, vote.seeds) == ('c', 1)
+  (none,) = zone.vote(rows, theory[4:]).treatments
+  assert [vote.voter for vote in none.votes] == ['attack']
+  # one decoder that diverged says nothing of the target
+  rows[4]['status'] = 'done'
+  vote = zone.vote(rows, theory).treatments[0].by('radius_share')
+  assert (vote.split, vote.seeds) == ('b', 2)
+
+
 def test_votes_that_differ_say_how_far():
   rows = make_rows(ERRORS)
   one = zone.vote(rows, make_theory([0.9, 0.3, 0.29, 0.28])).treatments[0]

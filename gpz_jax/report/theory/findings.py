@@ -122,7 +122,9 @@ def read_theory(
   rows: Sequence[Row],
   ladder: dict[str, dict[str, float]] | None = None,
 ) -> Theory | None:
-  """Reads the theory of a sweep; None where it measured none.
+  """Reads the theory of a sweep; None where it measured none that counts.
+
+  That of targets that diverged does not, as the page says of their attacks.
 
   Args:
     workdir: Folder of the sweep.
@@ -134,6 +136,7 @@ def read_theory(
   """
   workdir = pathlib.Path(workdir)
   measured, _ = results.read_workdir(workdir, results.THEORY, missing_ok=True)
+  measured = results.without_diverged(measured, rows)
   if not measured:
     return None
   votes = vote(rows, measured, ladder=ladder)
