@@ -25,14 +25,18 @@ def main(argv: list[str]) -> int:
   del argv
   config = sweep.config_from_flags()
   found = probe.probe(config)
-  print(f'\n{zone.format_votes(found.votes)}\n')
-  print('\n'.join(cast.sentence() for cast in found.votes.treatments))
+  if found.rows:
+    print(f'\n{zone.format_votes(found.votes)}\n')
+  for cast in found.votes.treatments:
+    print(cast.sentence())
+  for lane, reason in found.left_out.items():
+    print(f'The target {lane} has no vote, because {reason}.')
   rows, _ = results.read_workdir(config.workdir, missing_ok=True)
-  if rows:
+  if rows and found.rows:
     record = zone.agreement(rows, found.rows)
     print('\n'.join(each.sentence() for each in record if each.is_measured))
   print(CAUTION)
-  return 0
+  return 3 if probe.DIVERGED in found.left_out.values() else 0
 
 
 def start() -> None:
