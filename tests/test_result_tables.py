@@ -57,6 +57,62 @@ def test_a_seed_that_diverged_everywhere_has_no_value_of_the_target():
   assert accuracy.split() == ['test', 'accuracy', '0.900']
 
 
+def make_accuracies(*cells, treatment=None):
+  """Rows of (seed, split, accuracy, status) each."""
+  columns = (treatment or Treatment()).columns
+  return [
+    make_row(seed=seed, split=split, target_accuracy=value, status=status, **columns)
+    for seed, split, value, status in cells
+  ]
+
+
+@pytest.mark.parametrize(
+  'last',
+  [
+    [(1, 'b', 0.86, 'diverged')],  # a decoder did, and its target is what it was
+    [],  # it was not attacked there yet
+  ],
+)
+def test_the_accuracy_of_a_target_does_not_hang_on_what_was_attacked(last):
+  cells = [(0, 'a', 0.9, 'done'), (1, 'a', 0.86, 'done'), (0, 'b', 0.9, 'done'), *last]
+  rows, cell = make_accuracies(*cells), ('target_accuracy', Treatment())
+  assert results.split_range(rows, cell[0], treatment=cell[1]) == (0.88, 0.88)
+  for split in ('a', 'b', None):
+    found = results.of_targets(rows, cell[0], treatment=cell[1], split=split)
+    assert found == {0: 0.9, 1: 0.86}
+  accuracy = next(
+    line for line in results.format_table(rows).splitlines() if 'accuracy' in line
+  )
+  assert accuracy.split() == ['test', 'accuracy', '0.880']
+
+
+def test_the_accuracy_of_what_is_sent_is_that_of_its_split():
+  noise = Treatment(defence='noise:sigma=1')
+  rows = make_accuracies(
+    (0, 'a', 0.5, 'done'),
+    (0, 'b', 0.8, 'done'),
+    (1, 'a', 0.6, 'done'),  # and nothing is known of seed 1 at b
+    (2, 'a', 0.7, 'diverged'),
+    (2, 'b', 0.9, 'done'),
+    (3, 'a', 0.1, 'diverged'),  # its target did
+    (3, 'b', 0.1, 'diverged'),
+    treatment=noise,
+  )
+  found = functools.partial(
+    results.of_targets, rows, 'target_accuracy', treatment=noise
+  )
+  assert found(split='a') == {0: 0.5, 1: 0.6, 2: 0.7}
+  assert found(split='b') == {0: 0.8, 2: 0.9}
+  assert found() == {0: 0.8, 1: 0.6, 2: 0.9}
+  # by hand: (.5 + .6 + .7) / 3 and (.8 + .9) / 2
+  assert results.split_range(rows, 'target_accuracy', treatment=noise) == pytest.approx(
+    (0.6, 0.85)
+  )
+  assert all(
+    map(math.isnan, results.split_range(rows, 'target_accuracy', treatment=Treatment()))
+  )
+
+
 def make_attacks(*attacks):
   """Rows of one lane and split: (attack, images scored, error, status) each."""
   return [

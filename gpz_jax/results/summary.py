@@ -86,6 +86,43 @@ def without_diverged(theory_rows: Iterable[Row], rows: Iterable[Row]) -> list[Ro
   return [row for row in theory_rows if found.get(row['lane_id']) != {'diverged'}]
 
 
+def of_targets(
+  rows: Iterable[Row], column: str, *, treatment: Treatment, split: str | None = None
+) -> dict[int, float]:
+  """One value of a target's own column for each seed, whatever became of the attacks.
+
+  A seed without any finished row is left out, because its target may have diverged,
+  unless no seed has one. Where decoders of a seed diverged at a split, its target is as
+  accurate as ever.
+
+  Args:
+    rows: Rows of one sweep.
+    column: A column with numbers that say something of the target, as its accuracy.
+    treatment: The treatment of the targets.
+    split: Where they are cut, which matters where a defence or few bits change what is
+      sent. None takes the largest value of any split.
+
+  Returns:
+    Seed -> value, ascending, finite ones only. A seed without a row at the split counts
+    with its value elsewhere, where no split of the treatment differs.
+  """
+  those = [row for row in rows if Treatment.of(row) == treatment]
+  finished = {row['seed'] for row in those if row['status'] == 'done'}
+  known: dict[int, dict[str, float]] = {}
+  for row in those:
+    is_counted = row['seed'] in finished or not finished
+    if is_counted and math.isfinite(row[column]):
+      known.setdefault(row['seed'], {})[row['split']] = row[column]
+  if split is None:
+    return {seed: max(known[seed].values()) for seed in sorted(known)}
+  is_same = all(len(set(each.values())) == 1 for each in known.values())
+  return {
+    seed: known[seed].get(split, max(known[seed].values()))
+    for seed in sorted(known)
+    if is_same or split in known[seed]
+  }
+
+
 def seed_values(
   rows: Iterable[Row], column: str, *, treatment: Treatment, split: str | None = None
 ) -> list[float]:
@@ -95,24 +132,18 @@ def seed_values(
     rows: Rows of one sweep.
     column: A column with numbers.
     treatment: The treatment of the cell.
-    split: The split of the cell, where diverged rows are left out. None takes the
-      largest value of any split, for values of the target, which differ only in the
-      accuracy of one whose defence changes what is sent. Seeds all of whose rows
-      diverged are left out there, unless no seed has another.
+    split: The split of the cell, where diverged rows are left out. None is for values
+      of the target, see `of_targets`.
   """
-  those = [
-    row
+  if split is None:
+    return [*of_targets(rows, column, treatment=treatment).values()]
+  values = {
+    row['seed']: row[column]
     for row in rows
-    if split in (None, row['split']) and Treatment.of(row) == treatment
-  ]
-  done = [row for row in those if row['status'] == 'done']
-  if split is not None:
-    values = {row['seed']: row[column] for row in done}
-  else:
-    finished = {row['seed'] for row in done}
-    values = {}
-    for row in [row for row in those if row['seed'] in finished] or those:
-      values[row['seed']] = max(row[column], values.get(row['seed'], row[column]))
+    if row['split'] == split
+    and row['status'] == 'done'
+    and Treatment.of(row) == treatment
+  }
   return [values[seed] for seed in sorted(values) if math.isfinite(values[seed])]
 
 
@@ -126,19 +157,18 @@ def seed_mean(
 def split_range(
   rows: Sequence[Row], column: str, *, treatment: Treatment
 ) -> tuple[float, float]:
-  """The lowest and the highest `seed_mean` of a treatment at any split.
+  """The lowest and the highest mean of `of_targets` at any split.
 
   The two differ for the accuracy of a target whose defence changes what is sent.
 
   Returns:
-    Two equal numbers where nothing differs, or where no split has a result.
+    Two equal numbers where nothing differs; NaN where no target has a value.
   """
   means = [
-    seed_mean(rows, column, treatment=treatment, split=split)
+    mean([*of_targets(rows, column, treatment=treatment, split=split).values()])
     for split in list_splits(rows)
   ]
-  known = [value for value in means if math.isfinite(value)]
-  known = known or [seed_mean(rows, column, treatment=treatment)]
+  known = [value for value in means if math.isfinite(value)] or [math.nan]
   return min(known), max(known)
 
 
