@@ -1,5 +1,6 @@
 """The theory in the report, on made-up rows; values by hand."""
 
+import dataclasses
 import math
 import re
 
@@ -18,6 +19,8 @@ from made_up import (
 from pages import check_is_self_contained, read_page
 
 from gpz_jax import results
+from gpz_jax.report.theory import along_epochs, findings
+from gpz_jax.types import Treatment
 
 HEADING = 'Theory against attack'
 FIGURES = ('theory', 'theory_training', 'theory_embeddings')
@@ -160,6 +163,30 @@ def test_the_theory_of_nothing_but_diverged_targets_has_no_section(tmp_path):
   rows = [row | {'status': 'diverged'} for row in make_rows(ERRORS)]
   write(tmp_path, rows, make_finished(SHARE))
   assert HEADING not in read_page(tmp_path)[0]
+
+
+def test_a_training_is_told_of_the_same_seeds_at_all_epochs(tmp_path):
+  """Nothing moves, and one of two seeds is known only to the second epoch."""
+  rows = [*make_rows(ERRORS), *make_rows(ERRORS, seed=1)]
+  theory_rows = [
+    *make_training([[8.0] * 4] * 5),
+    *make_training([[4.0] * 4] * 2, seed=1),
+  ]
+  write(tmp_path, rows, theory_rows, is_final=False)
+  found = findings.read_theory(tmp_path, rows)
+  assert found.trail('radius', Treatment(), 'a').tolist() == [8.0] * 5
+  (story,) = along_epochs.tell_story(found)
+  assert 'grew at 0 of 4 splits with alpha 0 (median change +0.0%)' in story
+  # two seeds that were followed as far are both in the mean
+  both = [*theory_rows[:20], *make_training([[4.0] * 4] * 5, seed=1)]
+  also = dataclasses.replace(found, followed=both)
+  assert also.trail('radius', Treatment(), 'a').tolist() == [6.0] * 5
+  # and epochs that only others know are left open
+  late = dataclasses.replace(found, followed=theory_rows[8:])
+  assert late.epochs == [2, 4, 6, 8, 10]
+  trail = late.trail('radius', Treatment(), 'a').tolist()
+  assert trail[2:] == [8.0] * 3
+  assert all(map(math.isnan, trail[:2]))
 
 
 SPARSE = {

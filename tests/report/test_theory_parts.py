@@ -67,13 +67,15 @@ def test_middle_and_end_are_thirds_of_the_epochs(tmp_path):
 
 
 def test_changes_and_trails_are_means_over_seeds(tmp_path):
-  rows = make_rows(ERRORS) + make_rows(ERRORS, seed=1)
+  rows = [row for seed in range(3) for row in make_rows(ERRORS, seed=seed)]
   followed = make_training([[8.0], [9.0]], [[-1.0], [5.0]])
-  followed += make_training([[10.0], [math.nan]], [[-2.0], [5.0]], seed=1)
+  followed += make_training([[10.0], [12.0]], [[-2.0], [5.0]], seed=1)
+  # no change is known of seed 2, which therefore counts at neither epoch
+  followed += make_training([[30.0], [math.nan]], [[math.nan], [5.0]], seed=2)
   theory = read(tmp_path, rows, followed)
-  assert theory.trail('radius', Treatment(), 'a').tolist() == [9.0, 9.0]
+  assert theory.trail('radius', Treatment(), 'a').tolist() == [9.0, 10.5]
   predicted, true = along_epochs.changes(theory, Treatment(), 'a')
-  assert (predicted.tolist(), true.tolist()) == ([-1.5], [0.0])
+  assert (predicted.tolist(), true.tolist()) == ([-1.5], [1.5])
   assert np.isnan(theory.trail('nc1', Treatment(), 'a')).all()
 
 

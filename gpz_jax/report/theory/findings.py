@@ -79,9 +79,20 @@ class Theory:
     return theory_profile(rows, treatment, name, self.splits)
 
   def trail(self, name: str, treatment: Treatment, split: str) -> np.ndarray:
-    """A quantity of targets in training over `epochs`: [E] means over seeds, or NaN."""
-    keys = ((name, treatment, split, epoch) for epoch in self.epochs)
-    return np.array([results.mean(self._by_epoch.get(key, [])) for key in keys])
+    """A quantity of targets in training over `epochs`: [E] means over seeds, or NaN.
+
+    The seeds are the same at all epochs that have a number: those that were followed at
+    the most epochs. Otherwise the mean would move where a seed begins or ends.
+    """
+    seeds = self._by_trail.get((name, treatment, split), {}).values()
+    longest = max(seeds, key=len, default={})
+    those = [values for values in seeds if values.keys() >= longest.keys()]
+    return np.array(
+      [
+        results.mean([values[epoch] for values in those if epoch in longest])
+        for epoch in self.epochs
+      ]
+    )
 
   def votes_on(self, treatment: Treatment) -> TreatmentVotes:
     """The votes on one treatment."""
@@ -108,12 +119,14 @@ class Theory:
     return found
 
   @functools.cached_property
-  def _by_epoch(self) -> dict[tuple[str, Treatment, str, int], list[float]]:
-    found: dict[tuple[str, Treatment, str, int], list[float]] = {}
+  def _by_trail(self) -> dict[tuple[str, Treatment, str], dict[int, dict[int, float]]]:
+    """(quantity, treatment, split) -> seed -> epoch -> value, the finite ones."""
+    found: dict[tuple[str, Treatment, str], dict[int, dict[int, float]]] = {}
     for row in self.followed:
       if np.isfinite(row['value']):
-        key = (row['quantity'], Treatment.of(row), row['split'], row['epoch'])
-        found.setdefault(key, []).append(row['value'])
+        key = (row['quantity'], Treatment.of(row), row['split'])
+        seeds = found.setdefault(key, {})
+        seeds.setdefault(row['seed'], {})[row['epoch']] = row['value']
     return found
 
 
