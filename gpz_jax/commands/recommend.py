@@ -13,6 +13,7 @@ import functools
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
@@ -60,6 +61,7 @@ def main(argv: list[str]) -> int:
   workdirs = flags.FLAGS.workdir
   if not workdirs:
     raise InputError('--workdir is missing; name the folder of a sweep')
+  _check_distinct(workdirs)
   are_cuts = []
   for i, workdir in enumerate(workdirs):
     if len(workdirs) > 1:
@@ -68,6 +70,20 @@ def main(argv: list[str]) -> int:
   if len(workdirs) > 1 and (text := agreements.describe(workdirs)):
     print(f'\n{text}')
   return 0 if all(are_cuts) else NO_CUT
+
+
+def _check_distinct(workdirs: Sequence[str]) -> None:
+  """Refuses a folder given twice: its lanes would count twice in the table of all.
+
+  Raises:
+    InputError: naming the folder.
+  """
+  seen = set()
+  for workdir in workdirs:
+    place = os.path.realpath(workdir)
+    if place in seen:
+      raise InputError(f'--workdir names {workdir} twice; name each sweep once')
+    seen.add(place)
 
 
 def show(workdir: pathlib.Path, limits: dict[str, Any]) -> bool:

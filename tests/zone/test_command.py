@@ -158,6 +158,7 @@ def test_a_running_sweep_without_theory(tmp_path):
     ((), '--workdir is missing'),
     (('--workdir=nowhere',), '--workdir=nowhere is not a folder'),
     (('--workdir=tests',), "no results.parquet or results.jsonl in workdir 'tests'"),
+    (('--workdir={0},{0}/../{0.name}',), 'twice; name each sweep once'),
     (('--workdir={}', '--max_edge_params=few'), 'flag --max_edge_params=few'),
     (('--workdir={}', '--max_payload_bytes=-1'), 'flag --max_payload_bytes=-1'),
     (('--workdir={}', '--max_edge_flops=nan'), 'max_edge_flops=nan is not allowed'),
