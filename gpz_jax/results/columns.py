@@ -45,6 +45,12 @@ COLUMNS = (
   Column('target_accuracy', float, 'accuracy on the test subset, from what is sent'),
   Column('target_val_accuracy', float, 'accuracy on the val subset, from what is sent'),
   Column(
+    'clean_accuracy',
+    float,
+    'accuracy on the test subset, where nothing is changed on the way',
+    default=math.nan,
+  ),
+  Column(
     'chance_accuracy', float, 'test accuracy up to which a target may be guessing'
   ),
   Column('test_mse', float, 'per-element squared error in [0, 1], test subset'),

@@ -54,9 +54,13 @@ def measure(session: Session[Plan], targets: Targets) -> dict[str, Any]:
 
 def columns(quality: dict[str, Any], target: int, split: str) -> Row:
   """What a row says of the accuracy of a target that is cut at a split."""
-  at = quality['cuts'].get((target, split))
-  val, test = (at[subset] if at else quality[subset][target] for subset in SUBSETS)
-  return {'target_accuracy': test, 'target_val_accuracy': val}
+  clean = {subset: quality[subset][target] for subset in SUBSETS}
+  sent = quality['cuts'].get((target, split), clean)
+  return {
+    'target_accuracy': sent['test'],
+    'target_val_accuracy': sent['val'],
+    'clean_accuracy': clean['test'],
+  }
 
 
 def _list_places(plan: Plan) -> dict[tuple[Defence, str], list[int]]:

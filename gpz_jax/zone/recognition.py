@@ -28,8 +28,10 @@ class Judge(NamedTuple):
   name: str
 
 
+# A defence and few bits change what is sent, and with it `target_accuracy`. No judge is
+# asked through them, so each is compared with what it says of the images as they are.
 JUDGES = (
-  Judge('recognised', 'target_accuracy', 'the target'),
+  Judge('recognised', 'clean_accuracy', 'the target'),
   Judge('judge_recognised', 'judge_accuracy', 'the judge'),
 )
 
@@ -72,12 +74,21 @@ def list_shares(
   cell = {'treatment': treatment, 'split': split}
   found = []
   for judge in JUDGES:
-    those = results.strongest(rows, judge.recognised)
+    those = [_complete(row) for row in results.strongest(rows, judge.recognised)]
     columns = (judge.recognised, judge.accuracy, 'chance_accuracy')
     share = Share(judge, *(results.seed_mean(those, name, **cell) for name in columns))
     if math.isfinite(share.recognised):
       found.append(share)
   return tuple(found)
+
+
+def _complete(row: Row) -> Row:
+  """The row; one of an earlier version has the accuracy of what is sent as clean one.
+
+  The two are the same unless a defence or few bits change what is sent.
+  """
+  is_older = math.isnan(row['clean_accuracy'])
+  return row | {'clean_accuracy': row['target_accuracy']} if is_older else row
 
 
 def describe(rows: Sequence[Row], treatment: Treatment, split: str) -> str:

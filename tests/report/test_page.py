@@ -36,6 +36,7 @@ def make_rows():
         row |= {'edge_flops_share': 0.2, 'doubt': '', 'skips_final': ''}
         row |= {'finetuned_from': '', 'recognised': 0.0}
         row |= {'judge_recognised': math.nan, 'judge_accuracy': math.nan}
+        row |= {'clean_accuracy': accuracy[alpha, seed]}
         row |= {'test_psnr': -10 * math.log10(mse), 'test_ssim': rng.uniform()}
         row |= {
           'target_accuracy': accuracy[alpha, seed],

@@ -56,3 +56,16 @@ def test_the_accuracy_is_that_of_the_numbers_that_are_sent(bits):
     logits = partition.cloud(plan.model, one, sent, split, image_shape=SHAPE)
     expected = (np.argmax(logits, axis=1) == plan.task.test.label).mean()
     assert found[row, split]['test'] == pytest.approx(expected)
+
+
+def test_rows_hold_the_accuracy_of_images_that_nothing_changed_as_well():
+  quality = {
+    'val': np.array([0.7, 0.8]),
+    'test': np.array([0.6, 0.9]),
+    'cuts': {(1, 'conv_1'): {'val': 0.4, 'test': 0.5}},
+  }
+  changed = cut_quality.columns(quality, 1, 'conv_1')
+  accuracies = [changed['target_accuracy'], changed['clean_accuracy']]
+  assert accuracies == [0.5, 0.9]
+  left = cut_quality.columns(quality, 1, 'conv_2')
+  assert left['target_accuracy'] == left['clean_accuracy'] == 0.9

@@ -31,6 +31,27 @@ def test_a_zone_says_whether_images_stay_recognisable(share, is_said):
   assert (found.recognisable != '') == is_said
 
 
+def test_the_target_is_compared_with_what_it_says_of_images_that_nothing_changed():
+  # A defence or few bits lower the accuracy of what is sent to 0.45; the target that is
+  # asked of reconstructions knows 0.9 of the images. By hand: the mark lies at 0.55.
+  rows = seen(make_rows(JUMP, accuracy=0.45), 0.4, clean_accuracy=0.9)
+  assert recognition.describe(rows, Treatment(), 'c') == ''
+  rows = [row | {'recognised': 0.6} for row in rows]
+  text = recognition.describe(rows, Treatment(), 'c')
+  assert text.endswith(
+    '60% of the reconstructions at c to the right class, and 90% of'
+    ' the images themselves.'
+  )
+
+
+def test_rows_without_a_clean_accuracy_are_read_by_that_of_what_is_sent():
+  old = seen(make_rows(JUMP, accuracy=0.5), 0.6)
+  new = seen(make_rows(JUMP, accuracy=0.5, seed=1), 0.6, clean_accuracy=0.7)
+  assert math.isnan(old[0]['clean_accuracy'])
+  (share,) = recognition.list_shares([*old, *new], Treatment(), 'c')
+  assert share.accuracy == pytest.approx(0.6)  # by hand: the mean of 0.5 and 0.7
+
+
 def test_the_recommendation_says_so_too():
   ladder = {'thumbnail_4': {'mse': 0.015, 'ssim': 0.6}}
   rows = seen(make_rows(JUMP), 0.8)
