@@ -1,7 +1,8 @@
 """Which parameters and how much arithmetic each output of a function really uses.
 
-The jaxpr is walked backwards from each output, so that the counts are exact for any
-module and need no run. (The cost analysis of a compiled program is no substitute: it
+The jaxpr is walked backwards from each output, through calls such as those of nn.jit
+and nn.remat, so that the counts are exact for any module without loops and need no run;
+a loop counts as a whole. (The cost analysis of a compiled program is no substitute: it
 counts the body of a loop once.)
 """
 
@@ -60,9 +61,9 @@ def used_params_and_flops(
   }
   costs = []
   for output in closed.jaxpr.outvars:
-    live, equations = _live(closed.jaxpr, {id(output)})
+    live, flops = _live(closed.jaxpr, {id(output)})
     used = sum(size for var, size in params.items() if var in live)
-    costs.append((used, sum(map(_equation_flops, equations))))
+    costs.append((used, flops))
   return costs
 
 
@@ -70,7 +71,7 @@ def read_between(jaxpr: Any, output: Any, cut: Any) -> list[bool]:
   """Which inputs of a jaxpr an output depends on by other ways than through a value.
 
   Args:
-    jaxpr: The jaxpr; calls in it count as a whole.
+    jaxpr: The jaxpr; loops in it count as a whole.
     output: One of its outputs.
     cut: The value, which is another of its outputs.
 
@@ -79,22 +80,50 @@ def read_between(jaxpr: Any, output: Any, cut: Any) -> list[bool]:
   """
   if isinstance(output, core.Literal) or output is cut:
     return [False] * len(jaxpr.invars)
-  live = {id(output)}
-  for equation in reversed(jaxpr.eqns):
-    outputs = {id(var) for var in equation.outvars}
-    if id(cut) not in outputs and outputs & live:
-      live |= {id(v) for v in equation.invars if not isinstance(v, core.Literal)}
+  live, _ = _live(jaxpr, {id(output)}, cut)
   return [id(var) in live for var in jaxpr.invars]
 
 
-def _live(jaxpr: Any, live: set[int]) -> tuple[set[int], list[Any]]:
-  """The variables and equations that live outputs depend on; calls count as a whole."""
-  equations = []
+def _live(jaxpr: Any, live: set[int], cut: Any = None) -> tuple[set[int], int]:
+  """The variables that live ones depend on, and the operations on the way to them.
+
+  A call is walked as if its body stood in its place; loops count as a whole. What the
+  cut is computed from counts only where something else depends on it.
+  """
+  flops = 0
   for equation in reversed(jaxpr.eqns):
-    if any(id(var) in live for var in equation.outvars):
-      equations.append(equation)
-      live |= {id(v) for v in equation.invars if not isinstance(v, core.Literal)}
-  return live, equations
+    if not any(id(var) in live for var in equation.outvars):
+      continue
+    read, inner = equation.invars, _called(equation)
+    if inner is None:
+      flops += _equation_flops(equation)
+    else:
+      # A body may be called twice, so what is live in it is known of one call only.
+      pairs = list(zip(equation.outvars, inner.outvars, strict=True))
+      own_cut = next((own for var, own in pairs if var is cut), None)
+      wanted = {id(own) for var, own in pairs if id(var) in live and own is not own_cut}
+      known, spent = _live(inner, wanted, own_cut)
+      flops += spent
+      given = zip(equation.invars, inner.invars, strict=True)
+      read = [var for var, own in given if id(own) in known]
+    live |= {id(v) for v in read if not isinstance(v, core.Literal) and v is not cut}
+  return live, flops
+
+
+def _called(equation: Any) -> Any:
+  """The jaxpr that an equation calls once, as those of jit and remat do; else None."""
+  bodies = list(_sub_jaxprs(equation))
+  if len(bodies) != 1 or 'length' in equation.params:  # that of a scan
+    return None
+  takes, gives = (
+    _shapes(getattr(bodies[0], ends)) == _shapes(getattr(equation, ends))
+    for ends in ('invars', 'outvars')
+  )
+  return bodies[0] if takes and gives else None
+
+
+def _shapes(variables: Sequence[Any]) -> list[Any]:
+  return [getattr(var.aval, 'shape', None) for var in variables]
 
 
 def _equation_flops(equation: Any) -> int:

@@ -1,5 +1,8 @@
 """Splits: listing, both halves, true cuts, costs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -207,6 +210,35 @@ def test_flops_count_two_for_each_multiply_add():
   shares = [cost['edge_flops_share'] for cost in costs.values()]
   assert shares == sorted(shares)
   assert shares[-1] < 1
+
+
+class Blocks(nn.Module):
+  """Two blocks of two convolutions, under a transform or none."""
+
+  wrap: Callable[..., Any]
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    for name in ('b1', 'b2'):
+      x = self.wrap(Pair)(name=name)(x)
+    return nn.Dense(5, name='logits')(x.mean((1, 2)))
+
+
+class Pair(nn.Module):
+  @nn.compact
+  def __call__(self, x):
+    x = nn.relu(nn.Conv(8, (3, 3), name='c1')(x))
+    return nn.relu(nn.Conv(8, (3, 3), name='c2')(x))
+
+
+@pytest.mark.parametrize('wrap', [nn.jit, nn.remat])
+def test_a_cut_inside_a_transform_costs_what_lies_before_it(wrap):
+  splits = ('b1/c1', 'b1/c2', 'b2/c1')
+  plain = partition.split_costs(Blocks(lambda block: block), (8, 8, 3), 5, splits)
+  # By hand: a 3x3 kernel of 3 -> 8 channels and its biases, at 8 x 8 positions.
+  assert plain['b1/c1']['edge_params'] == 9 * 3 * 8 + 8
+  assert plain['b1/c1']['edge_flops'] == 2 * 64 * 9 * 3 * 8
+  assert partition.split_costs(Blocks(wrap), (8, 8, 3), 5, splits) == plain
 
 
 def test_costs_refuse_a_wrong_number_of_classes():
