@@ -6,6 +6,7 @@ a loop counts as a whole. (The cost analysis of a compiled program is no substit
 counts the body of a loop once.)
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -82,6 +83,19 @@ def read_between(jaxpr: Any, output: Any, cut: Any) -> list[bool]:
     return [False] * len(jaxpr.invars)
   live, _ = _live(jaxpr, {id(output)}, cut)
   return [id(var) in live for var in jaxpr.invars]
+
+
+def has_layer_between(jaxpr: Any, output: Any, cut: Any) -> bool:
+  """Whether an output depends on a kernel or an image by other ways than the value.
+
+  Args:
+    jaxpr: As for `read_between`. Whatever input has two axes or more is a kernel or an
+      image; a scale, a bias or a key is none.
+    output: As for `read_between`.
+    cut: As for `read_between`.
+  """
+  read = read_between(jaxpr, output, cut)
+  return any(len(var.aval.shape) > 1 for var in itertools.compress(jaxpr.invars, read))
 
 
 def _live(jaxpr: Any, live: set[int], cut: Any = None) -> tuple[set[int], int]:

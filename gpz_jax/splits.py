@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gpz_jax import jaxpr_costs
 from gpz_jax.models import calls as calls_lib
 from gpz_jax.types import InputError, hint
 
@@ -46,12 +47,33 @@ def find_splits(
   Returns:
     The splits. A module is left out if it is called twice, does not return one array,
     has a slash in its name, or lies in a transform that hides its output. So is the one
-    that gives the logits themselves, without a reason. `partition.check_cuts` finds out
+    that gives the logits themselves, without a reason, or numbers of their shape behind
+    which there is no layer, such as before a softmax. `partition.check_cuts` finds out
     whether a name is a true cut.
   """
+  image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  calls, logits, same = _trace(model, image)
+  classes = logits.shape[1:] if hasattr(logits, 'shape') else None
+  splits = _list_level(calls, where)
+  if where == '*' and _is_bare(splits, classes):
+    splits = _find_net(calls, classes) or splits
+  for last in list(splits.shapes)[-1:]:
+    is_alike = splits.shapes[last].shape == classes
+    if is_alike and (last in same or _is_answer(model, image, last)):
+      del splits.shapes[last]  # nothing is left for the cloud
+  return splits
+
+
+# Path of each module -> the shapes of its calls, and what was captured.
+Calls = dict[str, tuple[list[Any], Sequence[jax.Array]]]
+
+
+def _trace(model: nn.Module, image: Any) -> tuple[Calls, Any, set[str]]:
+  """The calls of modules, the logits, and the modules whose output these are."""
   # Filled while tracing. Its keys keep the forward order; the dictionary that
   # eval_shape returns has them sorted.
   shapes: dict[str, list[Any]] = {}
+  same: set[str] = set()
 
   # The order in which modules are left is the forward order of their outputs; a module
   # that contains another is left after it.
@@ -64,48 +86,68 @@ def find_splits(
       shapes.setdefault(path, []).append(shape)
     return result
 
-  def captures(module, method):  # as `partition.capture`, so that both find the same
-    return method == '__call__' and bool(module.path)
-
-  options = {'train': False, 'capture_intermediates': captures}
+  def compare(logits, state):
+    same.update(p for p in shapes if any(s is logits for s in find_sown(state, p)))
+    return logits, state
 
   def trace(image):
     with nn.intercept_methods(note):
-      return model.init_with_output(jax.random.key(0), image, mutable=True, **options)
+      return compare(
+        *model.init_with_output(jax.random.key(0), image, mutable=True, **_CAPTURING)
+      )
 
   def trace_after(image):
     variables = calls_lib.init(model, jax.random.key(0), image)
     with nn.intercept_methods(note):
-      return calls_lib.lend_keys(
-        lambda rngs: model.apply(
-          variables, image, mutable=['intermediates'], rngs=rngs, **options
-        )
-      )
+      return compare(*_apply(model, variables, image))
 
-  image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
   try:
-    logits, variables = jax.eval_shape(trace, image)
+    logits, state = jax.eval_shape(trace, image)
   except AttributeError:  # nn.SpectralNorm cannot be initialised while one captures
     shapes.clear()
-    logits, variables = jax.eval_shape(trace_after, image)
-  calls = {path: (noted, find_sown(variables, path)) for path, noted in shapes.items()}
-  classes = getattr(logits, 'shape', ())[1:]
-  splits = _list_level(calls, where, classes)
-  is_wrapper = where == '*' and not splits.shapes
-  return _find_net(calls, classes) or splits if is_wrapper else splits
+    logits, state = jax.eval_shape(trace_after, image)
+  calls = {path: (noted, find_sown(state, path)) for path, noted in shapes.items()}
+  return calls, logits, same
 
 
-Calls = dict[str, tuple[list[Any], Sequence[jax.Array]]]
+_CAPTURING = {
+  'train': False,
+  # as `partition.capture`, so that both find the same
+  'capture_intermediates': lambda module, method: (
+    method == '__call__' and bool(module.path)
+  ),
+}
 
 
-def _list_level(calls: Calls, where: str, classes: tuple[int, ...]) -> Splits:
-  """The splits among the modules that a glob names.
+def _apply(model: nn.Module, variables: Any, image: jax.Array) -> tuple[Any, Any]:
+  """The logits, and what is captured of every module."""
+  return calls_lib.lend_keys(
+    lambda rngs: model.apply(
+      variables, image, mutable=['intermediates'], rngs=rngs, **_CAPTURING
+    )
+  )
 
-  Args:
-    calls: Path of each module -> the shapes of its calls, and what was captured.
-    where: As for `find_splits`.
-    classes: Shape of the logits of one image.
+
+def _is_answer(model: nn.Module, image: Any, split: str) -> bool:
+  """Whether no layer lies between what a module gives and the logits.
+
+  A module's output may be the logits where it is another array: a transform such as
+  nn.jit hides that the two are one, and a model may end in a softmax.
   """
+
+  def trace(variables, image):
+    logits, state = _apply(model, variables, image)
+    return logits, find_sown(state, split)[0]
+
+  variables = jax.eval_shape(
+    lambda image: calls_lib.init(model, jax.random.key(0), image), image
+  )
+  jaxpr = jax.make_jaxpr(trace)(variables, image).jaxpr
+  return not jaxpr_costs.has_layer_between(jaxpr, *jaxpr.outvars)
+
+
+def _list_level(calls: Calls, where: str) -> Splits:
+  """The modules that a glob names, with the one that gives the logits."""
   splits = Splits({}, {})
   for path, (noted, sown) in calls.items():
     if path.count('/') != where.count('/') or not fnmatch.fnmatchcase(path, where):
@@ -114,18 +156,20 @@ def _list_level(calls: Calls, where: str, classes: tuple[int, ...]) -> Splits:
       splits.left_out[path] = reason
     else:
       splits.shapes[path] = jax.ShapeDtypeStruct(sown[0].shape[1:], sown[0].dtype)
-  last = next(reversed(splits.shapes), None)
-  if last is not None and splits.shapes[last].shape == classes:
-    del splits.shapes[last]  # the logits: nothing is left for the cloud
   return splits
 
 
-def _find_net(calls: Calls, classes: tuple[int, ...]) -> Splits | None:
+def _is_bare(splits: Splits, classes: tuple[int, ...] | None) -> bool:
+  """Whether there is no split but perhaps one of the logits' shape."""
+  return [each.shape for each in splits.shapes.values()] in ([], [classes])
+
+
+def _find_net(calls: Calls, classes: tuple[int, ...] | None) -> Splits | None:
   """The splits of the net that a model wraps: of its one child, of the child's, ...
 
   Args:
-    calls: As for `_list_level`.
-    classes: As for `_list_level`.
+    calls: As of `_trace`.
+    classes: Shape of the logits of one image; None where they are no array.
 
   Returns:
     None where no module has a single child that holds splits.
@@ -137,7 +181,8 @@ def _find_net(calls: Calls, classes: tuple[int, ...]) -> Splits | None:
     if len(children) != 1:
       return None
     level = f'{children[0]}/'
-    if (splits := _list_level(calls, f'{glob.escape(level)}*', classes)).shapes:
+    splits = _list_level(calls, f'{glob.escape(level)}*')
+    if not _is_bare(splits, classes):
       return splits
 
 

@@ -152,6 +152,55 @@ def test_complex_activations_are_no_splits():
   assert 'is complex' in found.left_out['fft']
 
 
+class Headed(nn.Module):
+  """The last child gives as many numbers as there are classes; a function follows."""
+
+  head: str
+  wrap: Callable[..., Any] = lambda block: block
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.relu(nn.Conv(4, (3, 3), strides=4, name='conv')(x))
+    x = self.wrap(nn.Dense)(5, name='last')(x.reshape(len(x), -1))
+    match self.head:
+      case 'none':
+        return x
+      case 'softmax':
+        return nn.log_softmax(x)
+      case 'product':
+        return nn.relu(x) @ self.param('w', nn.initializers.lecun_normal(), (5, 5))
+    raise AssertionError(self.head)
+
+
+@pytest.mark.parametrize('wrap', [lambda block: block, nn.jit, nn.remat])
+@pytest.mark.parametrize(
+  ('head', 'names'),
+  [
+    ('none', ['conv']),
+    ('softmax', ['conv']),  # no layer is left for the cloud
+    ('product', ['conv', 'last']),
+  ],
+)
+def test_features_as_many_as_classes_are_no_logits(head, names, wrap):
+  found = partition.find_splits(Headed(head, wrap), (8, 8, 3))
+  assert list(found.shapes) == names
+  assert found.left_out == {}
+
+
+class Scaled(nn.Module):
+  """Wraps a net, whose answer it scales by a number that is learned."""
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    scale = self.param('scale', nn.initializers.ones, ())
+    return scale * Headed('none', name='net')(x, train=train)
+
+
+def test_a_wrapper_that_scales_the_answer_has_the_splits_of_its_net():
+  found = partition.find_splits(Scaled(), (8, 8, 3))
+  assert list(found.shapes) == ['net/conv']
+
+
 def test_a_prediction_is_never_quantised():
   model = Residual()
   costs = {

@@ -81,9 +81,7 @@ def check(model: nn.Module, variables: Any, image_shape: tuple[int, ...]) -> int
   except jax.errors.UnexpectedTracerError as error:
     raise _no_layer(model) from error
   logits, result, given = jaxpr.outvars
-  is_kernel = [len(leaf.shape) > 1 for leaf in jax.tree.leaves(shapes)]
-  behind = jaxpr_costs.read_between(jaxpr, logits, result)
-  if any(behind[i] for i, hides in enumerate([*is_kernel, True]) if hides):
+  if jaxpr_costs.has_layer_between(jaxpr, logits, result):
     raise _no_layer(model)
   return given.aval.shape[1]
 
