@@ -41,11 +41,13 @@ def augment(
   chex.assert_rank(images, 4, custom_message='images [B, H, W, C]')
 
   def one(key, image):
-    flip_key, jitter_key = jax.random.split(key)
+    # Not fold_in(key, 1), which is the key of the jitter. fold_in(key, 0) is that of
+    # the flip, but randint takes other bits of it, and recorded runs rest on them.
+    flip_key, jitter_key, crop_key = jax.random.split(key, 3)
     if shift:
       image = _shift(jax.random.fold_in(key, 0), image, shift)
     if least_crop < 1:
-      image = _crop(jax.random.fold_in(key, 1), image, least_crop)
+      image = _crop(crop_key, image, least_crop)
     if flip:
       image = jnp.asarray(dm_pix.random_flip_left_right(flip_key, image))
     if jitter:

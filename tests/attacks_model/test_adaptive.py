@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy_model_attack import IMAGE, LATENT, make_scenario
 
-from gpz_jax.attacks.model import adaptive, losses
+from gpz_jax.attacks.model import adaptive, losses, views
 from gpz_jax.attacks.model.adaptive import Adaptive
 from gpz_jax.attacks.model.sight import Sight, metrics
 
@@ -72,6 +72,25 @@ def test_views_differ_by_key_and_image_and_keep_the_range(kind):
     assert first.max() <= 0.9001
   else:
     np.testing.assert_allclose((first - images).std(), 0.05, rtol=0.2)
+
+
+@pytest.mark.parametrize('kind', ['taa', 'paa'])
+def test_what_an_objective_draws_is_not_what_a_view_drew(kind):
+  given = []
+
+  def objective(at, key):
+    given.append(key)
+    return jnp.zeros(len(at[0])), ()
+
+  key = jax.random.key(0)
+  with jax.disable_jit():
+    images = jnp.zeros((4, 6, 6, 1))
+    Adaptive(kind, views=1).gradient(objective, (images, ()), key)
+  of_views = views.sample_keys(jax.random.fold_in(key, 0), 4)
+  data = np.asarray(jax.random.key_data(of_views))
+  with jax.disable_jit():
+    mine = np.asarray(jax.random.key_data(given[-1]))
+  assert not (data == mine).all(axis=-1).any()
 
 
 def test_a_quarter_turn_by_hand():

@@ -201,3 +201,30 @@ def test_each_part_of_the_jitter_has_its_own_amplitude():
   assert np.ptp(np.asarray(brighter)[:, 0, 0, 0]) > 0.01
   same = augment(jax.random.key(1), IMAGES, jitter=(0.2, 0.2, 0.2, 0.2))
   np.testing.assert_array_equal(same, augment(jax.random.key(1), IMAGES, jitter=0.2))
+
+
+@pytest.mark.parametrize('sides', [{'least_crop': 0.5}, {'shift': 4}])
+@pytest.mark.parametrize('other', ['brightness', 'mirror'])
+def test_the_place_of_an_image_says_nothing_of_its_colours_and_its_flip(sides, other):
+  """The crop's place once hung on the factor of brightness: they correlated at 1."""
+  side = 16
+  ramp = jnp.linspace(0.2, 0.6, side)
+  flat = jnp.full((side, side), 0.4)
+  image = jnp.stack([ramp[:, None] + 0 * flat, ramp[None] + 0 * flat, flat], axis=-1)
+  found = np.asarray(
+    augment(
+      jax.random.key(3),
+      jnp.broadcast_to(image, (600, side, side, 3)),
+      flip=other == 'mirror',
+      jitter=(0.2, 0.0, 0.0, 0.0) if other == 'brightness' else 0.0,
+      **sides,
+    )
+  )[:, 4:-4, 4:-4]  # where no zeros came in
+  brightness = found[..., 2].mean((1, 2))
+  place = found[..., 0].mean((1, 2)) / brightness
+  mirror = found[:, 0, 0, 1] < found[:, 0, -1, 1]
+  assert place.std() > 0.01
+  drawn = brightness if other == 'brightness' else mirror
+  assert drawn.std() > 0
+  # 600 independent pairs: 4 sigma
+  assert abs(np.corrcoef(place, drawn)[0, 1]) < 4 / np.sqrt(600)

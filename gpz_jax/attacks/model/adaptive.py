@@ -21,6 +21,7 @@ from gpz_jax.types import InputError, check_known
 
 Kind = Literal['none', 'taa', 'paa']
 KINDS = ('none', 'taa', 'paa')
+_OBJECTIVE = 2**32 - 1  # folded into the objective's key; small ones are of images
 # (what is differentiated, key) -> losses [B] and anything else that is averaged too
 Objective = Callable[[Any, jax.Array], tuple[jax.Array, Any]]
 
@@ -87,7 +88,7 @@ class Adaptive:
       images, others = at
       seen = self.see(key, images)
       # Without views the objective gets the key itself.
-      key = key if self.kind == 'none' else jax.random.fold_in(key, 1)
+      key = key if self.kind == 'none' else jax.random.fold_in(key, _OBJECTIVE)
       losses, more = objective((seen, others), key)
       return losses.sum(), (losses, more)
 
