@@ -249,3 +249,16 @@ class Headed(nn.Module):
 
 
 instance = Plain(3)
+
+
+class Switched(nn.Module):
+  """A model with a switch, whose annotation is text as `from __future__` makes it."""
+
+  num_classes: int
+  is_deep: 'bool' = True
+
+  @nn.compact
+  def __call__(self, x):
+    x = nn.relu(nn.Dense(4)(x.reshape(len(x), -1)))
+    x = nn.relu(nn.Dense(4)(x)) if self.is_deep else x
+    return nn.Dense(self.num_classes)(x)

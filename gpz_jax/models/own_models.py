@@ -15,6 +15,7 @@ from flax import nnx
 
 from gpz_jax import own
 from gpz_jax.models import calls, nnx_models
+from gpz_jax.models import options as options_lib
 from gpz_jax.types import InputError, did_you_mean
 
 _SHOWN = 10  # keys of an output that a message names
@@ -28,15 +29,18 @@ def make(
   Args:
     name: 'package.module:factory'.
     num_classes: K, a keyword of every factory.
-    options: The other keywords.
+    options: The other keywords; those annotated as `bool` may be words.
     output: Which of its outputs are the logits, see `adapt`.
 
   Raises:
-    InputError: The factory cannot be imported or called, or gives no module of flax.
+    InputError: The factory cannot be imported or called, or gives no module of flax;
+      or a switch is neither true nor false.
   """
   factory = own.load(f"model '{name}'", name)
-  keywords = {**options, 'num_classes': num_classes}
   _check_signature(name, factory, num_classes)
+  parameters = nnx_models.parameters(factory) or {}
+  options = options_lib.read_switches(name, parameters, options)
+  keywords = {**options, 'num_classes': num_classes}
   is_nnx = nnx_models.takes_rngs(factory)
   try:
     model = nnx_models.bridge(factory, keywords) if is_nnx else factory(**keywords)

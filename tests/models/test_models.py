@@ -165,3 +165,32 @@ def test_every_model_normalizes_as_its_option_says(name):
 def test_a_word_that_an_option_does_not_have_is_refused(name, option, known):
   with pytest.raises(InputError, match=f"'{name}': .*{known}"):
     models.make(name, num_classes=3, **option)
+
+
+@pytest.mark.parametrize(
+  ('given', 'kept'),
+  [
+    *((True, True), (1, True), ('true', True), ('TRUE', True), ('1', True)),
+    *((False, False), (0, False), ('false', False), ('False', False), ('0', False)),
+  ],
+)
+def test_a_switch_is_a_bool_or_a_word_for_one(given, kept):
+  """The word false, like any other, would be true."""
+  model = models.make('resnet18', num_classes=3, released_stage3=given)
+  assert getattr(model, 'released_stage3') is kept  # noqa: B009 of ResNet alone
+
+
+@pytest.mark.parametrize(
+  ('name', 'option'),
+  [
+    ('resnet18', {'released_stage3': 'no'}),
+    ('repvgg_a0', {'fused': 'yes'}),
+    ('inception_v3', {'aux_logits': 2}),
+    ('inception_v3', {'transform_input': None}),
+  ],
+)
+def test_a_switch_that_is_neither_true_nor_false_is_refused(name, option):
+  (given,) = option.items()
+  message = f"'{name}': {given[0]}={given[1]} is not allowed; give true or false"
+  with pytest.raises(InputError, match=message):
+    models.make(name, num_classes=3, **option)

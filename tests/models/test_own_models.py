@@ -300,3 +300,11 @@ def test_what_a_model_draws_in_evaluation(name, streams, unknown):
   model = models.make(name, num_classes=3)
   assert calls.list_drawn(model, IMAGE) == streams
   assert own_models.list_unknown(model) == unknown
+
+
+def test_a_switch_of_the_users_own_is_read_as_one():
+  params = init(make('Switched', is_deep='false'))['params']
+  assert len(params) == 2
+  assert len(init(make('Switched', is_deep='true'))['params']) == 3
+  with pytest.raises(InputError, match='is_deep=no is not allowed; give true or false'):
+    make('Switched', is_deep='no')
