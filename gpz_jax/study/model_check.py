@@ -14,6 +14,7 @@ from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.target_config import LEAST_SIZE
 from gpz_jax.types import InputError, Task, first_line
 
+_MOST_CHANGE = 0.01  # of an image's logits beside another image, of the largest
 MOST_PARAMS = 10**9  # of a target: ten times the largest that was published
 
 
@@ -70,23 +71,36 @@ def check_model(config: StudyConfig, model: nn.Module, task: Task) -> None:
 
 
 def _check_logits(config: StudyConfig, model: nn.Module, task: Task) -> None:
-  """Refuses a model that ends in a softmax: losses and attacks take it once more.
+  """Refuses a model whose logits are not what losses and attacks take them for.
 
   Raises:
-    InputError: What it returns of noise, with arbitrary parameters, are probabilities.
+    InputError: What it returns of noise, with arbitrary parameters, are probabilities,
+      of which losses would take the softmax once more; or the logits of an image depend
+      on the image beside it.
   """
   variables = calls.arbitrary_variables(model, task.image_shape)
-  images = jax.random.uniform(jax.random.key(0), (2, *task.image_shape))
-  logits = np.asarray(
-    calls.lend_keys(
+
+  def evaluate(images: jax.Array) -> np.ndarray:
+    found = calls.lend_keys(
       lambda rngs: model.apply(variables, images, train=False, rngs=rngs)
-    ),
-    np.float32,
-  )
+    )
+    return np.asarray(found, np.float32)
+
+  images = jax.random.uniform(jax.random.key(0), (2, *task.image_shape))
+  logits = evaluate(images)
   if task.num_classes > 1 and logits.min() >= 0 and np.allclose(logits.sum(1), 1):
     raise InputError(
       f'--model={config.model} returns probabilities, which are at least 0 and sum to'
       ' 1; return the logits before the softmax, or the logarithm of the probabilities'
+    )
+  # Both batches have one size, so that sums are rounded alike and keys draw alike.
+  beside = evaluate(images.at[1].multiply(0.25))
+  with np.errstate(invalid='ignore'):  # arbitrary parameters may give infinities
+    change = np.abs(beside[0] - logits[0]).max()
+  if change > _MOST_CHANGE * np.abs(logits[0]).max():
+    raise InputError(
+      f'--model={config.model} gives an image other logits in evaluation where another'
+      ' image is beside it; normalise by running averages, or each image by itself'
     )
 
 

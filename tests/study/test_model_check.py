@@ -55,3 +55,45 @@ def test_a_model_with_dropout_and_batch_statistics_is_taken():
   model_check.check_model(
     config, models.make('vgg11', num_classes=3, width=0.0625), tiny.task(size=32)
   )
+
+
+class OverBatch(nn.Module):
+  """A norm over the batch without running averages."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.Conv(4, (3, 3))(x)
+    x = (x - x.mean((0, 1, 2), keepdims=True)) / (x.std((0, 1, 2), keepdims=True) + 0.1)
+    return nn.Dense(self.num_classes)(nn.relu(x).mean((1, 2)))
+
+
+class OverImage(nn.Module):
+  """The same norm, of each image by itself."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.Conv(4, (3, 3))(x)
+    x = (x - x.mean((1, 2), keepdims=True)) / (x.std((1, 2), keepdims=True) + 0.1)
+    return nn.Dense(self.num_classes)(nn.relu(x).mean((1, 2)))
+
+
+class Mixed(nn.Module):
+  """Ends in the mean over the batch, which images that are alike would not show."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+    return x - 0.1 * x.mean(0, keepdims=True)
+
+
+@pytest.mark.parametrize('module', [OverBatch, Mixed])
+def test_a_model_whose_logits_depend_on_the_other_images_is_refused(module):
+  with pytest.raises(InputError, match='other logits in evaluation where another'):
+    check(module)
+  check(OverImage)
