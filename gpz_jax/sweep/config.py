@@ -4,6 +4,7 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from gpz_jax import vocabulary
+from gpz_jax.study import fields
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.fields import AMOUNT, COUNT, SHARE, Range, field
 from gpz_jax.study.target_config import BATCH, LEARNING_RATE
@@ -184,8 +185,26 @@ class SweepConfig(StudyConfig):
     if self.judge_model is not None:
       check_known('judge_model', self.judge_model, vocabulary.MODELS)
     parse_model_options(self.judge_options, 'judge_options')
+    self._check_useless()
     for text in self.attack:
       specs.check(text)
+
+  def _check_useless(self) -> None:
+    """Refuses flags that would do nothing here, where that would be misunderstood."""
+    for name in ('judge_model', 'judge_options'):
+      if self.judge is None and (value := getattr(self, name)):
+        fields.refuse(name, value, 'it together with --judge')
+    is_imported = self.target_weights is not None and not self.finetune
+    if is_imported and self.bn_refresh:
+      fields.refuse(
+        'bn_refresh', True, '--nobn_refresh: imported targets keep their averages'
+      )
+    if self.theory_every is not None and (is_imported or self.targets_from):
+      fields.refuse(
+        'theory_every',
+        self.theory_every,
+        'it where targets are trained; --theory measures those that are given',
+      )
 
   def make_decoder_recipe(self) -> Recipe:
     """The recipe of the decoders, with the config's own values put in."""

@@ -83,8 +83,12 @@ OTHER = {
 
 # What a field is allowed beside alone; these need one that is looked at first, or set
 # others.
-UNALONE = {'new_head', 'finetune', 'treatments'}
-NEEDS = {'at_accuracy': {'keep_checkpoints': 8}}
+UNALONE = {'new_head', 'finetune', 'treatments', 'judge_model', 'judge_options'}
+NEEDS = {
+  'at_accuracy': {'keep_checkpoints': 8},
+  'judge_model': {'judge': 'other'},
+  'judge_options': {'judge': 'other'},
+}
 
 
 def other(name: str):
@@ -158,6 +162,7 @@ def test_targets_are_not_borrowed_from_where_they_differ(begun, tmp_path, name):
 @pytest.mark.parametrize('name', [*sorted(ROWS), 'precision'])
 def test_targets_may_be_borrowed_for_other_rows(begun, tmp_path, name):
   given = {'workdir': str(tmp_path), 'targets_from': str(begun), name: other(name)}
+  given |= NEEDS.get(name, {}) if name in UNALONE else {}
   with pytest.raises(InputError, match='lacks the targets of'):  # none were trained
     borrowing.locate(SweepConfig(**given))
 

@@ -13,6 +13,13 @@ from gpz_jax.study.serialization import from_json, to_flags, to_json
 from gpz_jax.sweep import SweepConfig, make_plan
 from gpz_jax.types import InputError
 
+IMPORTED = {'target_weights': 'a.safetensors', 'alphas': (0.0,)}
+
+
+def test_flags_that_do_something_beside_imported_weights_are_taken():
+  SweepConfig(**IMPORTED, finetune=True, bn_refresh=True, theory_every=1)
+  SweepConfig(**IMPORTED, target_epochs=3, flip=True, keep_checkpoints=8)
+
 
 def test_the_default_config_is_valid():
   assert SweepConfig().alphas == (0.0, 0.3, -0.05)
@@ -48,6 +55,20 @@ def test_the_default_config_is_valid():
     ({'model_options': ('width',)}, '--model_options=width is not allowed'),
     ({'model_options': ('width=4', 'width=8')}, 'give width once'),
     ({'workdir': ''}, '--workdir= is not allowed'),
+    (
+      {'judge_model': 'cnn'},
+      '--judge_model=cnn is not allowed; give it together with --judge',
+    ),
+    (
+      {'judge_options': ('width=2',)},
+      r'--judge_options=\(width=2\) is .* with --judge',
+    ),
+    ({**IMPORTED, 'bn_refresh': True}, '--bn_refresh=True is not allowed; give --nobn'),
+    (
+      {**IMPORTED, 'theory_every': 1},
+      '--theory_every=1 is .* where targets are trained',
+    ),
+    ({'targets_from': 'runs/x', 'theory_every': 1}, '--theory_every=1 is not allowed'),
     ({'expect_accuracy': 0.9}, 'give it together with --target_weights'),
     ({'selection': 'val'}, 'one of aux, test'),
   ],
