@@ -88,6 +88,9 @@ def test_an_unwritable_home_leaves_one_line_for_a_refusal():
   [
     (('--attack=inversion', '--attack=rmle'), '--attack=inversion,rmle'),
     (('--seeds=0', '--model=cnn', '-seeds=1,2'), '--seeds=0,1,2'),
+    (('--seeds', '0', '--seeds', '1'), '--seeds=0,1'),
+    (('--seeds=0', '--flip', '--note', '--alphas=1', '--seeds', '1'), '--seeds=0,1'),
+    (('--alphas', '-0.05', '--alphas=0'), '--alphas=-0.05,0'),
   ],
 )
 def test_a_list_that_is_given_twice_is_refused(given, message):
@@ -105,3 +108,36 @@ def test_a_list_replaces_that_of_a_flagfile(tmp_path):
   sweep.define_flags(values)
   command.parse_flags(values, ['gpz-sweep', f'--flagfile={path}', '--seeds=2'])
   assert values.seeds == '2'
+
+
+def test_a_list_that_a_flagfile_gives_twice_is_refused(tmp_path):
+  path, outer = tmp_path / 'a.cfg', tmp_path / 'b.cfg'
+  path.write_text('# two\n--seeds=0\n --note=--seeds=3\n--seeds=1\n')
+  outer.write_text(f'--flagfile={path}\n--flagfile={outer}\n')
+  for argv in ([f'--flagfile={path}'], ['--flagfile', str(outer)]):
+    values = flags.FlagValues()
+    sweep.define_flags(values)
+    message = f'--seeds is given twice in {path}; give one list, as --seeds=0,1'
+    with pytest.raises(InputError, match=message):
+      command.parse_flags(values, ['gpz-sweep', *argv])
+
+
+def test_one_flagfile_replaces_a_list_of_another(tmp_path):
+  path, outer = tmp_path / 'a.cfg', tmp_path / 'b.cfg'
+  path.write_text('--seeds=0,1\n')
+  outer.write_text(f'--flagfile={path}\n--seeds=2\n')
+  values = flags.FlagValues()
+  sweep.define_flags(values)
+  command.parse_flags(values, ['gpz-sweep', f'--flagfile={outer}', '--seeds', '3'])
+  assert values.seeds == '3'
+
+
+def test_a_flagfile_that_is_a_pipe_is_read_once():
+  reader, writer = os.pipe()
+  os.write(writer, b'--seeds=4\n')
+  os.close(writer)
+  values = flags.FlagValues()
+  sweep.define_flags(values)
+  command.parse_flags(values, ['gpz-sweep', f'--flagfile=/dev/fd/{reader}'])
+  os.close(reader)
+  assert values.seeds == '4'

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
@@ -49,8 +49,8 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     InputError: A flag or preset is unknown, a value is not allowed, a list is given
       twice, or a flagfile cannot be read.
   """
-  _check_repeated(values, argv)
   argv = presets.expand(argv)
+  _check_repeated(values, argv[1:])
   try:
     return values(_name_folders(argv) if 'workdir' in values else argv)
   except flags.UnrecognizedFlagError as error:
@@ -65,21 +65,65 @@ def parse_flags(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     ) from error
 
 
-def _check_repeated(values: flags.FlagValues, argv: Sequence[str]) -> None:
-  """Refuses a list that is given twice, of which absl would keep the second alone."""
+def _check_repeated(
+  values: flags.FlagValues, arguments: Sequence[str], files: Sequence[str] = ()
+) -> None:
+  """Refuses a list that is given twice, of which absl would keep the second alone.
+
+  A command line and each flagfile may replace the lists of another.
+
+  Args:
+    values: The flags.
+    arguments: The command line without the program's name, or the lines of a flagfile.
+    files: The flagfiles that these lines are in, from the outermost on.
+  """
   given: dict[str, str] = {}
-  for argument in argv[1:]:
-    name, equals, value = argument.lstrip('-').partition('=')
-    is_list = name in values and isinstance(
-      values[name].parser, (flags.ListParser, ListText)
-    )
-    if not (argument.startswith('-') and equals and is_list):
+  for name, value in _list_given(values, arguments):
+    if name == 'flagfile':
+      file = os.path.expanduser(value.strip())
+      if file not in files:
+        _check_repeated(values, _read_lines(file), [*files, file])
+      continue
+    if not isinstance(values[name].parser, (flags.ListParser, ListText)):
       continue
     if name in given:
+      where = f' in {files[-1]}' if files else ''
       raise InputError(
-        f'--{name} is given twice; give one list, as --{name}={given[name]},{value}'
+        f'--{name} is given twice{where}; give one list, as'
+        f' --{name}={given[name]},{value}'
       )
     given[name] = value
+
+
+def _list_given(
+  values: flags.FlagValues, arguments: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+  """The flags that are given, with the texts of their values, in order."""
+  rest = iter(arguments)
+  for argument in rest:
+    if argument == '--':
+      return
+    name, equals, value = argument.lstrip('-').partition('=')
+    is_known = name in values
+    if not argument.startswith('-') or not (is_known or name == 'flagfile'):
+      continue
+    if not equals and not (is_known and values[name].boolean):
+      value = next(rest, '')
+    yield name, value
+
+
+def _read_lines(file: str) -> list[str]:
+  """The lines of a flagfile; none where it cannot be read, as the parser will say.
+
+  What is no file, as the pipe of a shell, can be read only once and is left to it.
+  """
+  if not os.path.isfile(file):
+    return []
+  try:
+    with open(file) as lines:
+      return [line.strip() for line in lines]
+  except (OSError, ValueError):
+    return []
 
 
 def _name_folders(argv: Sequence[str]) -> list[str]:
