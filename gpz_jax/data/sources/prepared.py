@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TypeVar
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from gpz_jax import types
@@ -51,7 +52,8 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
   """The dataset `name`, prepared in a version folder.
 
   Raises:
-    InputError: it cannot be read without TensorFlow, or has no image or label.
+    InputError: it cannot be read without TensorFlow, has no image or label, or has
+      images of another type than uint8.
   """
   metadata.check(folder)
   try:
@@ -72,6 +74,7 @@ def open_source(name: str, folder: pathlib.Path) -> base.Source:
       f'dataset {name!r} has no train subset; its subsets: {", ".join(info.splits)}'
     )
   image = _feature(name, info, 'image', tfds.features.Image)
+  _check_bytes(name, image)
   view = views.of(name)
   class_names = view.class_names
   if class_names is None:
@@ -132,6 +135,15 @@ def _feature(name: str, info: tfds.core.DatasetInfo, key: str, kind: type[_T]) -
       f'{", ".join(known)}'
     )
   return feature
+
+
+def _check_bytes(name: str, image: tfds.features.Image) -> None:
+  """Refuses floats, each of which TFDS keeps as the four bytes of a pixel."""
+  dtype = np.dtype(image.np_dtype)  # pyright: ignore[reportCallIssue, reportArgumentType] TFDS declares a dtype as an opaque proxy
+  if dtype != np.uint8:
+    raise types.InputError(
+      f'dataset {name!r} has images of {dtype}; prepare it again with images of uint8'
+    )
 
 
 def _read(

@@ -98,6 +98,18 @@ def test_dataset_without_labels_is_refused(folder):
     prepared.open_source('shapes/4_default', folder)
 
 
+def test_images_of_floats_are_refused(folder):
+  """TFDS keeps a float as the four bytes of a pixel, which would be read as noise."""
+
+  def make_floats(features):
+    image = features['featuresDict']['features']['image']['image']
+    image |= {'dtype': 'float32', 'shape': {'dimensions': ['64', '64', '1']}}
+
+  edit(folder / 'features.json', make_floats)
+  with pytest.raises(types.InputError, match='has images of float32; prepare it again'):
+    prepared.open_source('shapes/4_default', folder)
+
+
 def prepare(builder, data_dir, monkeypatch, *, turned: bool) -> None:
   """Makes a shapes/4_default of a few examples, whose labels may each be the next."""
   make = builder.make_examples
