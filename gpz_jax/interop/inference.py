@@ -81,7 +81,7 @@ def infer(
     if image_shape[2] == 3 and _is_for_imagenet(clues):
       assumed = 'imagenet'
     elif image_shape[2] == 3 and names_torchvision.name_model(state_dict):
-      assumed = names_torchvision.NORMALIZATIONS.get(type(model)) or assumed
+      assumed = names_torchvision.name_normalization(model) or assumed
     told['normalization'] = assumed
     is_theirs = assumed != model.normalization
     notes.append(_describe_normalization(assumed, is_theirs))

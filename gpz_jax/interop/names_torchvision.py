@@ -145,11 +145,6 @@ _UNUSED = {
   maxvit.MaxViT: re.compile(r'.*\.relative_position_index'),
   inception.Inception: re.compile(r'AuxLogits\..*'),
 }
-# The normalisation of the images that torchvision's weights of a net expect
-NORMALIZATIONS = {
-  **dict.fromkeys(TABLES, 'imagenet'),
-  inception.Inception: 'half',  # torchvision loads them with transform_input=True
-}
 # A name that no other net of torchvision has
 _MARKS = {
   'efficientnet_b0': 'features.7.0.block.3.0.weight',
@@ -163,6 +158,19 @@ def is_unused(model: Any, name: str) -> bool:
   """Whether a net of torchvision has an array that our net has no use for."""
   pattern = _UNUSED.get(type(model))
   return pattern is not None and pattern.fullmatch(name) is not None
+
+
+def name_normalization(model: Any) -> str | None:
+  """The normalisation of images that torchvision's weights of a net expect.
+
+  Those of Inception-v3 expect `half`, which its `transform_input` makes of `imagenet`.
+
+  Args:
+    model: A built-in model; None is returned where this module has no table of it.
+  """
+  if isinstance(model, inception.Inception):
+    return 'imagenet' if model.transform_input else 'half'
+  return 'imagenet' if type(model) in TABLES else None
 
 
 def name_model(state_dict: Any) -> str | None:

@@ -272,3 +272,14 @@ def test_splits_without_batch_norm_count_torchvisions_modules(head):
     *('feat_2', 'feat_5', 'feat_8', 'feat_10', 'feat_13', 'feat_15', 'feat_18'),
     *('feat_20', 'fc_1', 'fc_2'),
   ]
+
+
+@pytest.mark.parametrize('switch', [True, 'true', False, 'false'])
+def test_inception_is_told_of_its_images_as_it_normalises_them(switch):
+  """With transform_input it makes half of imagenet, and would of half too."""
+  net = {'Mixed_7c.branch3x3dbl_3b.conv.weight': np.zeros((384, 384, 3, 1))}
+  given: dict[str, Any] = {'transform_input': switch}
+  inferred = infer_options('inception_v3', net, **_sizes(75), **given)
+  expected = 'imagenet' if switch in (True, 'true') else 'half'
+  assert inferred.options == {'normalization': expected}
+  assert f'{expected} is assumed, as for weights of torchvision' in inferred.notes[-1]
