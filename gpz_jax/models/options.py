@@ -11,6 +11,7 @@ from gpz_jax.types import InputError, check_known
 # `bool` where annotations are kept as text
 _SWITCH = (bool, 'bool')
 _WORDS = {'true': True, 'false': False, '1': True, '0': False}
+_RATES = ('dropout', 'stochastic_depth')  # shares of what is left out
 
 
 def read_switches(
@@ -53,12 +54,24 @@ def check(
     options: The values by name.
 
   Raises:
-    InputError: A word is none of those declared.
+    InputError: A word is none of those declared, or a rate is not in [0, 1).
   """
   for option, value in options.items():
     annotation = parameters[option].annotation
     if typing.get_origin(annotation) is typing.Literal:
       words = typing.get_args(annotation)
       check_known(f"model '{name}': {option}", str(value), words)
+    if option in _RATES and not _is_rate(value):
+      raise InputError(
+        f"model '{name}': {option}={value} is not allowed; give a rate of at least 0"
+        ' and below 1'
+      )
   if 'normalization' in options:
     normalization.check(options['normalization'])
+
+
+def _is_rate(value: Any) -> bool:
+  try:
+    return 0 <= float(value) < 1
+  except (TypeError, ValueError):
+    return False

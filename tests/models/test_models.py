@@ -194,3 +194,12 @@ def test_a_switch_that_is_neither_true_nor_false_is_refused(name, option):
   message = f"'{name}': {given[0]}={given[1]} is not allowed; give true or false"
   with pytest.raises(InputError, match=message):
     models.make(name, num_classes=3, **option)
+
+
+@pytest.mark.parametrize(
+  ('name', 'option'), [('vit6', 'dropout'), ('maxvit_t', 'stochastic_depth')]
+)
+@pytest.mark.parametrize('value', [-0.5, 1, 1.5, float('nan'), 'much'])
+def test_a_rate_is_at_least_0_and_below_1(name, option, value):
+  with pytest.raises(InputError, match=f'{option}={value} is not allowed; give a rate'):
+    models.make(name, num_classes=3, **{option: value})
