@@ -131,6 +131,10 @@ class StudyConfig(TargetConfig):
 
     if not self.workdir:
       fields.refuse('workdir', self.workdir, 'the path of a folder')
+    if ' #' in self.workdir:  # of a flagfile, where it would be part of the name
+      fields.refuse(
+        'workdir', self.workdir, "a path without ' #'; a comment has a line of its own"
+      )
     lanes.check(self.strategy)
     if self.batches is not None:
       order.parse_batches(self.batches)

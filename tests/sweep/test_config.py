@@ -56,6 +56,10 @@ def test_the_default_config_is_valid():
     ({'model_options': ('width=4', 'width=8')}, 'give width once'),
     ({'workdir': ''}, '--workdir= is not allowed'),
     (
+      {'workdir': 'runs/x # mine'},
+      "--workdir=runs/x # mine is .* give a path without ' #'; a comment has a line",
+    ),
+    (
       {'judge_model': 'cnn'},
       '--judge_model=cnn is not allowed; give it together with --judge',
     ),
