@@ -13,6 +13,7 @@ from gpz_jax import intervals, results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 from gpz_jax.zone.doubts import GUESSING
+from gpz_jax.zone.rows import plain
 
 # How far a claim holds by, in units of what is greater where it holds.
 MARGINS = {'<': -1, '>': 1}
@@ -264,11 +265,6 @@ def format_comparison(
     margin = _with_interval(claim.margins, '+.3g')
     table.append([claim.text, claim.verdict, claim.here, margin])
   return '\n'.join([*lines, *results.align(table)])
-
-
-def plain(attack: str) -> str:
-  """An attack without its `at`."""
-  return ':'.join(part for part in attack.split(':') if not part.startswith('at='))
 
 
 def _of_seed(side: Mapping[int, float] | float, seed: int) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
-from gpz_jax.zone import doubts, fewer_images, reasons, recognition
+from gpz_jax.zone import doubts, fewer_images, reasons, recognition, unfinished
 from gpz_jax.zone.advice import Recommendation, withhold
 from gpz_jax.zone.bars import Bar
 from gpz_jax.zone.candidates import Candidate, most_resistant, pareto_front
@@ -26,8 +26,9 @@ def take_cheapest(
   """Recommends the cheapest cut that clears the bar, or says that none does.
 
   A cut in doubt clears nothing: its decoder was still improving, its attacks read a
-  part of what is sent, a search on fewer images did better, or the target guesses. A
-  dearer one that is in no doubt is taken then.
+  part of what is sent, a search on fewer images did better, an attack that may be
+  stronger did not finish, or the target guesses. A dearer one that is in no doubt is
+  taken then.
 
   Args:
     cuts: The candidates that may be chosen.
@@ -42,17 +43,7 @@ def take_cheapest(
   if not enough:
     return _name_most_private(private, fitting, bar, limits)
   strongest = results.strongest(rows)
-  doubtful = {
-    one: doubts.of_split(strongest, one.treatment, one.split)
-    + doubts.of_input(rows, one.treatment, one.split)
-    + fewer_images.doubt(
-      rows,
-      one.treatment,
-      one.split,
-      lambda score: not bar.holds(score.error, score.ssim),
-    )
-    for one in enough
-  }
+  doubtful = {one: _doubt(one, bar, rows, strongest) for one in enough}
   clear = [one for one in enough if not doubtful[one]]
   if not clear:
     return withhold({enough[0].treatment: doubtful[enough[0]]}, fitting)
@@ -66,6 +57,7 @@ def take_cheapest(
   caveats = [
     _name_doubtful(enough[: enough.index(choice)], doubtful),
     _count_seeds(choice, bar, rows),
+    unfinished.describe(rows, choice.treatment, choice.split),
     recognition.describe(rows, choice.treatment, choice.split),
     _compare(choice, private, _which(private, fitting)),
   ]
@@ -78,6 +70,21 @@ def take_cheapest(
     caveat=' '.join(filter(None, caveats)),
     most_private=private,
     bar=bar,
+  )
+
+
+def _doubt(
+  one: Candidate, bar: Bar, rows: Sequence[Row], strongest: Sequence[Row]
+) -> tuple[Doubt, ...]:
+  """Why a cut that looks private enough may not be."""
+  cell = one.treatment, one.split
+  return (
+    *doubts.of_split(strongest, *cell),
+    *doubts.of_input(rows, *cell),
+    *fewer_images.doubt(
+      rows, *cell, lambda score: not bar.holds(score.error, score.ssim)
+    ),
+    *unfinished.doubt_cut(rows, *cell, lambda error, ssim: not bar.holds(error, ssim)),
   )
 
 

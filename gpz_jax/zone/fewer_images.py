@@ -60,15 +60,23 @@ def list_scores(
       if row['attack'] == attack and row['n_test'] < counted[row['seed']]['n_test']
     ]
     if pairs:
-      errors = [few[metric] * _scale(few, most) for few, most in pairs]
+      errors = [few[metric] * scale(few, most) for few, most in pairs]
       likeness = [few['test_ssim'] for few, _ in pairs]
       fewest = pairs[0][0]['n_test']
       found.append(Score(attack, fewest, results.mean(errors), results.mean(likeness)))
   return found
 
 
-def _scale(few: Row, most: Row) -> float:
-  """How much harder all images are to guess than a few; 1 where nobody knows."""
+def scale(few: Row, most: Row) -> float:
+  """How much harder the images of one row are to guess than those of another.
+
+  Args:
+    few: The row whose error is to be put on another scale.
+    most: The row with the images of that scale.
+
+  Returns:
+    The factor for the error of `few`; 1 where nobody knows.
+  """
   ratio = most['guess_mse'] / few['guess_mse'] if few['guess_mse'] else math.nan
   return ratio if math.isfinite(ratio) else 1.0
 

@@ -11,10 +11,12 @@ from gpz_jax.results import Row
 from gpz_jax.results.formats import join_words
 from gpz_jax.types import InputError, Treatment
 from gpz_jax.zone import doubts as doubts_lib
-from gpz_jax.zone import fewer_images, recognition, rules
+from gpz_jax.zone import recognition, rules
+from gpz_jax.zone import steps as steps_lib
 from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.profiles import Profile, attack_profile
 from gpz_jax.zone.rows import check_sweep, without_prediction
+from gpz_jax.zone.steps import JumpRule
 
 METRIC = 'test_mse_paper'
 SHOWN = 'test_mse'  # what people read of either form of the squared error
@@ -43,6 +45,8 @@ class TreatmentZone:
     shown: The same two errors as people read them, per element.
     starts: (first split of the zone, number of seeds where it is that), the most seeds
       first; None stands for seeds without a zone. () where one seed is all there is.
+    unequal: A sentence that says what the jump is to the attacks that finished at both
+      splits; '' where the strongest ones did.
     recognisable: A sentence that says who still recognises the images at `split`; ''
       where nobody does, or nobody was asked.
     doubts: Why the rows say nothing of this treatment, each with what to raise.
@@ -59,6 +63,7 @@ class TreatmentZone:
   falls_back: tuple[str, ...] = ()
   shown: tuple[float, float] = (math.nan, math.nan)
   starts: tuple[tuple[str | None, int], ...] = ()
+  unequal: str = ''
   recognisable: str = ''
   doubts: tuple[Doubt, ...] = ()
 
@@ -69,7 +74,8 @@ class TreatmentZone:
 
   def sentence(self) -> str:
     """The finding in one sentence, and in further ones how far to trust it."""
-    said = (self._finding(), self._by_seed(), self.recognisable)
+    unequal = '' if self.doubts else self.unequal
+    said = (self._finding(), unequal, self._by_seed(), self.recognisable)
     return ' '.join(filter(None, said))
 
   def _by_seed(self) -> str:
@@ -176,23 +182,15 @@ def golden_zone(
   check_sweep(rows)
   check_metric(rows, metric)
   treatments = results.list_treatments(rows)
-  strongest = without_prediction(results.strongest(rows))
-  rule = _Rule(metric, ratio, threshold)
-  found = [_find(rows, strongest, each, rule) for each in treatments]
+  cuts = without_prediction(rows)
+  strongest = results.strongest(cuts)
+  rule = JumpRule(metric, ratio, threshold)
+  found = [_find(cuts, strongest, each, rule) for each in treatments]
   return Zone(tuple(found), metric, ratio, threshold)
 
 
-class _Rule(NamedTuple):
-  metric: str
-  ratio: float
-  threshold: float
-
-  def is_jump(self, before: float, after: float) -> bool:
-    return rules.is_jump(before, after, self.ratio, self.threshold)
-
-
 def _find(
-  every: list[Row], rows: list[Row], treatment: Treatment, rule: _Rule
+  every: list[Row], rows: list[Row], treatment: Treatment, rule: JumpRule
 ) -> TreatmentZone:
   """The zone of one treatment, by the rows of all attacks and of the strongest."""
   metric, ratio, threshold = rule
@@ -209,18 +207,9 @@ def _find(
     step = max(steps, key=lambda step: step.factor)
   else:
     step = next(step for step in steps if step.after == start.index)
-    before, after = splits[step.before], splits[step.after]
-    doubts += doubts_lib.of_split(rows, treatment, after)
-    doubts += doubts_lib.of_step(rows, treatment, before, after)
-    doubts += fewer_images.doubt(
-      every,
-      treatment,
-      after,
-      lambda score: not rule.is_jump(step.left, score.error),
-      metric,
-    )
   earlier = steps if start is None else steps[: steps.index(step)]
-  doubts += _doubt_earlier(rows, treatment, splits, earlier, rule)
+  jump = None if start is None else step
+  doubts += steps_lib.list_doubts(every, treatment, splits, earlier, jump, rule)
   shown = attack_profile(rows, treatment, SHOWN, splits).values.tolist()
   shown_step = rules.compare(shown, step.before, step.after)
   found = TreatmentZone(
@@ -234,6 +223,9 @@ def _find(
     step.right,
     shown=(shown_step.left, shown_step.right) if shown_step else (math.nan, math.nan),
     starts=_count_starts(profile, ratio, threshold),
+    unequal=steps_lib.describe(
+      every, treatment, (splits[step.before], splits[step.after]), metric
+    ),
     doubts=doubts,
   )
   if start is None or doubts:
@@ -251,24 +243,6 @@ def _find(
   return dataclasses.replace(
     found, split=split, start_index=index, falls_back=back, recognisable=seen
   )
-
-
-def _doubt_earlier(
-  rows: list[Row],
-  treatment: Treatment,
-  splits: Sequence[str],
-  steps: Sequence[rules.Step],
-  rule: _Rule,
-) -> tuple[Doubt, ...]:
-  """Decoders that may fall so far with more epochs that a zone begins behind them."""
-  doubts: tuple[Doubt, ...] = ()
-  for step in steps:
-    cell = {'treatment': treatment, 'split': splits[step.before]}
-    falls = results.seed_mean(rows, 'loss_fall', **cell)
-    left = doubts_lib.foresee(step.left, falls)
-    if doubts_lib.is_falling(falls) and rule.is_jump(left, step.right):
-      doubts += doubts_lib.of_split(rows, **cell)
-  return doubts
 
 
 def _count_starts(

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
-from gpz_jax.zone import bars, doubts, enough, reasons, rivals
+from gpz_jax.zone import bars, doubts, enough, reasons, rivals, unfinished
 from gpz_jax.zone.advice import Recommendation, decline, withhold
 from gpz_jax.zone.candidates import (
+  SAME,
   Candidate,
   list_candidates,
   most_resistant,
@@ -103,7 +104,17 @@ def recommend(
   choice = most_resistant(cuts)
   within = f'within {", ".join(map(str, limits))}'
   reason = f'the highest reconstruction error {within} ({reasons.describe(choice)})'
-  return _take(choice, f'{reason}; {reasons.place(choice, zone)}', fitting, attacks)
+  reason = f'{reason}; {reasons.place(choice, zone)}'
+  others = max((one.test_mse for one in cuts if one != choice), default=0.0)
+  doubtful = unfinished.doubt_cut(
+    attacks,
+    choice.treatment,
+    choice.split,
+    lambda error, _: error < (1 - SAME) * others,
+  )
+  if doubtful:
+    return withhold({choice.treatment: doubtful}, fitting)
+  return _take(choice, reason, fitting, attacks)
 
 
 def _take_zone_start(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import PREDICTION, InputError, Treatment
 
@@ -47,6 +48,28 @@ def without_prediction(rows: Iterable[Row]) -> list[Row]:
 def of_cell(rows: Iterable[Row], treatment: Treatment, split: str) -> list[Row]:
   """The rows of one treatment at one split."""
   return [r for r in rows if r['split'] == split and Treatment.of(r) == treatment]
+
+
+def plain(attack: str) -> str:
+  """An attack without its `at`."""
+  return ':'.join(part for part in attack.split(':') if not part.startswith('at='))
+
+
+def cell_scores(rows: Sequence[Row]) -> tuple[float, float]:
+  """The MSE and the SSIM of one treatment at one split, as means over seeds.
+
+  Args:
+    rows: Rows of all attacks there, at least one.
+
+  Returns:
+    The score of the attack that is strongest by it; NaN where no seed has one.
+  """
+  cell = {'treatment': Treatment.of(rows[0]), 'split': rows[0]['split']}
+  error, likeness = (
+    results.seed_mean(results.strongest(rows, column), column, **cell)
+    for column in ('test_mse', 'test_ssim')
+  )
+  return error, likeness
 
 
 def order_splits(*groups: Iterable[Row]) -> tuple[str, ...]:

@@ -1,0 +1,163 @@
+"""The steps that a zone rests on, and what is doubtful of each.
+
+Source: docs/paper.md#doubts; the rules are ours.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gpz_jax import results
+from gpz_jax.results import Row
+from gpz_jax.types import Treatment
+from gpz_jax.zone import doubts, fewer_images, rules, unfinished
+from gpz_jax.zone.doubts import Doubt
+from gpz_jax.zone.profiles import attack_profile
+from gpz_jax.zone.rows import cell_scores, of_cell
+
+
+class JumpRule(NamedTuple):
+  """When the error of a split counts as a jump from that of the one before.
+
+  Attributes:
+    metric: The column with the error.
+    ratio: The factor that a jump must exceed.
+    threshold: The error that must be exceeded behind it, in the unit of `metric`.
+  """
+
+  metric: str
+  ratio: float
+  threshold: float
+
+  def is_jump(self, before: float, after: float) -> bool:
+    """Whether an error of `after` is a jump from one of `before`."""
+    return rules.is_jump(before, after, self.ratio, self.threshold)
+
+
+def list_doubts(
+  rows: Sequence[Row],
+  treatment: Treatment,
+  splits: Sequence[str],
+  earlier: Sequence[rules.Step],
+  jump: rules.Step | None,
+  rule: JumpRule,
+) -> tuple[Doubt, ...]:
+  """What is doubtful of the first jump of a treatment, and of the steps before it.
+
+  Args:
+    rows: Rows of all attacks.
+    treatment: The treatment of the targets.
+    splits: The names of the splits that steps are between.
+    earlier: The steps before the jump, which are none; all of them without a jump.
+    jump: The step where the zone starts; None without one.
+    rule: What a jump is.
+  """
+  strongest = results.strongest(rows)
+  found: tuple[Doubt, ...] = ()
+  if jump is not None:
+    found += _doubt_jump(rows, strongest, treatment, splits, jump, rule)
+  for step in earlier:
+    found += _doubt_decoder(strongest, treatment, splits[step.before], step, rule)
+    found += _doubt_attacks(rows, treatment, splits, step, rule)
+  return found
+
+
+def _doubt_jump(
+  rows: Sequence[Row],
+  strongest: Sequence[Row],
+  treatment: Treatment,
+  splits: Sequence[str],
+  step: rules.Step,
+  rule: JumpRule,
+) -> tuple[Doubt, ...]:
+  """What is doubtful of the step where a zone starts."""
+  before, after = splits[step.before], splits[step.after]
+  error, _ = cell_scores(of_cell(rows, treatment, after))
+
+  def is_undone(changed: float, _: float) -> bool:
+    """Whether the step is none with another MSE behind it."""
+    return not rule.is_jump(step.left, step.right * changed / error)
+
+  return (
+    *doubts.of_split(strongest, treatment, after),
+    *doubts.of_step(strongest, treatment, before, after),
+    *fewer_images.doubt(
+      rows,
+      treatment,
+      after,
+      lambda score: not rule.is_jump(step.left, score.error),
+      rule.metric,
+    ),
+    *(
+      _doubt_attacks(rows, treatment, splits, step, rule)
+      or unfinished.doubt_cut(rows, treatment, after, is_undone)
+    ),
+  )
+
+
+def _doubt_decoder(
+  strongest: Sequence[Row],
+  treatment: Treatment,
+  split: str,
+  step: rules.Step,
+  rule: JumpRule,
+) -> tuple[Doubt, ...]:
+  """A decoder that may fall so far with more epochs that a zone begins behind it."""
+  falls = results.seed_mean(strongest, 'loss_fall', treatment=treatment, split=split)
+  left = doubts.foresee(step.left, falls)
+  if doubts.is_falling(falls) and rule.is_jump(left, step.right):
+    return doubts.of_split(strongest, treatment, split)
+  return ()
+
+
+def _doubt_attacks(
+  rows: Sequence[Row],
+  treatment: Treatment,
+  splits: Sequence[str],
+  step: rules.Step,
+  rule: JumpRule,
+) -> tuple[Doubt, ...]:
+  """Whether a step is judged otherwise by the attacks that finished at both ends."""
+  ends = splits[step.before], splits[step.after]
+  shared = unfinished.list_shared(rows, treatment, ends)
+  fair = _judge(shared, treatment, ends, rule.metric)
+  is_jump = rule.is_jump(step.left, step.right)
+  if fair is not None and rule.is_jump(fair.left, fair.right) == is_jump:
+    return ()
+  # A jump is too large where the strongest attack before it is missing behind it, and
+  # another step is too small where the one behind is missing before.
+  before, after = ends
+  named = (before, after) if is_jump else (after, before)
+  return unfinished.name_lost(rows, shared, treatment, named)
+
+
+def describe(
+  rows: Sequence[Row], treatment: Treatment, ends: tuple[str, str], metric: str
+) -> str:
+  """A sentence that says what a step is to the attacks that finished at both ends.
+
+  Args:
+    rows: Rows of all attacks.
+    treatment: The treatment of the targets.
+    ends: The two splits.
+    metric: The column with the error.
+
+  Returns:
+    '' where the strongest attacks finished at both, so that nothing is to be said.
+  """
+  every = _judge(rows, treatment, ends, metric)
+  fair = _judge(unfinished.list_shared(rows, treatment, ends), treatment, ends, metric)
+  if every is None or fair is None or fair == every:
+    return ''
+  return (
+    f'The two errors are of different attacks; over those that finished at both splits'
+    f' the factor is {fair.factor:.3g}x.'
+  )
+
+
+def _judge(
+  rows: Sequence[Row], treatment: Treatment, ends: tuple[str, str], metric: str
+) -> rules.Step | None:
+  """The step between two splits by some rows; None where no seed has both."""
+  those = [row for split in ends for row in of_cell(rows, treatment, split)]
+  profile = attack_profile(those, treatment, metric, ends)
+  return next(iter(rules.list_steps(profile.values.tolist())), None)
