@@ -14,7 +14,7 @@ from gpz_jax.report.workdir import Findings, read_workdir
 from gpz_jax.results import Row, formats
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import Treatment
-from gpz_jax.zone.doubts import is_guessing
+from gpz_jax.zone import accuracies
 from gpz_jax.zone.golden_zone import MEANING
 from gpz_jax.zone.worth import RUNGS
 
@@ -129,13 +129,22 @@ def render(
 
 
 def _list_guessing(findings: Findings) -> list[str]:
-  """The treatments whose targets are within reach of guessing, with their accuracy."""
+  """The treatments with targets within reach of guessing, each with its accuracy.
+
+  Where only some seeds of a treatment guess, it names them.
+  """
   found = []
   for each in findings.treatments:
-    accuracy, best = findings.accuracies(each)
-    if is_guessing(accuracy, findings.mean('chance_accuracy', each)):
-      where = '' if accuracy == best else ' at some splits'
-      found.append(f'{each}: {accuracy:.1%} test accuracy{where}')
+    for split in (None, *findings.splits):
+      guessing = accuracies.list_guessing(findings.strongest, each, split)
+      if guessing:
+        of_all = accuracies.by_seed(findings.strongest, each, split)
+        seeds = formats.join_words([*map(str, guessing)])
+        which = '' if len(guessing) == len(of_all) else f' with seed {seeds}'
+        accuracy = results.mean([*guessing.values()])
+        where = '' if split is None else ' at some splits'
+        found.append(f'{each}{which}: {accuracy:.1%} test accuracy{where}')
+        break
   return found
 
 

@@ -10,7 +10,8 @@ Source: docs/paper.md#trade-off; the rules are ours.
 import math
 from collections.abc import Sequence
 
-from gpz_jax.results import Row
+from gpz_jax.results import Row, mean
+from gpz_jax.results.formats import join_words
 from gpz_jax.tradeoff.points import Point
 from gpz_jax.zone.doubts import is_guessing
 
@@ -76,13 +77,26 @@ def describe_row(row: Row) -> str:
 
 
 def _doubt_target(point: Point) -> str | None:
-  accuracy, chance = point.accuracy.mean, point.mean('chance_accuracy')
-  if not is_guessing(accuracy, chance):
+  """Whether a target guesses; each seed is asked by itself, as `zone.doubts` does."""
+  guessing = [
+    row
+    for row in point.rows
+    if is_guessing(row['target_accuracy'], row['chance_accuracy'])
+  ]
+  if not guessing:
     return None
+  accuracy = mean([row['target_accuracy'] for row in guessing])
+  chance = point.mean('chance_accuracy')
+  if len(guessing) == len(point.rows):
+    whose = f'the targets with {point.treatment}'
+    advice = 'train them longer or on more images (--target_epochs, --train_limit)'
+  else:
+    seeds = join_words([str(row['seed']) for row in guessing])
+    whose = f'the target with {point.treatment} and seed {seeds}'
+    advice = 'leave that seed out (--seeds), or train longer (--target_epochs)'
   return (
-    f'the accuracy of {accuracy:.1%} of the targets with {point.treatment} is within'
-    f' reach of guessing (up to {chance:.1%}), so an attack has nothing to find; train'
-    ' them longer or on more images (--target_epochs, --train_limit)'
+    f'the accuracy of {accuracy:.1%} of {whose} is within reach of guessing (up to'
+    f' {chance:.1%}), so an attack has nothing to find; {advice}'
   )
 
 

@@ -16,6 +16,8 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
+from gpz_jax.zone import accuracies
+from gpz_jax.zone.accuracies import is_guessing
 from gpz_jax.zone.rows import of_cell
 from gpz_jax.zone.worth import Ladder, best_blind_guess, is_other_guess
 
@@ -63,11 +65,6 @@ def describe_row(row: Row) -> str:
   if is_too_brief(row):
     doubts.append('one epoch only')
   return '; '.join(doubts)
-
-
-def is_guessing(accuracy: float, chance_accuracy: float) -> bool:
-  """Whether a target's accuracy is within reach of guessing."""
-  return accuracy <= chance_accuracy
 
 
 def is_falling(loss_fall: float) -> bool:
@@ -220,32 +217,40 @@ def of_step(
 def _doubt_target(
   rows: Sequence[Row], treatment: Treatment, split: str | None = None
 ) -> Doubt | None:
-  """Whether a target guesses: at a split that a defence changes, or at all of them."""
-  cell = {'treatment': treatment, 'split': split}
-  accuracy = results.seed_mean(rows, 'target_accuracy', **cell)
-  chance = results.seed_mean(rows, 'chance_accuracy', **cell)
-  if not is_guessing(accuracy, chance):
+  """Whether a target guesses: at a split that a defence changes, or at all of them.
+
+  Each seed is asked by itself: one target that guesses would hide what attacks do to
+  the others.
+  """
+  guessing = accuracies.list_guessing(rows, treatment, split)
+  if not guessing:
     return None
+  accuracy = results.mean([*guessing.values()])
+  chance = results.seed_mean(rows, 'chance_accuracy', treatment=treatment)
+  is_all = len(guessing) == len(accuracies.by_seed(rows, treatment, split))
+  several = 's' if len(guessing) > 1 else ''
+  seeds = '' if is_all else f' with seed{several} {join_words([*map(str, guessing)])}'
   if split is not None:
     if _doubt_target(rows, treatment):
       return None  # that is said of the treatment
     end = f'with what it sends at {split}, which is within reach of guessing (up to'
     end += f' {chance:.1%}); such a model is of no use, so weaken the defence'
     return Doubt(
-      f'guessing at {split}',
-      f'the target has an accuracy of {accuracy:.1%} {end}',
-      f'every target has an accuracy of {accuracy:.1%} at best {end}',
+      f'guessing at {split}{seeds}',
+      f'the target{seeds} has an accuracy of {accuracy:.1%} {end}',
+      f'every target{seeds} has an accuracy of {accuracy:.1%} at best {end}',
       accuracy,
     )
-  end = (
-    f'is within reach of guessing (up to {chance:.1%}); train it longer or on more'
-    ' images (--target_epochs, --train_limit), or see that imported weights have the'
-    ' right --model_options'
-  )
+  end = f'is within reach of guessing (up to {chance:.1%});'
+  if is_all:
+    end += ' train it longer or on more images (--target_epochs, --train_limit), or see'
+    end += ' that imported weights have the right --model_options'
+  else:
+    end += ' leave that seed out (--seeds), or train longer (--target_epochs)'
   return Doubt(
-    'guessing',
-    f"the target's accuracy of {accuracy:.1%} {end}",
-    f"every target's accuracy, {accuracy:.1%} at best, {end}",
+    f'guessing{seeds}',
+    f"the target's accuracy of {accuracy:.1%}{seeds} {end}",
+    f"every target's accuracy{seeds}, {accuracy:.1%} at best, {end}",
     accuracy,
   )
 

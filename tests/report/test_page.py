@@ -248,6 +248,20 @@ def test_bad_workdirs_are_refused_in_one_line(tmp_path):
   assert not (tmp_path / 'report').exists()
 
 
+def test_targets_that_guess_are_named_by_seed_where_others_do_not(workdir):
+  rows = [
+    row | {'chance_accuracy': 0.2, 'target_accuracy': 0.9 - 0.8 * row['seed']}
+    for row in make_rows()
+  ]
+  results.write_parquet(workdir / 'results.parquet', rows)
+  text = read_page(workdir)[0]
+  assert (
+    '<b>Some targets are within reach of guessing</b> (alpha -0.05 with seed 1:'
+    in (text)
+  )
+  assert 'alpha 0.3 with seed 1: 10.0% test accuracy).' in text
+
+
 def test_alphas_that_differ_are_grouped_in_the_headline(workdir):
   rows = make_rows()
   for row in rows:

@@ -165,6 +165,19 @@ def test_a_treatment_that_guesses_is_not_the_answer():
   assert 'defence bido is within reach of guessing' in found.reasons[-1]
 
 
+def test_one_seed_whose_targets_guess_forbids_a_conclusion():
+  rows = make_pair()
+  for row in rows:
+    if row['seed'] == 1 and row['skips'] == 'intact':
+      row |= {'target_accuracy': 0.1}
+  found = tradeoff.conclude(rows)
+  assert found.best is None
+  assert (
+    'the accuracy of 10.0% of the target with alpha 0 and seed 1 is within reach of'
+    ' guessing (up to 20.0%), so an attack has nothing to find; leave that seed out'
+  ) in ' '.join(found.reasons)
+
+
 @pytest.mark.parametrize(('share', 'is_usable'), [(0.51, True), (0.49, False)])
 def test_a_treatment_that_breaks_the_training_says_nothing(share, is_usable):
   rows = make_pair()

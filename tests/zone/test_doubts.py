@@ -58,6 +58,29 @@ def test_nothing_is_concluded_from_doubtful_rows(values, reason):
   assert zone.vote(rows).treatments[0].votes == ()
 
 
+def test_one_seed_whose_target_guesses_forbids_a_conclusion():
+  flat = make_rows([0.06] * 4, seed=1, accuracy=0.1)
+  for good in (JUMP, [0.01, 0.012, 0.013, 0.014]):
+    rows = [*make_rows(good), *flat]
+    for text in (
+      zone.golden_zone(rows).sentence(),
+      zone.recommend(rows, private_enough=0.01).sentence(),
+    ):
+      assert (
+        "the target's accuracy of 10.0% with seed 1 is within reach of guessing"
+        ' (up to 20.0%); leave that seed out (--seeds), or train longer'
+      ) in text
+  # a target that diverged is in no mean, and a defence may break one seed at one split
+  lost = change(flat, status='diverged', test_mse=math.nan, test_mse_paper=math.nan)
+  assert zone.golden_zone([*make_rows(JUMP), *lost]).treatments[0].split == 'c'
+  rows = [*make_rows(JUMP), *make_rows(JUMP, seed=1), *make_rows(JUMP, seed=2)]
+  for row in rows:
+    row['target_accuracy'] = 0.1 if (row['seed'], row['split']) == (1, 'c') else 0.9
+  assert 'the target with seed 1 has an accuracy of 10.0% with what it sends at c' in (
+    zone.golden_zone(rows).sentence()
+  )
+
+
 def test_an_attack_that_works_somewhere_may_fail_elsewhere():
   # Deep splits that are no better than the guess are what a golden zone is.
   rows = change(make_rows(JUMP), guess_mse=0.05 / 3)
