@@ -134,16 +134,24 @@ def _doubt_decoder(
 ) -> Doubt | None:
   cell = of_cell(rows, treatment, split)
   if cell and all(map(is_too_brief, cell)):
-    text = f'the attack at {split} took one epoch, so that it may still have been'
-    text += ' improving; raise --decoder_epochs'
-    return Doubt(f'one epoch at {split}', text, text, 0)
+    return tell_brief(split)
   falls = results.seed_mean(rows, 'loss_fall', treatment=treatment, split=split)
-  if not is_falling(falls):
-    return None
+  return tell_falling(split, falls) if is_falling(falls) else None
+
+
+def tell_brief(split: str, attack: str = 'the attack') -> Doubt:
+  """The doubt of an attack that took one epoch, so that nobody knows if it improves."""
+  text = f'{attack} at {split} took one epoch, so that it may still have been'
+  text += ' improving; raise --decoder_epochs'
+  return Doubt(f'one epoch at {split}', text, text, 0)
+
+
+def tell_falling(split: str, falls: float, attack: str = 'the decoder') -> Doubt:
+  """The doubt of an attack whose held-out error was still falling, by a share."""
   end = f'{falls:.0%} in the last fifth of its epochs); raise --decoder_epochs'
   return Doubt(
     f'falling at {split}',
-    f'the decoder at {split} was still improving (its held-out error fell by {end}',
+    f'{attack} at {split} was still improving (its held-out error fell by {end}',
     f'every decoder at {split} was still improving (its held-out error fell by at'
     f' least {end}',
     -falls,

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
-from gpz_jax.zone import doubts, fewer_images, reasons, recognition, unfinished
+from gpz_jax.zone import (
+  doubts,
+  fewer_images,
+  improving,
+  reasons,
+  recognition,
+  unfinished,
+)
 from gpz_jax.zone.advice import Recommendation, withhold
 from gpz_jax.zone.bars import Bar
 from gpz_jax.zone.candidates import Candidate, most_resistant, pareto_front
@@ -25,7 +32,7 @@ def take_cheapest(
 ) -> Recommendation:
   """Recommends the cheapest cut that clears the bar, or says that none does.
 
-  A cut in doubt clears nothing: its decoder was still improving, its attacks read a
+  A cut in doubt clears nothing: a decoder was still improving, its attacks read a
   part of what is sent, a search on fewer images did better, an attack that may be
   stronger did not finish, or the target guesses. A dearer one that is in no doubt is
   taken then.
@@ -77,14 +84,39 @@ def _doubt(
   one: Candidate, bar: Bar, rows: Sequence[Row], strongest: Sequence[Row]
 ) -> tuple[Doubt, ...]:
   """Why a cut that looks private enough may not be."""
+
+  def breaks(error: float, ssim: float) -> bool:
+    return not bar.holds(error, ssim)
+
+  return doubt_cut(one, rows, strongest, breaks) + fewer_images.doubt(
+    rows,
+    one.treatment,
+    one.split,
+    lambda score: breaks(score.error, score.ssim),
+  )
+
+
+def doubt_cut(
+  one: Candidate,
+  rows: Sequence[Row],
+  strongest: Sequence[Row],
+  contradicts: unfinished.Contradicts,
+) -> tuple[Doubt, ...]:
+  """Why a cut may not be what it looks like.
+
+  Args:
+    one: The cut.
+    rows: Rows of all attacks.
+    strongest: Those of the strongest attack at each split.
+    contradicts: Whether it would not be taken with another MSE and SSIM.
+  """
   cell = one.treatment, one.split
   return (
-    *doubts.of_split(strongest, *cell),
-    *doubts.of_input(rows, *cell),
-    *fewer_images.doubt(
-      rows, *cell, lambda score: not bar.holds(score.error, score.ssim)
+    *(
+      doubts.of_split(strongest, *cell) or improving.doubt_cut(rows, *cell, contradicts)
     ),
-    *unfinished.doubt_cut(rows, *cell, lambda error, ssim: not bar.holds(error, ssim)),
+    *doubts.of_input(rows, *cell),
+    *unfinished.doubt_cut(rows, *cell, contradicts),
   )
 
 

@@ -106,15 +106,13 @@ def recommend(
   reason = f'the highest reconstruction error {within} ({reasons.describe(choice)})'
   reason = f'{reason}; {reasons.place(choice, zone)}'
   others = max((one.test_mse for one in cuts if one != choice), default=0.0)
-  doubtful = unfinished.doubt_cut(
+  return _take(
+    choice,
+    reason,
+    fitting,
     attacks,
-    choice.treatment,
-    choice.split,
-    lambda error, _: error < (1 - SAME) * others,
+    is_outdone=lambda error, _: error < (1 - SAME) * others,
   )
-  if doubtful:
-    return withhold({choice.treatment: doubtful}, fitting)
-  return _take(choice, reason, fitting, attacks)
 
 
 def _take_zone_start(
@@ -154,6 +152,7 @@ def _take(
   fitting: list[Candidate],
   rows: list[Row],
   caveat: str = '',
+  is_outdone: unfinished.Contradicts = lambda error, ssim: False,
 ) -> Recommendation:
   """Recommends a candidate, unless its own error is in doubt.
 
@@ -163,10 +162,10 @@ def _take(
     fitting: All candidates within the limits.
     rows: Rows of all attacks.
     caveat: How sure the choice is; '' says which others are as good.
+    is_outdone: Whether it would not be taken with another MSE and SSIM.
   """
   strongest = results.strongest(rows)
-  doubtful = doubts.of_split(strongest, choice.treatment, choice.split)
-  doubtful += doubts.of_input(rows, choice.treatment, choice.split)
+  doubtful = enough.doubt_cut(choice, rows, strongest, is_outdone)
   if doubtful:
     return withhold({choice.treatment: doubtful}, fitting)
   if choice.is_whole_model:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
-from gpz_jax.zone import doubts, fewer_images, rules, unfinished
+from gpz_jax.zone import doubts, fewer_images, improving, rules, unfinished
 from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.profiles import attack_profile
 from gpz_jax.zone.rows import cell_scores, of_cell
@@ -56,7 +56,7 @@ def list_doubts(
   if jump is not None:
     found += _doubt_jump(rows, strongest, treatment, splits, jump, rule)
   for step in earlier:
-    found += _doubt_decoder(strongest, treatment, splits[step.before], step, rule)
+    found += _doubt_decoder(rows, strongest, treatment, splits, step, rule)
     found += _doubt_attacks(rows, treatment, splits, step, rule)
   return found
 
@@ -71,14 +71,17 @@ def _doubt_jump(
 ) -> tuple[Doubt, ...]:
   """What is doubtful of the step where a zone starts."""
   before, after = splits[step.before], splits[step.after]
-  error, _ = cell_scores(of_cell(rows, treatment, after))
 
   def is_undone(changed: float, _: float) -> bool:
     """Whether the step is none with another MSE behind it."""
-    return not rule.is_jump(step.left, step.right * changed / error)
+    right = step.right * _share(changed, rows, treatment, after)
+    return not rule.is_jump(step.left, right)
 
   return (
-    *doubts.of_split(strongest, treatment, after),
+    *(
+      doubts.of_split(strongest, treatment, after)
+      or improving.doubt_cut(rows, treatment, after, is_undone)
+    ),
     *doubts.of_step(strongest, treatment, before, after),
     *fewer_images.doubt(
       rows,
@@ -95,18 +98,34 @@ def _doubt_jump(
 
 
 def _doubt_decoder(
+  rows: Sequence[Row],
   strongest: Sequence[Row],
   treatment: Treatment,
-  split: str,
+  splits: Sequence[str],
   step: rules.Step,
   rule: JumpRule,
 ) -> tuple[Doubt, ...]:
   """A decoder that may fall so far with more epochs that a zone begins behind it."""
+  split = splits[step.before]
   falls = results.seed_mean(strongest, 'loss_fall', treatment=treatment, split=split)
   left = doubts.foresee(step.left, falls)
   if doubts.is_falling(falls) and rule.is_jump(left, step.right):
     return doubts.of_split(strongest, treatment, split)
-  return ()
+
+  def is_begun(changed: float, _: float) -> bool:
+    """Whether the step is a jump with another MSE before it."""
+    left = step.left * _share(changed, rows, treatment, split)
+    return rule.is_jump(left, step.right)
+
+  return improving.doubt_cut(rows, treatment, split, is_begun, asks_brief=False)
+
+
+def _share(
+  changed: float, rows: Sequence[Row], treatment: Treatment, split: str
+) -> float:
+  """Another MSE of a cell over what it is."""
+  error, _ = cell_scores(of_cell(rows, treatment, split))
+  return changed / error if error else 1.0
 
 
 def _doubt_attacks(
