@@ -57,6 +57,7 @@ def list_doubts(
     found += _doubt_jump(rows, strongest, treatment, splits, jump, rule)
   for step in earlier:
     found += _doubt_decoder(rows, strongest, treatment, splits, step, rule)
+    found += _doubt_images(strongest, treatment, splits, step, rule)
     found += _doubt_attacks(rows, treatment, splits, step, rule)
   return found
 
@@ -126,6 +127,27 @@ def _share(
   """Another MSE of a cell over what it is."""
   error, _ = cell_scores(of_cell(rows, treatment, split))
   return changed / error if error else 1.0
+
+
+def _doubt_images(
+  strongest: Sequence[Row],
+  treatment: Treatment,
+  splits: Sequence[str],
+  step: rules.Step,
+  rule: JumpRule,
+) -> tuple[Doubt, ...]:
+  """A step between errors on different images that is a jump on the same scale."""
+  before, after = splits[step.before], splits[step.after]
+  found = doubts.of_step(strongest, treatment, before, after)
+  if not found:
+    return ()
+  first, second = (of_cell(strongest, treatment, split)[0] for split in (before, after))
+  left, right = step.left, step.right
+  if first['n_test'] < second['n_test']:
+    left *= fewer_images.scale(first, second)
+  else:
+    right *= fewer_images.scale(second, first)
+  return found if rule.is_jump(left, right) else ()
 
 
 def _doubt_attacks(

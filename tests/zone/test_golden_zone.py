@@ -77,6 +77,25 @@ def test_the_strongest_attack_decides():
     assert zone.golden_zone(rows).treatments[0].split == 'c'
 
 
+def test_errors_on_different_images_may_hide_a_jump():
+  # A search at a and b; a decoder, which was scored on all images, at b alone.
+  search = [row | {'attack': 'rmle'} for row in make_rows([0.075, 0.09])]
+  decoder = make_rows([0.075, 0.09])[1:]
+  for row in search:
+    row |= {'n_test': 32, 'guess_mse': 0.116}
+  for row in decoder:
+    row |= {'n_test': 1000, 'guess_mse': 0.058, 'attack': 'inversion'}
+  found = zone.golden_zone([*search, *decoder]).treatments[0]
+  # By hand: on the scale of all images a has half of its error, and b 2.4 times that.
+  assert 'at a and b were scored on different test images (32 and 1000)' in (
+    found.sentence()
+  )
+  for row in search:  # now they are no harder by more than a guess differs
+    row |= {'guess_mse': 0.06}
+  found = zone.golden_zone([*search, *decoder]).treatments[0]
+  assert 'no golden zone; the largest jump of MSE is 1.2x' in found.sentence()
+
+
 def test_bad_rows_are_refused():
   with pytest.raises(InputError, match='run the sweep first'):
     zone.golden_zone([])
