@@ -8,6 +8,7 @@ from typing import Any
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
+from gpz_jax.zone import accuracies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Candidate:
 
   Scores are means over seeds; the `test_mse` of a candidate is finite. `test_ssim` and
   `recognised` are those of the attacks that are strongest by them, which need not be
-  the attack of `test_mse`; NaN where they are not known.
+  the attack of `test_mse`; NaN where they are not known. `target_accuracy` is of all
+  seeds whose target finished, whatever became of the attacks on it there.
   """
 
   split: str
@@ -62,7 +64,7 @@ class Candidate:
     return f'{self.split} with {self.treatment}'
 
 
-_SCORES = ('test_mse', 'test_psnr', 'target_accuracy')
+_SCORES = ('test_mse', 'test_psnr')
 _OWN_ATTACK = ('test_ssim', 'recognised')  # each by the attack that is best in it
 SAME = 0.01  # resistances closer than 1% count as equal: seeds differ by more
 WHOLE = 0.99  # share of the FLOPs from which on a cut is none
@@ -92,6 +94,8 @@ def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
         name: results.seed_mean(best, name, treatment=treatment, split=split)
         for name, best in own.items()
       }
+      known = accuracies.by_seed(every, treatment, split)
+      means['target_accuracy'] = results.mean([*known.values()])
       if math.isfinite(means['test_mse']):
         candidates.append(Candidate(split=split, treatment=treatment, **fixed, **means))
   return candidates

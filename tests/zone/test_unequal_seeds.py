@@ -59,3 +59,35 @@ def test_steps_by_hand():
   assert rules.list_steps([2.0, NAN, 4.0]) == [(0, 2, 2.0, 4.0)]
   assert rules.list_steps([]) == []
   assert rules.compare([[1.0, NAN], [NAN, 2.0]], 0, 1) is None
+
+
+@pytest.mark.parametrize('is_there', [True, False])
+def test_a_cut_is_as_accurate_as_its_targets_whatever_the_decoders_did(is_there):
+  good = make_rows([0.03, 0.06, 0.08, 0.09], accuracy=0.9)
+  other = make_rows([0.03, 0.06, 0.08, 0.09], seed=1, accuracy=0.86)
+  other[3] |= {'status': 'diverged', 'test_mse': NAN, 'test_mse_paper': NAN}
+  rows = [*good, *(other if is_there else other[:3])]
+  found = zone.recommend(rows, private_enough=0.005)
+  assert [one.target_accuracy for one in found.alternatives] == pytest.approx(
+    [0.88] * 4
+  )
+  none = zone.recommend(rows, private_enough=0.005, min_accuracy=0.89)
+  assert 'min_accuracy=0.89 excludes 4 of 4 candidates (highest 0.88' in none.reason
+
+
+def test_a_defence_at_one_split_leaves_the_accuracy_elsewhere():
+  rows = [*make_rows([0.03, 0.06, 0.08]), *make_rows([0.03, 0.06, 0.08], seed=1)]
+  rows[1]['target_accuracy'] = 0.7
+  del rows[4]  # seed 1 at b, of which nobody knows
+  found = zone.recommend(rows, private_enough=0.005)
+  assert [one.target_accuracy for one in found.alternatives] == pytest.approx(
+    [0.9, 0.7, 0.9]
+  )
+
+
+def test_a_target_that_diverged_counts_for_no_accuracy():
+  lost = make_rows([0.03, 0.06], seed=1, accuracy=0.1)
+  for row in lost:
+    row |= {'status': 'diverged', 'test_mse': NAN, 'test_mse_paper': NAN}
+  found = zone.recommend([*make_rows([0.03, 0.06]), *lost], private_enough=0.005)
+  assert [one.target_accuracy for one in found.alternatives] == [0.9, 0.9]
