@@ -31,6 +31,7 @@ class Recommendation:
     most_private: The candidate within the limits that resists inversion best, whatever
       it costs.
     bar: What counts as private enough; None where that was not to be told.
+    doubtful: Candidates that look private enough and are in doubt.
   """
 
   split: str | None
@@ -43,6 +44,7 @@ class Recommendation:
   caveat: str = ''
   most_private: Candidate | None = None
   bar: Bar | None = None
+  doubtful: tuple[Candidate, ...] = ()
 
   @property
   def verdict(self) -> str:
@@ -60,6 +62,8 @@ class Recommendation:
     said = []
     if (candidate.split, candidate.treatment) == (self.split, self.treatment):
       said.append('recommended')
+    elif candidate in self.doubtful:
+      said.append('in doubt')
     elif self.bar is not None:
       said.append('private enough' if self.bar.admits(candidate) else 'not private')
     if candidate == self.most_private:

@@ -77,6 +77,7 @@ def take_cheapest(
     caveat=' '.join(filter(None, caveats)),
     most_private=private,
     bar=bar,
+    doubtful=tuple(one for one in enough if doubtful[one]),
   )
 
 

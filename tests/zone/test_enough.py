@@ -150,6 +150,12 @@ def test_a_decoder_that_was_still_improving_clears_no_bar():
   assert found.caveat.startswith(
     'b with alpha 0 is cheaper, but the decoder at b was still improving'
   )
+  assert [found.describe(one) for one in found.alternatives] == [
+    'not private',
+    'in doubt',
+    'recommended',
+    'private enough, most private',
+  ]
   found = zone.recommend([row | {'loss_fall': 0.4} for row in rows], ladder=LADDER)
   assert found.verdict == 'No conclusion'
   assert 'the decoder at b was still improving' in found.reason
