@@ -42,6 +42,9 @@ def place(choice: Candidate, zone: Zone) -> str:
   found = zone_of(zone, choice)
   if found.doubts:
     return f'where the golden zone starts is open, because {found.doubts[0]}'
+  if found.jump_to is None:
+    name = _name(choice.treatment)
+    return f'fewer than two splits of this {name} have a result, so no zone is known'
   if found.start_index is None:
     return f'this {_name(choice.treatment)} has no golden zone'
   if choice.split_index < found.start_index:

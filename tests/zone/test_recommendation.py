@@ -126,6 +126,11 @@ def test_an_infinite_limit_is_none():
     ),
     ([0.03, 0.04, 0.05], {'max_edge_flops': 9e9}, 'this alpha has no golden zone'),
     (
+      [0.03],
+      {'max_edge_flops': 9e9},
+      'fewer than two splits of this alpha have a result, so no zone is known',
+    ),
+    (
       [0.05, 0.15, 0.07],
       {'max_payload_bytes': 2000},
       'the golden zone starts at b, but this split falls back',
