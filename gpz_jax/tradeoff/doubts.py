@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from gpz_jax.results import Row, mean
 from gpz_jax.results.formats import join_words
 from gpz_jax.tradeoff.points import Point
-from gpz_jax.zone.doubts import is_guessing
+from gpz_jax.zone.accuracies import LEAST_SHARE, is_guessing
 
 # The least accuracy of an evaluator whose verdict is taken: of what it gives to another
 # class, at most a fifth is then its own error on real images.
@@ -24,10 +24,6 @@ _EVALUATOR = ('evaluator_accuracy', 'evaluator_accuracy_at_size')
 # Without an interval, an attack has worked where it is right this often, in units of
 # what it would be by chance.
 TIMES_CHANCE = 2.0
-# A treatment that leaves less than this share of the best targets' accuracy has broken
-# the training. What it did to the attack is then no question of privacy.
-LEAST_SHARE_OF_ACCURACY = 0.5
-
 # How the doubt of a row begins where such a generator makes no images.
 OWN_GENERATOR = "the attack's own generator"
 
@@ -101,10 +97,11 @@ def _doubt_target(point: Point) -> str | None:
 
 
 def _doubt_training(point: Point, others: Sequence[Point]) -> str | None:
+  """Whether a treatment broke the training, which is no question of privacy."""
   known = [each for each in others if math.isfinite(each.accuracy.mean)]
   best = max(known, key=lambda each: each.accuracy.mean, default=point)
   accuracy, usual = point.accuracy.mean, best.accuracy.mean
-  if not accuracy < LEAST_SHARE_OF_ACCURACY * usual:
+  if not accuracy < LEAST_SHARE * usual:
     return None
   return (
     f'the targets with {point.treatment} hardly trained: their accuracy is'

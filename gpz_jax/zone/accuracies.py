@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 
+# A target with less than this share of the best targets' accuracy is of little use: the
+# treatment has broken the training, or what is sent.
+LEAST_SHARE = 0.5
+
 
 def by_seed(
   rows: Iterable[Row], treatment: Treatment, split: str | None = None

@@ -4,11 +4,14 @@ Without the scores of simple guesses nothing tells what is private enough. Then 
 on the cost decide, or else the golden zone.
 """
 
+import dataclasses
+import functools
+import math
 from collections.abc import Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
-from gpz_jax.zone import bars, doubts, enough, reasons, rivals, unfinished
+from gpz_jax.zone import accuracies, bars, doubts, enough, reasons, rivals, unfinished
 from gpz_jax.zone.advice import Recommendation, decline, withhold
 from gpz_jax.zone.candidates import (
   SAME,
@@ -18,7 +21,7 @@ from gpz_jax.zone.candidates import (
   pareto_front,
 )
 from gpz_jax.zone.golden_zone import Zone, golden_zone
-from gpz_jax.zone.limits import make_limits
+from gpz_jax.zone.limits import Limit, make_limits
 from gpz_jax.zone.rows import check_sweep, without_prediction
 from gpz_jax.zone.worth import Ladder
 
@@ -47,7 +50,9 @@ def recommend(
   such a limit resistance alone would say not to cut at all, so the first split of the
   zone is taken, and the cheapest of several treatments.
 
-  Nothing is recommended where the rows carry no conclusion (`doubts`).
+  Without `min_accuracy`, no target with less than half of the best accuracy is taken;
+  where one would be, half of it is the limit, and the caveat says so. Nothing is
+  recommended where the rows carry no conclusion (`doubts`).
 
   Args:
     rows: Rows of one sweep.
@@ -88,6 +93,42 @@ def recommend(
   if not sound:
     those = {one.treatment: doubts.of_treatment(rows, one.treatment) for one in every}
     return withhold(those, every)
+  choose = functools.partial(
+    _choose, sound, bar=bar, zone=zone, attacks=attacks, ladder=ladder or {}
+  )
+  found = choose(limits)
+  least = _least_use(sound)
+  chosen = [
+    one for one in sound if (one.split, one.treatment) == (found.split, found.treatment)
+  ]
+  is_bound = any(not limit.is_cost for limit in limits)
+  if is_bound or not any(one.target_accuracy < least for one in chosen):
+    return found
+  found = choose([*limits, *make_limits({'min_accuracy': least})])
+  caveat = (
+    f'Cuts with an accuracy below {least:.1%}, half of the best, are left out;'
+    ' --min_accuracy=0 takes them in.'
+  )
+  return dataclasses.replace(found, caveat=f'{found.caveat} {caveat}'.strip())
+
+
+def _least_use(candidates: Sequence[Candidate]) -> float:
+  """The least accuracy of a target that is of use beside the others."""
+  known = [one.target_accuracy for one in candidates]
+  best = max((each for each in known if math.isfinite(each)), default=0.0)
+  return accuracies.LEAST_SHARE * best
+
+
+def _choose(
+  sound: list[Candidate],
+  limits: list[Limit],
+  *,
+  bar: bars.Bar | None,
+  zone: Zone,
+  attacks: list[Row],
+  ladder: Ladder,
+) -> Recommendation:
+  """The choice among the candidates of treatments that carry a conclusion."""
   fitting = [one for one in sound if all(limit.admits(one) for limit in limits)]
   if not fitting:
     return decline(sound, limits)
@@ -95,7 +136,8 @@ def recommend(
   if bar is not None:
     if bar.is_rung:
       treatments = {one.treatment for one in cuts}
-      found = {t: doubts.of_images(rows, t, ladder or {}) for t in sorted(treatments)}
+      rows = results.strongest(attacks)
+      found = {t: doubts.of_images(rows, t, ladder) for t in sorted(treatments)}
       if any(found.values()):
         return withhold(found, fitting)
     return enough.take_cheapest(cuts, fitting, bar, limits, zone, attacks)

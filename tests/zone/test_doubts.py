@@ -258,6 +258,23 @@ def test_a_defence_that_ruins_the_model_at_a_split_is_no_cut():
   )
 
 
+def test_a_defence_that_halves_the_accuracy_is_recommended_only_where_asked_for():
+  ladder = {'thumbnail_4': {'mse': 0.02, 'ssim': 0.6}}
+  weak = change(make_rows([0.1] * 4), defence='noise:sigma=3', target_accuracy=0.44)
+  rows = [*make_rows([0.01, 0.012, 0.07, 0.08]), *weak]
+  found = zone.recommend(rows, ladder=ladder)
+  assert (found.split, found.treatment) == ('c', Treatment())
+  assert 'the cheapest such cut within min_accuracy=0.45 (' in found.reason
+  # By hand: half of 90%.
+  assert found.caveat.endswith(
+    'Cuts with an accuracy below 45.0%, half of the best, are left out;'
+    ' --min_accuracy=0 takes them in.'
+  )
+  assert zone.recommend(rows, ladder=ladder, min_accuracy=0).split == 'a'
+  rows = change(rows, target_accuracy=0.9)
+  assert 'left out' not in zone.recommend(rows, ladder=ladder).sentence()
+
+
 def test_errors_on_different_images_are_no_jump():
   rows = make_rows(JUMP)
   for row in rows[2:]:
