@@ -41,7 +41,8 @@ def define_flags() -> None:
   )
   limits(
     'min_accuracy',
-    help='The least test accuracy that the model must have.',
+    help='The least test accuracy that the model must have. Where it is not set, half'
+    ' of the best accuracy is the least.',
     upper_bound=1.0,
   )
   flags.DEFINE_string(

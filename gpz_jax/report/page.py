@@ -138,7 +138,7 @@ def _list_guessing(findings: Findings) -> list[str]:
     for split in (None, *findings.splits):
       guessing = accuracies.list_guessing(findings.strongest, each, split)
       if guessing:
-        of_all = accuracies.by_seed(findings.strongest, each, split)
+        of_all = accuracies.of_seeds(findings.strongest, each, split)
         seeds = formats.join_words([*map(str, guessing)])
         which = '' if len(guessing) == len(of_all) else f' with seed {seeds}'
         accuracy = results.mean([*guessing.values()])

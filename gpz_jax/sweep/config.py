@@ -163,7 +163,8 @@ class SweepConfig(StudyConfig):
   )
   min_accuracy: float | None = field(
     None,
-    'Recommend only cuts whose target has at least this test accuracy.',
+    'Recommend only cuts whose target has at least this test accuracy. Where it is not'
+    ' set, half of the best accuracy is the least.',
     'report',
     range=SHARE,
   )

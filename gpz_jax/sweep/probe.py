@@ -14,7 +14,7 @@ from gpz_jax.sweep.plan import Plan
 from gpz_jax.sweep.runner import opened, tuned
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import Lane
-from gpz_jax.zone.doubts import is_guessing
+from gpz_jax.zone.accuracies import is_guessing
 
 DIVERGED = 'its training diverged; lower --target_learning_rate'
 

@@ -94,7 +94,7 @@ def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
         name: results.seed_mean(best, name, treatment=treatment, split=split)
         for name, best in own.items()
       }
-      known = accuracies.by_seed(every, treatment, split)
+      known = accuracies.of_seeds(every, treatment, split)
       means['target_accuracy'] = results.mean([*known.values()])
       if math.isfinite(means['test_mse']):
         candidates.append(Candidate(split=split, treatment=treatment, **fixed, **means))

@@ -235,7 +235,7 @@ def _doubt_target(
     return None
   accuracy = results.mean([*guessing.values()])
   chance = results.seed_mean(rows, 'chance_accuracy', treatment=treatment)
-  is_all = len(guessing) == len(accuracies.by_seed(rows, treatment, split))
+  is_all = len(guessing) == len(accuracies.of_seeds(rows, treatment, split))
   several = 's' if len(guessing) > 1 else ''
   seeds = '' if is_all else f' with seed{several} {join_words([*map(str, guessing)])}'
   if split is not None:
