@@ -3,72 +3,22 @@ import json
 import math
 
 import forked
+import made_up_page
 import numpy as np
 import pytest
+from made_up_page import ALPHAS, SEEDS, SPLITS, make_rows
 from pages import check_is_self_contained, read_page
 
 from gpz_jax import report, results
-from gpz_jax.report import figures, page
+from gpz_jax.report import figures
 from gpz_jax.report.styles import treatment_colours
 from gpz_jax.results import formats
-from gpz_jax.study.workdir import Workdir
-from gpz_jax.types import InputError, Lane, Treatment
-
-SPLITS = ('block_1', 'block_2', 'block_3', 'block_4', '<script>alert(1)</script>')
-ALPHAS = (-0.05, 0.0, 0.3)
-SEEDS = (0, 1)
-
-
-def make_rows():
-  rng = np.random.default_rng(0)
-  accuracy = {(a, s): rng.uniform() for a in ALPHAS for s in SEEDS}
-  rows = []
-  for index, split in enumerate(SPLITS):
-    for alpha in ALPHAS:
-      for seed in SEEDS:
-        mse = 0.002 * (1 + index) * (4 if index > 2 else 1) * rng.uniform(0.9, 1.1)
-        row = {c.name: {str: 'x', int: 7, float: 0.5}[c.type] for c in results.COLUMNS}
-        row |= {'model': 'vgg<b>11', 'dataset': 'a & b', 'aux_dataset': 'a & b'}
-        row |= Treatment(alpha).columns
-        row |= {'seed': seed, 'split': split, 'split_index': index}
-        row |= {'test_mse': mse, 'test_mse_paper': 3 * mse, 'status': 'done'}
-        row |= {'guess_mse': 0.06, 'chance_accuracy': 0.0, 'loss_fall': 0.01}
-        row |= {'edge_flops_share': 0.2, 'doubt': '', 'skips_final': ''}
-        row |= {'finetuned_from': '', 'recognised': 0.0}
-        row |= {'judge_recognised': math.nan, 'judge_accuracy': math.nan}
-        row |= {'clean_accuracy': accuracy[alpha, seed]}
-        row |= {'test_psnr': -10 * math.log10(mse), 'test_ssim': rng.uniform()}
-        row |= {
-          'target_accuracy': accuracy[alpha, seed],
-          'edge_params': 1000 * 3**index,
-        }
-        row |= {'edge_params_share': rng.uniform(), 'payload_bytes': 65536 >> index}
-        row |= {'selection': 'aux'}
-        row['lane_id'] = Lane('vgg<b>11', 'a & b', Treatment(alpha), seed).lane_id
-        rows.append(row)
-  return rows
+from gpz_jax.types import InputError, Treatment
 
 
 @pytest.fixture
 def workdir(tmp_path):
-  """A finished sweep of 3 alphas, 2 seeds and 5 splits, with made-up numbers."""
-  rows = make_rows()
-  rng = np.random.default_rng(1)
-  ladder = {
-    name: {'mse': level / 3, 'psnr': 12.0, 'ssim': 0.1, 'mse_paper': level}
-    for name, level in (('mean_image', 0.183), ('class_mean', 0.170))
-  }
-  (tmp_path / 'ladder.json').write_text(json.dumps(ladder))
-  (tmp_path / 'config.json').write_text(json.dumps({'classes': ['</dd><script>']}))
-  (tmp_path / 'env.json').write_text(json.dumps(results.provenance()))
-  (tmp_path / 'samples').mkdir()
-  images = rng.integers(0, 255, (3, 8, 8, 3), np.uint8)
-  np.save(tmp_path / 'samples' / 'originals.npy', images)
-  for row in rows:
-    np.save(
-      Workdir(tmp_path).sample(row['lane_id'], row['split'], row['attack']), images
-    )
-  results.write_parquet(tmp_path / 'results.parquet', rows)
+  made_up_page.write_workdir(tmp_path)
   return tmp_path
 
 
@@ -173,20 +123,6 @@ def test_the_cuts_worth_considering_and_what_is_private_enough(workdir):
   )
 
 
-def test_a_zone_that_leaves_images_recognisable_says_so_in_the_headline(workdir):
-  rows = [
-    row | {'recognised': 0.9 * row['target_accuracy'] * (row['alpha'] == 0.3)}
-    for row in results.read_parquet(workdir / 'results.parquet')
-  ]
-  results.write_parquet(workdir / 'results.parquet', rows)
-  text = read_page(workdir)[0]
-  assert (
-    '<h1>The golden zone starts at block_4, but images stay recognisable there for'
-    ' alpha 0.3.</h1>'
-  ) in text
-  assert text.count('Images stay recognisable there: the target still gives') == 1
-
-
 def test_files_beside_the_page_and_a_repeatable_page(workdir):
   first = read_page(workdir)[0]
   assert sorted(p.name for p in (workdir / 'report').iterdir()) == [
@@ -246,92 +182,6 @@ def test_bad_workdirs_are_refused_in_one_line(tmp_path):
   with pytest.raises(InputError, match=r'uint8 images .* got float64 \(2, 8, 8, 3\)'):
     report.build(tmp_path)
   assert not (tmp_path / 'report').exists()
-
-
-def test_targets_that_guess_are_named_by_seed_where_others_do_not(workdir):
-  rows = [
-    row | {'chance_accuracy': 0.2, 'target_accuracy': 0.9 - 0.8 * row['seed']}
-    for row in make_rows()
-  ]
-  results.write_parquet(workdir / 'results.parquet', rows)
-  text = read_page(workdir)[0]
-  assert (
-    '<b>Some targets are within reach of guessing</b> (alpha -0.05 with seed 1:'
-    in (text)
-  )
-  assert 'alpha 0.3 with seed 1: 10.0% test accuracy).' in text
-
-
-def test_alphas_that_differ_are_grouped_in_the_headline(workdir):
-  rows = make_rows()
-  for row in rows:
-    if row['alpha'] == 0.3:  # flat: no jump anywhere
-      row |= {'test_mse_paper': 0.05}
-  results.write_parquet(workdir / 'results.parquet', rows)
-  assert page.make_headline(report.read_workdir(workdir)) == (
-    'The golden zone starts at block_4 for alpha -0.05 and 0 and nowhere for alpha 0.3'
-  )
-
-
-def test_a_treatment_without_results_does_not_hide_what_another_shows(workdir):
-  rows = make_rows()
-  for row in rows:
-    if row['alpha'] == 0.3:
-      row |= {'status': 'diverged', 'test_mse': math.nan, 'test_mse_paper': math.nan}
-    else:  # flat: no jump anywhere
-      row |= {'test_mse_paper': 0.05}
-  results.write_parquet(workdir / 'results.parquet', rows)
-  headline = page.make_headline(report.read_workdir(workdir))
-  assert headline == (
-    'No split is in a golden zone for alpha -0.05 and 0;'
-    ' fewer than two splits have a result for alpha 0.3'
-  )
-
-
-@pytest.mark.parametrize(
-  ('change', 'is_flat', 'headline'),
-  [
-    (
-      {'loss_fall': 0.3},
-      False,
-      'The golden zone starts at block_4 for alpha -0.05 and 0;'
-      ' no conclusion can be drawn for alpha 0.3',
-    ),
-    (
-      {'loss_fall': 0.3},
-      True,
-      'No split is in a golden zone for alpha -0.05 and 0;'
-      ' no conclusion can be drawn for alpha 0.3',
-    ),
-    (
-      {'status': 'diverged'},
-      False,
-      'The golden zone starts at block_4 for alpha -0.05 and 0;'
-      ' fewer than two splits have a result for alpha 0.3',
-    ),
-  ],
-)
-def test_the_headline_says_nothing_of_a_treatment_of_which_nothing_is_known(
-  workdir, change, is_flat, headline
-):
-  rows = make_rows()
-  for row in rows:
-    if row['alpha'] == 0.3:
-      row |= change
-    elif is_flat:
-      row |= {'test_mse_paper': 0.05}
-  results.write_parquet(workdir / 'results.parquet', rows)
-  assert page.make_headline(report.read_workdir(workdir)) == headline
-
-
-def test_where_no_treatment_can_be_judged_nothing_is_concluded(workdir):
-  rows = [
-    row | ({'loss_fall': 0.3} if row['alpha'] == 0.3 else {'status': 'diverged'})
-    for row in make_rows()
-  ]
-  results.write_parquet(workdir / 'results.parquet', rows)
-  headline = page.make_headline(report.read_workdir(workdir))
-  assert headline == 'No conclusion can be drawn from these results'
 
 
 def test_colours_differ_between_alphas():
