@@ -89,13 +89,14 @@ def has_layer_between(jaxpr: Any, output: Any, cut: Any) -> bool:
   """Whether an output depends on a kernel or an image by other ways than the value.
 
   Args:
-    jaxpr: As for `read_between`. Whatever input has two axes or more is a kernel or an
-      image; a scale, a bias or a key is none.
+    jaxpr: As for `read_between`. Whatever input is longer than 1 along two axes is a
+      kernel or an image; a scale, a bias or a key is none.
     output: As for `read_between`.
     cut: As for `read_between`.
   """
   read = read_between(jaxpr, output, cut)
-  return any(len(var.aval.shape) > 1 for var in itertools.compress(jaxpr.invars, read))
+  shapes = [var.aval.shape for var in itertools.compress(jaxpr.invars, read)]
+  return any(sum(length > 1 for length in shape) > 1 for shape in shapes)
 
 
 def _live(jaxpr: Any, live: set[int], cut: Any = None) -> tuple[set[int], int]:

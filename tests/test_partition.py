@@ -167,6 +167,8 @@ class Headed(nn.Module):
         return x
       case 'softmax':
         return nn.log_softmax(x)
+      case 'scale':
+        return x * self.param('scale', nn.initializers.ones, (1, 5))
       case 'product':
         return nn.relu(x) @ self.param('w', nn.initializers.lecun_normal(), (5, 5))
     raise AssertionError(self.head)
@@ -178,6 +180,7 @@ class Headed(nn.Module):
   [
     ('none', ['conv']),
     ('softmax', ['conv']),  # no layer is left for the cloud
+    ('scale', ['conv']),
     ('product', ['conv', 'last']),
   ],
 )

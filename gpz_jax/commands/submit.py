@@ -124,6 +124,8 @@ def _plan(store, study: str):
 
   config, per = studies.COMMANDS[study].config_from_flags(), flags.FLAGS.units
   check_known('--units', per, units_lib.PER)
+  if not flags.FLAGS.resume:
+    config.check_begins()
   if study == MODEL_INVERSION:
     units = inversion_units.plan_units(model_inversion.make_plan(config), per)
   else:

@@ -140,7 +140,11 @@ def _list_guessing(findings: Findings) -> list[str]:
       if guessing:
         of_all = accuracies.of_seeds(findings.strongest, each, split)
         seeds = formats.join_words([*map(str, guessing)])
-        which = '' if len(guessing) == len(of_all) else f' with seed {seeds}'
+        which = (
+          ''
+          if len(guessing) == len(of_all)
+          else f' with seed{"s" * (len(guessing) > 1)} {seeds}'
+        )
         accuracy = results.mean([*guessing.values()])
         where = '' if split is None else ' at some splits'
         found.append(f'{each}{which}: {accuracy:.1%} test accuracy{where}')

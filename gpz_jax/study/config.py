@@ -124,6 +124,21 @@ class StudyConfig(TargetConfig):
         return
     object.__setattr__(self, 'treatments', tuple(map(treatments.write, wanted)))
 
+  def check_begins(self) -> None:
+    """Refuses what a new study would misunderstand or pass over.
+
+    A folder may have been begun with it by an earlier version, and is still read.
+
+    Raises:
+      InputError: naming the flag, its value and what to give.
+    """
+    if ' #' in self.workdir:  # of a flagfile, where it would be part of the name
+      fields.refuse(
+        'workdir',
+        self.workdir,
+        "a path without ' #'; in a flagfile a comment needs a line of its own",
+      )
+
   def _check_together(self) -> None:
     """Raises InputError where values that are allowed alone do not go together."""
     from gpz_jax import models
@@ -131,10 +146,6 @@ class StudyConfig(TargetConfig):
 
     if not self.workdir:
       fields.refuse('workdir', self.workdir, 'the path of a folder')
-    if ' #' in self.workdir:  # of a flagfile, where it would be part of the name
-      fields.refuse(
-        'workdir', self.workdir, "a path without ' #'; a comment has a line of its own"
-      )
     lanes.check(self.strategy)
     if self.batches is not None:
       order.parse_batches(self.batches)

@@ -38,6 +38,8 @@ def opened(
   """
   with contextlib.ExitStack() as stack:
     progress = stack.enter_context(watched(config, quiet=quiet))
+    if not Workdir(config.workdir).config.exists():
+      config.check_begins()
     progress.say(f'loading {config.dataset}')
     plan = make_plan(config)
     for line in (*plan.task.notes, *describe(plan), *plan.inferred.notes):

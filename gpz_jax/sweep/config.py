@@ -186,12 +186,12 @@ class SweepConfig(StudyConfig):
     if self.judge_model is not None:
       check_known('judge_model', self.judge_model, vocabulary.MODELS)
     parse_model_options(self.judge_options, 'judge_options')
-    self._check_useless()
     for text in self.attack:
       specs.check(text)
 
-  def _check_useless(self) -> None:
-    """Refuses flags that would do nothing here, where that would be misunderstood."""
+  def check_begins(self) -> None:
+    """Refuses also what would do nothing in a sweep, see `StudyConfig`."""
+    super().check_begins()
     for name in ('judge_model', 'judge_options'):
       if self.judge is None and (value := getattr(self, name)):
         fields.refuse(name, value, 'it together with --judge')

@@ -51,7 +51,7 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
     targets, session = study_targets.obtain(session, sweep_theory.follow(session))
     quality = study_targets.measure_quality(session, targets)
     study_targets.check_quality(session, quality)
-    left_out = _leave_out(plan, quality)
+    left_out = _leave_out(plan, quality, config)
     dataset = plan.task.train.take(slice(config.theory_limit))
     rows: list[results.Row] = []
     for i, lane in enumerate(plan.lanes):
@@ -71,9 +71,15 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
   return Probed(rows, zone.probe(rows) if rows else zone.Votes(()), left_out)
 
 
-def _leave_out(plan: Plan, quality: Mapping[str, np.ndarray]) -> dict[Lane, str]:
+def _leave_out(
+  plan: Plan, quality: Mapping[str, np.ndarray], config: SweepConfig
+) -> dict[Lane, str]:
   """The targets that nothing can be concluded from; why, and the way out."""
   chance = metrics.chance_accuracy(plan.task.test.label)
+  is_imported = config.target_weights is not None and not config.finetune
+  advice = 'train it longer (--target_epochs)'
+  if is_imported:
+    advice = 'see that the weights have the right --model_options, or give --finetune'
   found = {}
   for i, lane in enumerate(plan.lanes):
     accuracy = float(quality['test'][i])
@@ -82,6 +88,6 @@ def _leave_out(plan: Plan, quality: Mapping[str, np.ndarray]) -> dict[Lane, str]
     elif is_guessing(accuracy, chance):
       found[lane] = (
         f'its test accuracy of {accuracy:.1%} is within reach of guessing (up to'
-        f' {chance:.1%}); train it longer (--target_epochs)'
+        f' {chance:.1%}); {advice}'
       )
   return found

@@ -88,8 +88,11 @@ def _doubt_target(point: Point) -> str | None:
     advice = 'train them longer or on more images (--target_epochs, --train_limit)'
   else:
     seeds = join_words([str(row['seed']) for row in guessing])
-    whose = f'the target with {point.treatment} and seed {seeds}'
-    advice = 'leave that seed out (--seeds), or train longer (--target_epochs)'
+    several = len(guessing) > 1
+    whose = f'the target{"s" * several} with {point.treatment} and seed{"s" * several}'
+    whose += f' {seeds}'
+    those = 'those seeds' if several else 'that seed'
+    advice = f'leave {those} out (--seeds), or train longer (--target_epochs)'
   return (
     f'the accuracy of {accuracy:.1%} of {whose} is within reach of guessing (up to'
     f' {chance:.1%}), so an attack has nothing to find; {advice}'

@@ -254,7 +254,8 @@ def _doubt_target(
     end += ' train it longer or on more images (--target_epochs, --train_limit), or see'
     end += ' that imported weights have the right --model_options'
   else:
-    end += ' leave that seed out (--seeds), or train longer (--target_epochs)'
+    those = 'those seeds' if several else 'that seed'
+    end += f' leave {those} out (--seeds), or train longer (--target_epochs)'
   return Doubt(
     f'guessing{seeds}',
     f"the target's accuracy of {accuracy:.1%}{seeds} {end}",

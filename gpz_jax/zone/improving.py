@@ -12,7 +12,7 @@ from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 from gpz_jax.zone import doubts
 from gpz_jax.zone.doubts import Doubt
-from gpz_jax.zone.rows import cell_scores, of_cell
+from gpz_jax.zone.rows import cell_scores, of_cell, plain
 
 
 def doubt_cut(
@@ -45,7 +45,7 @@ def doubt_cut(
     left = 0.0 if is_brief else doubts.foresee(1.0, falls)
     changed = [row | {'test_mse': row['test_mse'] * left} for row in own]
     if contradicts(*cell_scores([*cell, *changed])):
-      name = f'attack {attack}'
+      name = f'attack {plain(attack)}'
       if is_brief:
         return (doubts.tell_brief(split, name),)
       return (doubts.tell_falling(split, falls, name),)

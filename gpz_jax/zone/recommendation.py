@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
+from gpz_jax.results.formats import join_words
 from gpz_jax.zone import accuracies, bars, doubts, enough, reasons, rivals, unfinished
 from gpz_jax.zone.advice import Recommendation, decline, withhold
 from gpz_jax.zone.candidates import (
@@ -96,7 +97,8 @@ def recommend(
   choose = functools.partial(
     _choose, sound, bar=bar, zone=zone, attacks=attacks, ladder=ladder or {}
   )
-  found = choose(limits)
+  left_out = _tell_left_out(rows, every, sound)
+  found = _add(choose(limits), left_out)
   least = _least_use(sound)
   chosen = [
     one for one in sound if (one.split, one.treatment) == (found.split, found.treatment)
@@ -104,12 +106,34 @@ def recommend(
   is_bound = any(not limit.is_cost for limit in limits)
   if is_bound or not any(one.target_accuracy < least for one in chosen):
     return found
-  found = choose([*limits, *make_limits({'min_accuracy': least})])
+  found = _add(choose([*limits, *make_limits({'min_accuracy': least})]), left_out)
   caveat = (
     f'Cuts with an accuracy below {least:.1%}, half of the best, are left out;'
     ' --min_accuracy=0 takes them in.'
   )
+  return _add(found, caveat)
+
+
+def _add(found: Recommendation, caveat: str) -> Recommendation:
+  """The same with a sentence more."""
   return dataclasses.replace(found, caveat=f'{found.caveat} {caveat}'.strip())
+
+
+def _tell_left_out(
+  rows: Sequence[Row], every: Sequence[Candidate], sound: Sequence[Candidate]
+) -> str:
+  """A sentence that says which treatments are no candidates, and why; or ''."""
+  sure = {one.treatment for one in sound}
+  those = {
+    one.treatment: doubts.of_treatment(rows, one.treatment)
+    for one in every
+    if one.treatment not in sure
+  }
+  if not those:
+    return ''
+  verb = 'is' if len(those) == 1 else 'are'
+  why = '; and '.join(map(str, doubts.merge(those)))
+  return f'{join_words([*map(str, those)])} {verb} left out, because {why}.'
 
 
 def _least_use(candidates: Sequence[Candidate]) -> float:

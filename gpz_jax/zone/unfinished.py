@@ -119,7 +119,8 @@ def describe(rows: Sequence[Row], treatment: Treatment, split: str) -> str:
   names = [name for name in results.list_attacks(cell) if name not in finished]
   if not names:
     return ''
-  return f'No result there is finished of {join_words(names)}.'
+  verb = 'has' if len(names) == 1 else 'have'
+  return f'{join_words(names)} {verb} no finished result there.'
 
 
 def _list_missing(

@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from gpz_jax import sweep
 from gpz_jax.commands.sweep import parse_config
 from gpz_jax.study.model_options import parse_model_options
 from gpz_jax.study.serialization import from_json, to_flags, to_json
@@ -55,9 +56,22 @@ def test_the_default_config_is_valid():
     ({'model_options': ('width',)}, '--model_options=width is not allowed'),
     ({'model_options': ('width=4', 'width=8')}, 'give width once'),
     ({'workdir': ''}, '--workdir= is not allowed'),
+    ({'expect_accuracy': 0.9}, 'give it together with --target_weights'),
+    ({'selection': 'val'}, 'one of aux, test'),
+  ],
+)
+def test_bad_fields_are_named_with_their_value(changes, message):
+  with pytest.raises(InputError, match=message) as caught:
+    dataclasses.replace(SweepConfig(), **changes)
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
     (
       {'workdir': 'runs/x # mine'},
-      "--workdir=runs/x # mine is .* give a path without ' #'; a comment has a line",
+      "--workdir=runs/x # mine is .* give a path without ' #'; in a flagfile",
     ),
     (
       {'judge_model': 'cnn'},
@@ -73,14 +87,19 @@ def test_the_default_config_is_valid():
       '--theory_every=1 is .* where targets are trained',
     ),
     ({'targets_from': 'runs/x', 'theory_every': 1}, '--theory_every=1 is not allowed'),
-    ({'expect_accuracy': 0.9}, 'give it together with --target_weights'),
-    ({'selection': 'val'}, 'one of aux, test'),
   ],
 )
-def test_bad_fields_are_named_with_their_value(changes, message):
+def test_what_would_be_passed_over_is_refused_where_a_study_begins(
+  changes, message, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  config = dataclasses.replace(SweepConfig(), **changes)  # of an earlier version
   with pytest.raises(InputError, match=message) as caught:
-    dataclasses.replace(SweepConfig(), **changes)
+    config.check_begins()
   assert '\n' not in str(caught.value)
+  with pytest.raises(InputError, match=message):
+    sweep.run(config, quiet=True)
+  assert not list(tmp_path.iterdir())
 
 
 def test_devices_that_are_not_there_are_refused_where_it_runs():

@@ -58,6 +58,23 @@ def test_nothing_is_concluded_from_doubtful_rows(values, reason):
   assert zone.vote(rows).treatments[0].votes == ()
 
 
+def test_a_treatment_that_is_left_out_is_named_beside_what_is_said_of_the_others():
+  rows = [
+    *make_rows(JUMP),
+    *make_rows([0.06] * 4, seed=1, accuracy=0.1),
+    *make_rows([0.01] * 4, alpha=0.3),
+  ]
+  said = zone.recommend(rows, private_enough=0.05).sentence()
+  assert said.startswith('No cut is private enough: ')
+  assert (
+    "alpha 0 is left out, because the target's accuracy of 10.0% with seed 1 is within"
+    ' reach of guessing'
+  ) in said
+  assert (
+    'left out' not in zone.recommend(make_rows(JUMP), private_enough=0.05).sentence()
+  )
+
+
 def test_one_seed_whose_target_guesses_forbids_a_conclusion():
   flat = make_rows([0.06] * 4, seed=1, accuracy=0.1)
   for good in (JUMP, [0.01, 0.012, 0.013, 0.014]):

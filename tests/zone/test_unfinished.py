@@ -96,7 +96,7 @@ def test_no_cut_is_private_because_its_strongest_attack_diverged():
     f'c with alpha 0 is cheaper, but attack {STRONG} did better elsewhere and has no'
     ' finished result at c with alpha 0; run it there again, or leave it out.'
   )
-  assert f'No result there is finished of {STRONG}.' in found.caveat
+  assert f'{STRONG} has no finished result there.' in found.caveat
   # where it is no better elsewhere, it may be missing
   for errors in ([0.004, 0.005, 1, 1], [0.005, 0.006, 1, 1]):
     weaker = diverge(rows_of(errors, STRONG), 'c')
