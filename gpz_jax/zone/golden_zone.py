@@ -209,7 +209,8 @@ def _find(
     step = next(step for step in steps if step.after == start.index)
   earlier = steps if start is None else steps[: steps.index(step)]
   jump = None if start is None else step
-  doubts += steps_lib.list_doubts(every, treatment, splits, earlier, jump, rule)
+  case = steps_lib.Case(every, rows, treatment, splits, rule)
+  doubts += steps_lib.list_doubts(case, earlier, jump)
   shown = attack_profile(rows, treatment, SHOWN, splits).values.tolist()
   shown_step = rules.compare(shown, step.before, step.after)
   found = TreatmentZone(

@@ -33,45 +33,52 @@ class JumpRule(NamedTuple):
     return rules.is_jump(before, after, self.ratio, self.threshold)
 
 
+class Case(NamedTuple):
+  """What steps of one treatment are judged by.
+
+  Attributes:
+    rows: Rows of all attacks.
+    strongest: Those of them of the strongest attack at each split.
+    treatment: The treatment of the targets.
+    splits: The names of the splits that steps are between.
+    rule: What a jump is.
+  """
+
+  rows: Sequence[Row]
+  strongest: Sequence[Row]
+  treatment: Treatment
+  splits: Sequence[str]
+  rule: JumpRule
+
+  def ends(self, step: rules.Step) -> tuple[str, str]:
+    """The splits before and behind a step."""
+    return self.splits[step.before], self.splits[step.after]
+
+
 def list_doubts(
-  rows: Sequence[Row],
-  treatment: Treatment,
-  splits: Sequence[str],
-  earlier: Sequence[rules.Step],
-  jump: rules.Step | None,
-  rule: JumpRule,
+  case: Case, earlier: Sequence[rules.Step], jump: rules.Step | None
 ) -> tuple[Doubt, ...]:
   """What is doubtful of the first jump of a treatment, and of the steps before it.
 
   Args:
-    rows: Rows of all attacks.
-    treatment: The treatment of the targets.
-    splits: The names of the splits that steps are between.
+    case: What they are judged by.
     earlier: The steps before the jump, which are none; all of them without a jump.
     jump: The step where the zone starts; None without one.
-    rule: What a jump is.
   """
-  strongest = results.strongest(rows)
   found: tuple[Doubt, ...] = ()
   if jump is not None:
-    found += _doubt_jump(rows, strongest, treatment, splits, jump, rule)
+    found += _doubt_jump(case, jump)
   for step in earlier:
-    found += _doubt_decoder(rows, strongest, treatment, splits, step, rule)
-    found += _doubt_images(strongest, treatment, splits, step, rule)
-    found += _doubt_attacks(rows, treatment, splits, step, rule)
+    found += _doubt_decoder(case, step)
+    found += _doubt_images(case, step)
+    found += _doubt_attacks(case, step)
   return found
 
 
-def _doubt_jump(
-  rows: Sequence[Row],
-  strongest: Sequence[Row],
-  treatment: Treatment,
-  splits: Sequence[str],
-  step: rules.Step,
-  rule: JumpRule,
-) -> tuple[Doubt, ...]:
+def _doubt_jump(case: Case, step: rules.Step) -> tuple[Doubt, ...]:
   """What is doubtful of the step where a zone starts."""
-  before, after = splits[step.before], splits[step.after]
+  rows, strongest, treatment, _, rule = case
+  before, after = case.ends(step)
 
   def is_undone(changed: float, _: float) -> bool:
     """Whether the step is none with another MSE behind it."""
@@ -92,22 +99,16 @@ def _doubt_jump(
       rule.metric,
     ),
     *(
-      _doubt_attacks(rows, treatment, splits, step, rule)
+      _doubt_attacks(case, step)
       or unfinished.doubt_cut(rows, treatment, after, is_undone)
     ),
   )
 
 
-def _doubt_decoder(
-  rows: Sequence[Row],
-  strongest: Sequence[Row],
-  treatment: Treatment,
-  splits: Sequence[str],
-  step: rules.Step,
-  rule: JumpRule,
-) -> tuple[Doubt, ...]:
+def _doubt_decoder(case: Case, step: rules.Step) -> tuple[Doubt, ...]:
   """A decoder that may fall so far with more epochs that a zone begins behind it."""
-  split = splits[step.before]
+  rows, strongest, treatment, _, rule = case
+  split, _ = case.ends(step)
   falls = results.seed_mean(strongest, 'loss_fall', treatment=treatment, split=split)
   left = doubts.foresee(step.left, falls)
   if doubts.is_falling(falls) and rule.is_jump(left, step.right):
@@ -129,15 +130,10 @@ def _share(
   return changed / error if error else 1.0
 
 
-def _doubt_images(
-  strongest: Sequence[Row],
-  treatment: Treatment,
-  splits: Sequence[str],
-  step: rules.Step,
-  rule: JumpRule,
-) -> tuple[Doubt, ...]:
+def _doubt_images(case: Case, step: rules.Step) -> tuple[Doubt, ...]:
   """A step between errors on different images that is a jump on the same scale."""
-  before, after = splits[step.before], splits[step.after]
+  _, strongest, treatment, _, rule = case
+  before, after = case.ends(step)
   found = doubts.of_step(strongest, treatment, before, after)
   if not found:
     return ()
@@ -150,15 +146,10 @@ def _doubt_images(
   return found if rule.is_jump(left, right) else ()
 
 
-def _doubt_attacks(
-  rows: Sequence[Row],
-  treatment: Treatment,
-  splits: Sequence[str],
-  step: rules.Step,
-  rule: JumpRule,
-) -> tuple[Doubt, ...]:
+def _doubt_attacks(case: Case, step: rules.Step) -> tuple[Doubt, ...]:
   """Whether a step is judged otherwise by the attacks that finished at both ends."""
-  ends = splits[step.before], splits[step.after]
+  rows, _, treatment, _, rule = case
+  ends = case.ends(step)
   shared = unfinished.list_shared(rows, treatment, ends)
   fair = _judge(shared, treatment, ends, rule.metric)
   is_jump = rule.is_jump(step.left, step.right)
