@@ -202,7 +202,7 @@ class StudyConfig(TargetConfig):
 
   def make_target_recipe(self) -> Recipe:
     """The recipe of the targets, with the config's own values put in."""
-    given = {'flip': self.flip, 'jitter': self.jitter}
+    given = {'flip': self.flip, 'shift': self.shift, 'jitter': self.jitter}
     recipe = dataclasses.replace(
       TARGET_RECIPES[self.recipe_name()],
       **{name: value for name, value in given.items() if value is not None},

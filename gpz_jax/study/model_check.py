@@ -19,12 +19,17 @@ MOST_PARAMS = 10**9  # of a target: ten times the largest that was published
 
 
 def check_images(config: StudyConfig, task: Task) -> None:
-  """Raises InputError unless the model takes images of this size."""
+  """Raises InputError unless a study can use images of this size."""
   height, width, _ = task.image_shape
   if min(height, width) < LEAST_SIZE:
     raise InputError(
       f'--dataset={config.dataset} has images of {height}x{width}; set --image_size to'
       f' {LEAST_SIZE} at least'
+    )
+  if config.shift is not None and config.shift > (most := min(height, width) // 2):
+    raise InputError(
+      f'--shift={config.shift} can move three quarters of an image of {height}x{width}'
+      f' out of sight; give at most {most}'
     )
   models.check_image(config.model, task.image_shape, config.parse_model_options())
 

@@ -192,6 +192,13 @@ class TargetConfig:
     'Mirror training images at random; as the recipe does if it is not set.',
     'targets',
   )
+  shift: int | None = field(
+    None,
+    'Most pixels that a training image is moved by in each direction, at random; as the'
+    ' recipe has it if it is not set.',
+    'targets',
+    range=Range(0, 2**16),
+  )
   jitter: float | None = field(
     None,
     'Amplitude of colour jitter in training, in [0, 1); as the recipe has it if it is'

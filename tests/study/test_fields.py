@@ -20,6 +20,7 @@ TARGETS = {
   *('finetune', 'paired'),
   *('model_options', 'target_weights', 'smoothing', 'target_recipe', 'target_epochs'),
   *('target_batch_size', 'target_learning_rate', 'flip', 'jitter', 'precision'),
+  'shift',
 }
 ROWS = {
   *('aux_dataset', 'aux_exclude', 'aux_limit', 'test_limit', 'alphas', 'seeds'),

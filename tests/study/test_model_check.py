@@ -37,6 +37,13 @@ def test_streams_and_constants_of_its_own_are_taken(module):
   check(module)
 
 
+def test_a_shift_leaves_a_quarter_of_the_image_in_sight():
+  task = tiny.task()  # 16x16
+  model_check.check_images(SweepConfig(model='tiny:Counting', shift=8), task)
+  with pytest.raises(InputError, match=r'--shift=9 .* 16x16 out of sight.* at most 8'):
+    model_check.check_images(SweepConfig(model='tiny:Counting', shift=9), task)
+
+
 class Softmax(nn.Module):
   num_classes: int
 

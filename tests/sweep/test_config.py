@@ -141,6 +141,8 @@ def test_recipes_follow_the_family_and_the_given_values():
     5e-4,
   )  # docs/paper.md#target-training
   assert (recipe.epochs, recipe.flip, recipe.learning_rate) == (7, True, 3e-4)
+  assert SweepConfig(target_recipe='short', shift=4).make_target_recipe().shift == 4
+  assert SweepConfig(target_recipe='short').make_target_recipe().shift == 2
   decoder = SweepConfig(amsgrad=False).make_decoder_recipe()
   assert (decoder.epochs, decoder.b1, decoder.amsgrad) == (
     100,

@@ -24,6 +24,7 @@ VALUES = {
   'target_batch_size': ('1', '100000'),
   'target_learning_rate': ('0', 'inf'),
   'jitter': ('1',),
+  'shift': ('-1',),
   'strategy': ('other', 'chunk:0'),
   'conv': ('other',),
   'precision': ('other',),
