@@ -1,13 +1,14 @@
 """A study of model inversion worked out: what is known before anything is trained."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
 import flax.linen as nn
 import numpy as np
 
-from gpz_jax import data, defences, evaluators, models, results
+from gpz_jax import checkpoints, data, defences, evaluators, models, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.data import overlaps
@@ -56,6 +57,11 @@ class Plan(StudyPlan):
     looking = [self.task.image_shape, self.evaluator_task.image_shape]
     looking += [e.image_shape for e in (self.imported, self.face) if e is not None]
     return max(side for shape in looking for side in shape[:2])
+
+  @functools.cached_property
+  def public_digest(self) -> str:
+    """A checksum of the attacker's images; their labels train nothing."""
+    return checkpoints.digest(self.task.aux.image)
 
   @property
   def total(self) -> int:

@@ -10,10 +10,16 @@ import numpy as np
 
 from gpz_jax import report, results
 from gpz_jax.attacks.model import Attack, Scenario
-from gpz_jax.attacks.model.store import FileStore
 from gpz_jax.evaluators import Evaluator, making
 from gpz_jax.filenames import safe
-from gpz_jax.model_inversion import doubts, evaluating, given, priors, scoring
+from gpz_jax.model_inversion import (
+  doubts,
+  evaluating,
+  given,
+  kept_pieces,
+  priors,
+  scoring,
+)
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import Plan, make_plan
 from gpz_jax.model_inversion.priors import Prior
@@ -229,11 +235,12 @@ def make_scenario(
   """What an attack on some of the lanes is handed."""
   plan = session.plan
   critic, critic_variables = prior.critic or (None, None)
-  name = safe(f'{stable_hash(attack.text):08x}-{plan.lanes[index[0]].lane_id}')
+  lanes = [plan.lanes[i] for i in index]
+  name = safe(f'{stable_hash(attack.text):08x}-{lanes[0].lane_id}')
   return Scenario(
     model=plan.model,
     targets=lanes_lib.take(targets.best.variables, np.array(index)),
-    lanes=[plan.lanes[i] for i in index],
+    lanes=lanes,
     generator=prior.generator,
     prior=prior.variables,
     critic=critic,
@@ -245,5 +252,5 @@ def make_scenario(
     engine=session.engine,
     seed=plan.config.data_seed,
     phase=lambda title: session.progress.phase(f'{attack.text}: {title}'),
-    store=FileStore(session.workdir.running / name, session.say),
+    store=kept_pieces.open_store(session, name, lanes, prior),
   )
