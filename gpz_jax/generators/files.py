@@ -3,7 +3,7 @@
 A prior that was trained once can so be kept in a workdir and handed to other studies.
 The file is safetensors, which runs no code. Its metadata holds the kind of generator,
 its fields as JSON, and a checksum of the arrays. The critic that was trained beside it
-may stand in the same file.
+may stand in the same file, and a checksum of the images that both were trained on.
 """
 
 import dataclasses
@@ -43,6 +43,8 @@ def save(
   generator: Generator,
   variables: Mapping[str, Any],
   critic: tuple[Critic, Any] | None = None,
+  *,
+  trained_on: str = '',
 ) -> None:
   """Writes a generator and its variables, whole or not at all.
 
@@ -51,6 +53,7 @@ def save(
     generator: One of the kinds that are known here.
     variables: Its variables.
     critic: What was trained beside it and its variables, for attacks that ask it.
+    trained_on: A checksum of the images that it was trained on; '' if nobody knows.
 
   Raises:
     InputError: The kind is not known, or the variables are not the generator's or the
@@ -78,6 +81,8 @@ def save(
     arrays |= {f'{_CRITIC}{key}': np.asarray(leaf) for key, leaf in own.items()}
     fields = {name: getattr(critic[0], name) for name in _CRITIC_FIELDS}
     metadata['critic'] = json.dumps(fields, sort_keys=True)
+  if trained_on:
+    metadata['trained_on'] = trained_on
   _check_arrays(path, generator, critic and critic[0], arrays)
   metadata['checksum'] = _checksum(arrays)
   with atomic.replacing(path) as partial:
@@ -118,6 +123,18 @@ def load_critic(path: str | os.PathLike) -> tuple[Critic, dict[str, Any]] | None
   if critic is None:
     return None
   return critic, traverse_util.unflatten_dict(arrays, sep=_SEPARATOR)['critic']
+
+
+def read_trained_on(path: str | os.PathLike) -> str:
+  """The checksum of the images that a file's generator was trained on.
+
+  '' where the file does not say, as those of earlier versions, or cannot be read.
+  """
+  try:
+    with safetensors.safe_open(pathlib.Path(path), 'numpy') as file:
+      return (file.metadata() or {}).get('trained_on', '')
+  except Exception:  # `load` says what is wrong with it
+    return ''
 
 
 def _read(path: pathlib.Path) -> tuple[Generator, Critic | None, dict[str, Any]]:

@@ -109,7 +109,7 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   if imported is not None and study.weights is not None:
     making.check_apart(imported, [study.weights])
   common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
-  return Plan(
+  plan = Plan(
     **common,
     attacks=attacks,
     classes=_choose_classes(config, study.task),
@@ -120,6 +120,9 @@ def make_plan(config: ModelInversionConfig) -> Plan:
     given=_load_generator(config, study.task, attacks),
     given_critic=_load_critic(config, attacks),
   )
+  if (lent := sharing.find_lent_prior(config)) is not None:
+    sharing.check_trained_on(lent, plan.public_digest)
+  return plan
 
 
 def _check_public(config: ModelInversionConfig) -> None:
@@ -284,11 +287,8 @@ def _load_critic(
   config: ModelInversionConfig, attacks: tuple[Attack, ...]
 ) -> tuple[Critic, Any] | None:
   """The critic in the given file; refuses attacks that would find none."""
-  kept = Workdir(config.workdir).generator
-  borrows = False
-  if config.prior_from is not None and not kept.is_file():
-    borrows, kept = True, Workdir(config.prior_from).generator
-  path = pathlib.Path(config.generator or kept)
+  lent = sharing.find_lent_prior(config)
+  path = pathlib.Path(config.generator or lent or Workdir(config.workdir).generator)
   if not path.is_file():
     return None  # it will be trained
   critic = generator_files.load_critic(path) if generator_files.is_ours(path) else None
@@ -297,7 +297,7 @@ def _load_critic(
     way = 'leave out --generator, so that one is trained'
     if config.generator is None:
       way = 'remove the file, so that it is trained again'
-      way = 'leave out --prior_from, so that one is trained' if borrows else way
+      way = 'leave out --prior_from, so that one is trained' if lent else way
     option = asking[0].without_critic
     raise InputError(
       f"attack '{asking[0].text}' asks the generator's critic, and '{path}' holds none;"

@@ -8,14 +8,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from gpz_jax import generators, metrics
+from gpz_jax import checkpoints, generators, metrics
 from gpz_jax.attacks.model import views
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.generators import Critic, Generator
 from gpz_jax.generators import files as generator_files
+from gpz_jax.model_inversion import sharing
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.study import pictures
 from gpz_jax.study.session import Session
+from gpz_jax.study.snapshots import SnapshotStore
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.tradeoff.doubts import OWN_GENERATOR
 
@@ -54,7 +56,8 @@ def obtain(session: Session[Plan], judge: Evaluator) -> Prior:
   """The prior of a study; its samples are kept as a sheet.
 
   Raises:
-    InputError: The training diverged.
+    InputError: The training diverged, or the prior that is there already was trained on
+      other public images.
     Interrupted: A signal came; the training goes on from its snapshot.
   """
   prior = load(session)
@@ -158,6 +161,7 @@ def _restored(session: Session[Plan]) -> Prior | None:
   path = session.workdir.generator
   if not path.is_file():
     return None
+  sharing.check_trained_on(path, session.plan.public_digest)
   session.say('the generator is there already')
   critic = generator_files.load_critic(path)
   return Prior(*generator_files.load(path), _name(session.plan), critic)
@@ -169,15 +173,17 @@ def _borrowed(session: Session[Plan]) -> Prior | None:
     return None
   session.say(f'the generator is that of {source}')
   path = Workdir(source).generator
+  sharing.check_trained_on(path, session.plan.public_digest)
   found, critic = generator_files.load(path), generator_files.load_critic(path)
-  generator_files.save(session.workdir.generator, *found, critic)
+  trained_on = generator_files.read_trained_on(path)
+  generator_files.save(session.workdir.generator, *found, critic, trained_on=trained_on)
   return Prior(*found, _name(session.plan), critic)
 
 
 def _trained(session: Session[Plan]) -> Prior:
   plan = session.plan
   wanted = plan.config.make_prior_config()
-  snapshots = session.snapshots('generator', generator=str(wanted))
+  snapshots = _make_snapshots(session, str(wanted))
   with session.progress.phase('generator') as phase:
     found = generators.train_prior(
       plan.task.aux,
@@ -188,9 +194,20 @@ def _trained(session: Session[Plan]) -> Prior:
     )
   critic = (found.critic, found.critic_variables)
   path = session.workdir.generator
-  generator_files.save(path, found.generator, found.variables, critic)
+  generator_files.save(
+    path, found.generator, found.variables, critic, trained_on=plan.public_digest
+  )
   snapshots.drop()
   return Prior(found.generator, found.variables, _name(plan), critic)
+
+
+def _make_snapshots(session: Session[Plan], wanted: str) -> SnapshotStore:
+  """Where the training of a generator keeps its snapshots, which are of its images."""
+  identity = {'generator': wanted, 'public': session.plan.public_digest}
+  before = checkpoints.read_meta(session.workdir.running / 'generator') or {}
+  if before.get('identity') == {'generator': wanted}:
+    del identity['public']  # an earlier version began it, and goes on as it is
+  return session.snapshots('generator', **identity)
 
 
 def _name(plan: Plan) -> str:

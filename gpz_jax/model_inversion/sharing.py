@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from gpz_jax import checkpoints, results
+from gpz_jax.generators import files as generator_files
 from gpz_jax.model_inversion.config import GIVEN, ModelInversionConfig
 from gpz_jax.study.borrowing import read_source
 from gpz_jax.study.serialization import first_difference
@@ -77,6 +78,32 @@ def _check_source(config: ModelInversionConfig, flag: str, source: Workdir) -> N
     raise InputError(
       f'--{flag}={source} has trained no {shared.word} yet; leave it out, or finish'
       ' that study'
+    )
+
+
+def find_lent_prior(config: ModelInversionConfig) -> pathlib.Path | None:
+  """The file of the generator that a study will borrow; None where it borrows none."""
+  if config.prior_from is None or Workdir(config.workdir).generator.is_file():
+    return None
+  return Workdir(config.prior_from).generator
+
+
+def check_trained_on(file: pathlib.Path, public: str) -> None:
+  """Refuses a generator that was trained on other public images than there are now.
+
+  What an earlier version trained does not say, and is taken as it is.
+
+  Args:
+    file: Its file.
+    public: The checksum of the public images, see `Plan.public_digest`.
+
+  Raises:
+    InputError: They are others.
+  """
+  if generator_files.read_trained_on(file) not in ('', public):
+    raise InputError(
+      f'the generator in {file} was trained on other public images than there are now:'
+      ' restore the images, or train one in another workdir without --prior_from'
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 
+from gpz_jax import checkpoints
 from gpz_jax.generators import DCGAN, Critic, Generator, files
 from gpz_jax.types import InputError
 
@@ -37,6 +38,16 @@ def test_it_comes_back_as_it_was(kept):
   generator, variables = files.load(kept)
   assert generator == SMALL
   chex.assert_trees_all_equal(variables, SMALL.init(jax.random.key(0)))
+
+
+def test_its_bits_are_the_same_and_it_says_what_it_was_trained_on(kept):
+  variables = SMALL.init(jax.random.key(0))
+  assert files.read_trained_on(kept) == ''
+  assert files.read_trained_on(kept.with_name('absent')) == ''
+  files.save(kept, SMALL, variables, make_critic(), trained_on='12ab')
+  assert files.read_trained_on(kept) == '12ab'
+  found = files.load(kept)[1], files.load_critic(kept)[1]
+  assert checkpoints.digest(found) == checkpoints.digest((variables, make_critic()[1]))
 
 
 JUDGE = Critic(size=8, width=2)

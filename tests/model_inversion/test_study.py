@@ -200,6 +200,19 @@ def test_a_generator_that_was_replaced_is_refused(found, tmp_path):
     given.check(session)
 
 
+def test_a_generator_of_other_public_images_is_not_borrowed(found, tmp_path):
+  kept = shutil.copytree(found.workdir, tmp_path / 'kept')
+  path = Workdir(kept).generator
+  config = make_config(tmp_path / 'new', prior_from=str(kept))
+  plan = model_inversion.make_plan(config)
+  assert generators.files.read_trained_on(path) == plan.public_digest
+  generator, critic = generators.load(path), generators.load_critic(path)
+  generators.save(path, *generator, critic, trained_on='other images')
+  with pytest.raises(InputError, match='trained on other public images than there'):
+    model_inversion.run(config, quiet=True)
+  assert not (tmp_path / 'new').exists()
+
+
 def test_a_crop_is_taken_of_a_stylegan2_alone(found, tmp_path):
   file = str(found.workdir / 'generator.safetensors')
   config = make_config(tmp_path / 'x', generator=file, generator_crop=0.5)
