@@ -80,7 +80,7 @@ def train(
     Interrupted: A signal came.
   """
   shape = task.image_shape
-  if preset.side not in (None, *shape[:1]):
+  if preset.side is not None and shape[:2] != (preset.side, preset.side):
     raise InputError(
       f"an evaluator '{preset.model}' is trained at {preset.side} pixels, got"
       f' {shape[0]}x{shape[1]}; load the data with image_size={preset.side}'

@@ -110,7 +110,12 @@ def _make(session: Session[Plan]) -> Evaluator:
 
 def _save(session: Session[Plan], found: Evaluator, data: dict[str, str]) -> None:
   identity = _identity(session.plan)
-  meta = {'evaluator': identity, 'accuracy': found.accuracy, 'data': data}
+  meta = {
+    'evaluator': identity,
+    'accuracy': found.accuracy,
+    'data': data,
+    'image_shape': list(found.image_shape),
+  }
   checkpoints.save(session.workdir.evaluator, found.variables, meta)
 
 

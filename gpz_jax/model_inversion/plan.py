@@ -8,15 +8,14 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from gpz_jax import checkpoints, data, defences, evaluators, models, results
+from gpz_jax import checkpoints, defences, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.data import overlaps
 from gpz_jax.evaluators import Evaluator, making
 from gpz_jax.generators import Critic, Generator, StyleGAN2, stylegan2_weights
 from gpz_jax.generators import files as generator_files
-from gpz_jax.interop import torch as interop
-from gpz_jax.model_inversion import sharing
+from gpz_jax.model_inversion import judges, sharing
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.study.plan import StudyPlan, plan_study
 from gpz_jax.study.workdir import Workdir
@@ -102,21 +101,20 @@ def make_plan(config: ModelInversionConfig) -> Plan:
     validate_on_rest=True,
   )
   _check_public_images(config, study.task)
-  task = _load_evaluator_task(config, study.task)
-  options = config.parse_evaluator_options()
-  models.check_image(config.evaluator, task.image_shape, options)
-  imported = _import_evaluator(config, study.task)
+  task = judges.load_task(config, study.task)
+  imported = judges.import_evaluator(config, study.task)
   if imported is not None and study.weights is not None:
     making.check_apart(imported, [study.weights])
+  classes = _choose_classes(config, study.task)
   common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
   plan = Plan(
     **common,
     attacks=attacks,
-    classes=_choose_classes(config, study.task),
-    evaluator=models.make(config.evaluator, num_classes=task.num_classes, **options),
+    classes=classes,
+    evaluator=judges.make_model(config, task),
     evaluator_task=task,
     imported=imported,
-    face=_load_face(config, study.task),
+    face=judges.load_face(config, study.task),
     given=_load_generator(config, study.task, attacks),
     given_critic=_load_critic(config, attacks),
   )
@@ -170,52 +168,6 @@ def _check_public_images(config: ModelInversionConfig, task: Task) -> None:
       f' {len(task.aux):,} images are private training images of {task.name}; name one'
       ' that shows nobody of it'
     )
-
-
-def _load_evaluator_task(config: ModelInversionConfig, task: Task) -> Task:
-  """The private data at the size of the evaluator."""
-  if config.evaluator_size in (None, *task.image_shape[:1]):
-    return task
-  return data.load(
-    config.dataset,
-    data_dir=config.data_dir,
-    image_size=config.evaluator_size,
-    channels=config.channels,
-    test_share=config.test_share,
-    train_limit=config.train_limit,
-    val_limit=config.val_limit,
-    test_limit=config.test_limit,
-    data_seed=config.data_seed,
-    aux_dataset=config.public_dataset,
-    aux_limit=1,  # The evaluator is not trained on public images.
-    validate_on_rest=True,
-  )
-
-
-def _import_evaluator(config: ModelInversionConfig, task: Task) -> Evaluator | None:
-  """The evaluator whose weights are given; None where it is to be trained."""
-  if config.evaluator_weights is None:
-    return None
-  return evaluators.from_weights(
-    config.evaluator,
-    interop.load_state_dict(config.evaluator_weights),
-    task.test,
-    num_classes=task.num_classes,
-    side=config.evaluator_size,
-    **config.parse_evaluator_options(),
-  )
-
-
-def _load_face(config: ModelInversionConfig, task: Task) -> Evaluator | None:
-  """The face embedding whose weights are given."""
-  if config.face_embedding is None:
-    return None
-  if task.image_shape[-1] != 3:
-    raise InputError(
-      f'--face_embedding takes colour images, and {task.name} has'
-      f' {task.image_shape[-1]} channels; set --channels=3, or leave it out'
-    )
-  return evaluators.load_face(config.face_embedding)
 
 
 def _choose_classes(config: ModelInversionConfig, task: Task) -> np.ndarray:

@@ -10,8 +10,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gpz_jax import checkpoints, evaluators, metrics, models, results
+from gpz_jax.data import sizes
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.interop import torch as interop
 from gpz_jax.models import calls
@@ -76,9 +78,8 @@ def _of_study(config: SweepConfig, task: Task) -> Evaluator:
       f'--judge={config.judge} holds no evaluator; give the folder of a study of model'
       ' inversion that trained one, or a file of weights with --judge_model'
     )
-  height, width, channels = task.image_shape
-  side = theirs.get('evaluator_size')
-  shape = (side or height, side or width, channels)
+  sides = _find_sides(folder, meta, theirs) or task.image_shape[:2]
+  shape = (*sides, task.image_shape[-1])
   chosen = parse_model_options([str(option) for option in options])
   models.check_image(name, shape, chosen)
   model = models.make(name, num_classes=task.num_classes, **chosen)
@@ -89,9 +90,47 @@ def _of_study(config: SweepConfig, task: Task) -> Evaluator:
   if found is None:
     raise InputError(
       f'the evaluator of --judge={config.judge} is damaged, or not for images of'
-      f' {height}x{width}x{channels} in {task.num_classes} classes; give one of'
+      f' {"x".join(map(str, shape))} in {task.num_classes} classes; give one of'
       f" '{task.name}'"
     )
   variables: Any = jax.device_put(found[0])
   judge = Evaluator(name, model, variables, shape)
   return Evaluator(name, model, variables, shape, judge.measure_accuracy(task.test))
+
+
+def _find_sides(
+  folder: Workdir, meta: dict[str, Any], theirs: dict[str, Any]
+) -> tuple[int, int] | None:
+  """Height and width of the images that the evaluator of a study was trained on.
+
+  Those of earlier versions do not say. They have `evaluator_size` for both, unless it
+  was the height of the study's images, and else the size of these.
+
+  Args:
+    folder: The workdir of the study.
+    meta: The plain values of its evaluator.
+    theirs: Its config.
+
+  Returns:
+    None where nobody knows.
+  """
+  if 'image_shape' in meta:
+    height, width, _ = meta['image_shape']
+    return height, width
+  own, size = _find_study_sides(folder, theirs), theirs.get('evaluator_size')
+  if size is None or (own is not None and size == own[0]):
+    return own
+  return size, size
+
+
+def _find_study_sides(
+  folder: Workdir, theirs: dict[str, Any]
+) -> tuple[int, int] | None:
+  """Height and width of the images of a study; None where nobody knows."""
+  if theirs.get('image_size') is not None:
+    return sizes.parse(theirs['image_size'])
+  try:
+    height, width = np.load(folder.privates, mmap_mode='r').shape[2:4]
+  except (OSError, ValueError, EOFError):  # it is not there, or damaged
+    return None
+  return height, width

@@ -91,6 +91,12 @@ def test_images_of_another_size_than_the_presets_are_refused_before_training():
   with pytest.raises(InputError, match='at least 32x32 pixels, got 16x16'):
     evaluators.train(tiny.task(16), evaluators.SMALL)
   assert making.PAPER.recipe.milestones == (0.8,)
+  task = tiny.task(16)
+  narrow = dataclasses.replace(task.test, image=task.test.image[:, :, :12])
+  with pytest.raises(InputError, match='16 pixels, got 16x12; load the data with'):
+    evaluators.train(
+      dataclasses.replace(task, test=narrow), dataclasses.replace(PRESET, side=16)
+    )
 
 
 def _attack(dataset: Dataset, count: int) -> Outcome:

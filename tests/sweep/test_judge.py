@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tiny
 
 from gpz_jax import checkpoints, models
 from gpz_jax.evaluators import Evaluator
+from gpz_jax.study import pictures
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.sweep import judge
 from gpz_jax.types import InputError
@@ -40,6 +42,40 @@ def test_the_evaluator_of_a_study_is_measured_on_these_images(study, tmp_path):
   found = judge.load(tiny.sweep_config(tmp_path, judge=str(folder)), task)
   assert found is not None
   assert (found.name, found.accuracy) == ('cnn', 1.0)
+
+
+@pytest.mark.parametrize(
+  ('meta', 'config', 'shown', 'sides'),
+  [
+    ({'image_shape': [24, 20, 3]}, {'evaluator_size': 16}, None, (24, 20)),
+    ({}, {'evaluator_size': 24}, None, (24, 24)),
+    ({}, {'image_size': 24}, None, (24, 24)),
+    ({}, {'image_size': '24x20'}, None, (24, 20)),
+    ({}, {}, (24, 20), (24, 20)),
+    ({}, {'evaluator_size': 40}, (24, 20), (40, 40)),
+    # versions that note no shape compared the height alone
+    ({}, {'evaluator_size': 24}, (24, 20), (24, 20)),
+    ({}, {'evaluator_size': 24, 'image_size': '24x20'}, None, (24, 20)),
+    ({}, {}, None, (16, 16)),
+  ],
+)
+def test_a_judge_sees_images_at_the_size_that_it_was_trained_on(
+  study, tmp_path, monkeypatch, meta, config, shown, sides
+):
+  folder, task = study
+  theirs = Workdir(shutil.copytree(folder, tmp_path / 'study'))
+  before = json.loads(theirs.config.read_text())
+  theirs.config.write_text(json.dumps(before | config))
+  model = models.make('cnn', num_classes=3, width=0.0625)
+  variables = tiny.random_variables(model, np.zeros((1, *sides, 3), np.float32))
+  checkpoints.save(theirs.evaluator, variables, {'accuracy': 0.5, **meta})
+  if shown is not None:
+    theirs.samples.mkdir()
+    pictures.write(theirs.privates, np.zeros((2, 1, *shown, 3), np.uint8))
+  monkeypatch.setattr(judge, 'is_guessing', lambda accuracy, chance: False)
+  found = judge.load(tiny.sweep_config(tmp_path, judge=str(theirs)), task)
+  assert found is not None
+  assert found.image_shape == (*sides, 3)
 
 
 def test_a_judge_of_other_classes_is_refused(study, tmp_path):
