@@ -2,7 +2,7 @@
 
 from gpz_jax.evaluators.evaluator import Answers, Evaluator
 from gpz_jax.evaluators.face import load_face
-from gpz_jax.evaluators.kes import KES, measure_kes
+from gpz_jax.evaluators.kes import KES, check_student, measure_kes
 from gpz_jax.evaluators.making import PAPER, SMALL, Preset, from_weights, train
 from gpz_jax.evaluators.scores import SCORES, SURE, Scores, score
 from gpz_jax.evaluators.summary import Summary, summarise, summarise_values
@@ -20,6 +20,7 @@ __all__ = [
   'Preset',
   'Scores',
   'Summary',
+  'check_student',
   'delta',
   'from_weights',
   'load_face',

@@ -130,6 +130,15 @@ def resize(images: jax.Array, side: tuple[int, int]) -> jax.Array:
   return jax.image.resize(images, shape, 'linear', antialias=True)
 
 
+def resize_all(images: np.ndarray, side: tuple[int, int]) -> np.ndarray:
+  """Images [n, H, W, C] uint8 at another height and width, in pieces; see `resize`."""
+  if images.shape[1:3] == side:
+    return images
+  shrink = jax.jit(lambda x: resize(x.astype(jnp.float32), side))
+  parts = [shrink(images[i : i + PIECE]) for i in range(0, len(images), PIECE)]
+  return np.concatenate([np.asarray(jnp.round(part), np.uint8) for part in parts])
+
+
 # At module level, so that evaluators of one model and size share a program.
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _answer(

@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from gpz_jax import checkpoints, evaluators, metrics
 from gpz_jax.evaluators import Evaluator, Preset
-from gpz_jax.evaluators.evaluator import PIECE, resize
+from gpz_jax.evaluators.evaluator import resize_all
 from gpz_jax.evaluators.making import judging_engine
 from gpz_jax.model_inversion.plan import Plan
 from gpz_jax.models import calls
@@ -65,20 +64,13 @@ def accuracy_at(
     return judge.accuracy
   if key not in judge.kept:
     judge.kept[key] = judge.measure_accuracy(
-      dataclasses.replace(test, image=_shrink(test.image, size))
+      dataclasses.replace(test, image=resize_all(test.image, size))
     )
     session.say(
       f'evaluator {judge.name}: accuracy {judge.kept[key]:.3f} on test images of the'
       f' {size[0]}x{size[1]} pixels that are reconstructed'
     )
   return judge.kept[key]
-
-
-def _shrink(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """Images [n, H, W, C] uint8 at another height and width, in pieces."""
-  shrink = jax.jit(lambda x: resize(x.astype(jnp.float32), size))
-  parts = [shrink(images[i : i + PIECE]) for i in range(0, len(images), PIECE)]
-  return np.concatenate([np.asarray(jnp.round(part), np.uint8) for part in parts])
 
 
 def make_preset(plan: Plan) -> Preset:

@@ -1,11 +1,14 @@
 """What judges a study of model inversion, as far as it is known before any training."""
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from gpz_jax import checkpoints, data, evaluators, models
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.interop import torch as interop
 from gpz_jax.model_inversion.config import ModelInversionConfig
+from gpz_jax.models import calls, penultimate
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Task
 
@@ -60,11 +63,18 @@ def make_model(config: ModelInversionConfig, task: Task) -> nn.Module:
     task: What `load_task` gave.
 
   Raises:
-    InputError: It does not take these images.
+    InputError: It does not take these images, or it is the user's own and has no
+      features that can be seen.
   """
   options, shape = config.parse_evaluator_options(), task.image_shape
   models.check_image(config.evaluator, shape, options)
-  return models.make(config.evaluator, num_classes=task.num_classes, **options)
+  model = models.make(config.evaluator, num_classes=task.num_classes, **options)
+  if config.evaluator not in models.MODELS:
+    like = jax.eval_shape(
+      lambda: calls.init(model, jax.random.key(0), jnp.zeros((1, *shape)))
+    )
+    penultimate.check(model, like, shape)
+  return model
 
 
 def import_evaluator(config: ModelInversionConfig, task: Task) -> Evaluator | None:

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from gpz_jax import checkpoints, defences, results
+from gpz_jax import checkpoints, defences, evaluators, results
 from gpz_jax.attacks.model import specs
 from gpz_jax.attacks.model.protocol import Attack
 from gpz_jax.data import overlaps
@@ -106,6 +106,8 @@ def make_plan(config: ModelInversionConfig) -> Plan:
   if imported is not None and study.weights is not None:
     making.check_apart(imported, [study.weights])
   classes = _choose_classes(config, study.task)
+  if config.kes:
+    _check_students(attacks, classes, study.task)
   common = {f.name: getattr(study, f.name) for f in dataclasses.fields(StudyPlan)}
   plan = Plan(
     **common,
@@ -180,6 +182,17 @@ def _choose_classes(config: ModelInversionConfig, task: Task) -> np.ndarray:
       ' fewer, or 0 for all'
     )
   return known[:wanted]
+
+
+def _check_students(
+  attacks: tuple[Attack, ...], classes: np.ndarray, task: Task
+) -> None:
+  """Refuses attacks of which no student can learn, which only --kes asks for."""
+  for attack in attacks:
+    try:
+      evaluators.check_student(classes, attack.num_answers, task.test)
+    except InputError as error:
+      raise InputError(f"--kes, attack '{attack.text}': {error}") from error
 
 
 def _load_generator(

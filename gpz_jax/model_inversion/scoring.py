@@ -87,8 +87,12 @@ def measure_confidence(scenario: Scenario, outcome: Outcome) -> np.ndarray:
   found = []
   for i, images in enumerate(outcome.images):
     variables = lanes_lib.take(scenario.targets, i)
-    target = Evaluator('target', scenario.model, variables, scenario.image_shape)
-    logits = target.logits(images.reshape(-1, *images.shape[2:]))
+    # Not every model has features that can be seen, and a confidence needs none. So
+    # what the target puts out is taken as it is.
+    target = Evaluator(
+      'target', scenario.model, variables, scenario.image_shape, embeds=True
+    )
+    logits = target.features(images.reshape(-1, *images.shape[2:]))
     probability = np.asarray(jax.nn.softmax(logits)).reshape(*images.shape[:2], -1)
     found.append(
       np.take_along_axis(probability, scenario.classes[:, None, None], axis=2)[..., 0]

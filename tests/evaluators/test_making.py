@@ -148,5 +148,28 @@ def test_what_a_student_cannot_learn_from_is_refused():
   two = _attack(tiny.dataset(1, 96, 16), 2)
   with pytest.raises(InputError, match='no test image is of an attacked class'):
     evaluators.measure_kes(two, np.arange(3) + 5, test)
-  with pytest.raises(InputError, match=r'trains on images \(16, 16, 3\)'):
-    evaluators.measure_kes(two, np.arange(3), tiny.dataset(2, 12, 32))
+  grey = two._replace(images=two.images[..., :1])
+  with pytest.raises(InputError, match='of 1 channels and would be tested on 3'):
+    evaluators.measure_kes(grey, np.arange(3), tiny.dataset(2, 12, 32))
+
+
+def test_a_student_learns_at_the_size_it_is_tested_at(monkeypatch):
+  seen = []
+
+  def train(model, task, *_, **__):
+    seen.append(task)
+    return types.SimpleNamespace(is_finite=np.array([True])), None
+
+  monkeypatch.setattr(kes.targets, 'train', train)
+  scores = {'accuracy': np.array([0.9])}
+  monkeypatch.setattr(kes.targets, 'evaluate', lambda *_, **__: scores)
+  images = np.repeat([10, 200, 90], 10).astype(np.uint8).reshape(1, 3, 10, 1, 1, 1)
+  outcome = Outcome(np.tile(images, (48, 40, 3)), np.zeros((1, 3, 10)), 10)
+  test = tiny.dataset(2, 12, 32)
+  evaluators.measure_kes(outcome, np.arange(3), test)
+  (task,) = seen
+  assert task.train.image.shape == (27, 32, 32, 3)
+  assert task.train.image.dtype == np.uint8
+  # an image of one colour keeps it
+  wanted = np.array([10, 200, 90], np.uint8)[task.train.label]
+  np.testing.assert_array_equal(task.train.image[:, 5, 5, 0], wanted)

@@ -9,6 +9,7 @@ import types
 import flax.linen as nn
 import jax
 import numpy as np
+import own_calls
 import pytest
 from tiny_inversion import TINY
 
@@ -35,6 +36,19 @@ class MeanColour(nn.Module):
   @nn.compact
   def __call__(self, x, *, train=False):
     return x.mean(axis=(1, 2))
+
+
+class Pooled(nn.Module):
+  """A classifier without a last layer that is given features."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    return nn.Conv(self.num_classes, (1, 1))(x).mean(axis=(1, 2))
+
+
+own_calls.Pooled = Pooled
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -248,6 +262,10 @@ def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):
     ({'generator_crop': 0.5}, 'crop=0.5 is for a given --generator'),
     ({'attack': ('ppa:views=8',)}, 'views= averages nothing without adaptive'),
     ({'classes': 5}, '--classes=5 is more than the 4 classes'),
+    ({'kes': True, 'classes': 1}, r"--kes, attack 'ppa.*two classes and two .*got 1 a"),
+    ({'kes': True, 'attack': ('gmi:candidates=1',)}, 'images of each, got 3 and 1;'),
+    ({'kes': True}, "model 'resnet50' needs images of at least"),
+    ({'evaluator': 'own_calls:Pooled', 'evaluator_options': ()}, 'has no features'),
     ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
     ({'face_embedding': 'absent.pt'}, 'absent.pt'),
     ({'channels': 1}, 'face_embedding takes colour images'),

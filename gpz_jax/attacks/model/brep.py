@@ -82,6 +82,11 @@ class BREP(Attack):
         f' candidates={self.candidates}; give as many at least'
       )
 
+  @property
+  def num_answers(self) -> int:
+    """How many images of a class it answers with."""
+    return self.candidates
+
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""
     engine = scenario.engine.resolve()

@@ -62,6 +62,11 @@ class GMI(IdentityAttack):
   }
 
   @property
+  def num_answers(self) -> int:
+    """How many images of a class it answers with."""
+    return self.candidates
+
+  @property
   def asks_critic(self) -> bool:
     """Whether the critic's score has a weight."""
     return self.prior_weight != 0

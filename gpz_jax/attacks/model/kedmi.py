@@ -96,6 +96,11 @@ class KEDMI(OwnGenerator, IdentityAttack):
     'kernels': COUNTS,
   }
 
+  @property
+  def num_answers(self) -> int:
+    """How many images of a class it answers with."""
+    return self.candidates
+
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""
     self.check(scenario)

@@ -86,6 +86,11 @@ class PLGMI(OwnGenerator):
     'generator_identity_weight': WEIGHTS,
   }
 
+  @property
+  def num_answers(self) -> int:
+    """How many images of a class it answers with."""
+    return self.candidates
+
   def run(self, scenario: Scenario) -> Outcome:
     """Attacks all classes of all targets, see `Attack.run`."""
     self.check(scenario)

@@ -126,6 +126,11 @@ class Ppa(Attack):
       )
 
   @property
+  def num_answers(self) -> int:
+    """How many images of a class it answers with."""
+    return self.final
+
+  @property
   def averaging(self) -> Adaptive:
     """How gradients are averaged."""
     return Adaptive(self.adaptive, self.views)

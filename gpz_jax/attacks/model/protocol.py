@@ -131,6 +131,11 @@ class Attack(abc.ABC):
     """The option with which it asks none; '' if there is none."""
     return ''
 
+  @property
+  def num_answers(self) -> int | None:
+    """How many images of a class it answers with; None if only its outcome says so."""
+    return None
+
   def check_generator(
     self, generator: Generator, image_shape: tuple[int, int, int]
   ) -> None:
