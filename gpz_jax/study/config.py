@@ -23,6 +23,12 @@ if TYPE_CHECKING:  # JAX takes seconds to import, and --help must not wait for i
 
 # The fields that hold the values of a treatment's fields, in the order of those.
 TREATED = ('alphas', 'skips', 'defence')
+# The fields that say how targets are trained, and do nothing to one that is not.
+OF_RECIPE = (
+  *('target_recipe', 'target_epochs', 'target_batch_size', 'target_learning_rate'),
+  *('batches', 'flip', 'shift', 'jitter'),
+)
+OF_TRAINING = (*OF_RECIPE, 'paired', 'smoothing', 'bn_refresh', 'keep_checkpoints')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +130,24 @@ class StudyConfig(TargetConfig):
         return
     object.__setattr__(self, 'treatments', tuple(map(treatments.write, wanted)))
 
+  @property
+  def is_imported(self) -> bool:
+    """Whether the target is that of a file, as it is, and none is trained."""
+    return self.target_weights is not None and not self.finetune
+
+  def list_idle(self) -> tuple[str, ...]:
+    """The fields that are given and do nothing, because no target is trained.
+
+    They are told and not refused, because almost every preset gives some, and serves an
+    imported target as well.
+    """
+    if not self.is_imported:
+      return ()
+    known = type(self).__dataclass_fields__
+    return tuple(
+      name for name in OF_TRAINING if getattr(self, name) != known[name].default
+    )
+
   def check_begins(self) -> None:
     """Refuses what a new study would misunderstand or pass over.
 
@@ -159,8 +183,7 @@ class StudyConfig(TargetConfig):
       fields.refuse('conv', self.conv, 'auto, or --notune')
     if self.finetune and not self.target_weights:
       fields.refuse('finetune', self.finetune, 'it together with --target_weights')
-    is_imported = self.target_weights is not None and not self.finetune
-    if self.expect_accuracy is not None and not is_imported:
+    if self.expect_accuracy is not None and not self.is_imported:
       fields.refuse(
         'expect_accuracy',
         self.expect_accuracy,
@@ -175,11 +198,11 @@ class StudyConfig(TargetConfig):
         'it together with --keep_checkpoints=8, or with --targets_from=WORKDIR whose'
         ' targets were trained so',
       )
-    if self.at_accuracy is not None and is_imported:
+    if self.at_accuracy is not None and self.is_imported:
       fields.refuse('at_accuracy', self.at_accuracy, 'that or --target_weights')
     if self.new_head and not self.target_weights:
       fields.refuse('new_head', self.new_head, 'it together with --target_weights')
-    if is_imported and self.targets_from:
+    if self.is_imported and self.targets_from:
       fields.refuse(
         'targets_from', self.targets_from, 'that or --target_weights, not both'
       )

@@ -1,11 +1,40 @@
-"""What a study says of a model of the user's own before it begins."""
+"""What a study says of its targets before it begins."""
 
 from collections.abc import Iterable, Iterator
 
 from gpz_jax import models, partition
 from gpz_jax.models import calls, own_models
+from gpz_jax.study import borrowing, kept_epochs
 from gpz_jax.study.plan import StudyPlan
+from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import PREDICTION
+
+
+def describe_training(plan: StudyPlan) -> Iterator[str]:
+  """A line on flags of a training that come where no target is trained any more."""
+  config = plan.config
+  if idle := [f'--{name}={getattr(config, name)}' for name in config.list_idle()]:
+    yield (
+      f'WARNING: of no effect, because the target of --target_weights is attacked as it'
+      f' is: {", ".join(idle)}; give --finetune to train it on'
+    )
+  if plan.weights is None and _keeps_too_late(plan):
+    yield (
+      f'WARNING: --keep_checkpoints={config.keep_checkpoints} keeps nothing, because'
+      ' the targets are trained already; give it where they are trained, in a new'
+      ' --workdir'
+    )
+
+
+def _keeps_too_late(plan: StudyPlan) -> bool:
+  """Whether epochs are asked for of targets that were trained without keeping any."""
+  config = plan.config
+  if not config.keep_checkpoints:
+    return False
+  if plan.borrowed is None and not borrowing.has_targets(config):
+    return False
+  folder = Workdir(config.targets_from or config.workdir).epochs
+  return not any(kept_epochs.list_kept(folder, lane) for lane in plan.lanes)
 
 
 def describe_model(plan: StudyPlan, splits: Iterable[str]) -> list[str]:

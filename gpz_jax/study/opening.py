@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from gpz_jax.study import notes
 from gpz_jax.study.config import StudyConfig
 from gpz_jax.study.events import Events
 from gpz_jax.study.plan import StudyPlan
@@ -42,7 +43,8 @@ def opened(
       config.check_begins()
     progress.say(f'loading {config.dataset}')
     plan = make_plan(config)
-    for line in (*plan.task.notes, *describe(plan), *plan.inferred.notes):
+    told = *plan.task.notes, *describe(plan), *plan.inferred.notes
+    for line in (*told, *notes.describe_training(plan)):
       progress.say(line)
     check_interrupted()
     workdir = Workdir(config.workdir)

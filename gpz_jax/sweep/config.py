@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from gpz_jax import vocabulary
 from gpz_jax.study import fields
-from gpz_jax.study.config import StudyConfig
+from gpz_jax.study.config import OF_RECIPE, StudyConfig
 from gpz_jax.study.fields import AMOUNT, COUNT, SHARE, Range, field
 from gpz_jax.study.target_config import BATCH, LEARNING_RATE
 from gpz_jax.training.recipe import DECODER, DECODER_COSINE, Recipe
@@ -195,17 +195,25 @@ class SweepConfig(StudyConfig):
     for name in ('judge_model', 'judge_options'):
       if self.judge is None and (value := getattr(self, name)):
         fields.refuse(name, value, 'it together with --judge')
-    is_imported = self.target_weights is not None and not self.finetune
-    if is_imported and self.bn_refresh:
+    if self.is_imported and self.bn_refresh:
       fields.refuse(
         'bn_refresh', True, '--nobn_refresh: imported targets keep their averages'
       )
-    if self.theory_every is not None and (is_imported or self.targets_from):
+    if self.theory_every is not None and (self.is_imported or self.targets_from):
       fields.refuse(
         'theory_every',
         self.theory_every,
         'it where targets are trained; --theory measures those that are given',
       )
+
+  def list_idle(self) -> tuple[str, ...]:
+    """As of `StudyConfig`, without what the theory and an attack take all the same."""
+    taken: tuple[str, ...] = ()
+    if self.theory:  # it smooths labels as the training did
+      taken += ('smoothing',)
+    if any(text.partition(':')[0] == 'query_free' for text in self.attack):
+      taken += OF_RECIPE  # its shadow edges are trained by it
+    return tuple(name for name in super().list_idle() if name not in taken)
 
   def make_decoder_recipe(self) -> Recipe:
     """The recipe of the decoders, with the config's own values put in."""

@@ -1,5 +1,7 @@
 """What the theory of a sweep can be measured on, checked before anything is trained."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from gpz_jax import checkpoints, defences, results, theory
@@ -54,3 +56,17 @@ def check_epochs(config: SweepConfig, task: Task) -> None:
         f' in {workdir.lines(results.THEORY)} were measured on {row["examples"]}; give'
         f' --theory_limit={row["examples"]}, or name another workdir'
       )
+
+
+def describe_epochs(config: SweepConfig) -> Iterator[str]:
+  """A line where the training that --theory_every is to follow is over, or is none."""
+  workdir = Workdir(config.workdir)
+  if config.theory_every is None or any(
+    row['epoch'] for row in workdir.read_rows(results.THEORY)
+  ):
+    return
+  if config.is_imported or checkpoints.has_step(workdir.targets):
+    yield (
+      f'WARNING: --theory_every={config.theory_every} measures nothing, because the'
+      ' targets are trained already; give it where they are trained, in a new --workdir'
+    )

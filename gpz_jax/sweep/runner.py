@@ -13,7 +13,7 @@ from gpz_jax.study import continuing, notes, opening, tuning
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.progress import count, peak_gigabytes
 from gpz_jax.study.session import Session
-from gpz_jax.sweep import cut_quality, memory, pictures, theory
+from gpz_jax.sweep import cut_quality, measurable, memory, pictures, theory
 from gpz_jax.sweep.ahead import Ahead, list_jobs
 from gpz_jax.sweep.attack import NUM_SAMPLES
 from gpz_jax.sweep.cohort import Cohort
@@ -108,6 +108,7 @@ def _describe(plan: Plan) -> list[str]:
     *(f'left out {name}: {reason}' for name, reason in plan.dropped.items()),
     *notes.describe_model(plan, listed),
     *memory.notes(plan),
+    *measurable.describe_epochs(plan.config),
   ]
 
 

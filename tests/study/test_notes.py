@@ -1,12 +1,57 @@
-"""What a study says of a model before it begins."""
+"""What a study says of its targets before it begins."""
 
 import pytest
 import tiny
 
-from gpz_jax import models, partition
+from gpz_jax import checkpoints, models, partition
 from gpz_jax.interop.inference import Inferred
 from gpz_jax.study import notes
 from gpz_jax.study.plan import StudyPlan
+from gpz_jax.study.workdir import Workdir
+
+IMPORTED = {'target_weights': 'a.safetensors', 'alphas': (0.0,)}
+
+
+def tell(config, borrowed=None):
+  weights = {} if config.is_imported else None
+  task, lanes = tiny.task(), config.list_lanes()
+  model = models.make('cnn', num_classes=3, width=0.0625)
+  plan = StudyPlan(config, task, model, weights, Inferred(), borrowed, lanes)
+  return list(notes.describe_training(plan))
+
+
+@pytest.mark.parametrize('make', [tiny.sweep_config, tiny.inversion_config])
+def test_flags_of_a_training_that_is_none_are_told(make, tmp_path):
+  plain = {'target_epochs': None, 'target_batch_size': None, 'bn_refresh': False}
+  plain |= {'target_recipe': 'auto', 'target_learning_rate': None}
+  assert tell(make(tmp_path, **IMPORTED, **plain)) == []
+  given = {'target_epochs': 3, 'flip': False, 'smoothing': 'code', 'bn_refresh': True}
+  given |= {'batches': '4x2', 'paired': True, 'keep_checkpoints': 8}
+  config = make(tmp_path, **IMPORTED, **plain | given)
+  assert tell(config) == [
+    'WARNING: of no effect, because the target of --target_weights is attacked as it'
+    ' is: --target_epochs=3, --batches=4x2, --flip=False, --paired=True,'
+    ' --smoothing=code, --bn_refresh=True, --keep_checkpoints=8; give --finetune to'
+    ' train it on'
+  ]
+  assert tell(make(tmp_path, **IMPORTED, **plain | given, finetune=True)) == []
+
+
+def test_epochs_that_are_kept_too_late_are_told(tmp_path):
+  config = tiny.sweep_config(tmp_path / 'run', keep_checkpoints=8)
+  (lane,), workdir = config.list_lanes(), Workdir(config.workdir)
+  assert tell(config) == []  # they are to be trained
+  checkpoints.save(workdir.targets, {'x': 0}, {'lanes': [lane.lane_id]})
+  (line,) = tell(config)
+  assert line.startswith('WARNING: --keep_checkpoints=8 keeps nothing, because the')
+  assert tell(tiny.sweep_config(tmp_path / 'run')) == []
+  borrowing = tiny.sweep_config(
+    tmp_path / 'new', keep_checkpoints=8, targets_from=config.workdir
+  )
+  assert tell(borrowing, borrowed=[0]) == [line]
+  meta = {'accuracy': 0.5, 'epoch': 1}
+  checkpoints.save(workdir.epochs / f'{lane.lane_id}-00001', {'x': 0}, meta)
+  assert tell(config) == tell(borrowing, borrowed=[0]) == []
 
 
 def describe(model: str, weights=None, **options):

@@ -56,6 +56,7 @@ def test_what_is_assumed_is_printed(config, capfd):
   found = ''.join(capfd.readouterr())
   assert 'the weights tell stem=imagenet (conv1.weight is (4, 3, 7, 7))' in found
   assert 'imagenet is assumed' in found
+  assert 'attacked as it is: --target_epochs=1, --target_batch_size=8; give' in found
 
 
 def test_what_is_given_goes_to_the_rows_as_it_is(config):

@@ -17,9 +17,29 @@ from gpz_jax.types import InputError
 IMPORTED = {'target_weights': 'a.safetensors', 'alphas': (0.0,)}
 
 
-def test_flags_that_do_something_beside_imported_weights_are_taken():
-  SweepConfig(**IMPORTED, finetune=True, bn_refresh=True, theory_every=1)
-  SweepConfig(**IMPORTED, target_epochs=3, flip=True, keep_checkpoints=8)
+def test_flags_of_a_training_are_taken_beside_imported_weights():
+  tuned = SweepConfig(**IMPORTED, finetune=True, bn_refresh=True, theory_every=1)
+  plain = SweepConfig(**IMPORTED, target_epochs=3, flip=True, keep_checkpoints=8)
+  for config in (tuned, plain):
+    config.check_begins()
+  assert tuned.list_idle() == ()
+  assert plain.list_idle() == ('target_epochs', 'flip', 'keep_checkpoints')
+
+
+def test_what_an_attack_or_the_theory_takes_is_not_idle():
+  given = {'target_epochs': 3, 'paired': True, 'smoothing': 'code'}
+  attacks = ('inversion', 'query_free:at=conv_2')
+  config = SweepConfig(**IMPORTED, **given, attack=attacks, theory=True)
+  assert config.list_idle() == ('paired',)
+  assert SweepConfig(**IMPORTED, **given).list_idle() == tuple(given)
+
+
+def test_a_preset_serves_imported_weights_too():
+  given = ['--preset=quickstart', '--target_weights=a.safetensors', '--alphas=0']
+  config = parse_config(given)
+  config.check_begins()
+  idle = ('target_epochs', 'target_batch_size', 'target_learning_rate')
+  assert config.list_idle() == idle
 
 
 def test_the_default_config_is_valid():

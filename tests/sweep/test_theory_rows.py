@@ -126,3 +126,20 @@ def test_the_rest_of_a_training_is_followed_on_as_many_images(tmp_path, monkeypa
   assert workdir.lines(results.THEORY).read_bytes() == before
   monkeypatch.setattr(checkpoints, 'has_step', lambda folder: True)
   measurable.check_epochs(config, tiny.task())  # no epoch is measured any more
+
+
+def test_a_training_that_is_over_and_cannot_be_followed_is_told(tmp_path):
+  config = tiny.sweep_config(tmp_path / 'run', theory_every=1)
+  workdir = Workdir(config.workdir)
+  assert list(measurable.describe_epochs(config)) == []  # it is yet to come
+  checkpoints.save(workdir.targets, {'x': 0}, {'lanes': []})
+  (line,) = measurable.describe_epochs(config)
+  assert line.startswith('WARNING: --theory_every=1 measures nothing, because the tar')
+  imported = tiny.sweep_config(
+    tmp_path / 'new', theory_every=1, target_weights='a.safetensors'
+  )
+  assert list(measurable.describe_epochs(imported)) == [line]
+  plain = tiny.sweep_config(tmp_path / 'run')
+  assert list(measurable.describe_epochs(plain)) == []
+  write_theory(workdir, 16, epochs=(1,))
+  assert list(measurable.describe_epochs(config)) == []
