@@ -278,14 +278,12 @@ def _tell_other_targets(
 ) -> Iterator[str]:
   """A sentence where the accuracies of one target differ between the studies.
 
-  Not where its defence changes what is sent: the accuracy of a sweep's row is then that
-  of the cut.
+  They are those of the targets themselves, whatever is sent.
   """
   accuracies: dict[tuple[Treatment, int], set[float]] = {}
   for row in sweep:
-    if not parse_defence(row['defence']).sends:
-      key = Treatment.of(row), row['seed']
-      accuracies.setdefault(key, set()).add(row['target_accuracy'])
+    key = Treatment.of(row), row['seed']
+    accuracies.setdefault(key, set()).add(_clean_accuracy(row))
   for row in inversions:
     treatment, theirs = Treatment.of(row), row['target_accuracy']
     for ours in accuracies.get((treatment, row['seed']), ()):
@@ -296,3 +294,15 @@ def _tell_other_targets(
           ' model inversion. Give one study the --targets_from of the other'
         )
         return
+
+
+def _clean_accuracy(row: Row) -> float:
+  """The accuracy of a sweep's target where nothing is changed on the way.
+
+  A row of an earlier version has only that of what is sent. It is the same where no
+  defence and no few bits change that, and elsewhere it is not known: NaN.
+  """
+  if not math.isnan(row['clean_accuracy']):
+    return row['clean_accuracy']
+  is_changed = row['payload_bits'] < 32 or parse_defence(row['defence']).sends
+  return math.nan if is_changed else row['target_accuracy']

@@ -29,7 +29,8 @@ def make_sweep(treated=1.3, seeds=(0, 1, 2), *, attacks=('inversion',), **change
       own = factor * (1 + 0.01 * (seed - 1) * (2 if treatment else 1))
       lane = Lane('vgg', 'people', Treatment(**treatment), seed)
       for row in made_up.make_rows([0.03 * own, 0.12 * own], seed=seed):
-        row |= SAME | treatment | {'lane_id': lane.lane_id} | changes
+        row |= SAME | treatment | {'lane_id': lane.lane_id, 'payload_bits': 32}
+        row |= changes
         rows += [row | {'attack': attack} for attack in attacks]
   return rows
 
