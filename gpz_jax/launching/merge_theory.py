@@ -1,6 +1,7 @@
 """The theory that units have measured, joined: its rows and its embeddings."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from gpz_jax import results
 from gpz_jax.launching import copying, parts
@@ -27,12 +28,12 @@ def join(session: Session[Plan], found: list[Part], say: Say, is_whole: bool) ->
   """
   del is_whole
   plan, workdir, schema = session.plan, session.workdir, results.THEORY
-  joined = {}
   shown = []
   first = {lane.lane_id for lane in plan.lanes if lane.seed == plan.lanes[0].seed}
+  joined = join_rows(
+    [(part.rows, parts.read_rows(part.workdir, schema, say)) for part in found]
+  )
   for part in found:
-    rows = parts.read_rows(part.workdir, schema, say)
-    joined |= {results.theory_key(row): row for row in rows}
     paths = part.workdir.embeddings.glob('*.npy')
     names = [p.name for p in paths if p.name.partition('-')[0] in first]
     if names:
@@ -54,6 +55,36 @@ def join(session: Session[Plan], found: list[Part], say: Say, is_whole: bool) ->
       'the theory is not measured by units of cohorts; python -m experiments.sweep'
       f' --flagfile={workdir.flags} measures it once all rows are there'
     )
+
+
+def join_rows(
+  measured: Sequence[tuple[Sequence[results.Row], Sequence[results.Row]]],
+) -> dict[tuple[Any, ...], results.Row]:
+  """The rows of the theory by what they measure, the last one where several do.
+
+  Of what rests on a decoder, parts have what their own attacks gave. That of the
+  strongest attack stays, as in a study that made all of these attacks.
+
+  Args:
+    measured: The rows of attacks and those of the theory that each part has.
+  """
+  with_theory = [(attacks, rows) for attacks, rows in measured if rows]
+  strongest = {
+    (row['lane_id'], row['split']): results.row_key(row)
+    for row in results.strongest(row for attacks, _ in with_theory for row in attacks)
+  }
+  joined: dict[tuple[Any, ...], results.Row] = {}
+  for attacks, rows in with_theory:
+    made = {results.row_key(row) for row in attacks}
+    for row in rows:
+      key = results.theory_key(row)
+      is_weaker = (
+        row['quantity'] in theory.OF_ATTACKS
+        and strongest.get((row['lane_id'], row['split'])) not in made
+      )
+      if key not in joined or not is_weaker:
+        joined[key] = row
+  return joined
 
 
 def compare_again(rows: Iterable[results.Row]) -> list[results.Row]:

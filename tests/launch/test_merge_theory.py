@@ -3,7 +3,7 @@
 import types
 
 import pytest
-from made_up import make_row
+from made_up import make_row, make_rows
 
 from gpz_jax import results
 from gpz_jax.launching import merge_theory
@@ -113,3 +113,52 @@ def test_what_cannot_be_compared_again_is_left_out():
 def test_epochs_of_a_training_are_left_as_they_are():
   rows = make_bounds(2, 'c', 60.0, gain=5.0, epoch=3)
   assert merge_theory.compare_again(rows) == rows
+
+
+def make_bound(attack, value, split='a'):
+  return make_row(
+    results.THEORY,
+    lane_id=LANE.lane_id,
+    split=split,
+    epoch=0,
+    subset='train',
+    quantity='conditional_entropy_decoder',
+    value=value,
+    assumes=attack,
+  )
+
+
+@pytest.mark.parametrize('order', [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_a_decoders_bound_is_of_the_strongest_attack_of_all_parts(order):
+  """The search has a lower error, but on fewer of the test images."""
+  parts = []
+  for attack, error, n_test, bound in (
+    ('weak', 0.06, 300, -2.0),
+    ('strong', 0.03, 300, -3.0),
+    ('search', 0.01, 32, -4.0),
+  ):
+    changes = {'attack': attack, 'n_test': n_test}
+    radius = make_bound(attack, 1.0) | {'quantity': 'radius'}
+    rows = [row | changes for row in make_rows([error])]
+    parts.append((rows, [make_bound(attack, bound), radius]))
+  # Of what has no theory no bound can be taken.
+  parts.append(([row | {'attack': 'best'} for row in make_rows([0.001])], []))
+  joined = merge_theory.join_rows([parts[i] for i in (*order, 3)])
+  found = {row['quantity']: row['assumes'] for row in joined.values()}
+  last = ('weak', 'strong', 'search')[order[-1]]
+  assert found == {'conditional_entropy_decoder': 'strong', 'radius': last}
+
+
+def test_a_bound_that_only_a_weaker_part_has_stays():
+  weak, strong = (
+    [row | {'attack': attack} for row in make_rows([error, error])]
+    for attack, error in (('weak', 0.06), ('strong', 0.03))
+  )
+  theirs = [make_bound('weak', -2.0), make_bound('weak', -2.0, split='b')]
+  parts = [(weak, theirs), (strong, [make_bound('strong', -3.0)])]
+  for given in (parts, parts[::-1]):
+    joined = merge_theory.join_rows(given)
+    assert {row['split']: row['assumes'] for row in joined.values()} == {
+      'a': 'strong',
+      'b': 'weak',
+    }
