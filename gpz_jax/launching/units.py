@@ -182,9 +182,10 @@ def plan_units(plan: 'Plan', per: str = 'cohort') -> list[Unit]:
       made.append(make(SWEEP, 'seed', whole | {'seeds': (seed,)}, (), f'seed {seed}'))
   else:
     targets = plan_targets(SWEEP, config, made)
+    later = {'theory': False, 'theory_every': None}  # targets are trained before them
     for title, part in _list_cohorts(plan):
       for seed in config.seeds:
-        values = whole | part | {'seeds': (seed,), 'theory': False}
+        values = whole | part | later | {'seeds': (seed,)}
         needs = targets.get(seed, ())
         made.append(make(SWEEP, 'cohort', values, needs, f'{title}, seed {seed}'))
   return [*made, make_merge(SWEEP, config, made)]

@@ -48,6 +48,17 @@ def test_together_the_units_have_the_rows_of_the_whole(tmp_path):
   assert sorted(found) == sorted(expected)
 
 
+def test_a_training_is_followed_where_it_is_done(tmp_path):
+  plan = make(tmp_path, theory_every=1)
+  for per, kind in (('cohort', 'targets'), ('seed', 'seed')):
+    for unit in plan_units(plan, per)[:-1]:
+      folders = [f'--workdir={tmp_path}/u']
+      folders += [f'--targets_from={name}' for name in unit.needs]
+      config = parse_config([*unit.flags, *folders])
+      config.check_begins()  # as it is asked where the unit begins
+      assert config.theory_every == (1 if unit.kind == kind else None)
+
+
 def test_units_have_names_that_only_depend_on_what_is_computed(tmp_path):
   plan = make(tmp_path)
   names = [unit.name for unit in plan_units(plan)]
