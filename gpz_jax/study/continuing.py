@@ -15,10 +15,11 @@ from gpz_jax.study.workdir import Workdir
 from gpz_jax.targets import Targets
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.types import InputError, Lane, Task
+from gpz_jax.zone.accuracies import SAME_ACCURACY
 from gpz_jax.zone.worth import Ladder, is_other_guess
 
 # Between two devices an accuracy may differ by an image that lies on the border.
-SAME_ACCURACY, SAME_IMAGES = 0.01, 1.5
+SAME_IMAGES = 1.5
 
 
 def digest_data(task: Task) -> dict[str, str]:

@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from gpz_jax.results import Row
+from gpz_jax.zone.accuracies import SAME_ACCURACY
 
-# Two devices may find accuracies of one network that differ by so much.
-SAME_ACCURACY = 0.01
 # Names do not tell evaluators or generators apart that were trained to another end.
 JUDGED = ('public_dataset', 'evaluator', 'evaluator_accuracy')
 PRIOR = ('generator', 'generator_fid')

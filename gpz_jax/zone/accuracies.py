@@ -9,6 +9,8 @@ from gpz_jax.types import Treatment
 # A target with less than this share of the best targets' accuracy is of little use: the
 # treatment has broken the training, or what is sent.
 LEAST_SHARE = 0.5
+# Two devices may find accuracies of one network that differ by so much.
+SAME_ACCURACY = 0.01
 
 
 def of_seeds(
