@@ -14,6 +14,7 @@ FLOORS = (
   'types',
   'means',
   'intervals',
+  'estimates',
   'atomic',
   'filenames',
   'own',

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gpz_jax import intervals
+from gpz_jax.estimates import Estimate
 from gpz_jax.results.formats import align, format_bytes, format_fixed, format_share
 from gpz_jax.results.schema import Row
 from gpz_jax.results.summary import (
@@ -101,12 +102,10 @@ def _format_interval(values: Sequence[float], digits: int) -> str:
 
   Errors and accuracies lie in [0, 1], and an interval of Student's need not.
   """
-  text = format_fixed(mean(values), digits)
-  if len(values) < 2:
-    return text
-  low, high = intervals.mean_interval(values)
-  low, high = max(low, 0.0), min(high, 1.0)
-  return f'{text} ({format_fixed(low, digits)} to {format_fixed(high, digits)})'
+  found = Estimate(mean(values))
+  if len(values) > 1:
+    found = Estimate(found.mean, *intervals.mean_interval(values)).clipped()
+  return found.format(lambda value: format_fixed(value, digits))
 
 
 def _tabulate_attacks(

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.defences import parse as parse_defence
+from gpz_jax.estimates import Estimate, of_values
 from gpz_jax.results import Row
 from gpz_jax.threats.alike import check_same
 from gpz_jax.tradeoff import doubts as inversion_doubts
 from gpz_jax.tradeoff.comparison import compare
-from gpz_jax.tradeoff.estimates import Estimate, of_values
 from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.types import PREDICTION, InputError, Treatment
 from gpz_jax.zone import doubts as sweep_doubts

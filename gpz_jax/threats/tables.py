@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from gpz_jax.estimates import Estimate
 from gpz_jax.results.formats import align, join_words
 from gpz_jax.threats.crossing import (
   DOUBTFUL,
@@ -13,7 +14,6 @@ from gpz_jax.threats.crossing import (
   Crossing,
   Effect,
 )
-from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.tables import percent
 
 # The columns of `list_lines`: one line for each treatment and threat.

@@ -3,12 +3,12 @@
 Pure functions on the rows of a study of model inversion.
 """
 
+from gpz_jax.estimates import Estimate
 from gpz_jax.tradeoff.answer import RANKED, Answer, conclude
 from gpz_jax.tradeoff.beside import format_findings, write_csv
 from gpz_jax.tradeoff.beside import format_table as format_beside
 from gpz_jax.tradeoff.comparison import Comparison, compare, of_classes
 from gpz_jax.tradeoff.doubts import describe_row
-from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.judging import Judged, judge, judge_finding
 from gpz_jax.tradeoff.points import (
   Point,

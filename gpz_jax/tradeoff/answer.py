@@ -5,10 +5,10 @@ import math
 from collections.abc import Sequence
 
 from gpz_jax import results
+from gpz_jax.estimates import Estimate
 from gpz_jax.results import Row
 from gpz_jax.tradeoff import doubts
 from gpz_jax.tradeoff.comparison import Comparison, compare
-from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.words import phrase
 

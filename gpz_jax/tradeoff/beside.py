@@ -6,12 +6,13 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from gpz_jax.estimates import Estimate
 from gpz_jax.results.formats import align
 from gpz_jax.tradeoff.comparison import compare
-from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.judging import Judged, gather, resolve
 from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.published import Paper, PublishedRow, StudyRows
+from gpz_jax.tradeoff.tables import percent
 from gpz_jax.types import LINE_WIDTH, Treatment
 
 _HEADER = (
@@ -117,16 +118,16 @@ def _line(row: PublishedRow, mark: str, study: StudyRows) -> list[str]:
   accuracy = att_acc = Estimate()
   delta = math.nan
   if point is not None:
-    accuracy, att_acc = point.accuracy.in_points, point.att_acc.in_points
+    accuracy, att_acc = point.accuracy, point.att_acc
     if baseline is not None and baseline.treatment != point.treatment:
       delta = compare(point, baseline).delta
   return [
     row.net,
     row.treatment,
     _published(row.accuracy) + (mark if row.accuracy is None else ''),
-    _number(accuracy),
+    accuracy.format(percent),
     _published(row.att_acc),
-    _number(att_acc),
+    att_acc.format(percent),
     _published(row.delta) + (mark if row.accuracy is not None else ''),
     '-' if math.isnan(delta) else f'{delta:.2f}',
   ]
@@ -147,14 +148,6 @@ def _find(row: PublishedRow, study: StudyRows) -> tuple[Point | None, Point | No
 
 def _published(value: float | None) -> str:
   return '-' if value is None else f'{value:.2f}'
-
-
-def _number(found: Estimate) -> str:
-  if math.isnan(found.mean):
-    return '-'
-  if not found.has_interval:
-    return f'{found.mean:.1f}'
-  return f'{found.mean:.1f} ({found.low:.1f} to {found.high:.1f})'
 
 
 def _plain(value: float) -> str:

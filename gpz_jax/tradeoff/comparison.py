@@ -7,8 +7,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from gpz_jax.estimates import Estimate, of_values
 from gpz_jax.results import Row, mean
-from gpz_jax.tradeoff.estimates import Estimate, of_values
 from gpz_jax.tradeoff.pairs import align
 from gpz_jax.tradeoff.points import Point
 

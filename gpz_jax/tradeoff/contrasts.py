@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gpz_jax import intervals, results
+from gpz_jax.estimates import Estimate
 from gpz_jax.results import Row
 from gpz_jax.tradeoff import doubts
 from gpz_jax.tradeoff.alike import ALIKE, tell_difference
-from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.pairs import align
 from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.published import Finding, StudyRows

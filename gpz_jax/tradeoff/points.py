@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gpz_jax import results, skip_text
+from gpz_jax.estimates import Estimate, of_values
 from gpz_jax.results import Row
-from gpz_jax.tradeoff.estimates import Estimate, of_values
 from gpz_jax.types import Treatment
 
 

@@ -7,7 +7,6 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.results.formats import align
 from gpz_jax.tradeoff.comparison import compare
-from gpz_jax.tradeoff.estimates import Estimate
 from gpz_jax.tradeoff.points import Point, list_points, select
 from gpz_jax.types import Treatment
 
@@ -63,7 +62,7 @@ def _line(point: Point, baseline: Point | None) -> list[str]:
     point.attack,
     str(len(point.seeds)),
     percent(point.accuracy.mean),
-    _with_interval(point.att_acc),
+    point.att_acc.format(percent),
     percent(point.mean('att_acc5')),
     percent(point.mean('att_acc1_all')),
     percent(point.mean('confidence')),
@@ -88,12 +87,6 @@ def _list_doubts(rows: Sequence[Row]) -> list[str]:
 def percent(share: float) -> str:
   """A share in percent without its sign, or a dash where it is not known."""
   return f'{100 * share:.1f}' if math.isfinite(share) else '-'
-
-
-def _with_interval(found: Estimate) -> str:
-  if not found.has_interval:
-    return percent(found.mean)
-  return f'{percent(found.mean)} ({percent(found.low)} to {percent(found.high)})'
 
 
 def _number(value: float) -> str:

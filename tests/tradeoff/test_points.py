@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from made_up_inversions import LABELS, make_classes, make_inversion
 
-from gpz_jax import intervals, tradeoff
-from gpz_jax.tradeoff import estimates
+from gpz_jax import estimates, intervals, tradeoff
 from gpz_jax.types import Treatment
 
 

@@ -1,7 +1,7 @@
 """A number with its 95% interval, and what the interval is over."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gpz_jax import intervals
@@ -41,6 +41,17 @@ class Estimate(NamedTuple):
   def clipped(self, low: float = 0.0, high: float = 1.0) -> 'Estimate':
     """The estimate with an interval that does not leave the possible numbers."""
     return self._replace(low=max(self.low, low), high=min(self.high, high))
+
+  def format(self, number: Callable[[float], str]) -> str:
+    """As '0.42 (0.40 to 0.44)', or the mean alone where there is no interval.
+
+    Args:
+      number: Writes the mean and each end.
+    """
+    text = number(self.mean)
+    if not self.has_interval:
+      return text
+    return f'{text} ({number(self.low)} to {number(self.high)})'
 
 
 def of_values(values: Sequence[float], unit: str) -> Estimate:
