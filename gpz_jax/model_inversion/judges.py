@@ -4,11 +4,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gpz_jax import checkpoints, data, evaluators, models
+from gpz_jax import checkpoints, evaluators, models
 from gpz_jax.evaluators import Evaluator
 from gpz_jax.interop import torch as interop
 from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.models import calls, penultimate
+from gpz_jax.study import plan as study_plan
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Task
 
@@ -23,16 +24,9 @@ def load_task(config: ModelInversionConfig, task: Task) -> Task:
   size, sides = config.evaluator_size, task.image_shape[:2]
   if size is None or sides == (size, size) or _was_of_height(config, task):
     return task
-  return data.load(
-    config.dataset,
-    data_dir=config.data_dir,
-    image_size=size,
-    channels=config.channels,
-    test_share=config.test_share,
-    train_limit=config.train_limit,
-    val_limit=config.val_limit,
-    test_limit=config.test_limit,
-    data_seed=config.data_seed,
+  return study_plan.load_task(
+    config,
+    size,
     aux_dataset=config.public_dataset,
     aux_limit=1,  # The evaluator is not trained on public images.
     validate_on_rest=True,

@@ -8,6 +8,7 @@ import flax.linen as nn
 import numpy as np
 
 from gpz_jax import data, models, skip_text
+from gpz_jax.data.sizes import ImageSize
 from gpz_jax.interop.inference import Inferred
 from gpz_jax.models import own_models, skip_lanes, skips
 from gpz_jax.study import borrowing, defended, model_check, weights
@@ -81,6 +82,33 @@ class StudyPlan:
     return found
 
 
+def load_task(
+  config: StudyConfig, image_size: ImageSize | None, **options: Any
+) -> Task:
+  """The data of a study, divided in the same way at every size of its images.
+
+  Args:
+    config: What was asked for.
+    image_size: The size, as of `data.load`; that of the evaluator may be another.
+    **options: Further arguments of `data.load`.
+
+  Raises:
+    InputError: The data are not usable.
+  """
+  return data.load(
+    config.dataset,
+    data_dir=config.data_dir,
+    image_size=image_size,
+    channels=config.channels,
+    test_share=config.test_share,
+    train_limit=config.train_limit,
+    val_limit=config.val_limit,
+    test_limit=config.test_limit,
+    data_seed=config.data_seed,
+    **options,
+  )
+
+
 def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
   """Loads the data and checks what a study of it attacks.
 
@@ -96,18 +124,7 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
   """
   split_host(config.devices)
   config.make_engine()  # are there so many devices?
-  task = data.load(
-    config.dataset,
-    data_dir=config.data_dir,
-    image_size=config.image_size,
-    channels=config.channels,
-    test_share=config.test_share,
-    train_limit=config.train_limit,
-    val_limit=config.val_limit,
-    test_limit=config.test_limit,
-    data_seed=config.data_seed,
-    **options,
-  )
+  task = load_task(config, config.image_size, **options)
   given = config.parse_model_options()
   sizes = {'num_classes': task.num_classes, 'model_output': config.model_output}
   models.make(config.model, **sizes, **given)  # are they known?
