@@ -52,6 +52,11 @@ def make_rows(errors, *, alpha=0.0, seed=0, accuracy=0.9):
   ]
 
 
+def change(rows, **values):
+  """The rows with other values in some columns."""
+  return [row | values for row in rows]
+
+
 def make_theory(values, *, quantity='radius_share', width=math.nan, **changes):
   """Rows of one lane with the given values, and intervals `width` wide."""
   lane = Lane('x', 'x', Treatment(changes.get('alpha', 0.0)), changes.get('seed', 0))
