@@ -8,45 +8,11 @@ import numpy as np
 import own_calls
 import own_models as users
 import pytest
-from flax import errors
+from calling import IMAGE, KEY, apply, assert_cuts, images, init, make
 
 from gpz_jax import models, partition
 from gpz_jax.models import calls, own_models
 from gpz_jax.types import InputError
-
-IMAGE = (16, 16, 3)
-KEY = jax.random.key(3)
-
-
-def make(name: str, output: str | None = None, **options):
-  return models.make(f'own_calls:{name}', num_classes=3, model_output=output, **options)
-
-
-def images(count: int = 2) -> jax.Array:
-  return jax.random.uniform(jax.random.key(1), (count, *IMAGE))
-
-
-def init(model):
-  return calls.init(model, jax.random.key(0), jnp.zeros((1, *IMAGE)))
-
-
-def apply(model, variables, train: bool, key: jax.Array = KEY):
-  mutable = ['batch_stats'] if train else False
-
-  def call(rngs):
-    return model.apply(variables, images(), train=train, mutable=mutable, rngs=rngs)
-
-  if train:
-    return calls.lend_keys(call, key, dropout=key)
-  return calls.lend_keys(call, key)
-
-
-def assert_cuts(model, *names):
-  """The splits are these, and nothing but their activations crosses them."""
-  splits = partition.list_splits(model, IMAGE)
-  assert tuple(splits) == names
-  variables = partition.arbitrary_variables(model, IMAGE)
-  assert all(partition.true_cuts(model, variables, images(), names).values())
 
 
 def test_a_model_that_takes_train_is_left_alone():
@@ -161,11 +127,6 @@ def test_built_in_models_have_one_output():
     models.make('cnn', num_classes=3, model_output='0')
 
 
-def test_a_module_that_is_not_linen_is_not_adapted():
-  with pytest.raises(InputError, match='the model is a Twice, not a module of'):
-    models.adapt(own_calls.ready_made(3))
-
-
 @pytest.mark.parametrize('depth', [1, 2])
 def test_a_wrapper_lists_the_blocks_of_its_net(depth):
   path = '/'.join(['net'] * depth)
@@ -180,60 +141,6 @@ def test_a_wrapper_can_be_cut_where_a_glob_says():
   assert tuple(deep) == tuple(
     f'net/second/{name}' for name in ('Conv_0', 'BatchNorm_0', 'Dropout_0')
   )
-
-
-def test_an_nnx_module_has_splits_and_draws_by_seed():
-  model = make('Twice')
-  assert_cuts(model, 'stem', 'units_0', 'units_1', 'dropout')
-  splits = partition.find_splits(model, IMAGE)
-  assert splits.left_out == {'twice': 'it is called more than once'}
-  deep = partition.list_splits(model, IMAGE, where='*/*')
-  assert tuple(deep) == tuple(
-    f'units_{i}/{n}' for i in (0, 1) for n in ('conv', 'norm')
-  )
-  names = ['units_0', 'prediction']
-  assert list(partition.list_modules(model, IMAGE, names).values()) == ['Unit', 'Twice']
-  variables = init(model)
-  assert set(variables['params']['units']) == {'0', '1'}
-  other = calls.init(model, jax.random.key(1), jnp.zeros((1, *IMAGE)))
-  kernels = [v['params']['stem']['kernel'] for v in (variables, other)]
-  assert (kernels[0] != kernels[1]).all()
-
-
-def test_an_nnx_module_trains_and_evaluates():
-  model = make('Twice')
-  variables = init(model)
-  first, again, other = (
-    apply(model, variables, train=True, key=jax.random.key(i)) for i in (0, 0, 1)
-  )
-  np.testing.assert_array_equal(first[0], again[0])
-  assert (first[0] != other[0]).any()
-  moved = first[1]['batch_stats']['units']['0']['norm']['mean']
-  assert (moved != variables['batch_stats']['units']['0']['norm']['mean']).any()
-  with pytest.raises(errors.InvalidRngError, match='default'):
-    model.apply(variables, images(), train=True, mutable=True)  # no key, no dropout
-  still = [apply(model, variables, train=False, key=jax.random.key(i)) for i in (0, 1)]
-  np.testing.assert_array_equal(*still)
-
-
-def test_the_bridge_computes_what_the_nnx_module_does():
-  model = make('Twice')
-  module = own_calls.ready_made(3)
-  module.eval()
-  variables = init(model)
-  params, stats = variables['params'], variables['batch_stats']
-  for i, unit in enumerate(module.units):
-    unit.conv.kernel[...] = params['units'][str(i)]['conv']['kernel']
-    unit.norm.mean[...] = stats['units'][str(i)]['norm']['mean']
-  for name in ('stem', 'twice', 'logits'):
-    getattr(module, name).kernel[...] = params[name]['kernel']
-  np.testing.assert_allclose(
-    apply(model, variables, train=False), module(images()), rtol=1e-5, atol=1e-6
-  )
-
-
-def test_a_child_in_a_transform_of_nnx_is_no_split():
-  assert_cuts(make('Remat'), 'stem')
 
 
 @pytest.mark.parametrize(
