@@ -124,6 +124,8 @@ class Task:
   `train`, `val` and `test` belong to the target's owner, `aux` to the attacker. No
   example is in two subsets. `notes` say in sentences where the subsets came from.
   `aux_class_names` are those of the labels of `aux`, where it is another dataset.
+  `official` names those of `val` and `test` that the dataset itself keeps apart; the
+  others are shares of its train subset.
   """
 
   name: str
@@ -136,6 +138,7 @@ class Task:
   aux: Dataset
   notes: tuple[str, ...] = ()
   aux_class_names: tuple[str, ...] = ()
+  official: tuple[str, ...] = ()
 
   @property
   def image_shape(self) -> tuple[int, int, int]:

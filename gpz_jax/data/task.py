@@ -112,7 +112,13 @@ def load(
   if aux_exclude:
     names = aux_source.class_names
     parts['aux'] = exclusions.without(parts['aux'], names, aux_exclude)
-  return _make_task(source, aux_source, parts, limits)
+  official = source.counts.keys() & {'val', 'test'}
+  if test_share is not None:  # a folder is divided where it is found
+    official -= {'test'}
+  if aux_dataset and validate_on_rest:
+    official -= {'val'}
+  task = _make_task(source, aux_source, parts, limits)
+  return dataclasses.replace(task, official=tuple(sorted(official)))
 
 
 def _make_task(
@@ -165,7 +171,7 @@ def _check_aux(
   if other.key == source.key:
     raise types.InputError(
       f'aux_dataset {other.name!r} is the dataset itself; leave it out to take aux '
-      'from a share of its train subset that the target never sees'
+      'from a share of its train subset, which targets that are trained here never see'
     )
   if exclude:
     return

@@ -133,6 +133,9 @@ def plan_study(config: StudyConfig, **options: Any) -> StudyPlan:
   options = {**given, **imported.inferred.options}
   model = models.make(config.model, **sizes, **options)
   is_imported = imported.state_dict is not None and not config.finetune
+  if is_imported:
+    notes = (*task.notes, *weights.list_seen(task))
+    task = dataclasses.replace(task, notes=notes)
   model = treat(model, config, is_imported=is_imported)
   model = defended.defend(model, config, task)
   model_check.check_model(config, model, task)

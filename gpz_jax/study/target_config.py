@@ -46,7 +46,7 @@ class TargetConfig:
   test_share: float | None = field(
     None,
     'Share of the images of each class that is kept for testing, where the dataset'
-    ' has no test images of its own.',
+    ' has no test images of its own. Imported weights may have been trained on them.',
     'targets',
     range=Range(0.0, 1.0, excludes_least=True),
   )
@@ -103,8 +103,9 @@ class TargetConfig:
   )
   expect_accuracy: float | None = field(
     None,
-    'Accuracy that the imported target has elsewhere. The study is refused if its'
-    ' accuracy on val is more than 2 points lower.',
+    'Test accuracy that the imported target has elsewhere. The study is refused if its'
+    ' accuracy here is more than 2 points lower: on test where the dataset has test'
+    ' images of its own, and on val otherwise. Weights may have been trained on val.',
     'report',
     range=SHARE,
   )

@@ -73,6 +73,27 @@ def read(config: StudyConfig, task: Task) -> Weights:
   return Weights(state_dict, inferred)
 
 
+def list_seen(task: Task) -> tuple[str, ...]:
+  """What is to be said of subsets that imported weights may have been trained on.
+
+  Whoever trained them elsewhere had the whole train subset, which is divided here.
+  """
+  seen = [part for part in ('val', 'test') if part not in task.official]
+  if task.aux_name == task.name:
+    seen.append('aux')
+  if not seen:
+    return ()
+  *others, last = seen
+  listed = (
+    f'{", ".join(others)} and {last} are shares' if others else f'{last} is a share'
+  )
+  return (
+    f'{listed} of the train subset of {task.name}: weights that were trained on all of'
+    ' it have seen these images, so that accuracy and attacks may look better than on'
+    ' fresh ones',
+  )
+
+
 def check_initial(
   config: StudyConfig, model: nn.Module, task: Task, initial: Any
 ) -> None:

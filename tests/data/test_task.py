@@ -144,6 +144,20 @@ def test_what_the_attacker_does_not_take_can_validate(
   assert sizes(load(grey_folder, tmp_path, validate_on_rest=True)) == sizes(own)
 
 
+def test_it_tells_which_subsets_the_dataset_has_itself(
+  grey_folder, shapes_dir, tmp_path
+):
+  assert load(grey_folder, tmp_path).official == ('test',)
+  flat = load(grey_folder / 'train', tmp_path, test_share=0.2)
+  assert flat.official == ()
+  (grey_folder / 'test').rename(grey_folder / 'validation')
+  held = load(grey_folder, tmp_path, test_share=0.2)
+  assert held.official == ('val',)
+  options = {'data_dir': shapes_dir, 'aux_dataset': 'shapes/4_default'}
+  mixed = load(grey_folder, tmp_path, test_share=0.2, validate_on_rest=True, **options)
+  assert mixed.official == ()
+
+
 def test_aux_exclude(grey_folder, shapes_dir, tmp_path):
   file = tmp_path / 'exclude.txt'
   file.write_text('odd\n')

@@ -283,7 +283,7 @@ def test_imported_weights_are_attacked_untrained(config, tmp_path):
   wrong = dataclasses.replace(
     imported, workdir=str(tmp_path / 'wrong'), expect_accuracy=0.93
   )
-  with pytest.raises(InputError, match=r'on val, not --expect_accuracy=0\.93; see'):
+  with pytest.raises(InputError, match=r'on test, not --expect_accuracy=0\.93; see'):
     sweep.run(wrong, quiet=True)
   assert not (tmp_path / 'wrong').exists()
 
