@@ -49,7 +49,8 @@ class ModelInversionConfig(StudyConfig):
   public_dataset: str = field(
     'portraits/public32',
     "Dataset of the attacker's images, which shows nobody of the private one. A folder"
-    ' of images needs no classes.',
+    ' of images needs no classes. The default is for portraits; other private data'
+    ' needs public images of its own kind.',
     'rows',
   )
   public_limit: int | None = field(
@@ -179,6 +180,23 @@ class ModelInversionConfig(StudyConfig):
         fields.refuse(name, getattr(self, name), f'that or --{file}, not both')
     if self.tune:
       fields.refuse('tune', True, '--notune: only a sweep measures its convolutions')
+
+  def check_begins(self) -> None:
+    """Refuses also drawn faces as the attacker's images of other data.
+
+    A generator that is given was trained on other images, see `StudyConfig`.
+    """
+    super().check_begins()
+    default = type(self).__dataclass_fields__['public_dataset'].default
+    is_drawn = self.dataset.partition('/')[0] == 'portraits'
+    is_given = self.generator is not None or self.prior_from is not None
+    if self.public_dataset == default and not is_drawn and not is_given:
+      fields.refuse(
+        'public_dataset',
+        self.public_dataset,
+        f'images of the kind that --dataset={self.dataset} shows, such as a folder'
+        ' ./PATH, or --generator=FILE; the default shows drawn faces',
+      )
 
   def make_evaluator_recipe(self) -> Recipe:
     """The recipe of the evaluator, with the config's own values put in."""

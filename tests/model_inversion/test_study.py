@@ -283,6 +283,22 @@ def test_refusals_come_before_anything_is_written(tmp_path, changes, message):
   assert not workdir.exists()
 
 
+def test_drawn_faces_are_refused_as_public_images_of_other_data(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  config = model_inversion.ModelInversionConfig(dataset='./photos')
+  with pytest.raises(InputError, match=r'the kind that --dataset=\./photos') as caught:
+    model_inversion.run(config, quiet=True)
+  assert str(caught.value).startswith('--public_dataset=portraits/public32 is not')
+  assert not list(tmp_path.iterdir())
+  for changes in (
+    {'public_dataset': './others'},
+    {'generator': 'faces.safetensors'},
+    {'prior_from': 'runs/before'},
+    {'dataset': 'portraits/private64'},
+  ):
+    dataclasses.replace(config, **changes).check_begins()
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
