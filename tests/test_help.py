@@ -55,6 +55,12 @@ def test_help_shows_the_first_decisions_in_their_order(shown):
   assert f'--helpfull shows {len(fields - {*FIRST})} more flags.' in shown
 
 
+def test_help_of_model_inversion_shows_no_flag_that_it_refuses():
+  text = ask('--help', module='experiments.model_inversion')
+  assert 'Speed: --precision:' in text
+  assert '--[no]tune:' not in text
+
+
 @pytest.mark.parametrize('command', sorted(COMMANDS))
 def test_help_needs_less_than_two_seconds(command):
   before = resource.getrusage(resource.RUSAGE_CHILDREN)

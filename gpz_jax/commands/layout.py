@@ -130,7 +130,7 @@ INVERSION_GROUPS = {
     'train_limit',
     'test_limit',
   ),
-  'Speed': GROUPS['Speed'],
+  'Speed': ('precision', 'devices', 'compile_cache'),
   'Output': GROUPS['Output'],
 }
 

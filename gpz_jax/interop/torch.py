@@ -117,8 +117,8 @@ def import_weights(
     table = list(names.TABLES[type(model)](model, image_shape))
   else:
     raise InputError(
-      f"model '{model_name}' has no table of torch names (a VGG, ResNet, IR or ViT"
-      " does); name its weights as linen does: 'params/block_1/conv/kernel', ..."
+      f"model '{model_name}' has no table of torch names (every built-in model but cnn"
+      " has one); name its weights as linen does: 'params/block_1/conv/kernel', ..."
     )
   state_dict = _fitting_names(state_dict, [entry.torch for entry in table])
   table, state_dict = without_removed_skips(model, table, shapes, state_dict)

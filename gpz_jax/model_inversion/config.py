@@ -70,6 +70,10 @@ class ModelInversionConfig(StudyConfig):
     is_set=True,
   )
 
+  tune: bool = field(  # of every study, but only a sweep can do it
+    False, 'Is for sweeps, and refused here.', 'speed'
+  )
+
   generator: str | None = field(
     None,
     'File with the weights of the generator. If it is not set, one is trained on the'
