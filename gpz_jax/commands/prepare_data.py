@@ -5,7 +5,7 @@
 
 With --manual_dir, the published files are read from that folder under their own names.
 Missing files are listed with their sizes. Without it, TFDS downloads the datasets that
-it knows. Only this step needs TensorFlow: pip install gpz_jax[prepare].
+it knows. Only this step needs TensorFlow, which the extra `prepare` of gpz_jax brings.
 """
 
 import importlib.util
@@ -158,8 +158,9 @@ def _prepare_stock(
     raise names.missing(name, data_dir)
   if importlib.util.find_spec('tensorflow') is None:
     raise types.InputError(
-      f'downloading {name!r} needs TensorFlow (reading it does not); run: pip install '
-      f"'gpz_jax[prepare]'{_by_hand_hint(name)}"
+      f'downloading {name!r} needs TensorFlow (reading it does not); run: pip install'
+      " 'gpz_jax[prepare]', or in a checkout: pip install -e '.[prepare]'"
+      f'{_by_hand_hint(name)}'
     )
   if not sys.stderr.isatty():
     tfds.disable_progress_bar()

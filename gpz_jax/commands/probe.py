@@ -1,11 +1,11 @@
-"""Finds the golden zone of a model in minutes, without training any decoder.
+"""Finds the golden zone of a model without training any decoder.
 
   gpz-probe --preset=quickstart
 
-It takes the flags of gpz-sweep. The radius and the entropy of activations vote
-on where the zone begins. If --workdir already holds rows of attacks, the command also
-prints how often these votes named the attack's split. The exit status is that of
-gpz-sweep.
+It takes minutes if the targets are there, and trains them first if not. Its flags are
+those of gpz-sweep. The radius and the entropy of activations vote on where the zone
+begins. If --workdir already holds rows of attacks, the command also prints how often
+these votes named the attack's split. The exit status is that of gpz-sweep.
 """
 
 from gpz_jax.commands import command, layout, sweep
