@@ -18,6 +18,7 @@ from gpz_jax.results.files import (
   write_rows,
 )
 from gpz_jax.results.formats import align, format_bytes
+from gpz_jax.results.grouping import Grouped, of_cell, of_treatment
 from gpz_jax.results.inversions import CLASSES, INVERSIONS, class_key, inversion_key
 from gpz_jax.results.provenance import count_processors, provenance
 from gpz_jax.results.schema import Column, Row, Schema
@@ -45,6 +46,7 @@ __all__ = [
   'RESULTS',
   'THEORY',
   'Column',
+  'Grouped',
   'Row',
   'Schema',
   'align',
@@ -60,7 +62,9 @@ __all__ = [
   'mean',
   'most_smoothed',
   'nearest_untreated',
+  'of_cell',
   'of_targets',
+  'of_treatment',
   'provenance',
   'read_ladder',
   'read_object',

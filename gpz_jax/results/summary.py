@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from gpz_jax.results.grouping import of_cell, of_treatment
 from gpz_jax.results.schema import Row
 from gpz_jax.types import Treatment
 
@@ -106,7 +107,7 @@ def of_targets(
     Seed -> value, ascending, finite ones only. A seed without a row at the split counts
     with its value elsewhere, where no split of the treatment differs.
   """
-  those = [row for row in rows if Treatment.of(row) == treatment]
+  those = of_treatment(rows, treatment)
   finished = {row['seed'] for row in those if row['status'] == 'done'}
   known: dict[int, dict[str, float]] = {}
   for row in those:
@@ -139,10 +140,8 @@ def seed_values(
     return [*of_targets(rows, column, treatment=treatment).values()]
   values = {
     row['seed']: row[column]
-    for row in rows
-    if row['split'] == split
-    and row['status'] == 'done'
-    and Treatment.of(row) == treatment
+    for row in of_cell(rows, treatment, split)
+    if row['status'] == 'done'
   }
   return [values[seed] for seed in sorted(values) if math.isfinite(values[seed])]
 

@@ -1,6 +1,6 @@
 """The test accuracy of each target, whatever became of the attacks on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
@@ -21,17 +21,14 @@ def of_seeds(
 
 
 def list_guessing(
-  rows: Iterable[Row], treatment: Treatment, split: str | None = None
+  rows: Sequence[Row], treatment: Treatment, split: str | None = None
 ) -> dict[int, float]:
   """Seed -> test accuracy of the targets that are within reach of guessing.
 
   Each seed is asked by itself, see `results.of_targets`.
   """
-  rows = list(rows)
   chance = {
-    row['seed']: row['chance_accuracy']
-    for row in rows
-    if Treatment.of(row) == treatment
+    row['seed']: row['chance_accuracy'] for row in results.of_treatment(rows, treatment)
   }
   return {
     seed: accuracy

@@ -78,9 +78,9 @@ def list_candidates(rows: Sequence[Row]) -> list[Candidate]:
   Args:
     rows: Rows of all attacks.
   """
-  candidates, every = [], rows
-  rows = results.strongest(every)
-  own = {name: results.strongest(every, name) for name in _OWN_ATTACK}
+  candidates, every = [], results.Grouped(rows)
+  rows = results.Grouped(results.strongest(every))
+  own = {name: results.Grouped(results.strongest(every, name)) for name in _OWN_ATTACK}
   for split in results.list_splits(rows):
     those = [row for row in rows if row['split'] == split]
     for treatment in results.list_treatments(those):

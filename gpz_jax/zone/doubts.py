@@ -18,7 +18,6 @@ from gpz_jax.results.formats import join_words
 from gpz_jax.types import PREDICTION, Treatment
 from gpz_jax.zone import accuracies
 from gpz_jax.zone.accuracies import is_guessing
-from gpz_jax.zone.rows import of_cell
 from gpz_jax.zone.worth import Ladder, best_blind_guess, is_other_guess
 
 CLASS_TOKEN = 'input=cls'  # an option of attacks on transformers
@@ -132,7 +131,7 @@ def of_split(
 def _doubt_decoder(
   rows: Sequence[Row], treatment: Treatment, split: str
 ) -> Doubt | None:
-  cell = of_cell(rows, treatment, split)
+  cell = results.of_cell(rows, treatment, split)
   if cell and all(map(is_too_brief, cell)):
     return tell_brief(split)
   falls = results.seed_mean(rows, 'loss_fall', treatment=treatment, split=split)
@@ -168,7 +167,7 @@ def of_input(
     treatment: The treatment of the targets.
     split: Where they are cut.
   """
-  cell = of_cell(rows, treatment, split)
+  cell = results.of_cell(rows, treatment, split)
   if not cell or not all(CLASS_TOKEN in row['attack'].split(':') for row in cell):
     return ()
   text = (
@@ -192,8 +191,8 @@ def of_images(
     ladder: What simple guesses score on the test images of the study.
   """
   usual = best_blind_guess(ladder)
-  for row in rows:
-    if Treatment.of(row) == treatment and is_other_guess(row['guess_mse'], usual):
+  for row in results.of_treatment(rows, treatment):
+    if is_other_guess(row['guess_mse'], usual):
       text = (
         f'attack {row["attack"]} was scored on {row["n_test"]} test images, and the'
         f' guesses on all of them, which differ (the best guess scores'
@@ -209,7 +208,7 @@ def of_step(
   rows: Sequence[Row], treatment: Treatment, before: str, after: str
 ) -> tuple[Doubt, ...]:
   """Whether the attacks at two splits were scored on different test images."""
-  cells = [of_cell(rows, treatment, split) for split in (before, after)]
+  cells = [results.of_cell(rows, treatment, split) for split in (before, after)]
   guesses = [results.mean([row['guess_mse'] for row in cell]) for cell in cells]
   if not is_other_guess(*guesses):
     return ()

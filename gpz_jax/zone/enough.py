@@ -49,7 +49,7 @@ def take_cheapest(
   private = most_resistant(cuts)
   if not enough:
     return _name_most_private(private, fitting, bar, limits)
-  strongest = results.strongest(rows)
+  strongest = results.Grouped(results.strongest(rows))
   doubtful = {one: _doubt(one, bar, rows, strongest) for one in enough}
   clear = [one for one in enough if not doubtful[one]]
   if not clear:
@@ -175,10 +175,8 @@ def _by_seed(
   """A score of the attack that is strongest by it, seed -> score."""
   return {
     row['seed']: row[column]
-    for row in results.strongest(rows, column)
-    if row['split'] == split
-    and Treatment.of(row) == treatment
-    and row['status'] == 'done'
+    for row in results.strongest(results.of_cell(rows, treatment, split), column)
+    if row['status'] == 'done'
   }
 
 

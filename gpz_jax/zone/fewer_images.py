@@ -15,7 +15,6 @@ from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 from gpz_jax.zone.doubts import Doubt
-from gpz_jax.zone.rows import of_cell
 
 
 class Score(NamedTuple):
@@ -48,7 +47,7 @@ def list_scores(
   """
   those = [
     row
-    for row in of_cell(rows, treatment, split)
+    for row in results.of_cell(rows, treatment, split)
     if row['status'] == 'done' and math.isfinite(row[metric])
   ]
   counted = {row['seed']: row for row in results.strongest(those)}

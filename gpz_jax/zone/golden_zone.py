@@ -182,15 +182,15 @@ def golden_zone(
   check_sweep(rows)
   check_metric(rows, metric)
   treatments = results.list_treatments(rows)
-  cuts = without_prediction(rows)
-  strongest = results.strongest(cuts)
+  cuts = results.Grouped(without_prediction(rows))
+  strongest = results.Grouped(results.strongest(cuts))
   rule = JumpRule(metric, ratio, threshold)
   found = [_find(cuts, strongest, each, rule) for each in treatments]
   return Zone(tuple(found), metric, ratio, threshold)
 
 
 def _find(
-  every: list[Row], rows: list[Row], treatment: Treatment, rule: JumpRule
+  every: Sequence[Row], rows: Sequence[Row], treatment: Treatment, rule: JumpRule
 ) -> TreatmentZone:
   """The zone of one treatment, by the rows of all attacks and of the strongest."""
   metric, ratio, threshold = rule

@@ -12,7 +12,7 @@ from gpz_jax.results import Row
 from gpz_jax.types import Treatment
 from gpz_jax.zone import doubts
 from gpz_jax.zone.doubts import Doubt
-from gpz_jax.zone.rows import cell_scores, of_cell, plain
+from gpz_jax.zone.rows import cell_scores, plain
 
 
 def doubt_cut(
@@ -35,7 +35,9 @@ def doubt_cut(
       many epochs again would leave; nobody can tell of the SSIM.
     asks_brief: Whether an attack of one epoch counts, which may become anything.
   """
-  cell = [row for row in of_cell(rows, treatment, split) if row['status'] == 'done']
+  cell = [
+    row for row in results.of_cell(rows, treatment, split) if row['status'] == 'done'
+  ]
   for attack in results.list_attacks(cell):
     own = [row for row in cell if row['attack'] == attack]
     falls = results.seed_mean(own, 'loss_fall', treatment=treatment, split=split)

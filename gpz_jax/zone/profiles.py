@@ -84,7 +84,7 @@ def attack_profile(
   return _tabulate(
     {
       (row['seed'], row['split']): (row[metric], np.nan, np.nan)
-      for row in results.strongest(r for r in rows if Treatment.of(r) == treatment)
+      for row in results.strongest(results.of_treatment(rows, treatment))
       if row['status'] == 'done'
     },
     splits,

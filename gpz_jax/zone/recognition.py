@@ -72,9 +72,9 @@ def list_shares(
     One for each of `JUDGES` that was asked; rows of earlier versions have none.
   """
   cell = {'treatment': treatment, 'split': split}
-  found = []
+  own, found = results.of_cell(rows, treatment, split), []
   for judge in JUDGES:
-    those = [_complete(row) for row in results.strongest(rows, judge.recognised)]
+    those = [_complete(row) for row in results.strongest(own, judge.recognised)]
     columns = (judge.recognised, judge.accuracy, 'chance_accuracy')
     share = Share(judge, *(results.seed_mean(those, name, **cell) for name in columns))
     if math.isfinite(share.recognised):

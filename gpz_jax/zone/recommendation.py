@@ -7,11 +7,12 @@ on the cost decide, or else the golden zone.
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.results.formats import join_words
+from gpz_jax.types import Treatment
 from gpz_jax.zone import accuracies, bars, doubts, enough, reasons, rivals, unfinished
 from gpz_jax.zone.advice import Recommendation, decline, withhold
 from gpz_jax.zone.candidates import (
@@ -21,6 +22,7 @@ from gpz_jax.zone.candidates import (
   most_resistant,
   pareto_front,
 )
+from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.golden_zone import Zone, golden_zone
 from gpz_jax.zone.limits import Limit, make_limits
 from gpz_jax.zone.rows import check_sweep, without_prediction
@@ -84,20 +86,20 @@ def recommend(
   )
   bar = bars.make_bar(private_enough, ladder or {})
   zone = golden_zone(list(rows))
-  attacks = without_prediction(rows)
+  attacks = results.Grouped(without_prediction(rows))
   if not attacks:
     return Recommendation(None, None, 'only the prediction was attacked, and no split')
-  every, rows = list_candidates(attacks), results.strongest(attacks)
+  every = list_candidates(attacks)
   if not every:
     return Recommendation(None, None, 'no results')
-  sound = [one for one in every if not doubts.of_treatment(rows, one.treatment)]
+  doubtful = _list_doubtful(attacks, every)
+  sound = [one for one in every if one.treatment not in doubtful]
   if not sound:
-    those = {one.treatment: doubts.of_treatment(rows, one.treatment) for one in every}
-    return withhold(those, every)
+    return withhold(doubtful, every)
   choose = functools.partial(
     _choose, sound, bar=bar, zone=zone, attacks=attacks, ladder=ladder or {}
   )
-  left_out = _tell_left_out(rows, every, sound)
+  left_out = _tell_left_out(doubtful)
   found = _add(choose(limits), left_out)
   least = _least_use(sound)
   chosen = [
@@ -119,21 +121,23 @@ def _add(found: Recommendation, caveat: str) -> Recommendation:
   return dataclasses.replace(found, caveat=f'{found.caveat} {caveat}'.strip())
 
 
-def _tell_left_out(
-  rows: Sequence[Row], every: Sequence[Candidate], sound: Sequence[Candidate]
-) -> str:
+def _list_doubtful(
+  rows: Sequence[Row], candidates: Sequence[Candidate]
+) -> dict[Treatment, tuple[Doubt, ...]]:
+  """The treatments of candidates that carry no conclusion, and why."""
+  strongest = results.Grouped(results.strongest(rows))
+  treatments = dict.fromkeys(one.treatment for one in candidates)
+  found = {each: doubts.of_treatment(strongest, each) for each in treatments}
+  return {treatment: why for treatment, why in found.items() if why}
+
+
+def _tell_left_out(doubtful: Mapping[Treatment, tuple[Doubt, ...]]) -> str:
   """A sentence that says which treatments are no candidates, and why; or ''."""
-  sure = {one.treatment for one in sound}
-  those = {
-    one.treatment: doubts.of_treatment(rows, one.treatment)
-    for one in every
-    if one.treatment not in sure
-  }
-  if not those:
+  if not doubtful:
     return ''
-  verb = 'is' if len(those) == 1 else 'are'
-  why = '; and '.join(map(str, doubts.merge(those)))
-  return f'{join_words([*map(str, those)])} {verb} left out, because {why}.'
+  verb = 'is' if len(doubtful) == 1 else 'are'
+  why = '; and '.join(map(str, doubts.merge(doubtful)))
+  return f'{join_words([*map(str, doubtful)])} {verb} left out, because {why}.'
 
 
 def _least_use(candidates: Sequence[Candidate]) -> float:
@@ -149,7 +153,7 @@ def _choose(
   *,
   bar: bars.Bar | None,
   zone: Zone,
-  attacks: list[Row],
+  attacks: Sequence[Row],
   ladder: Ladder,
 ) -> Recommendation:
   """The choice among the candidates of treatments that carry a conclusion."""
@@ -160,7 +164,7 @@ def _choose(
   if bar is not None:
     if bar.is_rung:
       treatments = {one.treatment for one in cuts}
-      rows = results.strongest(attacks)
+      rows = results.Grouped(results.strongest(attacks))
       found = {t: doubts.of_images(rows, t, ladder) for t in sorted(treatments)}
       if any(found.values()):
         return withhold(found, fitting)
@@ -182,7 +186,7 @@ def _choose(
 
 
 def _take_zone_start(
-  cuts: list[Candidate], fitting: list[Candidate], zone: Zone, rows: list[Row]
+  cuts: list[Candidate], fitting: list[Candidate], zone: Zone, rows: Sequence[Row]
 ) -> Recommendation:
   """The first split of a golden zone, of the treatment whose zone costs least."""
   found = [reasons.zone_of(zone, one) for one in cuts]
@@ -216,7 +220,7 @@ def _take(
   choice: Candidate,
   reason: str,
   fitting: list[Candidate],
-  rows: list[Row],
+  rows: Sequence[Row],
   caveat: str = '',
   is_outdone: unfinished.Contradicts = lambda error, ssim: False,
 ) -> Recommendation:
@@ -230,7 +234,7 @@ def _take(
     caveat: How sure the choice is; '' says which others are as good.
     is_outdone: Whether it would not be taken with another MSE and SSIM.
   """
-  strongest = results.strongest(rows)
+  strongest = results.Grouped(results.strongest(rows))
   doubtful = enough.doubt_cut(choice, rows, strongest, is_outdone)
   if doubtful:
     return withhold({choice.treatment: doubtful}, fitting)

@@ -6,9 +6,8 @@ Source: docs/paper.md#seeds; the rule is ours.
 import math
 from collections.abc import Iterable, Sequence
 
-from gpz_jax import intervals
+from gpz_jax import intervals, results
 from gpz_jax.results import Row, formats
-from gpz_jax.types import Treatment
 from gpz_jax.zone.candidates import Candidate
 
 # One seed says nothing of how far seeds differ. Errors closer than this are then taken
@@ -56,8 +55,6 @@ def _errors(one: Candidate, rows: Sequence[Row]) -> dict[int, float]:
   """The error of each seed that has one."""
   return {
     row['seed']: row['test_mse']
-    for row in rows
-    if (Treatment.of(row), row['split']) == (one.treatment, one.split)
-    and row['status'] == 'done'
-    and math.isfinite(row['test_mse'])
+    for row in results.of_cell(rows, one.treatment, one.split)
+    if row['status'] == 'done' and math.isfinite(row['test_mse'])
   }

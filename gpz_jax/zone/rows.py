@@ -45,11 +45,6 @@ def without_prediction(rows: Iterable[Row]) -> list[Row]:
   return [row for row in rows if row['split'] != PREDICTION]
 
 
-def of_cell(rows: Iterable[Row], treatment: Treatment, split: str) -> list[Row]:
-  """The rows of one treatment at one split."""
-  return [r for r in rows if r['split'] == split and Treatment.of(r) == treatment]
-
-
 def plain(attack: str) -> str:
   """An attack without its `at`."""
   return ':'.join(part for part in attack.split(':') if not part.startswith('at='))

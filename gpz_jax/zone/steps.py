@@ -12,7 +12,7 @@ from gpz_jax.types import Treatment
 from gpz_jax.zone import doubts, fewer_images, improving, rules, unfinished
 from gpz_jax.zone.doubts import Doubt
 from gpz_jax.zone.profiles import attack_profile
-from gpz_jax.zone.rows import cell_scores, of_cell
+from gpz_jax.zone.rows import cell_scores
 
 
 class JumpRule(NamedTuple):
@@ -126,7 +126,7 @@ def _share(
   changed: float, rows: Sequence[Row], treatment: Treatment, split: str
 ) -> float:
   """Another MSE of a cell over what it is."""
-  error, _ = cell_scores(of_cell(rows, treatment, split))
+  error, _ = cell_scores(results.of_cell(rows, treatment, split))
   return changed / error if error else 1.0
 
 
@@ -137,7 +137,9 @@ def _doubt_images(case: Case, step: rules.Step) -> tuple[Doubt, ...]:
   found = doubts.of_step(strongest, treatment, before, after)
   if not found:
     return ()
-  first, second = (of_cell(strongest, treatment, split)[0] for split in (before, after))
+  first, second = (
+    results.of_cell(strongest, treatment, split)[0] for split in (before, after)
+  )
   left, right = step.left, step.right
   if first['n_test'] < second['n_test']:
     left *= fewer_images.scale(first, second)
@@ -190,6 +192,6 @@ def _judge(
   rows: Sequence[Row], treatment: Treatment, ends: tuple[str, str], metric: str
 ) -> rules.Step | None:
   """The step between two splits by some rows; None where no seed has both."""
-  those = [row for split in ends for row in of_cell(rows, treatment, split)]
+  those = [row for split in ends for row in results.of_cell(rows, treatment, split)]
   profile = attack_profile(those, treatment, metric, ends)
   return next(iter(rules.list_steps(profile.values.tolist())), None)

@@ -16,7 +16,7 @@ from gpz_jax.results.formats import join_words
 from gpz_jax.types import Treatment
 from gpz_jax.zone import fewer_images
 from gpz_jax.zone.doubts import Doubt
-from gpz_jax.zone.rows import cell_scores, of_cell, plain
+from gpz_jax.zone.rows import cell_scores, plain
 
 # Whether scores of an attack, its MSE and its SSIM, contradict what is said of a cut.
 Contradicts = Callable[[float, float], bool]
@@ -32,7 +32,7 @@ def list_shared(
     treatment: The treatment of the targets.
     ends: The two splits.
   """
-  cells = [_finished(of_cell(rows, treatment, split)) for split in ends]
+  cells = [_finished(results.of_cell(rows, treatment, split)) for split in ends]
   first, second = ({_key(row) for row in cell} for cell in cells)
   return [row for cell in cells for row in cell if _key(row) in first & second]
 
@@ -55,7 +55,7 @@ def name_lost(
   for here, there in (ends, ends[::-1]):
     lost = [
       row
-      for row in results.strongest(_finished(of_cell(rows, treatment, here)))
+      for row in results.strongest(_finished(results.of_cell(rows, treatment, here)))
       if _key(row) not in keys
     ]
     if lost:
@@ -102,7 +102,7 @@ def doubt_cut(
       }
       for row in lanes
     ]
-    cell = of_cell(rows, treatment, split)
+    cell = results.of_cell(rows, treatment, split)
     if contradicts(*cell_scores([*cell, *guessed])):
       text = (
         f'attack {attack} did better elsewhere and has no finished result at {split}'
@@ -114,7 +114,7 @@ def doubt_cut(
 
 def describe(rows: Sequence[Row], treatment: Treatment, split: str) -> str:
   """A sentence that names the attacks of which all rows at a cut diverged; or ''."""
-  cell = of_cell(rows, treatment, split)
+  cell = results.of_cell(rows, treatment, split)
   finished = {row['attack'] for row in _finished(cell)}
   names = [name for name in results.list_attacks(cell) if name not in finished]
   if not names:
@@ -127,11 +127,11 @@ def _list_missing(
   rows: Sequence[Row], treatment: Treatment, split: str
 ) -> Iterator[tuple[str, list[Row]]]:
   """Attacks that lack some seeds of a cut, each with the best scores of those seeds."""
-  cell = _finished(of_cell(rows, treatment, split))
+  cell = _finished(results.of_cell(rows, treatment, split))
   asked = [
     row
     for row in rows
-    if row['split'] == split and (Treatment.of(row) == treatment or _is_finished(row))
+    if row['split'] == split and (_is_finished(row) or Treatment.of(row) == treatment)
   ]
   likeness = {r['seed']: r['test_ssim'] for r in results.strongest(cell, 'test_ssim')}
   strongest = [
@@ -153,9 +153,24 @@ def _list_gains(
     Its MSE over theirs, and its SSIM less theirs, for each lane and split: those of the
     cut, else those of the split, else those of the treatment, else all.
   """
-  pairs = []
-  ours = [row for row in _finished(rows) if plain(row['attack']) == attack]
-  others = [row for row in _finished(rows) if plain(row['attack']) != attack]
+  for list_near in (
+    lambda: results.of_cell(rows, treatment, split),
+    lambda: [row for row in rows if row['split'] == split],
+    lambda: results.of_treatment(rows, treatment),
+    lambda: rows,
+  ):
+    if found := _compare(list_near(), attack):
+      return found
+  return []
+
+
+def _compare(rows: Sequence[Row], attack: str) -> list[tuple[float, float]]:
+  """How much better an attack is than the others in each lane and split of rows."""
+  finished, found = _finished(rows), []
+  ours = [row for row in finished if plain(row['attack']) == attack]
+  if not ours:
+    return []
+  others = [row for row in finished if plain(row['attack']) != attack]
   best = {
     column: {_lane(row): row for row in results.strongest(others, column)}
     for column in ('test_mse', 'test_ssim')
@@ -166,16 +181,8 @@ def _list_gains(
       error = row['test_mse'] * fewer_images.scale(row, other)
       likeness = row['test_ssim'] - best['test_ssim'][_lane(row)]['test_ssim']
       gain = likeness if math.isfinite(likeness) else 0.0
-      pairs.append((row, (error / other['test_mse'], gain)))
-  for is_near in (
-    lambda row: (Treatment.of(row), row['split']) == (treatment, split),
-    lambda row: row['split'] == split,
-    lambda row: Treatment.of(row) == treatment,
-    lambda row: True,
-  ):
-    if found := [gain for row, gain in pairs if is_near(row)]:
-      return found
-  return []
+      found.append((error / other['test_mse'], gain))
+  return found
 
 
 def _is_finished(row: Row) -> bool:
