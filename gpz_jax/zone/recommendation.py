@@ -53,9 +53,9 @@ def recommend(
   such a limit resistance alone would say not to cut at all, so the first split of the
   zone is taken, and the cheapest of several treatments.
 
-  Without `min_accuracy`, no target with less than half of the best accuracy is taken;
-  where one would be, half of it is the limit, and the caveat says so. Nothing is
-  recommended where the rows carry no conclusion (`doubts`).
+  Without `min_accuracy`, no target with less than half of the best accuracy is taken or
+  named as the most private one; where one would be, half of it is the limit, and the
+  caveat says so. Nothing is recommended where the rows carry no conclusion (`doubts`).
 
   Args:
     rows: Rows of one sweep.
@@ -102,11 +102,14 @@ def recommend(
   left_out = _tell_left_out(doubtful)
   found = _add(choose(limits), left_out)
   least = _least_use(sound)
-  chosen = [
-    one for one in sound if (one.split, one.treatment) == (found.split, found.treatment)
+  named = [
+    one
+    for one in sound
+    if (one.split, one.treatment) == (found.split, found.treatment)
+    or one == found.most_private
   ]
   is_bound = any(not limit.is_cost for limit in limits)
-  if is_bound or not any(one.target_accuracy < least for one in chosen):
+  if is_bound or not any(one.target_accuracy < least for one in named):
     return found
   found = _add(choose([*limits, *make_limits({'min_accuracy': least})]), left_out)
   caveat = (

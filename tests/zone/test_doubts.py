@@ -206,3 +206,21 @@ def test_a_defence_that_halves_the_accuracy_is_recommended_only_where_asked_for(
   assert zone.recommend(rows, ladder=ladder, min_accuracy=0).split == 'a'
   rows = change(rows, target_accuracy=0.9)
   assert 'left out' not in zone.recommend(rows, ladder=ladder).sentence()
+
+
+def test_a_defence_that_halves_the_accuracy_is_most_private_only_where_asked_for():
+  ladder = {'thumbnail_4': {'mse': 0.02, 'ssim': 0.6}}
+  errors = [0.01, 0.012, 0.013, 0.2]
+  weak = change(make_rows(errors), defence='noise:sigma=3', target_accuracy=0.44)
+  rows = [*make_rows([0.01, 0.012, 0.07, 0.08]), *weak]
+  for bar, split in (('4x4', 'c'), (0.9, None)):
+    limits = {'ladder': ladder, 'private_enough': bar}
+    found = zone.recommend(rows, **limits)
+    assert found.split == split
+    private = found.most_private
+    assert (private.split, private.treatment) == ('d', Treatment())
+    assert found.caveat.endswith('--min_accuracy=0 takes them in.')
+    assert all(one.treatment == Treatment() for one in found.alternatives)
+    found = zone.recommend(rows, **limits, min_accuracy=0)
+    assert (found.split, found.most_private.treatment) == (split, Treatment.of(weak[0]))
+    assert 'left out' not in found.sentence()
