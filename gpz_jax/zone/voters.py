@@ -27,7 +27,7 @@ from typing import NamedTuple
 from gpz_jax import results
 from gpz_jax.results import Row
 from gpz_jax.types import InputError, Treatment
-from gpz_jax.zone import rules
+from gpz_jax.zone import accuracies, rules
 from gpz_jax.zone.golden_zone import METRIC, check_metric, drop_doubtful, golden_zone
 from gpz_jax.zone.profiles import (
   Profile,
@@ -70,7 +70,7 @@ def vote(
   """All votes on where the zone of each treatment begins.
 
   The attack has no vote on a treatment of which its rows carry no conclusion, and
-  nothing is voted by the theory of a target that diverged.
+  nothing is voted by the theory of a target that diverged or may be guessing.
 
   Args:
     rows: Rows of results of one sweep, complete or not.
@@ -89,17 +89,24 @@ def vote(
   check_together(rows, theory_rows) if theory_rows else check_sweep(rows)
   check_metric(rows, metric)
   treatments = results.list_treatments([*rows, *theory_rows])
+  every = results.Grouped(rows)
+  guessing = {each: tuple(accuracies.list_guessing(every, each)) for each in treatments}
   zone = golden_zone(list(rows), metric=metric, ratio=ratio, threshold=threshold)
-  theory_rows = finished(results.without_diverged(theory_rows, rows))
+  theory_rows = [
+    row
+    for row in finished(results.without_diverged(theory_rows, rows))
+    if row['seed'] not in guessing[Treatment.of(row)]
+  ]
   rows = without_prediction(drop_doubtful(rows, zone))
   splits = order_splits(rows, theory_rows)
   attack = attack_voter(rows, splits, metric, ratio, threshold)
   voters = [attack, *probe_voters(theory_rows, splits)]
-  found = _vote(voters, treatments, splits, resamples)
+  cast = (
+    dataclasses.replace(votes, guessing=guessing[votes.treatment])
+    for votes in _vote(voters, treatments, splits, resamples)
+  )
   return Votes(
-    tuple(
-      _read_off(v, attack.profile(v.treatment), ladder or {}, metric) for v in found
-    )
+    tuple(_read_off(v, attack.profile(v.treatment), ladder or {}, metric) for v in cast)
   )
 
 

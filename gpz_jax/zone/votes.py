@@ -49,11 +49,19 @@ class Vote:
 
 @dataclasses.dataclass(frozen=True)
 class TreatmentVotes:
-  """The votes on one treatment, by those who had two splits to compare."""
+  """The votes on one treatment, by those who had two splits to compare.
+
+  Attributes:
+    treatment: The treatment of the targets.
+    splits: All splits there are, in forward order.
+    votes: The votes.
+    guessing: The seeds of targets that may be guessing and have no part in the votes.
+  """
 
   treatment: Treatment
-  splits: tuple[str, ...]  # all there are, in forward order
+  splits: tuple[str, ...]
   votes: tuple[Vote, ...]
+  guessing: tuple[int, ...] = ()
 
   def by(self, voter: str) -> Vote | None:
     """The vote of one voter; None where it had nothing to vote on."""
@@ -66,24 +74,35 @@ class TreatmentVotes:
     return max(named) - min(named) if len(named) > 1 else None
 
   def sentence(self) -> str:
-    """The votes of `VOTERS` and how far apart they are, in one sentence."""
-    name = str(self.treatment)
+    """The votes of `VOTERS` and how far apart they are, in one sentence.
+
+    Another one names the targets that are left out.
+    """
+    said = f'{self.treatment}: {self._finding()}.'
+    if not self.guessing:
+      return said
+    seeds = join_words([*map(str, self.guessing)])
+    if len(self.guessing) == 1:
+      return f'{said} The target with seed {seeds} is left out: it may be guessing.'
+    return f'{said} The targets with seeds {seeds} are left out: they may be guessing.'
+
+  def _finding(self) -> str:
     compared = self._compared()
     if not compared:
-      return f'{name}: fewer than two splits are measured.'
+      return 'nothing votes' if self.guessing else 'fewer than two splits are measured'
     said: dict[str, list[str]] = {}
     for vote in compared:
       if vote.split is not None:
         said.setdefault(vote.split, []).append(WORDS[vote.voter])
     if not said:
-      return f'{name}: no vote finds a zone.'
+      return 'no vote finds a zone'
     order = (split for split in self.splits if split in said)
     parts = [f'at {split} by {join_words(said[split])}' for split in order]
     apart = {None: '', 0: ': they agree', 1: ': 1 split apart'}
     end = apart.get(self.apart, f': {self.apart} splits apart')
     if silent := [WORDS[v.voter] for v in compared if v.split is None]:
       end += f'; {join_words(silent)} {"find" if len(silent) > 1 else "finds"} none'
-    return f'{name}: the zone begins {", ".join(parts)}{end}.'
+    return f'the zone begins {", ".join(parts)}{end}'
 
   def _compared(self) -> list[Vote]:
     return [vote for voter in VOTERS if (vote := self.by(voter))]

@@ -56,6 +56,31 @@ def test_a_target_that_diverged_has_no_part_in_the_votes():
   assert (vote.split, vote.seeds) == ('b', 2)
 
 
+def test_a_target_that_may_guess_has_no_part_in_the_votes_and_is_named():
+  lost = make_rows(ERRORS, seed=1, accuracy=0.1)
+  theory = [*make_theory(SHARE), *make_theory([0.99, 0.2, 0.19, 0.19], seed=1)]
+  (found,) = zone.vote([*make_rows(ERRORS), *lost], theory).treatments
+  # the attack has no vote where one of the seeds is in doubt
+  assert [(vote.voter, vote.split, vote.seeds) for vote in found.votes] == [
+    ('radius_share', 'c', 1)
+  ]
+  assert found.sentence() == (
+    'alpha 0: the zone begins at c by the radius share. The target with seed 1 is left'
+    ' out: it may be guessing.'
+  )
+  (found,) = zone.vote(lost, theory[4:]).treatments
+  assert (found.votes, found.guessing) == ((), (1,))
+  assert found.sentence() == (
+    'alpha 0: nothing votes. The target with seed 1 is left out: it may be guessing.'
+  )
+  both = [*make_rows(ERRORS, accuracy=0.2), *lost]
+  assert (
+    zone.vote(both, theory)
+    .sentence()
+    .endswith('The targets with seeds 0 and 1 are left out: they may be guessing.')
+  )
+
+
 def test_votes_that_differ_say_how_far():
   rows = make_rows(ERRORS)
   one = zone.vote(rows, make_theory([0.9, 0.3, 0.29, 0.28])).treatments[0]
