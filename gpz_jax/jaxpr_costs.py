@@ -52,20 +52,44 @@ def used_params_and_flops(
     For each output the number of scalars in the leaves of variables['params'] that it
     uses, and 2 x multiply-accumulates of the convolutions and matrix products it uses.
   """
-  closed = jax.make_jaxpr(function)(variables, *args)
-  leaves = jax.tree_util.tree_leaves_with_path(variables)
-  # The inputs begin with the leaves of variables; those of args follow.
-  params = {
-    id(var): math.prod(leaf.shape)
-    for (path, leaf), var in zip(leaves, closed.jaxpr.invars, strict=False)
+  sizes = {
+    path: math.prod(leaf.shape)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
     if path[0].key == 'params'
   }
-  costs = []
-  for output in closed.jaxpr.outvars:
-    live, flops = _live(closed.jaxpr, {id(output)})
-    used = sum(size for var, size in params.items() if var in live)
-    costs.append((used, flops))
-  return costs
+  return [
+    (sum(size for path, size in sizes.items() if path in used), flops)
+    for used, flops in _walk(function, variables, args)
+  ]
+
+
+def used_leaves(
+  function: Callable[..., Sequence[Any]], variables: Any, *args: Any
+) -> list[frozenset[str]]:
+  """The leaves of variables that each output depends on, as 'params/conv/kernel'.
+
+  Args:
+    function: As for `used_params_and_flops`.
+    variables: arrays or shapes.
+    *args: arrays or shapes.
+  """
+  return [
+    frozenset(jax.tree_util.keystr(path, simple=True, separator='/') for path in used)
+    for used, _ in _walk(function, variables, args)
+  ]
+
+
+def _walk(
+  function: Callable[..., Sequence[Any]], variables: Any, args: Sequence[Any]
+) -> Iterator[tuple[set[Any], int]]:
+  """The paths of the variables that each output depends on, and the operations."""
+  jaxpr = jax.make_jaxpr(function)(variables, *args).jaxpr
+  paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(variables)]
+  for output in jaxpr.outvars:
+    live, flops = _live(jaxpr, {id(output)})
+    # The inputs begin with the leaves of variables; those of args follow.
+    inputs = zip(paths, jaxpr.invars, strict=False)
+    yield {path for path, var in inputs if id(var) in live}, flops
 
 
 def read_between(jaxpr: Any, output: Any, cut: Any) -> list[bool]:

@@ -194,6 +194,35 @@ def find_sown(state: Any, split: str) -> Sequence[jax.Array]:
   return node.get('__call__', ())
 
 
+def list_read(
+  model: nn.Module, image_shape: tuple[int, int, int], names: Sequence[str]
+) -> dict[str, frozenset[str]]:
+  """The variables that what each split sends in evaluation depends on.
+
+  They need not have the name of a module: an NNX module in a list has another one, a
+  transform hides those in it, and a model may own parameters itself.
+
+  Args:
+    model: called as `model(image, train=False)`.
+    image_shape: (H, W, C).
+    names: names from `list_splits`.
+
+  Returns:
+    Name -> variables such as 'params/units/0/conv/kernel'.
+  """
+  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  variables = jax.eval_shape(
+    lambda image: calls_lib.init(model, jax.random.key(0), image), image
+  )
+
+  def trace(variables, image):
+    _, state = _apply(model, variables, image)
+    return [find_sown(state, name)[0] for name in names]
+
+  found = jaxpr_costs.used_leaves(trace, variables, image)
+  return dict(zip(names, found, strict=True))
+
+
 def _why_not(noted: list[Any], sown: Sequence[Any]) -> str:
   """Why the output of a module cannot be sent; '' where it can.
 

@@ -9,17 +9,15 @@ import dataclasses
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
+from gpz_jax import splits
 from gpz_jax.defences.protocol import Defence, list_stages
-from gpz_jax.models import calls
 from gpz_jax.types import InputError
 
 
 @dataclasses.dataclass(frozen=True)
 class Frozen(Defence):
-  """Freezes the parameters of the first stages, with all that lies before them.
+  """Freezes the parameters that the output of the first stages depends on.
 
   Averages of batch norm still follow the data, as in the published code.
 
@@ -40,39 +38,21 @@ class Frozen(Defence):
   def list_frozen(
     self, model: nn.Module, image_shape: tuple[int, int, int]
   ) -> tuple[tuple[str, ...], ...]:
-    """The modules of each stage; those before the first belong to it."""
-    groups: list[tuple[str, ...]] = []
-    stages, current = list_stages(model, image_shape), []
-    for name in list_children(model, image_shape):
-      current.append(name)
-      if name in stages:
-        groups.append(tuple(current))
-        current = []
-    if isinstance(self.frozen, int) and self.frozen > len(groups):
+    """The parameters that each stage depends on and no earlier one does."""
+    stages = list_stages(model, image_shape)
+    if isinstance(self.frozen, int) and self.frozen > len(stages):
       raise InputError(
         f"defence '{self.text}' freezes {self.frozen} stages, and the model has"
-        f' {len(groups)}: {", ".join(stages)}'
+        f' {len(stages)}: {", ".join(stages)}'
       )
+    groups: list[tuple[str, ...]] = []
+    before: set[str] = set()
+    for read in splits.list_read(model, image_shape, stages).values():
+      params = {name.removeprefix('params/') for name in read if name[:7] == 'params/'}
+      groups.append(tuple(sorted(params - before)))
+      before |= params
     return tuple(groups)
 
   def count_frozen(self):
     """How many stages are frozen."""
     return self.frozen
-
-
-def list_children(
-  model: nn.Module, image_shape: tuple[int, int, int]
-) -> tuple[str, ...]:
-  """The direct children of a model, in the order in which they are left."""
-  found: dict[str, None] = {}
-
-  def note(call, args, kwargs, context):
-    result = call(*args, **kwargs)
-    if len(context.module.path) == 1:
-      found.setdefault(context.module.path[0])
-    return result
-
-  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  with nn.intercept_methods(note):
-    jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), image)
-  return tuple(found)

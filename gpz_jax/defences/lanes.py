@@ -14,9 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax import splits
-from gpz_jax.defences import cuts, specs
+from gpz_jax.defences import cuts, parameters, specs
 from gpz_jax.defences.protocol import Defence, Step, bind, select
-from gpz_jax.models import calls
 from gpz_jax.types import InputError
 
 # One entry of the lanes' arrays, with an array for each form.
@@ -30,7 +29,7 @@ class _Part:
   form: Defence
   defaults: Any  # ((name, number), ...) for the lanes of other forms
   reads: tuple[str, ...]
-  groups: tuple[tuple[str, ...], ...]
+  groups: tuple[tuple[str, ...], ...]  # parameters, such as 'conv_1/Conv_0/kernel'
   sends: tuple[str, ...]  # the splits where the training goes on from what is sent
 
 
@@ -159,14 +158,15 @@ class Training:
       if not part.groups:
         continue
       count = bind(part.form, values).count_frozen()
-      for i, group in enumerate(part.groups):
-        is_frozen = is_on & (i < count)
-        frozen = {
-          name: jax.tree.map(lambda u, f=is_frozen: jnp.where(f, 0, u), updates[name])
-          for name in group
-          if name in updates
-        }
-        updates = {**updates, **frozen}
+      group_of = {name: i for i, group in enumerate(part.groups) for name in group}
+
+      def still(path, update, is_on=is_on, count=count, group_of=group_of):
+        group = group_of.get(parameters.spell(path))
+        if group is None:
+          return update
+        return jnp.where(is_on & (group < count), 0, update)
+
+      updates = jax.tree_util.tree_map_with_path(still, updates)
     return updates
 
   @property
@@ -195,7 +195,7 @@ def prepare(
       continue
     reads = defence.list_reads(model, image_shape)
     _check_reads(defence, reads, model, image_shape)
-    groups = defence.list_frozen(model, image_shape)
+    groups = parameters.find_groups(defence, model, image_shape)
     sends = select(defence, model, image_shape) if defence.sends_in_training else ()
     part = _Part(defence.form, tuple(defence.numbers.items()), reads, groups, sends)
     parts.setdefault(defence.form, part)
@@ -234,15 +234,11 @@ def count_trained(
     image_shape: (H, W, C).
     text: The defence.
   """
-  image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), image)
-  sizes = {
-    name: sum(leaf.size for leaf in jax.tree.leaves(tree))
-    for name, tree in variables['params'].items()
-  }
+  sizes = parameters.list_sizes(model, image_shape)
   defence = specs.parse(text)
-  groups = defence.list_frozen(model, image_shape)[: int(defence.count_frozen())]
-  frozen = sum(sizes.get(name, 0) for group in groups for name in group)
+  groups = parameters.find_groups(defence, model, image_shape)
+  count = int(defence.count_frozen())
+  frozen = sum(sizes[name] for group in groups[:count] for name in group)
   total = sum(sizes.values())
   return total - frozen, total
 

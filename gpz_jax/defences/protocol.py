@@ -89,7 +89,11 @@ class Defence:
   def list_frozen(
     self, model: nn.Module, image_shape: tuple[int, int, int]
   ) -> tuple[tuple[str, ...], ...]:
-    """The modules that can be frozen, group by group from the image on; () if none.
+    """What can be frozen, group by group from the image on; () if nothing.
+
+    Each group names modules as splits do, such as 'block_1', or parameters by their
+    path in params, such as 'block_1/conv/kernel'. It is an error if the model has no
+    such thing, or if nothing that is frozen has parameters.
 
     Raises:
       InputError: There are not as many groups as the defence freezes.

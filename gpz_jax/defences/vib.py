@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gpz_jax import partition
-from gpz_jax.defences.freezing import list_children
+from gpz_jax.defences.parameters import list_children
 from gpz_jax.defences.protocol import Defence, Step
 from gpz_jax.types import InputError
 

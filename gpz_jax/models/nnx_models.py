@@ -161,7 +161,8 @@ class _Observer:
     # A child that is called twice is one linen module, as it would be there.
     key = (id(parent), id(child))
     if key not in self.steps:
-      self.steps[key] = _step_class(kind.__name__)(name=name)
+      place = tuple(map(str, path))
+      self.steps[key] = _step_class(kind.__name__)(place, name=name)
     step = self.steps[key]
     self.inside.append((path, step))
     try:
@@ -214,7 +215,13 @@ def _observed_class(kind: type) -> type:
 
 
 class _Step(nn.Module):
-  """A linen module in which a child is called."""
+  """A linen module in which a child is called.
+
+  Attributes:
+    place: Where the variables of the child lie among those of the NNX module.
+  """
+
+  place: Path
 
   @nn.compact
   def __call__(self, call: Callable[[], Any]) -> Any:
@@ -231,6 +238,20 @@ def first_argument(module: nn.Module, args: tuple[Any, ...]) -> Any:
   if isinstance(module, _Step):
     args = args[0].args[1:]  # `observe` hands over a call of the child
   return args[0] if args else None
+
+
+def find_place(module: nn.Module) -> tuple[str, ...]:
+  """Where the variables of a module lie: its path, but for a child of an NNX module.
+
+  Args:
+    module: A linen module that is bound.
+  """
+  if not isinstance(module, _Step):
+    return module.path
+  above = module.parent
+  while isinstance(above, _Step):
+    above = above.parent
+  return (*(above.path if isinstance(above, nn.Module) else ()), *module.place)
 
 
 @functools.cache
