@@ -2,11 +2,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import own_calls
 import pytest
+from flax import nnx, traverse_util
 
+from gpz_jax import models, splits
 from gpz_jax.attacks.activation import interception, optimisation, query_free
 from gpz_jax.attacks.activation.cohorts import AttackLane
-from gpz_jax.models import layers
+from gpz_jax.models import calls, layers
 from gpz_jax.training.recipe import Recipe
 from gpz_jax.training.state import Best
 from gpz_jax.types import Dataset, InputError, Lane, Treatment
@@ -66,6 +69,48 @@ def test_what_lies_behind_the_split_is_not_trained(trained):
       for name in ('conv_1', 'conv_2')
     }
     assert moved == {name: name <= split for name in moved}
+
+
+class Hidden(nnx.Module):
+  """Two units, of which a transform hides the first."""
+
+  def __init__(self, num_classes, *, rngs):
+    self.first = own_calls.Unit(4, rngs=rngs)
+    self.stem = nnx.Conv(3, 4, (3, 3), rngs=rngs)
+    self.second = own_calls.Unit(4, rngs=rngs)
+    self.cut = nnx.Conv(4, 4, (1, 1), rngs=rngs)
+    self.third = own_calls.Unit(4, rngs=rngs)
+    self.logits = nnx.Linear(16, num_classes, rngs=rngs)
+
+  def __call__(self, x):
+    x = nnx.remat(lambda unit, x: unit(x))(self.first, self.stem(x))
+    x = self.third(self.cut(self.second(x)))
+    return self.logits(x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize(
+  ('name', 'split', 'expected'),
+  [
+    ('Twice', 'units_0', {'units/0/norm'}),
+    ('Twice', 'units_1', {'units/0/norm', 'units/1/norm'}),
+    ('Hidden', 'cut', {'first/norm', 'second/norm'}),
+  ],
+)
+def test_the_batch_norms_of_an_edge_of_nnx_move(name, split, expected, monkeypatch):
+  monkeypatch.setattr(own_calls, 'Hidden', Hidden, raising=False)
+  model = models.make(f'own_calls:{name}', num_classes=3)
+  variables = calls.init(model, jax.random.key(0), jnp.zeros((1, *SHAPE)))
+  images = jax.random.uniform(jax.random.key(1), (4, *SHAPE))
+  read = splits.list_read(model, SHAPE, (split,))[split]
+  _, moved = query_free._shadow_edge(
+    model, variables, images, split, jax.random.key(2), read
+  )
+  before, after = (
+    traverse_util.flatten_dict(tree, sep='/')
+    for tree in (variables['batch_stats'], moved)
+  )
+  found = {name for name in after if (after[name] != before[name]).all()}
+  assert found == {f'{norm}/{each}' for norm in expected for each in ('mean', 'var')}
 
 
 def test_the_epoch_of_a_shadow_is_that_of_its_lowest_error(trained):

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gpz_jax import partition
+from gpz_jax import partition, splits
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.optimisation import by_split
 from gpz_jax.classification import make_evaluation
 from gpz_jax.means import Mean
-from gpz_jax.models import calls, skip_lanes
+from gpz_jax.models import calls, nnx_models, skip_lanes
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.engine import AUTO, Engine
 from gpz_jax.training.loop import OnProgress, Trainer
@@ -115,7 +115,7 @@ def _make_objective(
   return Objective(
     model=model,
     sample_shape=train.image.shape[1:],
-    loss=_make_loss(model, split, engine),
+    loss=_make_loss(model, split, train.image.shape[1:], engine),
     evaluation=make_evaluation(_classify(model, split, engine), len(held_out)),
     plateau_on='nll',
     select_on='error',
@@ -158,11 +158,12 @@ def _check_labels(model, targets, *datasets: Dataset) -> None:
     )
 
 
-def _shadow_edge(model, variables, images, split: str, key):
+def _shadow_edge(model, variables, images, split: str, key, read: frozenset[str]):
   """The activation [B, ...] and the new batch_stats of an edge in training mode.
 
   The batch statistics of modules that are first called behind the split stay as they
-  were. Nothing then needs the shadow's own cloud, and the compiler removes it.
+  were. Nothing then needs the shadow's own cloud, and the compiler removes it. What the
+  edge is known to read moves even where a transform hides the module that owns it.
   """
 
   def apply(rngs):
@@ -170,7 +171,7 @@ def _shadow_edge(model, variables, images, split: str, key):
 
     def note(call, args, kwargs, context):
       if not activations:
-        edge_modules.add(context.module.path)
+        edge_modules.add(nnx_models.find_place(context.module))
       result = call(*args, **kwargs)
       if '/'.join(context.module.path) == split and context.method_name == '__call__':
         activations.append(result)
@@ -186,14 +187,20 @@ def _shadow_edge(model, variables, images, split: str, key):
 
   def choose(path, new, old):
     module = tuple(entry.key for entry in path[:-1])
-    return new if module in edge_modules else old
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    is_edge = module in edge_modules or f'batch_stats/{name}' in read
+    return new if is_edge else old
 
   old = variables['batch_stats']
   moved = jax.tree_util.tree_map_with_path(choose, state.get('batch_stats', {}), old)
   return activations[0], moved
 
 
-def _make_loss(model: nn.Module, split: str, engine: Engine):
+def _make_loss(
+  model: nn.Module, split: str, image_shape: tuple[int, int, int], engine: Engine
+):
+  read = splits.list_read(model, image_shape, (split,))[split]
+
   @engine.traced
   def loss(
     variables: Any, lane: LaneArrays, shared: Shared, batch: Batch, info: StepInfo
@@ -203,7 +210,7 @@ def _make_loss(model: nn.Module, split: str, engine: Engine):
     variables = {**variables, **constants}
     images, labels = shared['train']
     activation, batch_stats = _shadow_edge(
-      model, variables, pixels(images, batch.index), split, info.key
+      model, variables, pixels(images, batch.index), split, info.key, read
     )
     logits = partition.cloud(
       model,
