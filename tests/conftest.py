@@ -61,8 +61,8 @@ LONGEST = (
   *('training/test_engine.py', 'sweep/test_folder_images.py', 'models/test_skips.py'),
   *('models/test_densenet.py', 'sweep/test_memory.py', 'launch/test_real_slurm.py'),
   *('defences/test_lanes.py', 'report/test_page.py', 'model_inversion/test_study.py'),
-  *('attacks/test_inversion.py', 'study/test_own_models.py'),
-  'attacks_model/test_ppa.py',
+  *('attacks/test_inversion.py', 'study/test_own_sweeps.py'),
+  *('attacks_model/test_ppa.py', 'study/test_own_models.py'),
 )
 REAL_DATA = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'tfds'
 
