@@ -238,7 +238,7 @@ def _places(attack: Attack, splits: _Splits, study: StudyPlan) -> tuple[str, ...
         f"attack '{attack.text}': --splits does not choose '{strange[0]}'; it chooses"
         f' {", ".join(splits.chosen)}'
       )
-  places = []
+  places, reasons = [], {}
   for split in chosen:
     try:
       attack.check_shape(shapes[split].shape, image_shape)
@@ -248,5 +248,12 @@ def _places(attack: Attack, splits: _Splits, study: StudyPlan) -> tuple[str, ...
         raise InputError(
           f"attack '{attack.text}' at split '{split}': {error}"
         ) from None
-      splits.dropped[f'{attack.text} at {split}'] = str(error)
+      reasons[split] = str(error)
+  if reasons and not places:
+    first, reason = next(iter(reasons.items()))
+    raise InputError(
+      f"attack '{attack.text}' cannot be used at any of the splits chosen for it, as at"
+      f" '{first}': {reason}"
+    )
+  splits.dropped |= {f'{attack.text} at {place}': why for place, why in reasons.items()}
   return tuple(places)

@@ -129,6 +129,18 @@ PLANS = {
   'paper splits': ({'splits': 'paper'}, 'the paper attacks'),
   'false cut': ({'splits': 'left'}, 'is not a true cut'),
   'only false cuts': ({'splits': 'lef*'}, 'nothing is left to attack'),
+  'fits nowhere': (
+    {'attack': 'inversion,inversion:input=cls', 'splits': '*'},
+    "'inversion:input=cls' cannot be used at any of the splits chosen for it",
+  ),
+  'own decoder': (
+    {'attack': 'inversion,inversion:decoder=tiny:typo', 'splits': '*'},
+    "decoder 'tiny:typo' cannot be imported",
+  ),
+  'own loss': (
+    {'attack': 'inversion,inversion:loss=tiny:typo', 'splits': '*'},
+    "loss 'tiny:typo' cannot be imported",
+  ),
   'at': ({'attack': 'inversion:at=sum'}, "--splits does not choose 'sum'"),
   'at nowhere': ({'attack': 'inversion:at=other'}, "split 'other' is not in"),
   'tokens': ({'attack': 'inversion:input=cls'}, "at split 'stem'"),

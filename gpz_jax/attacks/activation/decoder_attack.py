@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from gpz_jax import own
 from gpz_jax.attacks.activation import (
   attention,
   decoders,
@@ -33,7 +34,7 @@ from gpz_jax.models import own_models
 from gpz_jax.training.engine import Engine
 from gpz_jax.training.loop import Trainer
 from gpz_jax.training.recipe import Recipe
-from gpz_jax.types import InputError
+from gpz_jax.types import InputError, Task
 
 MAX_WIDTH = 16
 ActOrAuto = Literal['auto', 'code', 'tanh', 'prelu']
@@ -112,6 +113,15 @@ class DecoderAttack(Attack):
       enhance=self.enhance,
       width=self.width,
     )
+
+  def check_task(self, task: Task) -> None:
+    """Raises InputError if a decoder or a loss of the user's own cannot be loaded.
+
+    A misfit at one split leaves that split out, and a typo must not look like one.
+    """
+    if ':' in self.decoder:
+      own.load(f"decoder '{self.decoder}'", self.decoder)
+    losses.make(self.loss, task.image_shape)
 
   def check_model(self, model: nn.Module) -> None:
     """Raises InputError if there is no normalization that stats=raw could leave out."""
