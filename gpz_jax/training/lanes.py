@@ -12,10 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gpz_jax.types import InputError
 from gpz_jax.vocabulary import STRATEGIES
+
+_AXIS = 'lanes'  # of the mesh of devices
 
 
 def check(strategy: str) -> None:
@@ -86,13 +88,7 @@ def _over_devices(batched: Callable[..., Any], devices: int) -> Callable[..., An
   It uses shard_map, because the SPMD partitioner that plain jit would use computes
   grouped convolutions on every device.
   """
-  mesh = jax.make_mesh(
-    (devices,),
-    ('lanes',),
-    axis_types=(AxisType.Auto,),
-    devices=jax.local_devices()[:devices],
-  )
-  over, everywhere = PartitionSpec('lanes'), PartitionSpec()
+  mesh, over, everywhere = _make_mesh(devices), PartitionSpec(_AXIS), PartitionSpec()
 
   def spread(lanes, *shared):
     run = jax.shard_map(
@@ -107,6 +103,41 @@ def _over_devices(batched: Callable[..., Any], devices: int) -> Callable[..., An
     return take(found, slice(count(lanes)))
 
   return spread
+
+
+def _make_mesh(devices: int) -> Mesh:
+  """The devices that lanes are spread over."""
+  return jax.make_mesh(
+    (devices,),
+    (_AXIS,),
+    axis_types=(AxisType.Auto,),
+    devices=jax.local_devices()[:devices],
+  )
+
+
+def place(lanes: Any, devices: int) -> Any:
+  """Pads lanes and puts each where `over_lanes` computes it.
+
+  What lies elsewhere is moved in every call, and a program is compiled once more for
+  every such layout of its arguments.
+
+  Args:
+    lanes: A pytree of arrays with L in front.
+    devices: How many devices share the lanes. With one, only what is not yet on a
+      device is moved.
+  """
+  return _put(pad(lanes, devices), devices, PartitionSpec(_AXIS))
+
+
+def place_shared(shared: Any, devices: int) -> Any:
+  """Puts what all lanes read on each of their devices, see `place`."""
+  return _put(shared, devices, PartitionSpec())
+
+
+def _put(tree: Any, devices: int, spec: PartitionSpec) -> Any:
+  if devices == 1:
+    return jax.device_put(tree)
+  return jax.device_put(tree, NamedSharding(_make_mesh(devices), spec))
 
 
 def pad(lanes: Any, multiple: int) -> Any:

@@ -225,15 +225,15 @@ class Trainer:
     return states, join(running.epochs)
 
   def _begin(self, keys: jax.Array, snapshots: Snapshots | None) -> Running:
-    """The training as it was kept, or a fresh one, with its lanes padded."""
-    num_lanes = len(keys)
+    """The training as it was kept, or a fresh one, placed as the stream's lanes are."""
+    num_lanes, devices = len(keys), self.engine.devices
     snapshot = snapshots.load(self._shapes(keys)) if snapshots is not None else None
     if snapshot is None:
-      keys = lanes_lib.pad(keys, self.engine.devices)
-      states, loss = self.create(keys), _no_loss(len(keys))
+      states = lanes_lib.place(self.create(lanes_lib.pad(keys, devices)), devices)
+      loss = _no_loss(lanes_lib.count(states), devices)
       return Running(states, loss, 0, 0, [], num_lanes, snapshots)
     arrays = jax.device_put((snapshot.states, snapshot.loss))
-    states, loss = lanes_lib.pad(arrays, self.engine.devices)
+    states, loss = lanes_lib.place(arrays, devices)
     epochs = separate(snapshot.history, snapshot.epoch)
     return Running(
       states, loss, snapshot.epoch, snapshot.step, epochs, num_lanes, snapshots
@@ -264,7 +264,7 @@ class Trainer:
       {name: value[: running.num_lanes] for name, value in values.items()}
     )
     running.epoch, running.step = running.epoch + 1, 0
-    running.loss = _no_loss(stream.num_lanes)
+    running.loss = _no_loss(stream.num_lanes, self.engine.devices)
 
 
 def _renew(running: Running, stream: Stream, make: Callable[[], Any]) -> None:
@@ -276,9 +276,9 @@ def _renew(running: Running, stream: Stream, make: Callable[[], Any]) -> None:
     raise
 
 
-def _no_loss(num_lanes: int) -> Mean:
-  """The loss [L] of an epoch that has not begun."""
-  return Mean(*jnp.zeros((2, num_lanes)))
+def _no_loss(num_lanes: int, devices: int) -> Mean:
+  """The loss [L] of an epoch that has not begun, where the lanes are."""
+  return lanes_lib.place(Mean(*jnp.zeros((2, num_lanes))), devices)
 
 
 def _check_arguments(lanes: LaneArrays, shared: Shared, num_examples: int) -> None:

@@ -125,7 +125,8 @@ def create_fit_state(
     initial: Variables to begin with instead of those drawn; it may lack some.
   """
   variables = calls.overlay(calls.init(model, key, sample), initial or {})
-  best = Best.create(jnp.full((), jnp.inf), 0, variables)
+  # Not of a weak type, which an epoch does not return: its end would compile twice.
+  best = Best.create(jnp.full((), jnp.inf, jnp.float32), 0, variables)
   train = TrainState(
     step=jnp.zeros((), jnp.int32),
     params=best.params,

@@ -2,7 +2,7 @@
 
 Such activations lie in the host's memory or in a file. The compiled program sees no
 difference: it is handed smaller arrays and an order that indexes into them. The rows of
-the next segment are gathered on a thread while the current one runs.
+the next segment are gathered and handed over on a thread while the current one runs.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from gpz_jax.training import lanes as lanes_lib
 from gpz_jax.training.step import LaneArrays, Shared, Span
 
-SLAB_BYTES = 2**28  # the most activations that are handed over at a time
+SLAB_BYTES = 2**28  # the most activations of a segment; those of two are on the device
 STREAMED = 'train'  # the entry of lanes, and of what they share, that may be streamed
 
 
@@ -35,8 +35,8 @@ class Stream:
     self._on_host = lanes[STREAMED] if is_streamed else None
     if is_streamed:
       lanes = {name: leaf for name, leaf in lanes.items() if name != STREAMED}
-    self.lanes = lanes_lib.pad(lanes, devices)
-    self.shared = shared
+    self.lanes = lanes_lib.place(lanes, devices)
+    self.shared = lanes_lib.place_shared(shared, devices)
     self.num_lanes = lanes_lib.count(self.lanes)
     self._batch_size, self._devices = batch_size, devices
     self.most_steps = 2**31
@@ -57,7 +57,7 @@ class Stream:
       self._on_host = make()
     else:
       self.lanes = {name: leaf for name, leaf in self.lanes.items() if name != STREAMED}
-      self.lanes[STREAMED] = lanes_lib.pad(make(), self._devices)
+      self.lanes[STREAMED] = lanes_lib.place(make(), self._devices)
 
   def segment(self, order: np.ndarray, masks: np.ndarray, bounds: np.ndarray) -> Any:
     """The arguments of steps bounds[0] .. bounds[1] - 1 of an epoch.
@@ -87,7 +87,7 @@ class Stream:
       Span(*map(np.int32, (0, stop - start, start, len(order)))),
     )
 
-  def _take(self, order: np.ndarray, start: int) -> tuple[np.ndarray, Any]:
+  def _take(self, order: np.ndarray, start: int) -> tuple[jax.Array, Any]:
     """What `_gather` returns; it is there already if this segment was foreseen."""
     foreseen, self._next = self._next, None
     if foreseen is not None:
@@ -97,7 +97,7 @@ class Stream:
         return found
     return self._gather(order, start)
 
-  def _gather(self, order: np.ndarray, start: int) -> tuple[np.ndarray, Any]:
+  def _gather(self, order: np.ndarray, start: int) -> tuple[jax.Array, Any]:
     """The activations [L, n, ...] and images [n, ...] of the steps from `start` on."""
     assert self._on_host is not None
     # Slabs are equal: each has room for the longest segment, or for a shorter epoch. A
@@ -107,4 +107,4 @@ class Stream:
     rows = np.resize(order[start : start + steps], (steps, self._batch_size)).ravel()
     lane = lanes_lib.pad(np.arange(len(self._on_host)), self._devices)
     images = jax.tree.map(lambda leaf: leaf[rows], self.shared[STREAMED])
-    return self._on_host[lane[:, None], rows], images
+    return lanes_lib.place(self._on_host[lane[:, None], rows], self._devices), images

@@ -1,6 +1,11 @@
 """The trainer's parts that the attack's and the targets' tests do not reach."""
 
+import os
+import subprocess
+import sys
+
 import chex
+import compilations
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,8 +57,56 @@ def test_one_trace_serves_all_epochs_and_segments(monkeypatch):
   once = chex.assert_max_traces(Epoch.segment, n=1)
   monkeypatch.setattr(Epoch, 'segment', once)
   trainer = toys.make_trainer()
-  toys.fit(trainer)
+  with compilations.counted() as compiled:
+    toys.fit(trainer)
   assert trainer.traces == 1
+  names = ('jit(segment)', 'jit(evaluate)', 'jit(end_epoch)')
+  assert [compiled[name] for name in names] == [1, 1, 1]
+
+
+ON_TWO_DEVICES = """
+import chex, compilations, jax, numpy as np, toys
+from gpz_jax.training import segments
+from gpz_jax.training.engine import Engine
+
+segments.SEGMENT_SECONDS = 0.0
+given = np.random.default_rng(0).normal(size=(3, toys.EXAMPLES)).astype(np.float32)
+
+def loss(variables, lane, shared, batch, info):
+  kernel = variables['params']['line']['kernel']
+  return (lane['train'][batch.index].mean() - kernel.sum()) ** 2, {}
+
+def fit(devices, rows):
+  objective = toys.make_objective(loss=loss)
+  trainer = toys.make_trainer(Engine('map', devices=devices), objective)
+  lanes = toys.make_lanes((1.0,) * 3) | {'train': rows}
+  shared = toys.make_shared() | {'train': jax.numpy.zeros(toys.EXAMPLES)}
+  return trainer.fit(lanes, shared, num_examples=toys.EXAMPLES, order_seed=0)
+
+alone = fit(1, jax.device_put(given))
+for rows in (jax.device_put(given), given):  # the latter are streamed
+  with compilations.counted() as compiled:
+    chex.assert_trees_all_equal(fit(2, rows), alone)
+  print(*(compiled[f'jit({name})'] for name in ('segment', 'evaluate', 'end_epoch')))
+"""
+
+
+@pytest.mark.ci
+def test_lanes_over_devices_are_compiled_once():
+  found = subprocess.run(
+    [sys.executable, '-c', ON_TWO_DEVICES],
+    env=os.environ
+    | {
+      'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} '
+      '--xla_force_host_platform_device_count=2',
+      'PYTHONPATH': f'tests{os.pathsep}.',
+    },
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert found.returncode == 0, found.stderr[-2000:]
+  assert found.stdout.split() == ['1'] * 6
 
 
 def test_history_goes_into_a_snapshot_and_comes_back():
