@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.tree_util import Partial
 
 from gpz_jax.means import Mean
 from gpz_jax.types import Dataset, InputError
@@ -166,11 +167,16 @@ def chance_accuracy(labels: np.ndarray) -> float:
   return min(1.0, share + max(spread, min(share, 0.1 * (1 - share))))
 
 
-Guess = Callable[[jax.Array, jax.Array], jax.Array]  # (images, labels) -> guesses
+# (images, labels) -> guesses. What it holds is a pytree: arguments of the program, and
+# not constants, which the class means of many large images would be as well.
+Guess = Partial
 
 
 def _guess_constant(image: np.ndarray) -> Guess:
-  return lambda images, labels: jnp.broadcast_to(image[None], images.shape)
+  def guess(image, images, labels):
+    return jnp.broadcast_to(image[None], images.shape)
+
+  return Partial(guess, image)
 
 
 def _guess_class_mean(aux: Dataset, test: Dataset) -> Guess:
@@ -179,7 +185,7 @@ def _guess_class_mean(aux: Dataset, test: Dataset) -> Guess:
   means = np.tile(_mean_image(aux.image)[None], (num_classes, 1, 1, 1))
   for k in np.unique(aux.label):
     means[k] = _mean_image(aux.image[aux.label == k])
-  return lambda images, labels: jnp.asarray(means)[labels]
+  return Partial(lambda means, images, labels: means[labels], means)
 
 
 def _guess_thumbnail(size: int) -> Guess:
@@ -191,7 +197,7 @@ def _guess_thumbnail(size: int) -> Guess:
     small = jnp.einsum('ih,jw,bhwc->bijc', rows, columns, images, precision='highest')
     return jax.image.resize(small, (B, H, W, C), 'nearest')
 
-  return guess
+  return Partial(guess)
 
 
 def _score(
@@ -204,7 +210,7 @@ def _score(
   batches = jnp.arange(num_batches * batch_size).reshape(num_batches, batch_size)
 
   @jax.jit
-  def score_all(image, label):  # arguments, not constants of the program
+  def score_all(image, label, guesses):  # arguments, not constants of the program
     def score_batch(index):  # [B]: past the end in the last batch, masked there
       mask = (index < len(test)).astype(jnp.float32)
       index = index % len(test)
@@ -214,7 +220,7 @@ def _score(
 
     return lax.map(score_batch, batches)  # Means of [batches, R]
 
-  scores = score_all(test.image, test.label)
+  scores = score_all(test.image, test.label, guesses)
   sums = jax.tree.map(lambda x: np.sum(x, axis=0), scores)
   assert np.all(sums['mse'].count == len(test))
   return {name: mean.compute() for name, mean in sums.items()}

@@ -147,6 +147,15 @@ def test_ladder_by_hand():
   assert 'class_mean' not in metrics.ladder(aux, aux, shared_labels=False)
 
 
+def test_class_means_are_an_argument_of_the_program_and_no_constant():
+  data = _dataset(np.zeros((6, 16, 16, 3)), range(6))
+  guess = metrics.images._guess_class_mean(data, data)
+  batch = jnp.zeros((2, 16, 16, 3)), jnp.zeros(2, jnp.int32)
+  traced = jax.make_jaxpr(lambda guess, *batch: guess(*batch))(guess, *batch)
+  assert not traced.consts
+  assert traced.in_avals[0].shape == (6, 16, 16, 3)
+
+
 def test_ladder_thumbnails_by_hand():
   # left half black, right half white: a 2x2 thumbnail is exact, one colour is not
   images = np.zeros((1, 16, 16, 1))
