@@ -1,6 +1,9 @@
 """How much memory compiled programs need, and how much there is."""
 
+import contextlib
 import os
+import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -33,9 +36,34 @@ def device_bytes() -> int:
   return stats.get('bytes_limit') or host_bytes() // jax.local_device_count()
 
 
-def host_bytes() -> int:
-  """Bytes of physical memory of this machine."""
-  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+def host_bytes(root: pathlib.Path = pathlib.Path('/')) -> int:
+  """Bytes of memory that this process may take: the machine's, or a limit below it.
+
+  Slurm and Kubernetes limit a job by control groups. The kernel kills what takes more.
+
+  Args:
+    root: Where `proc` and `sys` are looked for.
+  """
+  physical = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  return min([physical, *_list_limits(root)])
+
+
+def _list_limits(root: pathlib.Path) -> Iterator[int]:
+  """The limits of the process's control groups and of those around them, in bytes."""
+  groups = root / 'proc/self/cgroup'
+  for line in groups.read_text().splitlines() if groups.exists() else ():
+    _, controllers, path = line.split(':', 2)
+    if not controllers:  # version 2
+      mount, name = 'sys/fs/cgroup', 'memory.max'
+    elif 'memory' in controllers.split(','):
+      mount, name = 'sys/fs/cgroup/memory', 'memory.limit_in_bytes'
+    else:
+      continue
+    group = pathlib.Path(path.lstrip('/'))
+    for each in (group, *group.parents):
+      # A container may see its own group alone. 'max' stands for no limit.
+      with contextlib.suppress(OSError, ValueError):
+        yield int((root / mount / each / name).read_text())
 
 
 def is_exhausted(error: Exception) -> bool:
