@@ -1,6 +1,7 @@
 """Targets: the classifiers under attack, one lane per treatment and seed."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -179,11 +180,8 @@ def evaluate(
   """
   engine = engine.resolve()
   skips.check_variables(model, targets.best.variables)
-  evaluation = classification.make_evaluation(
-    classification.make_classify(model, engine), len(dataset)
-  )
   shared = {HELD_OUT: (jnp.asarray(dataset.image), jnp.asarray(dataset.label))}
-  evaluator = Evaluator(evaluation, engine)
+  evaluator = _make_evaluator(model, len(dataset), engine)
   means = evaluator.run(targets.best.variables, {}, shared)
   for mean in means.values():
     assert (mean.count == len(dataset)).all(), 'examples seen != size of the subset'
@@ -191,6 +189,13 @@ def evaluate(
     'accuracy': np.asarray(1 - means['error'].compute()),
     'nll': np.asarray(means['nll'].compute()),
   }
+
+
+@functools.lru_cache(maxsize=4)  # for targets that are measured one after another
+def _make_evaluator(model: nn.Module, num_examples: int, engine: Engine) -> Evaluator:
+  """The program that evaluates targets, which compiles when it is first run."""
+  classify = classification.make_classify(model, engine)
+  return Evaluator(classification.make_evaluation(classify, num_examples), engine)
 
 
 def capture(

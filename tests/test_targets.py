@@ -5,6 +5,9 @@ import os
 import subprocess
 import sys
 
+import compilations
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -43,6 +46,18 @@ def test_targets_learn_and_alone_equals_together_under_map():
     strict=True,
   ):
     np.testing.assert_array_equal(a, b)
+
+
+def test_what_measures_targets_one_after_another_is_compiled_once():
+  task, model = tiny.task(), models.make('cnn', num_classes=3, width=0.0625)
+  variables = tiny.random_variables(model, jnp.zeros((1, *task.image_shape)), (2,))
+  with compilations.counted() as compiled:
+    for factor in (1.0, 1.1):
+      one = jax.tree.map(lambda leaf, factor=factor: factor * leaf[0], variables)
+      found = targets.from_variables(one)
+      found = targets.refresh_batch_norm(model, found, task.train)
+      targets.evaluate(model, found, task.val)
+  assert compiled['jit(_measure)'] == compiled['jit(evaluate)'] == 1
 
 
 def test_smoothing_lowers_confidence():

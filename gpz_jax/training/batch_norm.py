@@ -4,6 +4,7 @@ The running averages that training leaves lag behind the parameters. After a sho
 training they belong to a net that is no longer there, and the accuracy suffers.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -44,6 +45,16 @@ def refresh(
   size = min(BATCH, len(images))
   count = min(MOST_BATCHES, len(images) // size)
   batches = images[: count * size].reshape(count, size, *images.shape[1:])
+  stats = _measure(model, engine, variables, jnp.asarray(batches))
+  return {**variables, 'batch_stats': stats}
+
+
+# At module level, so that targets that are refreshed one after another share a program.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _measure(
+  model: nn.Module, engine: Engine, variables: Any, batches: jax.Array
+) -> Any:
+  """The `batch_stats` of L nets after batches [S, B, H, W, C] of images."""
 
   def after(variables, stats, batch, key):
     """What `stats` become by one batch."""
@@ -73,6 +84,7 @@ def refresh(
       found = after(variables, start, batches[i], calls.evaluation_key(i))
       return jax.tree.map(jnp.add, total, found)
 
+    count = len(batches)
     total = jax.lax.fori_loop(0, count, add, zeros)
     return jax.tree.map(
       lambda m, leaf, before: jnp.where(m < 1, leaf / count / (1 - m), before),
@@ -81,8 +93,7 @@ def refresh(
       old,
     )
 
-  stats = jax.jit(engine.over_lanes(one))(variables, jnp.asarray(batches))
-  return {**variables, 'batch_stats': stats}
+  return engine.over_lanes(one)(variables, batches)
 
 
 def _find_momentum(once: jax.Array, twice: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """What is intercepted, where it is kept, and what is made of it there."""
 
+import compilations
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +14,14 @@ from gpz_jax.types import Lane, Treatment
 def test_every_chunk_outside_the_device_is_converted(monkeypatch):
   monkeypatch.setattr(interception, 'CHUNK', 3)
   activations = np.arange(2 * 7 * 4, dtype=np.float32).reshape(2, 7, 4)
-  found = interception.convert(activations, lambda batch: 2 * batch[:, :2])
+
+  def read(batch):
+    return 2 * batch[:, :2]
+
+  with compilations.counted() as compiled:
+    interception.convert(activations + 1, read)  # as of another draw
+    found = interception.convert(activations, read)
+  assert compiled['jit(_convert)'] == 1  # also for the last chunk, which is filled up
   assert isinstance(found, np.ndarray)
   np.testing.assert_array_equal(found, 2 * activations[:, :, :2])
 

@@ -285,15 +285,26 @@ def convert(
   Args:
     activations: [L, N, ...].
     function: Function from a batch [N, ...] to another batch of N, example by example.
+      What is compiled for it is kept, so give the same one again.
 
   Returns:
     [L, N, ...], on the device if `activations` are there.
+
+  Raises:
+    Interrupted: A signal came.
   """
-  run = jax.jit(jax.vmap(function))
   if isinstance(activations, jax.Array):
-    return run(activations)
+    return _convert(function, activations)
   pieces = [
-    np.asarray(run(activations[:, start : start + CHUNK]))
-    for start in range(0, activations.shape[1], CHUNK)
+    np.asarray(_convert(function, activations[:, rows]))[:, mask == 1]
+    for rows, mask in chunks(activations.shape[1])
   ]
   return np.concatenate(pieces, axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _convert(
+  function: Callable[[jax.Array], jax.Array], activations: jax.Array
+) -> jax.Array:
+  """Applies a function of a batch to every lane [L, n, ...]."""
+  return jax.vmap(function)(activations)
