@@ -1,78 +1,20 @@
 """The page of a study of model inversion, from made-up rows."""
 
-import base64
-import io
 import math
 import re
-import shutil
 
 import made_up_inversions as made_up
 import numpy as np
 import pytest
+from inversion_pages import ATTACKS, column, write
 from made_up import make_row
 from pages import check_is_self_contained, read_page
-from PIL import Image
 
 from gpz_jax import report, results
-from gpz_jax.report.figures import join_images
-from gpz_jax.report.inversion import figures, findings
-from gpz_jax.report.inversion import page as page_lib
 from gpz_jax.results import CLASSES, INVERSIONS
 from gpz_jax.results.formats import format_number, format_share
 from gpz_jax.study.workdir import Workdir
 from gpz_jax.types import InputError, Treatment
-
-BIDO = 'bido:hidden=0.05:output=0.5'
-LAST = Treatment(skips='1110')
-ATTACKS = ('ppa', 'ppa:adaptive=taa')
-
-
-@pytest.fixture(scope='module')
-def finished(tmp_path_factory):
-  """A finished study of 7 treatments and 3 seeds, under two attacks."""
-  folder = tmp_path_factory.mktemp('inversion')
-  weak = made_up.make_study()
-  strong = [row | {'attack': ATTACKS[1]} for row in weak]
-  for row in weak:  # by a tenth, so that everything is said of the other
-    for name in ('att_acc1', 'att_acc1_low', 'att_acc1_high'):
-      row[name] -= 0.1
-  rows = weak + strong
-  made_up.write(folder, rows)
-  made_up.add_files(folder, rows)
-  return folder
-
-
-@pytest.fixture(autouse=True)
-def no_charts(monkeypatch):
-  """Draws no chart, which takes a second or two, but where a test undoes this."""
-  monkeypatch.setattr(page_lib.svg, 'embed', lambda panels, above: '')
-  monkeypatch.setattr(page_lib, 'save_png', lambda panel, path: None)
-
-
-@pytest.fixture
-def workdir(finished, tmp_path):
-  """A copy to be changed."""
-  folder = tmp_path / 'study'
-  shutil.copytree(finished, folder)
-  return folder
-
-
-@pytest.fixture(scope='module')
-def page(finished):
-  """Its text and its tables."""
-  return read_page(finished)
-
-
-def write(folder, rows, **options):
-  """The page of some rows, and its tables."""
-  made_up.write(folder, rows, **options)
-  return read_page(folder)
-
-
-def column(table, title):
-  """Row heading -> the text of a cell, without its interval."""
-  place = table[0].index(title)
-  return {line[0]: line[place] for line in table[1:]}
 
 
 def test_the_answer_is_the_headline(page):
@@ -114,24 +56,6 @@ def test_one_seed_rests_on_classes_and_says_so(tmp_path):
   assert line[1:4] == ['1', '92.7%', '59.0%54.0% to 64.0%']
 
 
-def test_the_front_holds_what_no_other_outdoes(page, finished):
-  # By hand, see make_study: 1110@5 outdoes stages 2 and 3, and 1110 outdoes BiDO.
-  on_front = column(page[1].tables['treatments'], 'on the front')
-  assert on_front == {
-    'untreated': 'yes',
-    'skips 0111': 'yes',
-    'skips 1110@5': 'yes',
-    'skips 1110': 'yes',
-    'skips 1011': 'no',
-    'skips 1101': 'no',
-    f'defence {BIDO}': 'no',
-  }
-  axes = figures.draw_trade(findings.read_workdir(finished))[0].axes[0]
-  (path,) = [line for line in axes.lines if line.get_linestyle() == '--']
-  expected = [(0.948, 0.83), (0.945, 0.82), (0.943, 0.71), (0.927, 0.59)]
-  np.testing.assert_allclose(path.get_xydata(), expected)
-
-
 def test_delta_is_said_where_it_is_defined(page, tmp_path):
   delta = column(page[1].tables['treatments'], 'Delta')
   assert delta['untreated'] == '-'
@@ -142,124 +66,6 @@ def test_delta_is_said_where_it_is_defined(page, tmp_path):
       row['target_accuracy'] = 0.96
   other = write(tmp_path, rows)[1].tables['treatments']
   assert column(other, 'Delta')['skips 1110'] == 'undefined'
-
-
-def test_stages_stand_beside_the_intact_target(page, finished, tmp_path):
-  assert '<h2 id="stages">' in page[0]
-  panels = figures.draw_stages(findings.read_workdir(finished))
-  heights = [[bar.get_height() for bar in panel.axes[0].patches] for panel in panels]
-  np.testing.assert_allclose(heights[0], [0.83, 0.82, 0.80, 0.74, 0.59])
-  np.testing.assert_allclose(heights[1], [0.948, 0.945, 0.940, 0.937, 0.927])
-  names = [label.get_text() for label in panels[0].axes[0].get_xticklabels()]
-  assert names == ['intact', '1', '2', '3', '4']
-  rows = [row for row in made_up.make_study() if row['skips'] in ('intact', '1110@5')]
-  assert '<h2 id="stages">' not in write(tmp_path, rows)[0]
-
-
-def pictures_of(text):
-  """alt text -> pixels of each picture of the page."""
-  found = {}
-  for source, alt in re.findall(
-    r'<img src="data:image/png;base64,(.*?)" alt="(.*?)"', text
-  ):
-    with Image.open(io.BytesIO(base64.b64decode(source))) as picture:
-      found[alt] = np.asarray(picture)
-  return found
-
-
-def strip(path, place):
-  return join_images(np.load(path)[place])
-
-
-def strongest(rows, treatment, seed):
-  (row,) = [
-    row
-    for row in rows
-    if Treatment.of(row) == treatment
-    and (row['seed'], row['attack']) == (seed, ATTACKS[1])
-  ]
-  return row['lane_id'], row['attack']
-
-
-def test_sheets_show_what_the_strongest_attack_made_of_the_lowest_seed(page, finished):
-  shown = pictures_of(page[0])
-  assert len(shown) == 4 * (1 + 7)
-  folder, rows = (
-    Workdir(finished),
-    results.read_parquet(finished / 'inversions.parquet', INVERSIONS),
-  )
-  private = shown['3 private images of person 2']
-  np.testing.assert_array_equal(private, strip(folder.privates, 2))
-  for treatment in (Treatment(), LAST):
-    made = shown[f'3 reconstructions of person 2 from the target with {treatment}']
-    path = folder.reconstruction(*strongest(rows, treatment, 0))
-    np.testing.assert_array_equal(made, strip(path, 2))
-  # The share beside it: 0.59 - 0.1 of the weaker attack does not count; class 2 lies
-  # 2 x 0.01 below the mean.
-  assert re.search(r'skips</span> 1110<small>57.0%</small></th><td><img', page[0])
-
-
-def test_another_seed_steps_in_for_a_picture_that_is_gone_or_damaged(workdir):
-  rows = results.read_parquet(workdir / 'inversions.parquet', INVERSIONS)
-  folder = Workdir(workdir)
-  first, second, third = (
-    folder.reconstruction(*strongest(rows, LAST, seed)) for seed in (0, 1, 2)
-  )
-  first.unlink()
-  data = bytearray(second.read_bytes())
-  data[-1] ^= 1
-  second.write_bytes(data)
-  text, _ = read_page(workdir)
-  assert '1 pictures are damaged and 1 are gone. They are left out' in text
-  made = pictures_of(text)[f'3 reconstructions of person 0 from the target with {LAST}']
-  np.testing.assert_array_equal(made, strip(third, 0))
-
-
-def test_without_private_images_there_is_no_sheet(workdir):
-  Workdir(workdir).privates.unlink()
-  text, _ = read_page(workdir)
-  assert pictures_of(text) == {}
-  assert '0 pictures are damaged and 1 are gone' in text
-
-
-def test_without_any_picture_or_curve_the_page_is_whole(tmp_path):
-  text, parser = write(tmp_path, made_up.make_study())
-  assert pictures_of(text) == {}
-  assert '<h2 id="seen">' not in text
-  assert '<h2 id="gradients">' not in text
-  assert len(parser.tables['rows']) == 1 + 21
-
-
-def test_false_positives_are_dots_of_classes_and_means(page, finished):
-  read = findings.read_workdir(finished)
-  axes = figures.draw_false_positives(read).axes[0]
-  small, large = axes.lines[::2], axes.lines[1::2]
-  means = {line.get_label(): line.get_xydata()[0] for line in large}
-  # False positives are 0.9 less AttAcc@1 here, and the confidence is 0.9.
-  np.testing.assert_allclose(means['skips 1110'], [0.9, 0.31])
-  np.testing.assert_allclose(means['untreated'], [0.9, 0.07])
-  assert [len(line.get_xydata()) for line in small] == [6] * 7
-  last = read.treatments.index(LAST)
-  np.testing.assert_allclose(small[last].get_xydata()[0], [0.85, 0.36])
-  assert 'of which the first 100 are shown' not in page[0]
-  scores = column(page[1].tables['scores'], 'false positives')
-  assert scores['skips 1110'].startswith('31.0%')
-
-
-def test_curves_are_means_over_seeds_as_far_as_all_have_steps(workdir):
-  rows = results.read_parquet(workdir / 'inversions.parquet', INVERSIONS)
-  curves = findings.read_workdir(workdir).curves[LAST]
-  assert len(curves['gradient_mean']) == 50
-  # By hand: AttAcc@1 of 0.576, 0.59 and 0.604 times 1e-3 in the first step.
-  assert curves['gradient_mean'][0] == pytest.approx(5.9e-4)
-  panels = figures.draw_curves(findings.read_workdir(workdir))
-  titles = [panel.axes[0].get_title(loc='left') for panel in panels]
-  assert titles == [title for title, _ in figures.CURVES.values()]
-  assert [panel.axes[0].get_yscale() for panel in panels] == ['log', 'log', 'linear']
-  made_up.histories.write(
-    Workdir(workdir).history(*strongest(rows, LAST, 1)), {'gradient_mean': np.ones(7)}
-  )
-  assert len(findings.read_workdir(workdir).curves[LAST]['gradient_mean']) == 7
 
 
 # Of all rows alike: said once.
