@@ -18,9 +18,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from made_up_units import make_units
+from real_slurm import HERE, PATIENCE, ROOT, Cluster, one
 
 from gpz_jax.launching import outcomes, slurm, states
-from gpz_jax.launching.units import Store, Unit
+from gpz_jax.launching.units import Store
 
 FLAGS = [
   *('--image_size=16', '--model=tiny:Halving', '--splits=first,second', '--alphas=0'),
@@ -28,9 +29,6 @@ FLAGS = [
   *('--test_limit=8', '--aux_limit=20', '--target_epochs=1', '--decoder_epochs=1'),
   *('--target_batch_size=8', '--decoder_batch_size=8'),
 ]
-HERE = pathlib.Path(__file__).parent / 'slurm'
-ROOT = HERE.parents[2]
-PATIENCE = 120.0
 needs_slurm = [
   pytest.mark.skipif(
     not shutil.which('slurmctld'), reason='slurmctld is not installed'
@@ -84,67 +82,6 @@ def cluster(tmp_path_factory):
     del os.environ['SLURM_CONF']
   else:
     os.environ['SLURM_CONF'] = before
-
-
-class Cluster:
-  """Units handed to Slurm.
-
-  Args:
-    path: The workdir.
-    units: The units.
-    steps: How far they count, twenty in a second.
-  """
-
-  def __init__(self, path: pathlib.Path, units: list[Unit], steps: int):
-    self.store, self.units = Store(path / 'big'), units
-    self.store.write(units)
-    self.python = path / 'python'
-    route = os.pathsep.join([str(ROOT), *sys.path])
-    self.python.write_text(
-      f'#!/bin/bash\nexport STEPS={steps} PYTHONPATH={route}\n'
-      f'exec {sys.executable} {HERE}/stand_in.py "$@"\n'
-    )
-    self.python.chmod(0o755)
-
-  def submit(self, *options, names=None, where='--nodelist=node3') -> list[str]:
-    arrays = slurm.plan_arrays(
-      self.units, names or [unit.name for unit in self.units], {}
-    )
-    script = [str(ROOT / 'launch' / 'unit.sh'), str(self.python), '5']
-    options = (where, *options)
-    return slurm.submit(arrays, self.store, script, options, slurm.run_command)
-
-  def ask(self):
-    return slurm.ask(self.store, slurm.run_command)
-
-  def history(self, name) -> list[list[int]]:
-    """Where each run of a unit began to count, its process and its script's."""
-    path = self.store.workdir(name) / 'history'
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [[int(word) for word in line.split()] for line in lines]
-
-  def wait_until_runs(self, name, times=1) -> None:
-    self.wait(lambda: len(self.history(name)) >= times)
-    time.sleep(1.0)  # let it count
-
-  def wait_until_done(self, name) -> None:
-    unit = next(unit for unit in self.units if unit.name == name)
-    self.wait(lambda: states.is_done(self.store, unit))
-
-  def wait(self, condition) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-      if time.monotonic() > deadline:
-        logs = sorted(self.store.submitted.glob('*.log'))
-        text = '\n'.join(f'{log.name}: {log.read_text()}' for log in logs)
-        raise TimeoutError(f'{self.ask()}\n{text}')
-      time.sleep(0.3)
-
-
-def one(path, steps) -> tuple[Cluster, str]:
-  """A single unit, and its name."""
-  (unit, *_) = make_units(1, 0)
-  return Cluster(path, [unit], steps), unit.name
 
 
 @told
