@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from gpz_jax.report.inversion.figures import reach
+from gpz_jax.report.panels import reach
 from gpz_jax.report.styles import GRID, MUTED, STYLE, compared_styles
 from gpz_jax.results.formats import shorten
 from gpz_jax.threats import Crossing, Effect

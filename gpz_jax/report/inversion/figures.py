@@ -10,13 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gpz_jax.report.inversion.findings import Findings
+from gpz_jax.report.panels import add_legend, begin, reach
 from gpz_jax.report.styles import (
   GOLD,
   GRID,
   INK,
   MUTED,
-  PANEL_HEIGHT,
-  PANEL_WIDTH,
   STYLE,
   compared_styles,
 )
@@ -25,7 +24,6 @@ from gpz_jax.tradeoff import Estimate, Point
 from gpz_jax.types import Treatment
 
 MOST_CLASSES = 100  # that a figure shows a dot for, of each treatment
-LEGEND_LINE = 0.25  # inches
 CURVES = {  # of histories: the title and the label of the axis
   'gradient_mean': ('Gradient: mean over entries', 'mean of $|dL/dw|$'),
   'gradient_std': ('Gradient: spread over entries', 'deviation of $|dL/dw|$'),
@@ -52,7 +50,7 @@ def draw_trade(findings: Findings) -> list[Figure]:
   The second panel compares seed by seed, so that what all treatments of a seed share
   does not widen its intervals.
   """
-  figure, axes = _begin(len(findings.points))
+  figure, axes = begin(len(findings.points))
   with mpl.rc_context(STYLE):
     path = [(p.accuracy.mean, p.att_acc.mean) for p in findings.front]
     if len(path) > 1:
@@ -65,7 +63,7 @@ def draw_trade(findings: Findings) -> list[Figure]:
     axes.set_ylabel('AttAcc@1')
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     _in_percent(axes)
-    _add_legend(figure, axes)
+    add_legend(figure, axes)
   lost = draw_losses(findings)
   return [figure, lost] if lost else [figure]
 
@@ -74,7 +72,7 @@ def draw_losses(findings: Findings) -> Figure | None:
   """Accuracy lost against AttAcc@1 lost, in points; None where nothing is compared."""
   if not findings.answer.comparisons:
     return None
-  figure, axes = _begin()
+  figure, axes = begin()
   with mpl.rc_context(STYLE):
     for each in findings.answer.comparisons:
       fall = each.fall if each.fall.has_interval else each.fall_of_classes
@@ -97,7 +95,7 @@ def draw_stages(findings: Findings) -> list[Figure]:
     ('att_acc', 'AttAcc@1: lower is more private'),
     ('accuracy', 'Accuracy: higher is more useful'),
   ):
-    figure, axes = _begin()
+    figure, axes = begin()
     with mpl.rc_context(STYLE):
       _draw_bars(axes, findings, [getattr(p, name) for p in findings.stages.values()])
       axes.set_title(title)
@@ -112,7 +110,7 @@ def draw_false_positives(findings: Findings) -> Figure:
   A small dot for each class, where there are not too many, and a large one for the
   mean.
   """
-  figure, axes = _begin(len(findings.points))
+  figure, axes = begin(len(findings.points))
   with mpl.rc_context(STYLE):
     styles = compared_styles(findings.treatments, findings.baseline)
     for point in findings.points:
@@ -126,7 +124,7 @@ def draw_false_positives(findings: Findings) -> Figure:
     axes.set_xlabel("target's confidence in the attacked class")
     axes.set_ylabel('false positives')
     _in_percent(axes)
-    _add_legend(figure, axes)
+    add_legend(figure, axes)
   return figure
 
 
@@ -151,7 +149,7 @@ def draw_curves(findings: Findings) -> list[Figure]:
     }
     if not known:
       continue
-    figure, axes = _begin(0 if panels else len(known))
+    figure, axes = begin(0 if panels else len(known))
     with mpl.rc_context(STYLE):
       for treatment, values in known.items():
         axes.plot(
@@ -173,17 +171,9 @@ def draw_curves(findings: Findings) -> list[Figure]:
       axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
       axes.grid(color=GRID, linewidth=0.8)
       if not panels:
-        _add_legend(figure, axes)
+        add_legend(figure, axes)
     panels.append(figure)
   return panels
-
-
-def _begin(legend_lines: int = 0) -> tuple[Figure, Axes]:
-  """An empty panel with room for a legend below."""
-  height = PANEL_HEIGHT + LEGEND_LINE * legend_lines
-  with mpl.rc_context(STYLE):
-    figure = Figure(figsize=(PANEL_WIDTH, height), layout='constrained')
-    return figure, figure.subplots()
 
 
 def _draw_point(
@@ -254,24 +244,5 @@ def _draw_bars(axes: Axes, findings: Findings, heights: Sequence[Estimate]) -> N
   axes.set_axisbelow(True)
 
 
-def reach(estimates: Sequence[Estimate]) -> np.ndarray | None:
-  """How far intervals reach below and above their means [2, n]; None without any."""
-  if not any(each.has_interval for each in estimates):
-    return None
-  ends = [
-    (each.mean - each.low, each.high - each.mean) if each.has_interval else (0.0, 0.0)
-    for each in estimates
-  ]
-  return np.maximum(np.transpose(ends), 0)
-
-
 def _name(findings: Findings, treatment: Treatment) -> str:
   return shorten(findings.label(treatment), 44)
-
-
-def _add_legend(figure: Figure, axes: Axes) -> None:
-  handles, labels = axes.get_legend_handles_labels()
-  legend = figure.legend(handles, labels, frameon=False, loc='outside lower left')  # pyright: ignore[reportArgumentType] its stubs lack it
-  for text in legend.get_texts():
-    text.set_parse_math(False)
-    text.set_color(INK)
