@@ -28,6 +28,9 @@ from gpz_jax.zone.accuracies import SAME_ACCURACY
 PROTECTS, LEAKS, OPEN, DOUBTFUL = 'protects', 'leaks more', 'cannot tell', 'doubtful'
 MODEL = 'model inversion'
 UNKNOWN = Estimate()
+SAME_TREATMENTS = (
+  'give both of them the same --treatments, and the second one --targets_from'
+)
 _Cell = tuple[Treatment, int, str, str]  # and the seed, the split and the attack
 
 
@@ -121,8 +124,7 @@ def cross(
   known = {point.treatment for point in points} & set(results.list_treatments(best))
   if not known:
     raise InputError(
-      'no treatment has a finished row in both studies; give both the same'
-      ' --treatments, and the second one --targets_from'
+      f'no treatment has a finished row in both studies; {SAME_TREATMENTS}'
     )
   baseline = results.nearest_untreated(sorted(known))
   order = [baseline, *(t for t in sorted(known) if t != baseline)]

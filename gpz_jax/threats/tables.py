@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from gpz_jax.estimates import Estimate
-from gpz_jax.results.formats import align, join_words
+from gpz_jax.results.formats import align
+from gpz_jax.threats.conclusion import conclude
 from gpz_jax.threats.crossing import (
   DOUBTFUL,
   LEAKS,
@@ -43,34 +44,9 @@ def format_crossed(crossing: Crossing) -> str:
       'of AttAcc@1. The sign + protects, - leaks more, and ! is doubtful. Without a',
       'sign it cannot be told: a 95% interval reaches 0, or there is none.',
       '',
-      *conclude(crossing),
+      *_list_sentences(crossing),
     ]
   )
-
-
-def conclude(crossing: Crossing) -> list[str]:
-  """What can be said of each threat, as sentences, and then the doubts and notes."""
-  others = crossing.treatments[1:]
-  if not others:
-    return [f'There is no treatment beside {crossing.baseline} to compare with.']
-  lines = []
-  for number, threat in enumerate((*crossing.splits, MODEL)):
-    named = threat if threat == MODEL else f'activation inversion at {threat}'
-    effects = [(each, each.effects[number]) for each in others]
-    for verdict, words in ((PROTECTS, 'protect'), (LEAKS, 'leak more')):
-      those = [_describe(each, e) for each, e in effects if e.verdict == verdict]
-      if those:
-        lines.append(f'Under {named}, these {words}: {join_words(those)}.')
-    if not any(e.verdict in (PROTECTS, LEAKS) for _, e in effects):
-      lines.append(f'Under {named}, no treatment can be told from {crossing.baseline}.')
-  both = [told for each in others if (told := _tell_both(each))]
-  if both:
-    lines.append(f'These protect against both threats: {join_words(both)}.')
-  else:
-    lines.append('No treatment was shown to protect against both threats.')
-  doubts = {e.doubt: None for each in crossing.treatments for e in each.effects}
-  lines += [f'doubtful: {doubt}' for doubt in doubts if doubt]
-  return [*lines, *(f'note: {note}' for note in crossing.notes)]
 
 
 def list_lines(crossing: Crossing) -> list[dict[str, Any]]:
@@ -95,26 +71,15 @@ def list_lines(crossing: Crossing) -> list[dict[str, Any]]:
   ]
 
 
-def _tell_both(each: Crossed) -> str:
-  """A treatment that protects against both threats, and where; '' of others."""
-  verdicts = {effect.threat: effect.verdict for effect in each.effects}
-  model = verdicts.pop(MODEL)
-  splits = [split for split, verdict in verdicts.items() if verdict == PROTECTS]
-  if model != PROTECTS or not splits or LEAKS in verdicts.values():
-    return ''
-  return f'{each.treatment} (at {join_words(splits)})'
-
-
-def _describe(each: Crossed, effect: Effect) -> str:
-  """A treatment with what it does and costs: 'skips 1110 (error +22%, ...)'."""
-  change = effect.change.in_points.mean
-  told = f'error {change:+.0f}%'
-  if effect.threat == MODEL:
-    told = f'AttAcc@1 {-change:+.1f} points'
-  cost = 'no loss'
-  if effect.cost.mean > 0:
-    cost = f'{effect.cost.in_points.mean:.1f} points'
-  return f'{each.treatment} ({told}, for {cost} of accuracy)'
+def _list_sentences(crossing: Crossing) -> list[str]:
+  """What is concluded of each threat and of both, and then the doubts and notes."""
+  found = conclude(crossing)
+  told = [sentence for those in found.findings.values() for sentence in those]
+  return [
+    *(f'{sentence}.' for sentence in (*told, found.headline, found.advice) if sentence),
+    *(f'doubtful: {doubt}' for doubt in found.doubts),
+    *(f'note: {note}' for note in crossing.notes),
+  ]
 
 
 def _line(each: Crossed) -> list[str]:

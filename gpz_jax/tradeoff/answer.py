@@ -13,6 +13,7 @@ from gpz_jax.tradeoff.points import Point, list_points
 from gpz_jax.tradeoff.words import phrase
 
 NO_CONCLUSION = 'No conclusion can be drawn from these results'
+MORE_SEEDS, MORE_CLASSES = 'run more seeds (--seeds)', 'attack more classes (--classes)'
 RANKED = (
   'The trade that is named is the one that lowers AttAcc@1 by the most points more than'
   ' accuracy, among those whose fall is clear: its 95% intervals over seeds and over'
@@ -143,6 +144,5 @@ def _no_fall(usable: Sequence[Comparison]) -> str:
     both += ', and the classes are too few to tell how much they vary'
   return (
     'no treatment can be told from the untreated targets: the largest fall is that of'
-    f' {nearest.point.treatment}, where {both}; run more seeds (--seeds) or attack more'
-    ' classes (--classes)'
+    f' {nearest.point.treatment}, where {both}; {MORE_SEEDS} or {MORE_CLASSES}'
   )

@@ -15,6 +15,10 @@ from gpz_jax.threats.crossing import DOUBTFUL, LEAKS, MODEL, OPEN, PROTECTS
 from gpz_jax.types import InputError, Lane, Treatment
 
 TREATED = {'skips': '1110'}
+SKIPS, FREE = 'alpha 0, skips 1110', 'no loss of accuracy'
+BOTH = 'These protect against both threats'
+NONE = 'No treatment was shown to protect against'
+IN_PART = f'{NONE} both threats; these protect in part: {SKIPS}'
 SAME = {'model': 'vgg', 'model_options': 'width=1', 'dataset': 'people'}
 
 
@@ -72,23 +76,54 @@ def test_each_threat_is_judged_by_its_own_attack():
   assert found[MODEL].change.mean == pytest.approx(0.4)
   assert {effect.verdict for effect in treated.effects} == {PROTECTS}
   text = threats.format_crossed(crossing)
-  assert 'These protect against both threats: alpha 0, skips 1110 (at a and b).' in text
+  assert (
+    f'These protect against both threats: {SKIPS} (at a and b, for {FREE}).' in text
+  )
   assert 'AttAcc@1 -40.0 points, for no loss of accuracy' in text
 
 
 @pytest.mark.parametrize(
-  ('treated', 'att_acc', 'verdicts'),
+  ('treated', 'att_acc', 'verdicts', 'headline'),
   [
-    (0.7, 0.8, (LEAKS, LEAKS, OPEN)),
-    (1.0, 0.95, (OPEN, OPEN, LEAKS)),
-    (1.3, 0.79, (PROTECTS, PROTECTS, OPEN)),
+    (
+      *(0.7, 0.8, (LEAKS, LEAKS, OPEN)),
+      f'{NONE} either threat; these leak more: {SKIPS} (at a and b, for {FREE})',
+    ),
+    (
+      *(1.0, 0.95, (OPEN, OPEN, LEAKS)),
+      f'{NONE} either threat; these leak more: {SKIPS} (under {MODEL}, for {FREE})',
+    ),
+    (
+      *(1.3, 0.79, (PROTECTS, PROTECTS, OPEN)),
+      f'{IN_PART} (at a and b, for {FREE})',
+    ),
+    (
+      *(1.0, 0.3, (OPEN, OPEN, PROTECTS)),
+      f'{IN_PART} (under {MODEL}, for {FREE})',
+    ),
+    (1.0, 0.8, (OPEN, OPEN, OPEN), 'No conclusion can be drawn from these results'),
   ],
 )
-def test_a_verdict_needs_an_interval_on_one_side(treated, att_acc, verdicts):
+def test_a_verdict_needs_an_interval_on_one_side(treated, att_acc, verdicts, headline):
   crossing = cross(make_sweep(treated), make_faces(att_acc))
   assert tuple(e.verdict for e in crossing.treatments[1].effects) == verdicts
-  text = threats.format_crossed(crossing)
-  assert 'No treatment was shown to protect against both threats.' in text
+  assert threats.conclude(crossing).headline == headline
+  assert f'\n{headline}.\n' in threats.format_crossed(crossing)
+
+
+def test_what_cannot_be_told_says_what_to_run():
+  def advise(*made):
+    return threats.conclude(cross(*made)).advice
+
+  seeds = 'To tell more, run more seeds (--seeds)'
+  assert advise(make_sweep(), make_faces()) == ''
+  assert advise(make_sweep(1.0), make_faces()) == seeds
+  classes = f'{seeds} or attack more classes (--classes)'
+  assert advise(make_sweep(), make_faces(0.8)) == classes
+  alone = [row for row in make_faces() if row['skips'] == 'intact']
+  assert '--treatments' in advise(make_sweep(), alone)
+  # A doubt says by itself what to raise.
+  assert advise(make_sweep(guess_mse=0.001), make_faces()) == ''
 
 
 def test_one_seed_decides_nothing_of_activations():
@@ -113,8 +148,9 @@ def test_a_split_that_leaks_more_is_no_protection():
   crossing = cross(sweep, make_faces())
   verdicts = [effect.verdict for effect in crossing.treatments[1].effects]
   assert verdicts == [PROTECTS, LEAKS, PROTECTS]
-  text = threats.format_crossed(crossing)
-  assert 'No treatment was shown to protect against both threats.' in text
+  assert threats.conclude(crossing).headline == (
+    f'{IN_PART} (at a and under {MODEL}, for {FREE}, but leaks more at b)'
+  )
 
 
 def test_what_is_sent_has_a_cost_of_its_own():
@@ -132,7 +168,41 @@ def test_what_is_sent_has_a_cost_of_its_own():
   assert found[MODEL].cost.mean == pytest.approx(0)
   text = threats.format_crossed(crossing)
   assert 'noise (error +30%, for 60.0 points of accuracy)' in text
+  assert 'noise (at a and b, for up to 60.0 points of accuracy).' in text
   assert crossing.notes == ()
+
+
+def test_a_headline_names_the_cheapest_and_counts_the_others():
+  treated = {effect.threat: effect for effect in cross_many().treatments[1].effects}
+  assert {effect.verdict for effect in treated.values()} == {PROTECTS}
+  assert threats.conclude(cross_many()).headline == (
+    f'{BOTH}: '
+    + ', '.join(
+      f'alpha {alpha}, skips 1110 (at every split, for {cost} of accuracy)'
+      for alpha, cost in ((0.3, '1.0 point'), (0.2, '2.0 points'), (0.1, '3.0 points'))
+    )
+    + ' and 2 more'
+  )
+
+
+def cross_many():
+  """Five treatments that protect at four splits; the smoother, the cheaper."""
+  factors = {0.0: 1.0, **dict.fromkeys((-0.1, 0.0001, 0.1, 0.2, 0.3), 1.5)}
+  sweep, faces = [], []
+  for alpha, factor in factors.items():
+    treatment = {'alpha': alpha, 'skips': '1110' if alpha else 'intact'}
+    for seed in (0, 1, 2):
+      own = factor * (1 + 0.01 * seed * (2 if alpha else 1))
+      accuracy = 0.9 - (0.04 - alpha / 10 if alpha else 0) + 0.001 * seed
+      for row in made_up.make_rows([0.03 * own] * 4, seed=seed, accuracy=accuracy):
+        sweep.append(row | SAME | treatment | {'guess_mse': 1.0})
+      att_acc = (0.3 if alpha else 0.8) + 0.01 * seed * (2 if alpha else 1)
+      faces.append(
+        made_up_inversions.make_inversion(
+          accuracy, att_acc, seed=seed, **treatment, **SAME
+        )
+      )
+  return cross(sweep, faces)
 
 
 def test_the_answer_is_no_split():
