@@ -4,8 +4,9 @@
 
 A sweep inverts activations, and a study of model inversion searches for what classes
 look like. Where both attacked the same targets, this command joins them by treatment:
-one table, and one picture. With --workdir it writes threats.csv, threats.png and
-threats.txt there. The exit status is 2 for bad input.
+one table, one picture and one page. With --workdir it writes threats.html there, which
+holds all it needs, and threats.csv, threats.png and threats.txt. The exit status is 2
+for bad input.
 """
 
 import csv
@@ -28,9 +29,13 @@ def define_flags() -> None:
     'model_inversion', [], 'The folders of studies of model inversion of such targets.'
   )
   flags.DEFINE_string(
-    'split', None, 'The split that the picture shows; by default the deepest.'
+    'split',
+    None,
+    'The split that threats.png shows, and the page first; by default the deepest.',
   )
-  flags.DEFINE_string('workdir', None, 'The folder where files are written.')
+  flags.DEFINE_string(
+    'workdir', None, 'The folder where the page and the other files are written.'
+  )
 
 
 def main(argv: list[str]) -> None:
@@ -43,15 +48,17 @@ def main(argv: list[str]) -> None:
   for name in STUDIES:
     if not options[name].value:
       raise InputError(f'--{name} is missing; name the folder of a study')
-  sweep = threats.join(_read(options.sweep, results.RESULTS), results.row_key)
-  faces = threats.join(_read(options.model_inversion, INVERSIONS), inversion_key)
+  sweeps = _read(options.sweep, results.RESULTS)
+  inversions = _read(options.model_inversion, INVERSIONS)
   classes = _read(options.model_inversion, CLASSES, missing_ok=True)
+  sweep = threats.join(_by_folder(sweeps), results.row_key)
+  faces = threats.join(_by_folder(inversions), inversion_key)
   crossing = threats.cross(
     [row for row, _ in sweep.values()],
     [row for row, _ in faces.values()],
     [
       row
-      for study, rows in classes.items()
+      for study, rows in _by_folder(classes).items()
       for row in rows
       if faces.get(inversion_key(row), (row, ''))[1] == study
     ],
@@ -60,31 +67,43 @@ def main(argv: list[str]) -> None:
   check_known('split', split, crossing.splits)
   text = threats.format_crossed(crossing)
   if options.workdir:
-    _write(pathlib.Path(options.workdir), crossing, split, text)
+    from gpz_jax.report.threats import page
+
+    folder = _make_folder(pathlib.Path(options.workdir))
+    _write(folder, crossing, split, text)
+    page.build(folder / 'threats.html', crossing, split, sweeps, inversions)
   print(text)
 
 
-def _read(
-  workdirs: list[str], schema: Any, **options: Any
-) -> dict[str, list[dict[str, Any]]]:
-  """The rows of several studies, by folder."""
-  from gpz_jax import results
+def _read(workdirs: list[str], schema: Any, **options: Any) -> list[Any]:
+  """Several studies, each a `threats.Study`."""
+  from gpz_jax import results, threats
 
-  return {
-    workdir: results.read_workdir(workdir, schema, **options)[0] for workdir in workdirs
-  }
+  return [
+    threats.Study(workdir, *results.read_workdir(workdir, schema, **options))
+    for workdir in workdirs
+  ]
 
 
-def _write(folder: pathlib.Path, crossing: Any, split: str, text: str) -> None:
-  from gpz_jax import atomic, threats
-  from gpz_jax.report import threats as picture
+def _by_folder(studies: list[Any]) -> dict[str, list[dict[str, Any]]]:
+  return {study.workdir: study.rows for study in studies}
 
+
+def _make_folder(folder: pathlib.Path) -> pathlib.Path:
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     raise InputError(
       f'--workdir={folder} cannot be made: {error.strerror}; name another folder'
     ) from error
+  return folder
+
+
+def _write(folder: pathlib.Path, crossing: Any, split: str, text: str) -> None:
+  """The table as text and as CSV, and the picture."""
+  from gpz_jax import atomic, threats
+  from gpz_jax.report.threats import figures
+
   file = io.StringIO()
   writer = csv.DictWriter(file, threats.LINES, lineterminator='\n')
   writer.writeheader()
@@ -92,7 +111,7 @@ def _write(folder: pathlib.Path, crossing: Any, split: str, text: str) -> None:
   atomic.write_text(folder / 'threats.csv', file.getvalue())
   atomic.write_text(folder / 'threats.txt', text + '\n')
   with atomic.replacing(folder / 'threats.png') as draft:
-    picture.draw(crossing, split).savefig(draft, format='png', dpi=150)
+    figures.draw(crossing, split).savefig(draft, format='png', dpi=150)
 
 
 def start() -> None:

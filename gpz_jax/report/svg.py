@@ -4,7 +4,7 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import markupsafe
 import matplotlib as mpl
@@ -20,14 +20,16 @@ WHOLE_ROW = 6.5  # inches; a wider figure stands alone
 ID = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
 
 
-def embed(figures: Iterable[Figure], note: str) -> markupsafe.Markup:
+def embed(figures: Iterable[Figure], note: str | Sequence[str]) -> markupsafe.Markup:
   """The figures side by side where there is room, else one under the other.
 
   Args:
     figures: The figures, each named by the title of its first panel.
-    note: What is said of each to those who cannot see it.
+    note: What is said of each to those who cannot see it; a list has one for each.
   """
-  boxes = [_box(figure, note) for figure in figures]
+  figures = list(figures)
+  notes = [note] * len(figures) if isinstance(note, str) else note
+  boxes = [_box(*pair) for pair in zip(figures, notes, strict=True)]
   return markupsafe.Markup('<div class="panels">' + ''.join(boxes) + '</div>')
 
 

@@ -1,6 +1,7 @@
 """Whether studies that are crossed are of the same targets and attackers."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gpz_jax.results import Row
 from gpz_jax.tradeoff.alike import JUDGED, tell_difference
@@ -25,6 +26,20 @@ _OF_ROW = (
   *('status', 'aux_dataset', 'activation_shape', *_OF_ATTACK),
   *(*JUDGED, *_OF_SEARCH, 'target_accuracy', 'att_acc1', 'test_mse'),
 )
+
+
+class Study(NamedTuple):
+  """A study that was crossed.
+
+  Attributes:
+    workdir: Its folder, as it was given.
+    rows: What it has found, of `results.RESULTS` or of `results.INVERSIONS`.
+    is_final: Whether these are all its rows.
+  """
+
+  workdir: str
+  rows: list[Row]
+  is_final: bool
 
 
 def join(

@@ -21,7 +21,7 @@ from gpz_jax.tradeoff.answer import (
   format_points,
 )
 
-MOST_NAMED = 3  # treatments, and splits of each, that a headline names
+MOST_NAMED = 2  # treatments, and splits of each, that a headline names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,9 +119,10 @@ def _tell_places(each: Crossed, verdict: str) -> str:
   threats = [effect.threat for effect in _select(each, verdict)]
   splits, count = [t for t in threats if t != MODEL], len(each.effects) - 1
   places = []
-  if len(splits) > MOST_NAMED:
-    few = f'{len(splits)} of {count} splits'
-    places.append(f'at {"every split" if len(splits) == count else few}')
+  if len(splits) == count > MOST_NAMED:
+    places.append('at every split')
+  elif len(splits) > MOST_NAMED:
+    places.append(f'at {len(splits)} of {count} splits')
   elif splits:
     places.append(f'at {join_words(splits)}')
   # Of those that protect against both threats the headline says so already.

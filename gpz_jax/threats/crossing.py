@@ -29,7 +29,7 @@ PROTECTS, LEAKS, OPEN, DOUBTFUL = 'protects', 'leaks more', 'cannot tell', 'doub
 MODEL = 'model inversion'
 UNKNOWN = Estimate()
 SAME_TREATMENTS = (
-  'give both of them the same --treatments, and the second one --targets_from'
+  'give both studies the same --treatments, and the second one --targets_from'
 )
 _Cell = tuple[Treatment, int, str, str]  # and the seed, the split and the attack
 

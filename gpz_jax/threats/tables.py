@@ -1,6 +1,7 @@
 """The crossed table as text, and as lines for a file."""
 
 import math
+import textwrap
 from typing import Any
 
 from gpz_jax.estimates import Estimate
@@ -16,6 +17,7 @@ from gpz_jax.threats.crossing import (
   Effect,
 )
 from gpz_jax.tradeoff.tables import percent
+from gpz_jax.types import LINE_WIDTH
 
 # The columns of `list_lines`: one line for each treatment and threat.
 LINES = (
@@ -25,6 +27,14 @@ LINES = (
   *('found', 'found_low', 'found_high', 'found_over'),
   *('change', 'change_low', 'change_high', 'change_over'),
   *('verdict', 'doubt'),
+)
+CHANGE = (
+  'Change is what the attack loses: the share by which its error rises, or points of'
+  ' AttAcc@1'
+)
+_LEGEND = (
+  'The sign + protects, - leaks more, and ! is doubtful. Without a sign it cannot be'
+  ' told: a 95% interval reaches 0, or there is none'
 )
 _MARKS = {PROTECTS: '+', LEAKS: '-', DOUBTFUL: '!'}
 
@@ -40,9 +50,7 @@ def format_crossed(crossing: Crossing) -> str:
     [
       *align(table),
       '',
-      'Change is what the attack loses: the share by which its error rises, or points',
-      'of AttAcc@1. The sign + protects, - leaks more, and ! is doubtful. Without a',
-      'sign it cannot be told: a 95% interval reaches 0, or there is none.',
+      *textwrap.wrap(f'{CHANGE}. {_LEGEND}.', width=LINE_WIDTH),
       '',
       *_list_sentences(crossing),
     ]

@@ -134,10 +134,10 @@ def place_shared(shared: Any, devices: int) -> Any:
   return _put(shared, devices, PartitionSpec())
 
 
-def _put(tree: Any, devices: int, spec: PartitionSpec) -> Any:
+def _put(tree: Any, devices: int, layout: PartitionSpec) -> Any:
   if devices == 1:
     return jax.device_put(tree)
-  return jax.device_put(tree, NamedSharding(_make_mesh(devices), spec))
+  return jax.device_put(tree, NamedSharding(_make_mesh(devices), layout))
 
 
 def pad(lanes: Any, multiple: int) -> Any:
