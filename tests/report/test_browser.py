@@ -10,6 +10,7 @@ import pathlib
 import shutil
 
 import made_up_inversions
+import made_up_threats
 import numpy as np
 import pytest
 from browser import CHARTS, CUT_OFF, RIGHT_ENDS, TOO_WIDE, opened
@@ -24,7 +25,8 @@ from made_up import (
 )
 from PIL import Image
 
-from gpz_jax import report
+from gpz_jax import report, threats
+from gpz_jax.report.threats import page as threats_page
 from gpz_jax.study.workdir import Workdir
 
 playwright = pytest.importorskip(
@@ -81,8 +83,33 @@ def inversion_index(tmp_path_factory) -> pathlib.Path:
   return report.build(folder)
 
 
+@pytest.fixture(scope='module')
+def threats_index(tmp_path_factory) -> pathlib.Path:
+  """The page of both threats, with a doubt, a long name and a loss."""
+  sweep, faces = made_up_threats.make_many(3)
+  for row in sweep:
+    if row['alpha'] == 0.1:
+      row['test_mse'] *= 0.5
+    if row['split'] == 'c':
+      row |= {'split': LONG, 'loss_fall': 0.5 if row['alpha'] == 0.2 else 0.01}
+  for row in faces:
+    row['att_acc1'] = 0.8 if row['alpha'] == 0.3 else row['att_acc1']
+  crossing = threats.cross(sweep, faces, made_up_inversions.make_classes(faces))
+  path = tmp_path_factory.mktemp('threats') / 'threats.html'
+  studies = (
+    [threats.Study('runs/' + LONG, sweep, False)],
+    [threats.Study('runs/faces', faces, True)],
+  )
+  threats_page.build(path, crossing, LONG, *studies)
+  return path
+
+
 # How many charts the page of each study has.
-NUM_CHARTS = {'sweep': 2 + 2 + 4 + 3 + 4, 'inversion': 2 + 2 + 1 + 3}
+NUM_CHARTS = {
+  'sweep': 2 + 2 + 4 + 3 + 4,
+  'inversion': 2 + 2 + 1 + 3,
+  'threats': 3,
+}
 
 
 @pytest.fixture(scope='module', params=NUM_CHARTS)
@@ -93,7 +120,7 @@ def study(request):
 @pytest.fixture
 def each_index(request, study) -> pathlib.Path:
   """The page of one study after the other."""
-  name = {'sweep': 'index', 'inversion': 'inversion_index'}[study]
+  name = 'index' if study == 'sweep' else f'{study}_index'
   return request.getfixturevalue(name)
 
 
@@ -265,7 +292,7 @@ def test_the_contents_lead_to_every_section(chromium, each_index):
       page.locator('h2').all_text_contents()
     )
     targets = [link.get_attribute('href') for link in links]
-    assert len(set(targets)) == len(targets) > 8
+    assert len(set(targets)) == len(targets) > 5
     assert all(page.locator(f'h2{target}').count() == 1 for target in targets)
     ids = page.evaluate('[...document.querySelectorAll("[id]")].map((e) => e.id)')
     assert len(set(ids)) == len(ids)
