@@ -233,7 +233,8 @@ def split_costs(
   Returns:
     Name -> edge_params, edge_flops (a multiplication and an addition count as two;
     convolutions and matrix products only, one image), payload_bytes,
-    payload_bytes_float16, and edge_params_share, edge_flops_share of the whole model.
+    payload_bytes_float16, and edge_params_share, edge_flops_share of the whole model. A
+    share is 0 where the whole model has none.
   """
   splits = tuple(list_splits(model, image_shape) if splits is None else splits)
   image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -252,9 +253,9 @@ def split_costs(
   return {
     split: {
       'edge_params': params,
-      'edge_params_share': params / whole[0],
+      'edge_params_share': _share(params, whole[0]),
       'edge_flops': flops,
-      'edge_flops_share': flops / whole[1],
+      'edge_flops_share': _share(flops, whole[1]),
       'payload_bytes': _payload_bytes(
         activation.size, 32 if split == PREDICTION else payload_bits
       ),
@@ -262,6 +263,11 @@ def split_costs(
     }
     for split, (params, flops), activation in zip(splits, edges, sent, strict=True)
   }
+
+
+def _share(part: int, whole: int) -> float:
+  """A part over the whole; 0 where the whole is nothing, as without any product."""
+  return part / whole if whole else 0.0
 
 
 def _payload_bytes(numbers: int, bits: int) -> int:

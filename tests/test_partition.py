@@ -164,6 +164,30 @@ def test_flops_count_two_for_each_multiply_add():
   assert shares[-1] < 1
 
 
+class Brightness(nn.Module):
+  """A class for each channel, without any product; with parameters or without."""
+
+  has_params: bool
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    scales = {'use_scale': self.has_params, 'use_bias': self.has_params}
+    x = nn.LayerNorm(**scales, name='norm')(x)
+    return x.mean((1, 2))
+
+
+@pytest.mark.parametrize(('has_params', 'share'), [(True, 1.0), (False, 0.0)])
+def test_a_model_without_products_has_shares_of_nothing(has_params, share):
+  for splits in (None, ('norm', partition.PREDICTION)):
+    costs = partition.split_costs(Brightness(has_params), (4, 4, 3), 3, splits)
+    for cost in costs.values():
+      # A scale and a bias for each of three channels.
+      assert cost['edge_params'] == 6 * share
+      assert cost['edge_params_share'] == share
+      assert (cost['edge_flops'], cost['edge_flops_share']) == (0, 0.0)
+  assert costs['norm']['payload_bytes'] == 4 * 4 * 4 * 3
+
+
 class Blocks(nn.Module):
   """Two blocks of two convolutions, under a transform or none."""
 
