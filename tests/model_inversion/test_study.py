@@ -264,7 +264,6 @@ def test_an_attack_that_asks_the_critic_needs_one(found, tmp_path):
     ({'classes': 5}, '--classes=5 is more than the 4 classes'),
     ({'kes': True, 'classes': 1}, r"--kes, attack 'ppa.*two classes and two .*got 1 a"),
     ({'kes': True, 'attack': ('gmi:candidates=1',)}, 'images of each, got 3 and 1;'),
-    ({'kes': True}, "model 'resnet50' needs images of at least"),
     ({'evaluator': 'own_calls:Pooled', 'evaluator_options': ()}, 'has no features'),
     ({'generator': 'absent.safetensors'}, 'absent.safetensors'),
     ({'face_embedding': 'absent.pt'}, 'absent.pt'),
