@@ -80,6 +80,29 @@ class Inference(nn.Module):
     return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
 
 
+class Misspelt(nn.Module):
+  """A model whose switch nobody knows, so that its norm and its dropout rest."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, trainning=False):
+    x = Block(4, name='body')(x, not trainning)
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+class Rested(nn.Module):
+  """A model whose batch norm is frozen by intent."""
+
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, x, train=False):
+    x = nn.BatchNorm(use_running_average=True)(nn.Conv(4, (3, 3), strides=4)(x))
+    x = nn.Dropout(0.5, deterministic=not train)(x)
+    return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
 class Asking(nn.Module):
   """A model that asks for a key and makes nothing of it."""
 
@@ -262,3 +285,15 @@ class Switched(nn.Module):
     x = nn.relu(nn.Dense(4)(x.reshape(len(x), -1)))
     x = nn.relu(nn.Dense(4)(x)) if self.is_deep else x
     return nn.Dense(self.num_classes)(x)
+
+
+class Stacked(nnx.Module):
+  """NNX layers in a list, the last of which makes the logits."""
+
+  def __init__(self, num_classes, *, rngs):
+    first = nnx.Linear(16 * 16 * 3, 4, rngs=rngs)
+    self.layers = nnx.List([first, nnx.Linear(4, num_classes, rngs=rngs)])
+
+  def __call__(self, x):
+    first, last = self.layers
+    return last(nnx.relu(first(x.reshape(len(x), -1))))

@@ -199,6 +199,32 @@ def list_drawn(model: nn.Module, image_shape: tuple[int, int, int]) -> list[str]
   ]
 
 
+def has_still_statistics(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+  """Whether there are batch_stats, and training gives all of them back as they were.
+
+  Args:
+    model: It is called as `model(images, train=True)`; only traced.
+    image_shape: (H, W, C).
+  """
+  images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  variables = jax.eval_shape(lambda x: init(model, jax.random.key(0), x), images)
+  stats = variables.pop('batch_stats', {})
+
+  def train(stats, variables, images):
+    def apply(rngs):
+      variables_ = {**variables, 'batch_stats': stats}
+      return model.apply(
+        variables_, images, train=True, mutable=['batch_stats'], rngs=rngs
+      )
+
+    _, state = lend_keys(apply, dropout=jax.random.key(0))
+    return state.get('batch_stats', {})
+
+  jaxpr = jax.make_jaxpr(train)(stats, variables, images).jaxpr
+  given = jaxpr.invars[: len(jax.tree.leaves(stats))]
+  return bool(given) and list(jaxpr.outvars) == given
+
+
 def arbitrary_variables(
   model: nn.Module, image_shape: tuple[int, int, int]
 ) -> Variables:

@@ -169,17 +169,35 @@ def describe_call(model: nn.Module) -> str:
 
 def list_unknown(model: nn.Module) -> list[str]:
   """The keywords of a user's own `__call__` that are none of `calls.SWITCHES`."""
-  module = unwrap(model)
-  is_nnx = isinstance(module, nnx_models.Bridge)
-  kind = module.factory.make if is_nnx else type(module)
-  if not isinstance(kind, type) or issubclass(kind, nn.Sequential):
-    return []  # a function tells nothing of what it makes
+  kind = _find_kind(model)
+  if kind is None:
+    return []
   _, _, *others = inspect.signature(kind.__call__).parameters.values()
   return [
     each.name
     for each in others
     if each.default is not each.empty and each.name not in calls.SWITCHES
   ]
+
+
+def is_told(model: nn.Module) -> bool:
+  """Whether a user's own `__call__` takes any of `calls.SWITCHES`, or may do so."""
+  kind = _find_kind(model)
+  return kind is None or bool(calls.switches(kind, train=True))
+
+
+def _find_kind(model: nn.Module) -> type | None:
+  """The class whose `__call__` the user wrote; None where there is none to read.
+
+  A function that makes an NNX module tells nothing of it, and a Sequential's layers are
+  told each by itself.
+  """
+  module = unwrap(model)
+  is_nnx = isinstance(module, nnx_models.Bridge)
+  kind = module.factory.make if is_nnx else type(module)
+  if not isinstance(kind, type) or issubclass(kind, nn.Sequential):
+    return None
+  return kind
 
 
 def _takes_train(model: nn.Module) -> bool:

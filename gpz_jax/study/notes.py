@@ -52,6 +52,7 @@ def describe_model(plan: StudyPlan, splits: Iterable[str]) -> list[str]:
       f'targets of {config.model} train by the recipe {config.recipe_name()}:'
       f' {config.make_target_recipe().sentence()}'
     )
+    lines += _describe_training(plan)
   lines += _describe_noise(plan)
   splits = [name for name in splits if name != PREDICTION]
   wrapped = {path for name in splits if (path := name.rpartition('/')[0])}
@@ -62,6 +63,32 @@ def describe_model(plan: StudyPlan, splits: Iterable[str]) -> list[str]:
       f'{splits[0]} is the only split; --split_where={where} lists those within it'
     )
   return lines
+
+
+def _describe_training(plan: StudyPlan) -> Iterator[str]:
+  """Lines on a model that seems not to be told that it trains.
+
+  A batch norm may be frozen by intent, so that nothing is refused.
+  """
+  name, model = plan.config.model, plan.model
+  unknown = own_models.list_unknown(model)
+  if unknown and not own_models.is_told(model):
+    yield (
+      f'{name} is trained as it is evaluated: its __call__ is never given'
+      f' {_name_switches(unknown)}'
+    )
+  if calls.has_still_statistics(model, plan.task.image_shape):
+    yield (
+      f'no step of training changes the batch_stats of {name}: they stay as they are'
+      ' initialised, which is right only for a batch norm that is frozen by intent'
+    )
+
+
+def _name_switches(unknown: list[str]) -> str:
+  return (
+    f'{", ".join(unknown)}; what tells it whether it trains must be called one of'
+    f' {", ".join(calls.SWITCHES)}'
+  )
 
 
 def _describe_noise(plan: StudyPlan) -> Iterator[str]:
@@ -77,10 +104,7 @@ def _describe_noise(plan: StudyPlan) -> Iterator[str]:
     ' evaluation: its targets are scored and attacked under that noise'
   )
   if unknown := own_models.list_unknown(model):
-    line += (
-      f'; its __call__ is never given {", ".join(unknown)}; what tells it whether it'
-      f' trains must be called one of {", ".join(calls.SWITCHES)}'
-    )
+    line += f'; its __call__ is never given {_name_switches(unknown)}'
   yield line
 
 

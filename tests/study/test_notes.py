@@ -70,6 +70,32 @@ def test_a_model_of_the_users_own_trains_by_a_recipe_that_is_said():
   ]
 
 
+STILL = (
+  'no step of training changes the batch_stats of {}: they stay as they are'
+  ' initialised, which is right only for a batch norm that is frozen by intent'
+)
+
+
+def test_a_model_that_is_never_told_that_it_trains_is_named():
+  name = 'own_calls:Misspelt'
+  assert describe(name)[1:3] == [
+    f'{name} is trained as it is evaluated: its __call__ is never given trainning; what'
+    ' tells it whether it trains must be called one of train, training, is_training,'
+    ' deterministic, use_running_average',
+    STILL.format(name),
+  ]
+
+
+def test_a_norm_that_is_frozen_by_intent_is_told_and_not_refused():
+  assert describe('own_calls:Rested')[1] == STILL.format('own_calls:Rested')
+
+
+@pytest.mark.parametrize('name', ['Twice', 'sequential', 'Training', 'Plain'])
+def test_of_a_model_that_is_told_or_has_no_statistics_nothing_is_said(name):
+  lines = describe(f'own_calls:{name}')
+  assert not any('batch_stats' in line or 'never given' in line for line in lines)
+
+
 def test_of_imported_weights_and_built_in_models_there_is_nothing_to_say():
   assert describe('own_calls:Deterministic', weights={}) == []
   assert describe('cnn', width=0.0625) == []
