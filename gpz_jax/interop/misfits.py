@@ -27,6 +27,7 @@ def suggest_cures(
   model: Any,
   state_dict: StateDict,
   image_shape: ImageShape,
+  num_classes: int,
   classifier: str = '',
 ) -> list[str]:
   """What to change so that weights which do not fit a model would.
@@ -36,6 +37,7 @@ def suggest_cures(
     model: The module.
     state_dict: Name -> array, without a prefix of all names.
     image_shape: (H, W, C).
+    num_classes: K, which a model of the user's own need not tell.
     classifier: torch's name of the last layer's weight, such as 'fc.weight'; '' if the
       model has no layer of that kind.
   """
@@ -54,10 +56,10 @@ def suggest_cures(
       cures.extend(_cure_image_size(vgg_cells(state_dict)))
   found = read_shape(state_dict, classifier, rank=2)
   is_ours = classifier.startswith('params/')  # linen has the classes last
-  classes = found[-1 if is_ours else 0] if found else model.num_classes
-  if classes != model.num_classes:
+  classes = found[-1 if is_ours else 0] if found else num_classes
+  if classes != num_classes:
     cures.append(
-      f'the weights have {classes} classes and the data has {model.num_classes}:'
+      f'the weights have {classes} classes and the data has {num_classes}:'
       ' replace the last layer by --new_head (new_head=True in Python) and train it, or'
       ' give the --dataset of the weights'
     )

@@ -126,8 +126,10 @@ def import_weights(
   if new_head:
     state_dict = heads.replace(model, table, shapes, state_dict, image_shape)
   if problems := misfits.find_problems(table, shapes, state_dict):
-    last = [entry.torch for entry in table if entry.linen == 'params/logits/kernel']
-    problems += misfits.suggest_cures(model_name, model, state_dict, image_shape, *last)
+    last = _name_last(model, table, shapes, image_shape)
+    problems += misfits.suggest_cures(
+      model_name, model, state_dict, image_shape, num_classes, last
+    )
     raise InputError(
       f"weights do not fit '{model_name}' (check classes, image size and options): "
       + '; '.join(problems)
@@ -141,6 +143,20 @@ def import_weights(
     is_float = jnp.issubdtype(dtype, jnp.floating)
     flat[entry.linen] = jnp.asarray(array, jnp.float32 if is_float else dtype)
   return traverse_util.unflatten_dict(flat, sep='/')
+
+
+def _name_last(
+  model: nn.Module,
+  table: list[names.Entry],
+  shapes: Mapping[str, tuple[int, ...]],
+  image_shape: tuple[int, int, int],
+) -> str:
+  """The name of the last layer's kernel in a state dict; '' where none can be seen."""
+  try:
+    kernel = f'{heads.find(model, shapes, image_shape)}kernel'
+  except InputError:
+    return ''
+  return next((entry.torch for entry in table if entry.linen == kernel), '')
 
 
 def without_removed_skips(

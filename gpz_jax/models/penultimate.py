@@ -15,7 +15,7 @@ from gpz_jax.types import InputError
 class _Call(NamedTuple):
   """A call of a module that may be the last layer."""
 
-  path: tuple[str, ...]
+  path: tuple[str, ...]  # of its parameters
   given: jax.Array
   result: jax.Array
 
@@ -86,6 +86,24 @@ def check(model: nn.Module, variables: Any, image_shape: tuple[int, ...]) -> int
   return given.aval.shape[1]
 
 
+def find_layer(model: nn.Module, image_shape: tuple[int, ...]) -> str:
+  """Where the parameters of the last layer lie, such as 'net/logits'.
+
+  Args:
+    model: The classifier.
+    image_shape: (H, W, C) of its images.
+
+  Raises:
+    InputError: As for `check`.
+  """
+  blank = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+  variables = jax.eval_shape(lambda x: calls.init(model, jax.random.key(0), x), blank)
+  check(model, variables, image_shape)
+  found: list[_Call] = []
+  jax.eval_shape(lambda v, x: found.append(_find(model, v, x)[1]), variables, blank)
+  return '/'.join(found[-1].path)
+
+
 def _find(
   model: nn.Module,
   variables: Any,
@@ -98,7 +116,7 @@ def _find(
 
   def note(function, args, kwargs, context):
     result = function(*args, **kwargs)
-    path = context.module.path
+    path = nnx_models.find_place(context.module)
     given = nnx_models.first_argument(context.module, args)
     is_call = context.method_name == '__call__' and path
     if is_call and getattr(given, 'ndim', 0) == 2 and hasattr(result, 'shape'):

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from flax import traverse_util
+
 from gpz_jax import models, partition
+from gpz_jax.interop import torch as interop
 from gpz_jax.models import calls, own_models
 from gpz_jax.study import borrowing, kept_epochs
 from gpz_jax.study.plan import StudyPlan
@@ -63,6 +66,19 @@ def describe_model(plan: StudyPlan, splits: Iterable[str]) -> list[str]:
       f'{splits[0]} is the only split; --split_where={where} lists those within it'
     )
   return lines
+
+
+def describe_start(plan: StudyPlan) -> str:
+  """The line that says what targets begin with that are trained on from weights."""
+  wanted = interop.variable_shapes(plan.model, plan.task.image_shape)
+  given = traverse_util.flatten_dict(plan.initial, sep='/')
+  lacking = [
+    name
+    for name in wanted.keys() - given.keys()
+    if name.startswith('params/') and not name.startswith('params/skip_logits')
+  ]
+  drawn = ', with a new last layer' if lacking else ''
+  return f'all targets start from {plan.config.target_weights}{drawn}'
 
 
 def _describe_training(plan: StudyPlan) -> Iterator[str]:

@@ -15,6 +15,7 @@ from gpz_jax import targets as targets_lib
 from gpz_jax.models import skip_lanes, skips
 from gpz_jax.study import borrowing, conditions, continuing, defended, kept_epochs
 from gpz_jax.study.events import name_run
+from gpz_jax.study.notes import describe_start
 from gpz_jax.study.plan import StudyPlan
 from gpz_jax.study.progress import format_seconds
 from gpz_jax.study.session import Session
@@ -148,8 +149,7 @@ def _train(
   )
   session.say(f"targets train by the recipe '{name}': {recipe.sentence()}")
   if plan.initial is not None:
-    drawn = '' if 'logits' in plan.initial['params'] else ', with a new last layer'
-    session.say(f'all targets start from {plan.config.target_weights}{drawn}')
+    session.say(describe_start(plan))
   for line in defended.list_notes(plan.model, plan.config, plan.task):
     session.say(line)
   with session.progress.phase('targets') as phase:
