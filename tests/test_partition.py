@@ -111,6 +111,12 @@ def test_a_split_that_is_not_there_is_named():
   [
     (np.zeros((1, 4, 4, 1), np.uint8), 'images are uint8; give floats'),
     (np.full((1, 4, 4, 1), 255.0, np.float32), 'images reach 255'),
+    # black by torchvision's Normalize of ImageNet: (0 - 0.485) / 0.229
+    (
+      np.full((1, 4, 4, 1), -2.118, np.float32),
+      'images reach down to -2.118; .* before',
+    ),
+    (np.full((1, 4, 4, 1), -1.0, np.float32), 'images reach down to -1; '),
   ],
 )
 def test_pixels_that_are_no_shares_are_refused(images, message):
@@ -118,6 +124,13 @@ def test_pixels_that_are_no_shares_are_refused(images, message):
   variables = partition.arbitrary_variables(model, (4, 4, 1))
   with pytest.raises(InputError, match=message):
     partition.edge(model, variables, images, 'outer')
+
+
+def test_pixels_that_are_nearly_shares_are_taken():
+  model = Residual()
+  variables = partition.arbitrary_variables(model, (4, 4, 1))
+  images = np.linspace(-0.4, 1.4, 16, dtype=np.float32).reshape(1, 4, 4, 1)
+  assert np.isfinite(partition.edge(model, variables, images, 'outer')).all()
 
 
 def test_a_prediction_is_never_quantised():

@@ -22,8 +22,9 @@ from jax.core import Tracer
 
 from gpz_jax.types import InputError
 
-# No image in [0, 1] comes near it, and one of bytes does.
-MOST_PIXEL = 8.0
+# No image in [0, 1] comes near them. One of bytes goes beyond the first, and one that
+# was standardised beyond the second, where it has any dark pixel.
+MOST_PIXEL, LEAST_PIXEL = 8.0, -0.5
 LEARNED = ('params', 'batch_stats')  # what training moves; all else is constant
 # What tells a module whether it trains, and what it is called with in training.
 SWITCHES = {
@@ -111,7 +112,8 @@ def overlay(variables: Any, given: Any) -> Any:
 def check_pixels(images: jax.Array) -> None:
   """Raises InputError unless images are floats that may be in [0, 1].
 
-  Bytes, and floats up to 255, would give activations that look like any others.
+  Bytes, floats up to 255 and images that were standardised before, as by torch's
+  Normalize, would give activations that look like any others.
   """
   chex.assert_rank(images, 4, custom_message='images must be [B, H, W, C]')
   if not jnp.issubdtype(images.dtype, jnp.floating):
@@ -123,6 +125,11 @@ def check_pixels(images: jax.Array) -> None:
   if (most := float(np.asarray(images).max())) > MOST_PIXEL:
     raise InputError(
       f'images reach {most:g}; give floats in [0, 1], as by dividing by 255'
+    )
+  if (least := float(np.asarray(images).min())) < LEAST_PIXEL:
+    raise InputError(
+      f'images reach down to {least:g}; give floats in [0, 1], before any Normalize:'
+      ' models standardise images themselves'
     )
 
 
