@@ -1,5 +1,6 @@
 """What a study says of its targets before it begins."""
 
+import jax.numpy as jnp
 import pytest
 import tiny
 
@@ -94,6 +95,23 @@ def test_a_norm_that_is_frozen_by_intent_is_told_and_not_refused():
 def test_of_a_model_that_is_told_or_has_no_statistics_nothing_is_said(name):
   lines = describe(f'own_calls:{name}')
   assert not any('batch_stats' in line or 'never given' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+  ('lacking', 'end'), [('', ''), ('head', ', with a new last layer')]
+)
+def test_a_last_layer_is_new_only_where_the_file_has_none(lacking, end):
+  name = 'own_calls:Headed'
+  changes = {'target_weights': 'trunk.safetensors', 'finetune': True}
+  config = tiny.sweep_config('runs/x', model=name, model_options=(), **changes)
+  task, model = tiny.task(), models.make(name, num_classes=3)
+  initial = tiny.random_variables(model, jnp.zeros((1, *task.image_shape)))
+  initial['params'].pop(lacking, None)
+  lanes = config.list_lanes()
+  plan = StudyPlan(config, task, model, None, Inferred(), None, lanes, initial=initial)
+  assert notes.describe_start(plan) == (
+    f'all targets start from trunk.safetensors{end}'
+  )
 
 
 def test_of_imported_weights_and_built_in_models_there_is_nothing_to_say():
