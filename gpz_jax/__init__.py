@@ -24,4 +24,4 @@ The public API, in the order of one sweep; `attacks` stands for `attacks.activat
 `evaluators`.
 """
 
-__version__ = '0.8.0'
+__version__ = '0.9.0'

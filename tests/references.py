@@ -29,7 +29,7 @@ SHARED = {'flagfile', 'preset', 'help', 'helpfull'}  # flags that every command 
 # What Slurm is given by a document.
 SBATCH = {'partition', 'gres', 'cpus', 'time', 'exclusive'}
 FLAG = re.compile(r'(?<![\w-])--(\w+)')
-DATA = ('parquet', 'json', 'jsonl', 'flags')  # what looks like a name and is a file
+DATA = ('parquet', 'json', 'jsonl', 'flags', 'html')  # names of files
 DOTTED = re.compile(r'`([a-z_]+(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`')
 
 

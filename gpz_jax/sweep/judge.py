@@ -130,7 +130,8 @@ def _find_study_sides(
   if theirs.get('image_size') is not None:
     return sizes.parse(theirs['image_size'])
   try:
-    height, width = np.load(folder.privates, mmap_mode='r').shape[2:4]
+    found = np.load(folder.privates, mmap_mode='r', allow_pickle=False)
+    height, width = found.shape[2:4]
   except (OSError, ValueError, EOFError):  # it is not there, or damaged
     return None
   return height, width
