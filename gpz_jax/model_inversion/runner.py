@@ -24,7 +24,7 @@ from gpz_jax.model_inversion.config import ModelInversionConfig
 from gpz_jax.model_inversion.plan import Plan, make_plan
 from gpz_jax.model_inversion.priors import Prior
 from gpz_jax.results import CLASSES, INVERSIONS
-from gpz_jax.study import continuing, notes, opening
+from gpz_jax.study import continuing, notes, opening, target_quality
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.progress import count, format_seconds, peak_gigabytes
 from gpz_jax.study.session import Session
@@ -177,8 +177,8 @@ def _obtain_targets(
 ) -> tuple[Targets, dict[str, np.ndarray], Session[Plan]]:
   """The targets, how good they are, and the session that says what changed."""
   targets, session = study_targets.obtain(session)
-  quality = study_targets.measure_quality(session, targets)
-  study_targets.check_quality(session, quality)
+  quality = target_quality.measure(session, targets)
+  target_quality.check(session, quality)
   return targets, quality, session
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gpz_jax import metrics, results, theory, zone
+from gpz_jax.study import target_quality
 from gpz_jax.study import targets as study_targets
 from gpz_jax.sweep import measurable
 from gpz_jax.sweep import theory as sweep_theory
@@ -49,8 +50,8 @@ def probe(config: SweepConfig, *, quiet: bool = False) -> Probed:
   with opened(config, quiet=quiet) as session:
     plan, session = session.plan, tuned(session)
     targets, session = study_targets.obtain(session, sweep_theory.follow(session))
-    quality = study_targets.measure_quality(session, targets)
-    study_targets.check_quality(session, quality)
+    quality = target_quality.measure(session, targets)
+    target_quality.check(session, quality)
     left_out = _leave_out(plan, quality, config)
     dataset = plan.task.train.take(slice(config.theory_limit))
     rows: list[results.Row] = []

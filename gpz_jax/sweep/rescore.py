@@ -12,7 +12,7 @@ import numpy as np
 from gpz_jax import checkpoints, results
 from gpz_jax.attacks.activation.cohorts import AttackLane
 from gpz_jax.attacks.activation.protocol import Outcome, Scenario
-from gpz_jax.study import continuing, tuning
+from gpz_jax.study import continuing, target_quality, tuning
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.conditions import conditions
 from gpz_jax.study.events import Events
@@ -99,7 +99,7 @@ def _check_targets(
 ) -> Iterator[str]:
   """Rows whose target has another accuracy now."""
   plan = session.plan
-  quality = study_targets.measure_quality(session, targets)
+  quality = target_quality.measure(session, targets)
   quality |= cut_quality.measure(session, targets)
   # Between two devices an image may lie on the other side of the border.
   border = continuing.SAME_IMAGES / min(len(plan.task.val), len(plan.task.test))

@@ -9,7 +9,7 @@ from typing import Any
 from gpz_jax import report, results
 from gpz_jax import zone as zone_lib
 from gpz_jax.attacks.activation import scores
-from gpz_jax.study import continuing, notes, opening, tuning
+from gpz_jax.study import continuing, notes, opening, target_quality, tuning
 from gpz_jax.study import targets as study_targets
 from gpz_jax.study.progress import count, peak_gigabytes
 from gpz_jax.study.session import Session
@@ -84,8 +84,8 @@ def train_targets(config: SweepConfig, *, quiet: bool = False) -> None:
   """
   with opened(config, quiet=quiet) as session:
     targets, session = study_targets.obtain(session, theory.follow(session))
-    quality = study_targets.measure_quality(session, targets)
-    study_targets.check_quality(session, quality)
+    quality = target_quality.measure(session, targets)
+    target_quality.check(session, quality)
     session.workdir.tidy()
 
 
@@ -158,8 +158,8 @@ def _fill_in(session: Session[Plan], missing: Missing) -> None:
   jobs = list_jobs(plan, missing)
   with contextlib.closing(Ahead(plan, session.engine, jobs)) as ahead:
     targets, session = study_targets.obtain(session, theory.follow(session))
-    quality = study_targets.measure_quality(session, targets)
-    study_targets.check_quality(session, quality)
+    quality = target_quality.measure(session, targets)
+    target_quality.check(session, quality)
     quality |= cut_quality.measure(session, targets)
     ladder = scores.make_ladder(plan.task)
     _check_unchanged(session, quality, ladder)

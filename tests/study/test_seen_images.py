@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from gpz_jax import models, sweep
-from gpz_jax.study.targets import check_quality
+from gpz_jax.study import target_quality
 from gpz_jax.sweep.runner import opened
 from gpz_jax.types import InputError
 
@@ -82,16 +82,16 @@ def test_it_names_the_subsets_that_are_shares_of_train(
 
 def test_expect_accuracy_is_that_of_test_images_which_were_never_trained_on(config):
   with opened(config('train', 'test', expect_accuracy=0.93), quiet=True) as session:
-    check_quality(session, quality(val=0.5, test=0.92))
+    target_quality.check(session, quality(val=0.5, test=0.92))
     with pytest.raises(
       InputError, match=r'0\.850 on test, not --expect_accuracy=0\.93'
     ):
-      check_quality(session, quality(val=1.0, test=0.85))
+      target_quality.check(session, quality(val=1.0, test=0.85))
 
 
 def test_expect_accuracy_is_that_of_val_where_test_is_a_share_of_train(config):
   given = config('', test_share=0.2, expect_accuracy=0.93)
   with opened(given, quiet=True) as session:
-    check_quality(session, quality(val=0.92, test=0.5))
+    target_quality.check(session, quality(val=0.92, test=0.5))
     with pytest.raises(InputError, match=r'0\.850 on val, not --expect_accuracy=0\.93'):
-      check_quality(session, quality(val=0.85, test=1.0))
+      target_quality.check(session, quality(val=0.85, test=1.0))

@@ -6,7 +6,7 @@ import tiny
 
 from gpz_jax.commands import probe as command
 from gpz_jax.commands import sweep as sweep_command
-from gpz_jax.study import targets as study_targets
+from gpz_jax.study import target_quality
 from gpz_jax.sweep import probe
 
 GOOD, GUESSING, ASTRAY = 0, 1, 2
@@ -15,9 +15,9 @@ GOOD, GUESSING, ASTRAY = 0, 1, 2
 @pytest.fixture
 def make_config(tmp_path, monkeypatch):
   """Makes the config of a probe of three seeds: good, guessing and diverged."""
-  measure = study_targets.measure_quality
+  measure = target_quality.measure
 
-  def measure_quality(session, targets):
+  def measure_seeds(session, targets):
     seeds = [lane.seed for lane in session.plan.lanes]
     accuracy = np.array([0.1 if seed == GUESSING else 0.9 for seed in seeds])
     is_finite = np.array([seed != ASTRAY for seed in seeds])
@@ -27,7 +27,7 @@ def make_config(tmp_path, monkeypatch):
       'is_finite': is_finite,
     }
 
-  monkeypatch.setattr(study_targets, 'measure_quality', measure_quality)
+  monkeypatch.setattr(target_quality, 'measure', measure_seeds)
 
   def make(*seeds):
     return tiny.sweep_config(
