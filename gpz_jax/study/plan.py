@@ -16,8 +16,6 @@ from gpz_jax.study.config import StudyConfig
 from gpz_jax.training.engine import split_host
 from gpz_jax.types import InputError, Lane, Task
 
-MOST_PARAMS = 10**9  # of a target: ten times the largest that was published
-
 
 @dataclasses.dataclass(frozen=True)
 class StudyPlan:
